@@ -1,0 +1,30 @@
+//! `-c`, `-t` and `-T`: one way to read the file for all three.
+
+use std::path::Path;
+
+use proxy_service::config::{self, Config};
+use proxy_service::runtime::Snapshot;
+
+/// The configuration, with its warnings printed.
+///
+/// # Errors
+/// Every problem, rendered.
+pub fn load(path: &Path) -> Result<Config, String> {
+    let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
+    for warning in &warnings {
+        eprint!("{}", warning.render(&path.display().to_string()));
+    }
+    Snapshot::compile(&config).map_err(|e| format!("error: {e}"))?;
+    Ok(config)
+}
+
+pub fn test(path: &Path) -> Result<(), String> {
+    load(path)?;
+    println!("{}: the configuration is fine", path.display());
+    Ok(())
+}
+
+pub fn print(path: &Path) -> Result<(), String> {
+    print!("{}", config::to_yaml(&load(path)?));
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `demo`: a service A on a free port, the proxy in front of it, one page that
+//! shows everything.
+
+use std::net::TcpListener;
+use std::thread;
+
+use clap::Args;
+use proxy_service::{config, demo};
+
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Where the proxy listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: String,
+}
+
+impl Demo {
+    pub fn run(self) -> Result<(), String> {
+        let service = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("error: {e}"))?;
+        let address = service.local_addr().map_err(|e| format!("error: {e}"))?;
+        let yaml = super::quick::yaml(&self.listen, &format!("http://{address}"));
+        let (config, _) = config::parse("(demo)", &yaml, &|_| None).map_err(|rejected| rejected.render())?;
+        thread::Builder::new()
+            .name("service-a".to_owned())
+            .spawn(move || serve(service))
+            .map_err(|e| format!("error: {e}"))?;
+        eprintln!("service A listens on http://{address}");
+        eprintln!("open http://{} to see it through the proxy; Ctrl-C ends both", self.listen);
+        super::serve(&config)
+    }
+}
+
+fn serve(listener: TcpListener) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let served = runtime.and_then(|runtime| {
+        runtime.block_on(async {
+            listener.set_nonblocking(true)?;
+            demo::serve(tokio::net::TcpListener::from_std(listener)?).await
+        })
+    });
+    if let Err(e) = served {
+        log::error!("service A ended: {e}");
+    }
+}

@@ -1,0 +1,213 @@
+//! Addresses: where to listen, and where an upstream's server is. Resolves names;
+//! must not know YAML or keys.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use super::model::Address;
+use super::value::{self, Read, Wrong};
+
+/// The address of one server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub address: Address,
+    pub written: String,
+    /// Set when it was written with a name rather than an IP address.
+    pub name: Option<String>,
+}
+
+/// What a route or the command line may name without defining an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Direct {
+    pub server: Server,
+    pub tls: bool,
+}
+
+/// `:8080` listens on every IPv4 address.
+pub fn listener(text: &str) -> Read<Address> {
+    if let Some(unix) = unix(text) {
+        return unix;
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(Address::Tcp(address));
+    }
+    if let Some(port) = text.strip_prefix(':')
+        && let Ok(port) = number(port)
+    {
+        return Ok(Address::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)));
+    }
+    let message = format!("`{text}` is not an address to listen on");
+    Err(Wrong::with_help(message, listener_help(text)))
+}
+
+fn listener_help(text: &str) -> String {
+    if number(text).is_ok() {
+        return format!("write `\":{text}\"` or `0.0.0.0:{text}`");
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return "a port is missing, as in `0.0.0.0:8080` or `[::]:8080`".into();
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        return format!("without the scheme: `{rest}`");
+    }
+    match text.rsplit_once(':') {
+        Some(("localhost", port)) if number(port).is_ok() => format!("write `127.0.0.1:{port}`"),
+        Some((_, port)) if number(port).is_err() => "a port is a number from 0 to 65535".into(),
+        Some(_) => "a listener needs an IP address, as in `0.0.0.0:8080` or `[::]:8080`".into(),
+        None => "write it as `0.0.0.0:8080`, `[::]:8080` or `unix:/run/x.sock`".into(),
+    }
+}
+
+/// `IP:port`, `name:port` or `unix:/path`; names are resolved now.
+pub fn server(text: &str) -> Read<Server> {
+    if let Some(unix) = unix(text) {
+        return unix.map(|address| Server { address, written: text.to_owned(), name: None });
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        nonzero(address.port())?;
+        return Ok(Server { address: Address::Tcp(address), written: text.to_owned(), name: None });
+    }
+    let wrong = |help: &str| Wrong::with_help(format!("`{text}` is not a server's address"), help);
+    if text.contains("://") {
+        return Err(wrong("write `host:port`; for TLS, give the upstream `tls: true`"));
+    }
+    let Some((name, port)) = text.rsplit_once(':') else {
+        return Err(wrong("a port is missing, as in `127.0.0.1:3000`"));
+    };
+    let Ok(port) = number(port) else {
+        return Err(wrong("a port is a number from 1 to 65535"));
+    };
+    nonzero(port)?;
+    if name.contains(':') {
+        return Err(wrong("an IPv6 address stands in brackets, as in `[::1]:3000`"));
+    }
+    // The system's resolver would take `127.1` or `1.2.3` for an IPv4 address.
+    if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err(wrong("an IPv4 address has four numbers up to 255"));
+    }
+    let name = value::dns_name(name)?;
+    let address = Address::Tcp(resolve(&name, port)?);
+    Ok(Server { address, written: text.to_owned(), name: Some(name) })
+}
+
+/// Also `http://host:port` and `https://host:port`, with or without the port.
+pub fn direct(text: &str) -> Read<Direct> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return server(text).map(|server| Direct { server, tls: false });
+    };
+    let (tls, port) = match scheme {
+        "http" => (false, 80),
+        "https" => (true, 443),
+        _ => return Err(Wrong::with_help(format!("unknown scheme `{scheme}`"), "`http` or `https`")),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        let at = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+        let host = authority.get(..at).unwrap_or("");
+        return Err(Wrong::with_help(
+            "an upstream's address has no path",
+            format!("write `{scheme}://{host}`, and `request: {{ path: {{ add_prefix: … }} }}` for the path"),
+        ));
+    }
+    if authority.contains('@') {
+        return Err(Wrong::new("an upstream's address has no user and password"));
+    }
+    let bare = authority.rsplit_once(':').is_none() || authority.ends_with(']');
+    let with_port = if bare { format!("{authority}:{port}") } else { authority.to_owned() };
+    let mut server = server(&with_port)?;
+    if tls && server.name.is_none() {
+        return Err(Wrong::with_help(
+            "TLS to an IP address needs a name to verify",
+            "write the server's name, or define an upstream with `tls: { sni: … }`",
+        ));
+    }
+    server.written = authority.to_owned();
+    Ok(Direct { server, tls })
+}
+
+fn unix(text: &str) -> Option<Read<Address>> {
+    let path = text.strip_prefix("unix:")?;
+    // sun_path holds 108 bytes with its final zero, 104 on some systems.
+    const LONGEST: usize = 103;
+    Some(if !Path::new(path).is_absolute() {
+        Err(Wrong::with_help("a Unix socket's path must be absolute", "write it as `unix:/run/app.sock`"))
+    } else if path.len() > LONGEST || path.contains('\0') {
+        Err(Wrong::new(format!("a Unix socket's path is at most {LONGEST} bytes long")))
+    } else {
+        Ok(Address::Unix(PathBuf::from(path)))
+    })
+}
+
+// `parse` alone would also take `+80`.
+fn number(text: &str) -> Result<u16, ()> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().map_err(|_| ()) } else { Err(()) }
+}
+
+fn nonzero(port: u16) -> Read<()> {
+    if port == 0 { Err(Wrong::new("a server's port cannot be 0")) } else { Ok(()) }
+}
+
+fn resolve(name: &str, port: u16) -> Read<SocketAddr> {
+    let reason = |e: String| Wrong::new(format!("cannot resolve `{name}`: {e}"));
+    let found: Vec<SocketAddr> = (name, port).to_socket_addrs().map_err(|e| reason(e.to_string()))?.collect();
+    let first = found.iter().find(|a| a.is_ipv4()).or_else(|| found.first());
+    first.copied().ok_or_else(|| reason("it has no address".into()))
+}
+
+/// The text which `listener` and `server` read as this value.
+pub fn text(address: &Address) -> String {
+    match address {
+        Address::Tcp(socket) => socket.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(r: Read<Address>) -> String {
+        r.unwrap_err().help.unwrap()
+    }
+
+    #[test]
+    fn listeners() {
+        assert_eq!(text(&listener(":8080").unwrap()), "0.0.0.0:8080");
+        assert_eq!(text(&listener("[::]:8443").unwrap()), "[::]:8443");
+        assert_eq!(text(&listener("unix:/run/x").unwrap()), "unix:/run/x");
+        assert!(help(listener("8080")).contains("0.0.0.0:8080"));
+        assert_eq!(help(listener("localhost:80")), "write `127.0.0.1:80`");
+        assert!(help(listener("0.0.0.0")).contains("port is missing"));
+        for bad in ["", ":", ":+80", ":99999", "unix:x", "http://0.0.0.0:80", "::1:80"] {
+            assert!(listener(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn servers() {
+        assert_eq!(server("[::1]:80").unwrap().name, None);
+        let local = server("LOCALHOST:3000").unwrap();
+        assert_eq!(local.name.as_deref(), Some("localhost"));
+        assert_eq!(local.address, Address::Tcp("127.0.0.1:3000".parse().unwrap()));
+        for bad in
+            ["127.0.0.1", "127.0.0.1:0", "localhost:0", "::1:80", "1.2.3:80", "256.0.0.1:80", ":80", "http://a:1"]
+        {
+            assert!(server(bad).is_err(), "{bad}");
+        }
+        let unknown = server("no-such-name.invalid:80").unwrap_err().message;
+        assert!(unknown.starts_with("cannot resolve `no-such-name.invalid`: "), "{unknown}");
+    }
+
+    #[test]
+    fn direct_upstreams() {
+        assert_eq!(direct("http://localhost").unwrap().server.address, direct("localhost:80").unwrap().server.address);
+        let tls = direct("https://localhost/").unwrap();
+        assert!(tls.tls);
+        assert_eq!(tls.server.address, Address::Tcp("127.0.0.1:443".parse().unwrap()));
+        assert_eq!(tls.server.written, "localhost");
+        assert!(direct("http://[::1]").is_ok());
+        for bad in ["https://127.0.0.1", "http://127.0.0.1:1/x", "ftp://localhost", "http://a@localhost", "http://"] {
+            assert!(direct(bad).is_err(), "{bad}");
+        }
+    }
+}

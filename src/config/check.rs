@@ -1,0 +1,276 @@
+//! From the tree to a `Config`: the process, listeners, logs and error pages, and the
+//! order in which everything is checked. Only the `check*` files build model values.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::decode::{Cx, Fields};
+use super::keys;
+use super::model::*;
+use super::node::{Key, Node};
+use super::problem::{Problem, Span};
+use super::value::{self, Wrong, nearest};
+use super::{address, check_route, check_upstream};
+
+pub const DURATION: &str = "a duration such as `10s`";
+
+/// Every problem is added; without errors the config is there.
+pub fn config(tree: Option<&Node>, base: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut cx = Cx { problems: std::mem::take(problems), base };
+    let config = match tree {
+        Some(root) => whole(&mut cx, root),
+        None => {
+            cx.error_help(Span::default(), "the file is empty", "it needs at least `listeners` and `routes`");
+            None
+        }
+    };
+    let failed = cx.failed();
+    *problems = cx.problems;
+    if failed { None } else { config }
+}
+
+fn whole(cx: &mut Cx<'_>, root: &Node) -> Option<Config> {
+    let fields = Fields::open(cx, root, &keys::ROOT)?;
+    let server = server(cx, fields.get("server"));
+    let log = log_section(cx, fields.get("log"));
+    let listeners = listeners(cx, &fields);
+    let trusted_proxies = match fields.get("trusted_proxies") {
+        Some(node) => networks(cx, node),
+        None => Vec::new(),
+    };
+    let timeouts = client_timeouts(cx, fields.get("timeouts"));
+    let mut upstreams = check_upstream::Upstreams::read(cx, fields.get("upstreams"));
+    let routes = check_route::routes(cx, &fields, &mut upstreams);
+    let errors = error_pages(cx, fields.get("errors"));
+    upstreams.warn_unused(cx);
+    Some(Config { server, log, listeners, trusted_proxies, timeouts, upstreams: upstreams.finish(), routes, errors })
+}
+
+/// The section's keys, or nothing where it is absent or not a map.
+fn open<'n>(cx: &mut Cx<'_>, node: Option<&'n Node>, section: &'static keys::Section) -> Option<Fields<'n>> {
+    node.and_then(|node| Fields::open(cx, node, section))
+}
+
+fn server(cx: &mut Cx<'_>, node: Option<&Node>) -> Server {
+    let mut server = Server { threads: None, work_stealing: None, pid_file: None, error_log: ErrorLog::Stderr };
+    let Some(fields) = open(cx, node, &keys::SERVER) else { return server };
+    if let Some(node) = fields.get("threads")
+        && node.text() != Some("auto")
+    {
+        if matches!(node.kind, super::node::Kind::Number(_)) {
+            server.threads = cx.integer(node, 1, 1024).and_then(|n| usize::try_from(n).ok());
+        } else {
+            cx.expected(node, "`auto` or a whole number from 1 to 1024");
+        }
+    }
+    if let Some(node) = fields.get("work_stealing")
+        && node.text() != Some("auto")
+    {
+        server.work_stealing = auto_or_bool(cx, node);
+    }
+    server.pid_file = fields.get("pid_file").and_then(|node| file(cx, node, "a file's path", &[]));
+    if let Some(node) = fields.get("error_log")
+        && node.text() != Some("stderr")
+        && let Some(path) = file(cx, node, "`stderr` or a file's path", &["stderr"])
+    {
+        server.error_log = ErrorLog::File(path);
+    }
+    server
+}
+
+fn auto_or_bool(cx: &mut Cx<'_>, node: &Node) -> Option<bool> {
+    if let super::node::Kind::Bool(value, _) = node.kind {
+        return Some(value);
+    }
+    cx.expected(node, "`auto`, `true` or `false`");
+    None
+}
+
+/// A path, which needs a `/` or a `.` so that a misspelt word does not become a file.
+fn file(cx: &mut Cx<'_>, node: &Node, what: &str, words: &[&str]) -> Option<PathBuf> {
+    let text = cx.text(node, what)?;
+    if text.contains(['/', '.']) && !text.ends_with('/') && !text.contains('\0') {
+        return Some(cx.path(text));
+    }
+    let help = match nearest(text, words.iter().copied()) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => "a file is written with its folder, as in `/var/log/x.log` or `./x.log`".into(),
+    };
+    let message = format!("expected {what}, found `{text}`");
+    cx.error_help(node.span, message, help);
+    None
+}
+
+fn log_section(cx: &mut Cx<'_>, node: Option<&Node>) -> Log {
+    let mut log = Log { level: LevelFilter::Info, access: AccessLog { to: AccessTarget::Stdout, format: None } };
+    let Some(fields) = open(cx, node, &keys::LOG) else { return log };
+    if let Some(node) = fields.get("level")
+        && let Some(word) = cx.word(node, keys::LOG_LEVELS)
+    {
+        log.level = word.parse().unwrap_or(LevelFilter::Info);
+    }
+    let Some(access) = open(cx, fields.get("access"), &keys::ACCESS) else { return log };
+    if let Some(node) = access.get("to") {
+        log.access.to = match node.text() {
+            Some("off") => AccessTarget::Off,
+            Some("stdout") => AccessTarget::Stdout,
+            _ => file(cx, node, "`off`, `stdout` or a file's path", &["off", "stdout"])
+                .map_or(AccessTarget::Off, AccessTarget::File),
+        };
+    }
+    if let Some(node) = access.get("format") {
+        log.access.format = match cx.word(node, keys::ACCESS_FORMATS) {
+            Some("json") => Some(AccessFormat::Json),
+            Some("combined") => Some(AccessFormat::Combined),
+            Some("text") => Some(AccessFormat::Text),
+            _ => None,
+        };
+    }
+    log
+}
+
+fn listeners(cx: &mut Cx<'_>, fields: &Fields<'_>) -> Vec<Listener> {
+    const WHAT: &str = "addresses such as `0.0.0.0:8080`";
+    let Some(node) = fields.get("listeners") else {
+        if !fields.refused {
+            cx.error_help(
+                Span::default(),
+                "`listeners` is missing",
+                "add for instance `listeners: [\"0.0.0.0:8080\"]`",
+            );
+        }
+        return Vec::new();
+    };
+    let items = cx.list(node, WHAT);
+    if items.is_empty() && matches!(node.kind, super::node::Kind::Seq(_)) {
+        cx.error_help(node.span, "no listener: nothing could connect", "add for instance \"0.0.0.0:8080\"");
+    }
+    let mut seen = HashSet::new();
+    let mut out = Vec::new();
+    for item in items {
+        let Some((address, span)) = listener(cx, item) else { continue };
+        if seen.insert(address.clone()) {
+            out.push(Listener { address });
+        } else {
+            cx.error(span, format!("duplicate listener `{}`", address::text(&address)));
+        }
+    }
+    out
+}
+
+fn listener(cx: &mut Cx<'_>, node: &Node) -> Option<(Address, Span)> {
+    const WHAT: &str = "an address such as `0.0.0.0:8080`";
+    if node.text().is_some() {
+        return Some((cx.read(node, WHAT, address::listener)?, node.span));
+    }
+    if !matches!(node.kind, super::node::Kind::Map(_)) {
+        cx.expected(node, WHAT);
+        return None;
+    }
+    let fields = Fields::open(cx, node, &keys::LISTENER)?;
+    let address = fields.required(cx, "address")?;
+    Some((cx.read(address, WHAT, address::listener)?, address.span))
+}
+
+fn networks(cx: &mut Cx<'_>, node: &Node) -> Vec<ipnet::IpNet> {
+    const WHAT: &str = "a network such as `10.0.0.0/8`";
+    let items = cx.list(node, "networks such as `10.0.0.0/8`");
+    items.iter().filter_map(|item| cx.read(item, WHAT, value::cidr)).collect()
+}
+
+fn client_timeouts(cx: &mut Cx<'_>, node: Option<&Node>) -> ClientTimeouts {
+    let mut timeouts = ClientTimeouts {
+        request_body_idle: Duration::from_secs(60),
+        keepalive: Duration::from_secs(75),
+        tunnel_idle: Duration::from_secs(3600),
+    };
+    let Some(fields) = open(cx, node, &keys::TIMEOUTS) else { return timeouts };
+    let mut set = |name: &str, to: &mut Duration| {
+        let node = fields.get(name)?;
+        *to = cx.read(node, DURATION, value::duration)?;
+        (name == "keepalive" && to.subsec_millis() != 0).then(|| {
+            cx.wrong(node.span, Wrong::with_help("`keepalive` is counted in whole seconds", "at least `1s`"));
+        })
+    };
+    set("request_body_idle", &mut timeouts.request_body_idle);
+    set("keepalive", &mut timeouts.keepalive);
+    set("tunnel_idle", &mut timeouts.tunnel_idle);
+    timeouts
+}
+
+fn error_pages(cx: &mut Cx<'_>, node: Option<&Node>) -> ErrorPages {
+    let mut pages = Vec::new();
+    let Some(fields) = open(cx, node, &keys::ERRORS) else { return ErrorPages::default() };
+    if let Some(node) = fields.get("pages") {
+        for (key, value) in cx.entries(node, "statuses to files") {
+            let set = status_set(cx, key);
+            let page = error_page(cx, value);
+            if let (Some(set), Some(page)) = (set, page) {
+                pages.push((set, page));
+            }
+        }
+    }
+    // Exact statuses come before classes; within each the file's order stays.
+    pages.sort_by_key(|(set, _)| matches!(set, StatusSet::Class(_)));
+    ErrorPages { pages }
+}
+
+fn status_set(cx: &mut Cx<'_>, key: &Key) -> Option<StatusSet> {
+    match key.text.as_str() {
+        "4xx" => return Some(StatusSet::Class(4)),
+        "5xx" => return Some(StatusSet::Class(5)),
+        _ => {}
+    }
+    match value::status(&key.text) {
+        Ok(status) if status.as_u16() >= 400 => Some(StatusSet::One(status)),
+        _ => {
+            let message = format!("`{}` is not an error status", key.text);
+            cx.error_help(key.span, message, "`400` to `599`, `4xx` or `5xx`");
+            None
+        }
+    }
+}
+
+fn error_page(cx: &mut Cx<'_>, node: &Node) -> Option<ErrorPage> {
+    let text = cx.text(node, "a file's path")?;
+    let path = cx.path(text);
+    let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    let content_type = match ending.as_deref() {
+        Some("html" | "htm") => "text/html; charset=utf-8",
+        Some("json") => "application/json",
+        Some("txt") => "text/plain; charset=utf-8",
+        _ => {
+            cx.error(node.span, "an error page is a .html, .json or .txt file");
+            return None;
+        }
+    };
+    let body = read_file(cx, node, &path)?;
+    Some(ErrorPage { path, content_type, body })
+}
+
+/// A file that the configuration names.
+pub fn read_file(cx: &mut Cx<'_>, node: &Node, path: &Path) -> Option<Vec<u8>> {
+    const LARGEST: u64 = 1024 * 1024;
+    let checked = std::fs::metadata(path).map_err(|e| e.to_string()).and_then(|m| {
+        if !m.is_file() {
+            return Err("it is not a file".to_owned());
+        }
+        if m.len() > LARGEST {
+            return Err("it is larger than 1 MiB".to_owned());
+        }
+        std::fs::read(path).map_err(|e| e.to_string())
+    });
+    match checked {
+        Ok(bytes) => Some(bytes),
+        Err(reason) => {
+            let text = node.text().unwrap_or_default();
+            let from = path.parent().map_or(String::new(), |p| p.display().to_string());
+            let help = (!Path::new(text).is_absolute()).then(|| format!("looked for in {from}"));
+            cx.wrong(node.span, Wrong { message: format!("cannot read `{text}`: {reason}"), help });
+            None
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Every key a configuration may hold: its shape, default and meaning in one line.
+//! `decode` refuses what is not here and `schema` prints it. Must not know how a
+//! key is read or what becomes of it.
+
+/// The keys of one map.
+pub struct Section {
+    pub title: &'static str,
+    pub keys: &'static [Key],
+}
+
+pub struct Key {
+    pub name: &'static str,
+    pub shape: Shape,
+    /// As JSON; `None` where the key has no default.
+    pub default: Option<&'static str>,
+    pub doc: &'static str,
+}
+
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// Part of the contract, not delivered yet.
+    Later,
+    Null,
+    Bool,
+    Text,
+    Duration,
+    Integer(i64, i64),
+    Word(&'static [&'static str]),
+    Section(&'static Section),
+    List(&'static Shape),
+    /// A map whose keys the operator chooses.
+    Map(&'static Shape),
+    Any(&'static [Shape]),
+}
+
+impl Section {
+    pub fn find(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|k| k.name == name)
+    }
+
+    pub fn delivered(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().filter(|k| !k.is_later())
+    }
+}
+
+impl Key {
+    pub fn is_later(&self) -> bool {
+        matches!(self.shape, Shape::Later)
+    }
+
+    /// Whether `null` says "the default".
+    pub fn nullable(&self) -> bool {
+        matches!(self.shape, Shape::Any(shapes) if shapes.iter().any(|s| matches!(s, Shape::Null)))
+    }
+}
+
+const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
+    Key { name, shape, default: Some(default), doc }
+}
+
+const fn bare(name: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key { name, shape, default: None, doc }
+}
+
+const fn later(name: &'static str) -> Key {
+    Key { name, shape: Shape::Later, default: None, doc: "Not supported yet." }
+}
+
+pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+pub const ACCESS_FORMATS: &[&str] = &["auto", "json", "combined", "text"];
+pub const BALANCE: &[&str] = &["round_robin"];
+pub const BALANCE_LATER: &[&str] = &["least_conn", "p2c", "random", "ip_hash"];
+pub const SAME_SITE: &[&str] = &["strict", "lax", "none"];
+const AUTO: Shape = Shape::Word(&["auto"]);
+const NONE: Shape = Shape::Word(&["none"]);
+const TEXTS: Shape = Shape::List(&Shape::Text);
+const TEXT_OR_TEXTS: Shape = Shape::Any(&[Shape::Text, TEXTS]);
+const TEXT_MAP: Shape = Shape::Map(&Shape::Text);
+const DEADLINE: Shape = Shape::Any(&[Shape::Duration, NONE]);
+const PATH_OR_NULL: Shape = Shape::Any(&[Shape::Text, Shape::Null]);
+
+pub static ROOT: Section = Section {
+    title: "the configuration",
+    keys: &[
+        key("server", Shape::Section(&SERVER), "{}", "The process."),
+        later("admin"),
+        key("log", Shape::Section(&LOG), "{}", "What is logged, and where."),
+        bare(
+            "listeners",
+            Shape::List(&Shape::Any(&[Shape::Text, Shape::Section(&LISTENER)])),
+            "Where clients connect: `0.0.0.0:8080`, `:8080`, `[::]:8080` or `unix:/path`.",
+        ),
+        key(
+            "trusted_proxies",
+            TEXTS,
+            "[]",
+            "Networks whose X-Forwarded-* and Forwarded headers are believed; from anyone else they are replaced.",
+        ),
+        later("limits"),
+        key("timeouts", Shape::Section(&TIMEOUTS), "{}", "A client's side."),
+        key("upstreams", Shape::Map(&Shape::Section(&UPSTREAM)), "{}", "Groups of servers, by name."),
+        bare("routes", Shape::List(&Shape::Section(&ROUTE)), "Which request goes where. The most specific match wins."),
+        later("cache"),
+        key("errors", Shape::Section(&ERRORS), "{}", "What a client sees when the proxy itself answers."),
+    ],
+};
+
+pub static SERVER: Section = Section {
+    title: "`server`",
+    keys: &[
+        key(
+            "threads",
+            Shape::Any(&[Shape::Integer(1, 1024), AUTO]),
+            "\"auto\"",
+            "Worker threads; `auto` is one per core.",
+        ),
+        key(
+            "work_stealing",
+            Shape::Any(&[Shape::Bool, AUTO]),
+            "\"auto\"",
+            "Whether an idle thread takes over another's work.",
+        ),
+        later("daemon"),
+        key("pid_file", PATH_OR_NULL, "null", "Where the process id is written; `null` is the default place."),
+        later("upgrade_sock"),
+        later("user"),
+        later("group"),
+        key("error_log", Shape::Text, "\"stderr\"", "`stderr` or a file."),
+        later("drain"),
+    ],
+};
+
+pub static LOG: Section = Section {
+    title: "`log`",
+    keys: &[
+        key("level", Shape::Word(LOG_LEVELS), "\"info\"", "The least severe message that is logged."),
+        key("access", Shape::Section(&ACCESS), "{}", "One line for each request."),
+    ],
+};
+
+pub static ACCESS: Section = Section {
+    title: "`access`",
+    keys: &[
+        key("to", Shape::Text, "\"stdout\"", "`off`, `stdout` or a file."),
+        key("format", Shape::Word(ACCESS_FORMATS), "\"auto\"", "`auto` is text on a terminal and JSON elsewhere."),
+    ],
+};
+
+pub static LISTENER: Section = Section {
+    title: "a listener",
+    keys: &[
+        bare("address", Shape::Text, "`IP:port`, `:port` or `unix:/path`."),
+        later("tls"),
+        later("http2"),
+        later("proxy_protocol"),
+    ],
+};
+
+pub static TIMEOUTS: Section = Section {
+    title: "`timeouts`",
+    keys: &[
+        later("request_header"),
+        key("request_body_idle", Shape::Duration, "\"60s\"", "Since the last byte of a request's body."),
+        later("min_rate"),
+        key("keepalive", Shape::Duration, "\"75s\"", "An idle connection between two requests, in whole seconds."),
+        key("tunnel_idle", Shape::Duration, "\"1h\"", "A WebSocket, or another upgrade, in which neither side speaks."),
+        later("tls_handshake"),
+    ],
+};
+
+pub static UPSTREAM: Section = Section {
+    title: "an upstream",
+    keys: &[
+        bare(
+            "servers",
+            Shape::List(&Shape::Any(&[Shape::Text, Shape::Section(&UPSTREAM_SERVER)])),
+            "`IP:port`, `name:port` or `unix:/path`; at least one.",
+        ),
+        key("balance", Shape::Word(BALANCE), "\"round_robin\"", "How a server is chosen."),
+        later("sticky"),
+        later("protocol"),
+        key(
+            "tls",
+            Shape::Any(&[Shape::Bool, Shape::Section(&UPSTREAM_TLS)]),
+            "false",
+            "TLS to the servers; `true` for its defaults.",
+        ),
+        later("health"),
+        later("retry"),
+        key("timeouts", Shape::Section(&UPSTREAM_TIMEOUTS), "{}", "The servers' side; `none` is no deadline."),
+        key("pool", Shape::Section(&POOL), "{}", "Connections kept for later requests."),
+        later("slow_start"),
+    ],
+};
+
+pub static UPSTREAM_SERVER: Section = Section {
+    title: "a server",
+    keys: &[
+        bare("address", Shape::Text, "`IP:port`, `name:port` or `unix:/path`."),
+        key("weight", Shape::Integer(1, 1000), "1", "Its share of the requests, relative to the others'."),
+        later("backup"),
+        later("dns"),
+        later("srv"),
+        later("refresh"),
+    ],
+};
+
+pub static UPSTREAM_TLS: Section = Section {
+    title: "`tls`",
+    keys: &[
+        key("sni", PATH_OR_NULL, "null", "The name asked for and verified; by default the servers' host name."),
+        key("verify", Shape::Bool, "true", "Whether the certificate is verified."),
+        key("ca", PATH_OR_NULL, "null", "PEM certificates to trust instead of the system's."),
+        key("cert", PATH_OR_NULL, "null", "The client certificate, PEM."),
+        key("key", PATH_OR_NULL, "null", "Its private key, PEM."),
+    ],
+};
+
+pub static UPSTREAM_TIMEOUTS: Section = Section {
+    title: "an upstream's `timeouts`",
+    keys: &[
+        key("connect", DEADLINE, "\"3s\"", "To connect, with the TLS handshake."),
+        later("response_header"),
+        key(
+            "read_idle",
+            DEADLINE,
+            "\"60s\"",
+            "Without a byte of the response, its head included; SSE and upgrades: tunnel_idle.",
+        ),
+        key("write_idle", DEADLINE, "\"60s\"", "Since the last byte of a request was taken."),
+        later("request"),
+        key("pool_idle", DEADLINE, "\"55s\"", "An idle connection in the pool."),
+    ],
+};
+
+pub static POOL: Section = Section {
+    title: "`pool`",
+    keys: &[
+        key("max_idle", Shape::Integer(0, 65535), "128", "Idle connections kept; 0 closes each after its request."),
+        later("max_connections"),
+        later("queue"),
+    ],
+};
+
+pub static ROUTE: Section = Section {
+    title: "a route",
+    keys: &[
+        bare("name", Shape::Text, "For logs and `explain`."),
+        key("match", Shape::Section(&MATCH), "{}", "All conditions must hold; none is every request."),
+        key("priority", Shape::Integer(-1_000_000, 1_000_000), "0", "A higher one is tried first."),
+        key("request", Shape::Section(&REQUEST), "{}", "What is changed before it goes to the upstream."),
+        key("response", Shape::Section(&RESPONSE), "{}", "What is changed before it goes to the client."),
+        later("limits"),
+        later("timeouts"),
+        later("rate_limit"),
+        later("concurrency"),
+        later("access"),
+        later("auth"),
+        later("cors"),
+        later("compress"),
+        later("cache"),
+        later("mirror"),
+        bare("upstream", Shape::Text, "An upstream's name, `host:port`, or `http://host:port`."),
+        bare("redirect", Shape::Any(&[Shape::Text, Shape::Section(&REDIRECT)]), "Where the client is sent."),
+        bare("respond", Shape::Section(&RESPOND), "An answer by the proxy itself."),
+        later("files"),
+    ],
+};
+
+pub static MATCH: Section = Section {
+    title: "`match`",
+    keys: &[
+        bare("host", TEXT_OR_TEXTS, "`example.com`, `*.example.com` or `*`; without port."),
+        bare("path", Shape::Any(&[Shape::Text, Shape::Section(&MATCH_PATH)]), "A prefix, by segment."),
+        bare("method", TEXT_OR_TEXTS, "One of these methods."),
+        bare("header", Shape::Map(&VALUE), "Conditions on headers, by name."),
+        bare("query", Shape::Map(&VALUE), "Conditions on query parameters, by name."),
+        bare("cookie", Shape::Map(&VALUE), "Conditions on cookies, by name."),
+        bare("client_ip", TEXT_OR_TEXTS, "Networks or addresses the client is in."),
+    ],
+};
+
+const VALUE: Shape = Shape::Any(&[Shape::Text, Shape::Section(&MATCH_VALUE)]);
+
+pub static MATCH_PATH: Section = Section {
+    title: "`path`",
+    keys: &[
+        bare("exact", Shape::Text, "This path and no other."),
+        bare("regex", Shape::Text, "A path in which this regex is found."),
+    ],
+};
+
+pub static MATCH_VALUE: Section = Section {
+    title: "a condition",
+    keys: &[
+        bare("regex", Shape::Text, "A value in which this regex is found."),
+        bare("present", Shape::Bool, "Whether it must be there, or must not."),
+    ],
+};
+
+pub static REQUEST: Section = Section {
+    title: "`request`",
+    keys: &[
+        bare("path", Shape::Section(&PATH_EDIT), "One change of the path."),
+        key("header", Shape::Section(&HEADER_EDIT), "{}", "Changes of headers."),
+        key("query", Shape::Section(&QUERY_EDIT), "{}", "Changes of query parameters."),
+        key("cookie", Shape::Section(&COOKIE_EDIT), "{}", "Changes of cookies."),
+        key("host", Shape::Text, "\"preserve\"", "The Host header: `preserve`, `upstream` or a name."),
+    ],
+};
+
+pub static PATH_EDIT: Section = Section {
+    title: "`path`",
+    keys: &[
+        bare("strip_prefix", Shape::Text, "Takes this off the front."),
+        bare("add_prefix", Shape::Text, "Puts this in front."),
+        bare("replace", Shape::Text, "Puts this path in its place."),
+        bare("regex", Shape::Text, "What is found by this is replaced by `with`."),
+        bare("with", Shape::Text, "`$1` and `$${name}` are the regex's groups."),
+    ],
+};
+
+pub static HEADER_EDIT: Section = Section {
+    title: "`header`",
+    keys: &[
+        key("set", TEXT_MAP, "{}", "Replaces every header of the name."),
+        key("add", TEXT_MAP, "{}", "Adds one more."),
+        key("remove", TEXTS, "[]", "Removes every header of the name."),
+    ],
+};
+
+pub static QUERY_EDIT: Section = Section {
+    title: "`query`",
+    keys: &[
+        key("set", TEXT_MAP, "{}", "Replaces every parameter of the name."),
+        key("add", TEXT_MAP, "{}", "Adds one more."),
+        key("remove", TEXTS, "[]", "Removes every parameter of the name."),
+    ],
+};
+
+pub static COOKIE_EDIT: Section = Section {
+    title: "`cookie`",
+    keys: &[
+        key("set", TEXT_MAP, "{}", "Replaces or adds the cookie."),
+        key("remove", TEXTS, "[]", "Removes the cookie."),
+    ],
+};
+
+pub static RESPONSE: Section = Section {
+    title: "`response`",
+    keys: &[
+        key("header", Shape::Section(&HEADER_EDIT), "{}", "Changes of headers."),
+        key("cookie", Shape::Section(&SET_COOKIE), "{}", "Changes of the cookies the upstream sets."),
+        key(
+            "location",
+            Shape::Word(&["rewrite", "off"]),
+            "\"rewrite\"",
+            "Redirects to the upstream's own address come back as ours.",
+        ),
+    ],
+};
+
+pub static SET_COOKIE: Section = Section {
+    title: "`cookie`",
+    keys: &[
+        key("domain", TEXT_MAP, "{}", "From one domain to another; to nothing drops the attribute."),
+        key("path", TEXT_MAP, "{}", "From one path prefix to another."),
+        key(
+            "secure",
+            Shape::Any(&[Shape::Bool, Shape::Word(&["auto", "keep"])]),
+            "\"auto\"",
+            "`auto` drops it for clients on plain HTTP, `keep` leaves it.",
+        ),
+        key("http_only", Shape::Any(&[Shape::Bool, Shape::Null]), "null", "Adds or drops HttpOnly; `null` leaves it."),
+        key(
+            "same_site",
+            Shape::Any(&[Shape::Word(SAME_SITE), Shape::Null]),
+            "null",
+            "Sets SameSite; `null` leaves it.",
+        ),
+    ],
+};
+
+pub static REDIRECT: Section = Section {
+    title: "`redirect`",
+    keys: &[
+        bare("to", Shape::Text, "With {scheme} {host} {path} {query} {method} {client_ip} {request_id}."),
+        key("status", Shape::Integer(301, 308), "308", "301, 302, 303, 307 or 308."),
+    ],
+};
+
+pub static RESPOND: Section = Section {
+    title: "`respond`",
+    keys: &[
+        key("status", Shape::Integer(200, 599), "200", "The status."),
+        key("body", Shape::Text, "\"\"", "The body."),
+        key("header", TEXT_MAP, "{}", "Its headers."),
+    ],
+};
+
+pub static ERRORS: Section = Section {
+    title: "`errors`",
+    keys: &[key(
+        "pages",
+        TEXT_MAP,
+        "{}",
+        "A status such as `502`, or a class such as `5xx`, to a .html, .json or .txt file.",
+    )],
+};

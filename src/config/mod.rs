@@ -1,0 +1,91 @@
+//! The configuration: from a YAML file to a typed value with nothing left to doubt,
+//! or to everything that is wrong with it at once. Must not know sockets that are
+//! open, requests, or the runtime.
+
+mod address;
+mod check;
+mod check_edits;
+mod check_match;
+mod check_route;
+mod check_upstream;
+mod decode;
+mod emit;
+mod emit_route;
+mod env;
+mod keys;
+mod model;
+mod node;
+mod problem;
+mod reach;
+mod schema;
+mod value;
+
+use std::path::Path;
+
+pub use emit::to_yaml;
+pub use model::*;
+pub use problem::{Problem, Rejected, Severity};
+pub use schema::json_schema;
+
+use problem::Span;
+
+/// Reads and checks a file. The second value holds the warnings.
+pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Rejected> {
+    let name = path.display().to_string();
+    match read(path) {
+        Ok(text) => parse(&name, &text, &|variable| std::env::var(variable).ok()),
+        Err(reason) => {
+            let problem = Problem::new(Severity::Error, Span::default(), format!("cannot read the file: {reason}"));
+            Err(Rejected { problems: vec![problem], warnings: Vec::new(), file_name: name })
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if size > u64::try_from(node::MAX_BYTES).unwrap_or(u64::MAX) {
+        return Err(format!("it is larger than {} MiB", node::MAX_BYTES / 1024 / 1024));
+    }
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    String::from_utf8(bytes).map_err(|e| format!("it is not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+}
+
+/// Checks a text. Relative paths in it start at `file_name`'s folder.
+pub fn parse(
+    file_name: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Vec<Problem>), Rejected> {
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    // An empty path is not accepted by `absolute`, and "." would stay in every path.
+    let base = std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_default();
+    let (tree, mut problems) = node::parse(text, env);
+    let stopped = tree.is_none() && !problems.is_empty();
+    let config = if stopped { None } else { check::config(tree.as_ref(), &base, &mut problems) };
+    finish(&mut problems, text);
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.severity == Severity::Error);
+    match config {
+        Some(config) if errors.is_empty() => Ok((config, warnings)),
+        _ => Err(Rejected { problems: errors, warnings, file_name: file_name.to_owned() }),
+    }
+}
+
+/// In the file's order, each once (an alias shows its anchor's problems again), with its line.
+fn finish(problems: &mut Vec<Problem>, text: &str) {
+    let lines: Vec<&str> = text.lines().collect();
+    for problem in problems.iter_mut() {
+        let line = problem.line.checked_sub(1).and_then(|n| lines.get(n));
+        problem.source_line = line.map_or(String::new(), |l| (*l).to_owned());
+    }
+    problems.sort_by_key(|p| (p.line, p.column));
+    let mut once: Vec<Problem> = Vec::with_capacity(problems.len());
+    for problem in problems.drain(..) {
+        if !once.iter().rev().take_while(|p| p.line == problem.line).any(|p| *p == problem) {
+            once.push(problem);
+        }
+    }
+    *problems = once;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,435 @@
+//! Tests of the whole way from text to `Config` and back. Owns no code.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::keys::{ROOT, Section, Shape};
+use super::node::{Kind, Node};
+use super::*;
+
+/// Every delivered key, none with its default.
+const FULL: &str = r#"
+server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: ./error.log }
+log: { level: debug, access: { to: access.log, format: combined } }
+listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
+trusted_proxies: [10.0.0.0/8, "::1"]
+timeouts: { request_body_idle: 30s, keepalive: 90s, tunnel_idle: 2h }
+upstreams:
+  api:
+    servers: [127.0.0.1:3000, { address: localhost:3001, weight: 2 }, unix:/run/app.sock]
+    balance: round_robin
+    tls: { sni: app.internal, verify: true, ca: @DIR@/cert.pem, cert: @DIR@/cert.pem, key: @DIR@/key.pem }
+    timeouts: { connect: 500ms, read_idle: none, write_idle: 1h, pool_idle: 10s }
+    pool: { max_idle: 0 }
+  plain: { servers: ["localhost:3002"], tls: true }
+  loose: { servers: ["127.0.0.1:3003"], tls: { verify: false } }
+routes:
+  - name: api
+    match:
+      host: [Example.com, "*.example.com"]
+      path: /api/
+      method: GET
+      header: { x-canary: "1", x-b: { regex: "^a" }, X-C: { present: false } }
+      query: { debug: 1, "q q": { present: true } }
+      cookie: { beta: "yes" }
+      client_ip: 10.0.0.1
+    priority: 5
+    request:
+      path: { regex: "^/v([0-9]+)/(?P<rest>.*)", with: "/$1/$${rest}" }
+      header: { set: { X-A: "ü $${x}" }, add: { x-b: 2 }, remove: [x-c] }
+      query: { set: { k: "a b" }, add: { "k[]": "&" }, remove: [utm_source] }
+      cookie: { set: { k: v }, remove: [tracking] }
+      host: upstream
+    response:
+      header: { set: { a: "" }, add: { b: "\"quoted\"" }, remove: [server] }
+      cookie: { domain: { .app.internal: example.com }, path: { /: /api/ }, secure: true, http_only: true, same_site: lax }
+      location: off
+    upstream: api
+  - match: { path: { exact: /old } }
+    redirect: "https://{host}{path}{query}"
+  - match: { path: { regex: "^/r$" }, host: "*", method: [GET, POST] }
+    redirect: { to: "/{{x}}", status: 302 }
+  - { match: { path: /strip }, request: { path: { strip_prefix: /strip } }, upstream: plain }
+  - { match: { path: /add }, request: { path: { add_prefix: /x }, host: "a.b:81" }, upstream: "https://localhost" }
+  - { match: { path: /replace }, request: { path: { replace: /y } }, upstream: loose }
+  - { match: { path: /null }, response: { cookie: { http_only: null, secure: keep } }, upstream: "http://127.0.0.1:3000" }
+  - match: { path: /health }
+    respond: { status: 503, body: "a\n\tb ${HOME_PAGE:-x} \u0007", header: { Retry-After: 5 } }
+  - upstream: "127.0.0.1:3000"
+errors: { pages: { 5xx: @DIR@/e.html, 502: @DIR@/e.json } }
+"#;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let dir = std::env::temp_dir().join(format!("config-test-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("cert.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        std::fs::write(dir.join("key.pem"), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+        std::fs::write(dir.join("e.html"), "<p>").unwrap();
+        std::fs::write(dir.join("e.json"), "{}").unwrap();
+        Folder(dir)
+    }
+
+    fn full(&self) -> String {
+        FULL.replace("@DIR@", self.0.to_str().unwrap())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap_or_default();
+    }
+}
+
+fn read(text: &str) -> Result<(Config, Vec<Problem>), Rejected> {
+    parse("/etc/proxy/proxy.yaml", text, &|_| None)
+}
+
+fn good(text: &str) -> Config {
+    read(text).unwrap_or_else(|e| panic!("{e}\n{text}")).0
+}
+
+fn messages(text: &str) -> Vec<String> {
+    match read(text) {
+        Ok((_, warnings)) => warnings.into_iter().map(|p| p.message).collect(),
+        Err(e) => e.problems.into_iter().map(|p| p.message).collect(),
+    }
+}
+
+#[test]
+fn the_least_that_works() {
+    let config = good("listeners: [\"0.0.0.0:8080\"]\nroutes:\n  - upstream: \"127.0.0.1:3000\"\n");
+    assert_eq!(config.routes[0].name, "routes[0]");
+    assert_eq!(config.routes[0].line, 3);
+    assert!(config.routes[0].response.rewrite_location);
+    assert_eq!(config.routes[0].response.set_cookie.secure, SecurePolicy::Auto);
+    assert!(config.upstreams[0].implicit);
+    assert_eq!(config.upstreams[0].name, "127.0.0.1:3000");
+}
+
+#[test]
+fn the_full_config_is_read_as_written() {
+    let folder = Folder::new("full");
+    let (c, warnings) = read(&folder.full()).unwrap_or_else(|e| panic!("{e}"));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(c.server.pid_file.as_deref(), Some(Path::new("/etc/proxy/run/p.pid")));
+    assert_eq!(c.upstreams.len(), 6);
+    assert_eq!(c.upstreams[1].tls.as_ref().unwrap().sni, "localhost");
+    assert_eq!(c.upstreams[2].tls.as_ref().unwrap().sni, "127.0.0.1");
+    assert_eq!(c.upstreams[0].timeouts.read_idle, None);
+    assert_eq!(c.routes[0].matcher.hosts[0], HostPattern::Exact("example.com".into()));
+    assert_eq!(c.routes[0].request.query.set[0].1, "a%20b");
+    assert_eq!(c.routes[0].request.headers.set[0].0.spelled, "X-A");
+    assert_eq!(c.routes[0].request.headers.set[0].1.as_bytes(), "ü ${x}".as_bytes());
+    assert_eq!(c.routes[0].response.set_cookie.domain[0].0, "app.internal");
+    assert!(!c.routes[0].response.rewrite_location);
+    assert!(matches!(&c.routes[8].action, Action::Upstream(UpstreamId(5))), "{:?}", c.routes[8].action);
+    assert_eq!(c.errors.pages[0].0, StatusSet::One(http::StatusCode::BAD_GATEWAY));
+}
+
+#[test]
+fn what_is_printed_reads_back_the_same() {
+    let folder = Folder::new("emit");
+    let mut rng = Rng(7);
+    let full = folder.full();
+    let routes: Vec<&str> = full.split("\n  - ").collect();
+    for round in 0..300 {
+        // Any choice of the full config's routes is a config of its own.
+        let mut text = routes[0].to_owned();
+        let picked: Vec<&&str> =
+            routes[1..routes.len() - 1].iter().filter(|_| round == 0 || rng.below(2) == 0).collect();
+        for route in picked {
+            text.push_str(&format!("\n  - {route}"));
+        }
+        text.push_str(&format!("\n  - {}", routes[routes.len() - 1]));
+        let first = to_yaml(&good(&text));
+        let again = to_yaml(&good(&first));
+        assert_eq!(first, again);
+    }
+}
+
+#[test]
+fn awkward_text_survives_printing() {
+    for text in [
+        "",
+        " ",
+        "null",
+        "~",
+        "1",
+        "0x1",
+        "- a",
+        "a: b",
+        "#",
+        "é\u{85}\u{2028}",
+        "${A}",
+        "$${A}",
+        "'",
+        "\\n",
+        "\u{7f}",
+        "\u{1F600}",
+    ] {
+        let config = good(&format!(
+            "listeners: [':80']\nroutes: [{{ respond: {{ body: {} }} }}]\n",
+            serde_json::to_string(&env::escape(text))
+                .unwrap()
+                .replace('\u{7f}', "\\u007f")
+                .replace('\u{85}', "\\u0085")
+        ));
+        let Action::Respond { body, .. } = &good(&to_yaml(&config)).routes[0].action else { panic!() };
+        assert_eq!(body, text);
+    }
+}
+
+/// Walks a tree along the table and notes each key that is there.
+fn note(section: &'static Section, node: &Node, seen: &mut BTreeSet<(String, &'static str)>) {
+    let Kind::Map(entries) = &node.kind else { return };
+    for (key, value) in entries {
+        let known = section.find(&key.text).unwrap_or_else(|| panic!("{} has no {}", section.title, key.text));
+        seen.insert((id(section), known.name));
+        note_shape(&known.shape, value, seen);
+    }
+}
+
+fn note_shape(shape: &Shape, node: &Node, seen: &mut BTreeSet<(String, &'static str)>) {
+    match (shape, &node.kind) {
+        (Shape::Section(section), _) => note(section, node, seen),
+        (Shape::List(item), Kind::Seq(items)) => items.iter().for_each(|n| note_shape(item, n, seen)),
+        (Shape::Map(value), Kind::Map(entries)) => entries.iter().for_each(|(_, n)| note_shape(value, n, seen)),
+        (Shape::Any(shapes), _) => shapes.iter().for_each(|s| note_shape(s, node, seen)),
+        _ => {}
+    }
+}
+
+fn id(section: &'static Section) -> String {
+    format!("{} {:p}", section.title, section)
+}
+
+fn all_sections(shape: &Shape, out: &mut Vec<&'static Section>) {
+    match shape {
+        Shape::Section(section) => {
+            out.push(section);
+            section.keys.iter().for_each(|k| all_sections(&k.shape, out));
+        }
+        Shape::List(inner) | Shape::Map(inner) => all_sections(inner, out),
+        Shape::Any(shapes) => shapes.iter().for_each(|s| all_sections(s, out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_table_and_what_is_accepted_are_the_same() {
+    // What is read but not in the table fails an assertion in `Fields::get`.
+    let folder = Folder::new("table");
+    let full = folder.full();
+    good(&full);
+    let mut seen = BTreeSet::new();
+    note(&ROOT, &node::parse(&full, &|_| None).0.unwrap(), &mut seen);
+    let mut sections = vec![];
+    all_sections(&Shape::Section(&ROOT), &mut sections);
+    for section in sections {
+        for key in section.delivered() {
+            assert!(
+                seen.contains(&(id(section), key.name)),
+                "{} `{}` is in the table, but not in FULL",
+                section.title,
+                key.name
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_delivered_is_refused() {
+    let at = |indent: &str, key: &str| format!("{indent}{key}: 1\n");
+    let base = |root: &str, up: &str, srv: &str, route: &str, listener: &str, times: &str| {
+        format!(
+            "listeners:\n  - address: \":80\"\n{listener}{root}timeouts:\n  keepalive: 5s\n{times}upstreams:\n  a:\n    servers:\n      - address: 127.0.0.1:1\n{srv}{up}routes:\n  - upstream: a\n{route}"
+        )
+    };
+    type Place = fn(String) -> [String; 6];
+    let cases: [(&Section, Place, &str); 6] = [
+        (&ROOT, |k| [k, s(), s(), s(), s(), s()], ""),
+        (&keys::UPSTREAM, |k| [s(), k, s(), s(), s(), s()], "    "),
+        (&keys::UPSTREAM_SERVER, |k| [s(), s(), k, s(), s(), s()], "        "),
+        (&keys::ROUTE, |k| [s(), s(), s(), k, s(), s()], "    "),
+        (&keys::LISTENER, |k| [s(), s(), s(), s(), k, s()], "    "),
+        (&keys::TIMEOUTS, |k| [s(), s(), s(), s(), s(), k], "  "),
+    ];
+    for (section, place, indent) in cases {
+        for key in section.keys.iter().filter(|k| k.is_later()) {
+            let [a, b, c, d, e, f] = place(at(indent, key.name));
+            let text = base(&a, &b, &c, &d, &e, &f);
+            assert_eq!(messages(&text), [format!("`{}` is not supported yet", key.name)], "{text}");
+        }
+    }
+}
+
+fn s() -> String {
+    String::new()
+}
+
+#[test]
+fn the_schema_names_every_key_and_has_valid_defaults() {
+    let schema = json_schema();
+    let mut sections = vec![];
+    all_sections(&Shape::Section(&ROOT), &mut sections);
+    let text = schema.to_string();
+    for key in sections.iter().flat_map(|section| section.delivered()) {
+        assert!(text.contains(&format!("\"{}\":", key.name)), "{}", key.name);
+        if let Some(default) = key.default {
+            assert!(serde_json::from_str::<serde_json::Value>(default).is_ok(), "{default}");
+        }
+    }
+    assert!(!text.contains("rate_limit"));
+}
+
+#[test]
+fn invalid_files_are_rejected_as_expected() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conf/invalid");
+    let mut names: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    let mut count = 0;
+    for path in names.iter().filter(|p| p.extension().is_some_and(|e| e == "yaml")) {
+        let shown = path.file_name().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        // The folder is a name only, so that the expected text holds no machine's paths.
+        let rejected = parse(shown, &text, &|_| None).err().unwrap_or_else(|| panic!("{shown} is accepted"));
+        let here = std::env::current_dir().unwrap();
+        let got = rejected.render().replace(here.to_str().unwrap(), ".");
+        let expected = path.with_extension("txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &got).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&expected).unwrap_or_default(), got, "{shown}");
+        count += 1;
+    }
+    assert!(count >= 25, "{count}");
+}
+
+#[test]
+fn warnings_do_not_reject() {
+    let text =
+        "listeners: [':80']\nupstreams:\n  a: { servers: [\"127.0.0.1:1\"] }\nroutes:\n  - upstream: \"127.0.0.1:2\"\n";
+    assert_eq!(messages(text), ["no route uses the upstream `a`"]);
+    let text = "listeners: [':80']\nroutes:\n  - { name: a, match: { path: /x }, upstream: \"127.0.0.1:2\" }\n  - { name: b, match: { path: /x/ }, respond: {} }\n";
+    assert_eq!(messages(text), ["no request reaches the route `b`"]);
+    let text = text.replace("path: /x/", "path: /x, method: GET");
+    assert!(messages(&text).is_empty());
+    let text = text.replace("name: a", "name: a, priority: 1");
+    assert_eq!(messages(&text), ["no request reaches the route `b`"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem() {
+    let rejected = load(Path::new("/nonexistent/proxy.yaml")).unwrap_err();
+    assert!(rejected.render().starts_with("error: cannot read the file: No such file"), "{rejected}");
+    assert!(load(Path::new("/")).is_err());
+}
+
+#[test]
+fn the_default_file_is_good() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/proxy.yaml");
+    let (config, warnings) = load(&path).unwrap_or_else(|e| panic!("{e}"));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(config.listeners[0].address, Address::Tcp("0.0.0.0:8080".parse().unwrap()));
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(n.max(1)).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    // Resolving names and compiling large regexes thousands of times over would take minutes.
+    let folder = Folder::new("fuzz");
+    let full = folder
+        .full()
+        .replace("https://localhost", "http://127.0.0.1:1")
+        .replace("localhost", "127.0.0.1")
+        .replace("a.b:81", "a.b")
+        .replace("[0-9]+", "a")
+        .replace(".*", "b");
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "\n",
+        "  ",
+        "- ",
+        "\"",
+        "'",
+        "&a ",
+        "*a",
+        "${",
+        "!",
+        "|",
+        "#",
+        "\t",
+        "é",
+        "\0",
+        "%",
+        "9999999999",
+        "null",
+        "?",
+        "<<: ",
+    ];
+    let mut rng = Rng(0x9E37_79B9_7F4A_7C15);
+    let (mut checked, mut clean) = (0, 0);
+    for _ in 0..20_000 {
+        let mut bytes = full.clone().into_bytes();
+        for _ in 0..=rng.below(4) {
+            let at = rng.below(bytes.len());
+            let piece = pieces[rng.below(pieces.len())].bytes();
+            match rng.below(4) {
+                0 => drop(bytes.drain(at..(at + 1 + rng.below(20)).min(bytes.len()))),
+                1 => drop(bytes.splice(at..at, piece)),
+                2 => drop(bytes.splice(at..=at, piece)),
+                _ => bytes[at] = rng.next().to_le_bytes()[0],
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        // The steps of `parse`, so that the tree is built once.
+        let (tree, mut problems) = node::parse(&text, &|_| None);
+        if tree.as_ref().is_some_and(names_a_host) {
+            continue;
+        }
+        checked += usize::from(tree.is_some());
+        clean += usize::from(tree.is_some() && problems.is_empty());
+        let config = check::config(tree.as_ref(), &folder.0, &mut problems);
+        finish(&mut problems, &text);
+        assert!(config.is_some() || !problems.is_empty());
+        assert!(problems.iter().all(|p| p.render("f").ends_with('\n')));
+    }
+    // Otherwise the test would try little more than the YAML parser.
+    assert!(checked > 4_000 && clean > 2_000, "{checked} {clean}");
+}
+
+/// Whether checking would ask the resolver.
+fn names_a_host(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Seq(items) => items.iter().any(names_a_host),
+        Kind::Map(entries) => entries.iter().any(|(_, v)| names_a_host(v)),
+        _ => node.text().is_some_and(|t| {
+            let host = t.rsplit("//").next().unwrap_or(t);
+            t.contains(':')
+                && !t.starts_with("unix:")
+                && host.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && host.parse::<std::net::SocketAddr>().is_err()
+        }),
+    }
+}

@@ -1,0 +1,89 @@
+//! Demo service "A": a small web application that shows, on one page, that
+//! everything a modern site needs keeps working behind a reverse proxy.
+//!
+//! Owns the router, the shared in-memory state and the accept loop. Must not
+//! know the proxy: it never reads proxy configuration and shares no code with
+//! it, so what it reports is what truly arrived over the network.
+
+mod api;
+mod checksum;
+mod files;
+mod live;
+mod session;
+mod transfer;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::serve::ListenerExt;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+/// Largest JSON or form body the small endpoints accept.
+const SMALL_BODY: usize = 64 * 1024;
+
+/// Everything the demo remembers; gone when the process ends.
+#[derive(Clone, Default)]
+struct State {
+    notes: Arc<Mutex<api::Notes>>,
+    sessions: Arc<Mutex<session::Sessions>>,
+}
+
+/// Serves the demo on an already bound listener until the task is dropped.
+///
+/// # Errors
+///
+/// Returns an error when the accept loop ends because of the listener.
+pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        // Small frames should not wait for Nagle; a failure only costs latency.
+        stream.set_nodelay(true).ok();
+    });
+    let service = router().into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await
+}
+
+/// The whole demo as a router with fresh, empty state.
+pub fn router() -> Router {
+    let small = Router::new()
+        .route("/api/notes", get(api::list).post(api::create))
+        .route("/api/notes/{id}", get(api::read).put(api::replace).delete(api::remove))
+        .route("/api/login", post(session::login))
+        .route("/api/logout", post(session::logout))
+        .route("/api/me", get(session::me))
+        .layer(DefaultBodyLimit::max(SMALL_BODY));
+    let streams = Router::new()
+        .route("/api/echo", any(api::echo))
+        .route("/api/upload", post(transfer::upload).put(transfer::upload))
+        .route("/api/download", get(transfer::download))
+        .route("/api/events", get(live::events))
+        .route("/api/ws", any(live::websocket))
+        .layer(DefaultBodyLimit::disable());
+    Router::new().merge(small).merge(streams).merge(files::routes()).fallback(not_found).with_state(State::default())
+}
+
+async fn not_found() -> Response {
+    failure(StatusCode::NOT_FOUND, "no such page")
+}
+
+/// A JSON error answer.
+fn failure(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": message }))).into_response()
+}
+
+/// Milliseconds since the Unix epoch, 0 when the clock is before it.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Locks state; a panic elsewhere leaves this simple data usable.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,6 @@
+//! What a route changes in a request on its way up and in a response on its way
+//! down. Knows Pingora's header types, not its hooks, and not how a reply is
+//! written.
+
+pub mod request;
+pub mod response;

@@ -1,0 +1,248 @@
+//! The request as the upstream gets it: order and case of the client's fields,
+//! forwarding fields, and the edits of the route.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_http::RequestHeader;
+
+use crate::config::{CookieEdits, HeaderEdits, HostPolicy, PathEdit, QueryEdits, RequestEdits};
+use crate::message::{cookie, forwarded, path, query};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Who stands at the other end of the client's connection, and what of its
+/// forwarding fields is believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop<'h> {
+    /// `None` on a unix socket.
+    pub peer: Option<IpAddr>,
+    pub trusted: bool,
+    /// As the client sent it.
+    pub host: &'h str,
+    pub scheme: &'static str,
+}
+
+/// Gives `upstream` the client's fields in the client's order again: taking
+/// hop-by-hop fields out of a header map moves its last field into the gap.
+pub fn restore_order(upstream: &mut RequestHeader, client: &RequestHeader) -> pingora::Result<()> {
+    if upstream.headers.len() == client.headers.len() || !upstream.has_case() {
+        return Ok(());
+    }
+    let mut ordered = RequestHeader::build(upstream.method.clone(), b"/", Some(upstream.headers.len() + 4))?;
+    ordered.set_version(upstream.version);
+    ordered.set_raw_path(upstream.raw_path())?;
+    for (name, value) in client.case_header_iter() {
+        let kept = HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| upstream.headers.contains_key(&n));
+        // Connection and Upgrade were written anew for a WebSocket.
+        let anew =
+            name.as_slice().eq_ignore_ascii_case(b"connection") || name.as_slice().eq_ignore_ascii_case(b"upgrade");
+        if kept && !anew {
+            ordered.append_header(name.clone(), value.clone())?;
+        }
+    }
+    for (name, value) in upstream.case_header_iter() {
+        if !HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| ordered.headers.contains_key(&n)) {
+            ordered.append_header(name.clone(), value.clone())?;
+        }
+    }
+    *upstream = ordered;
+    Ok(())
+}
+
+/// `X-Forwarded-*`, `X-Real-IP` and `Forwarded`: continued from a trusted peer,
+/// replaced from anyone else.
+pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Result<()> {
+    let believed = |name: &HeaderName, request: &RequestHeader| -> Vec<HeaderValue> {
+        if hop.trusted { request.headers.get_all(name).iter().cloned().collect() } else { Vec::new() }
+    };
+    let chain = believed(&X_FORWARDED_FOR, request);
+    let value = forwarded::forwarded_for(chain.iter().map(HeaderValue::as_bytes), hop.peer);
+    insert(request, "X-Forwarded-For", &value)?;
+    if !(hop.trusted && request.headers.contains_key(&X_FORWARDED_PROTO)) {
+        insert(request, "X-Forwarded-Proto", hop.scheme.as_bytes())?;
+    }
+    let told = hop.trusted && request.headers.contains_key(&X_FORWARDED_HOST);
+    if !told && !hop.host.is_empty() {
+        insert(request, "X-Forwarded-Host", hop.host.as_bytes())?;
+    }
+    if !hop.trusted {
+        request.remove_header(&X_FORWARDED_PORT);
+        request.remove_header(&X_REAL_IP);
+    }
+    let elements = believed(&header::FORWARDED, request);
+    let value = forwarded::forwarded(elements.iter().map(HeaderValue::as_bytes), hop.peer, hop.host, hop.scheme);
+    insert(request, "Forwarded", &value)
+}
+
+fn insert(request: &mut RequestHeader, name: &'static str, value: &[u8]) -> pingora::Result<()> {
+    match HeaderValue::from_bytes(value) {
+        Ok(value) => request.insert_header(name, value),
+        // Made of addresses and a checked host; what a trusted peer sent was a field value before.
+        Err(e) => pingora::Error::e_because(pingora::ErrorType::InvalidHTTPHeader, "forwarding field", e),
+    }
+}
+
+/// The target in origin form after the edits of path and query; `None` when it
+/// goes up as `target` is.
+pub fn edited_target(target: &str, edits: &RequestEdits) -> Option<String> {
+    if edits.path.is_none() && !has_query_edits(&edits.query) {
+        return None;
+    }
+    let (path_part, query_part) = path::split_query(target);
+    let mut out = match &edits.path {
+        Some(edit) => edited_path(path_part, edit),
+        None => path_part.to_owned(),
+    };
+    let query_part = if has_query_edits(&edits.query) {
+        query::edit(query_part, &edits.query.remove, &edits.query.set, &edits.query.add)
+    } else {
+        query_part.map(str::to_owned)
+    };
+    if let Some(query_part) = query_part {
+        out.push('?');
+        out.push_str(&query_part);
+    }
+    Some(out)
+}
+
+fn has_query_edits(edits: &QueryEdits) -> bool {
+    !(edits.remove.is_empty() && edits.set.is_empty() && edits.add.is_empty())
+}
+
+fn edited_path(path_part: &str, edit: &PathEdit) -> String {
+    match edit {
+        PathEdit::StripPrefix(prefix) => path::strip_prefix(path_part, prefix).to_owned(),
+        PathEdit::AddPrefix(prefix) => path::add_prefix(path_part, prefix),
+        PathEdit::Replace(whole) => whole.clone(),
+        PathEdit::Regex { pattern, with } => {
+            let out = pattern.replace(path_part, with.as_str()).into_owned();
+            // An origin-form target starts with a slash (RFC 9112 section 3.2.1).
+            if out.starts_with('/') { out } else { format!("/{out}") }
+        }
+    }
+}
+
+/// Host policy, then the route's header and cookie edits.
+pub fn edit_headers(
+    request: &mut RequestHeader,
+    edits: &RequestEdits,
+    upstream_authority: Option<&str>,
+) -> pingora::Result<()> {
+    match (&edits.host, upstream_authority) {
+        (HostPolicy::Preserve, _) | (HostPolicy::Upstream, None) => {}
+        (HostPolicy::Upstream, Some(authority)) => request.insert_header(header::HOST, authority)?,
+        (HostPolicy::Literal(host), _) => request.insert_header(header::HOST, host.as_str())?,
+    }
+    apply_header_edits(request, &edits.headers)?;
+    edit_cookies(request, &edits.cookies)
+}
+
+fn apply_header_edits(request: &mut RequestHeader, edits: &HeaderEdits) -> pingora::Result<()> {
+    for name in &edits.remove {
+        request.remove_header(name);
+    }
+    for (name, value) in &edits.set {
+        request.insert_header(name.spelled.clone(), value.clone())?;
+    }
+    for (name, value) in &edits.add {
+        request.append_header(name.spelled.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+fn edit_cookies(request: &mut RequestHeader, edits: &CookieEdits) -> pingora::Result<()> {
+    if edits.remove.is_empty() && edits.set.is_empty() {
+        return Ok(());
+    }
+    let named = |name: &[u8]| {
+        edits.remove.iter().any(|r| r.as_bytes() == name) || edits.set.iter().any(|(n, _)| n.as_bytes() == name)
+    };
+    let mut fields: Vec<Vec<u8>> = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|field| cookie::without(field.as_bytes(), named))
+        .collect();
+    for (name, value) in &edits.set {
+        let pair = format!("{name}={value}").into_bytes();
+        match fields.last_mut() {
+            Some(field) => {
+                field.extend_from_slice(b"; ");
+                field.extend_from_slice(&pair);
+            }
+            None => fields.push(pair),
+        }
+    }
+    request.remove_header(&header::COOKIE);
+    for field in fields {
+        request.append_header("Cookie", pingora_http::header_value_from_raw(field))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in fields {
+            request.append_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    fn lines(request: &RequestHeader) -> Vec<String> {
+        request
+            .case_header_iter()
+            .map(|(n, v)| format!("{}: {}", String::from_utf8_lossy(n.as_slice()), v.to_str().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn order_and_case_survive_a_removed_field() {
+        let client =
+            request(&[("HOST", "a"), ("Connection", "x"), ("X-One", "1"), ("x-two", "2"), ("X-One", "3"), ("Z", "4")]);
+        let mut up = client.clone();
+        up.remove_header("connection");
+        restore_order(&mut up, &client).unwrap();
+        assert_eq!(lines(&up), ["HOST: a", "X-One: 1", "X-One: 3", "x-two: 2", "Z: 4"]);
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_not_believed() {
+        let fields = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("X-Real-IP", "6.6.6.6")];
+        let hop = Hop { peer: "1.2.3.4".parse().ok(), trusted: false, host: "h", scheme: "http" };
+        let mut up = request(&fields);
+        set_forwarded(&mut up, &hop).unwrap();
+        assert_eq!(up.headers["x-forwarded-for"], "1.2.3.4");
+        assert_eq!(up.headers["x-forwarded-proto"], "http");
+        assert!(!up.headers.contains_key("x-real-ip"));
+        let mut up = request(&fields);
+        set_forwarded(&mut up, &Hop { trusted: true, ..hop }).unwrap();
+        assert_eq!(up.headers["x-forwarded-for"], "6.6.6.6, 1.2.3.4");
+        assert_eq!(up.headers["x-forwarded-proto"], "https");
+        assert_eq!(up.headers["forwarded"], "for=1.2.3.4;host=h;proto=http");
+    }
+
+    #[test]
+    fn targets_are_edited_without_touching_other_bytes() {
+        let edits = RequestEdits { path: Some(PathEdit::StripPrefix("/api".into())), ..RequestEdits::default() };
+        assert_eq!(edited_target("/api/a%2Fb?x=%7e&&", &edits).as_deref(), Some("/a%2Fb?x=%7e&&"));
+        assert_eq!(edited_target("/api?", &edits).as_deref(), Some("/?"));
+        assert_eq!(edited_target("/x", &RequestEdits::default()), None);
+    }
+
+    #[test]
+    fn cookies_are_set_once() {
+        let mut up = request(&[("Cookie", "a=1; k=old"), ("Cookie", "b=2")]);
+        let edits = CookieEdits { remove: vec!["a".into()], set: vec![("k".into(), "new".into())] };
+        edit_cookies(&mut up, &edits).unwrap();
+        assert_eq!(lines(&up), ["Cookie: b=2; k=new"]);
+    }
+}

@@ -1,0 +1,162 @@
+//! The response as the client gets it: hop-by-hop fields stay behind, then the
+//! edits of the route. Local replies pass through the same function.
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_http::ResponseHeader;
+
+use crate::config::{HeaderEdits, ResponseEdits, SameSite, SecurePolicy, SetCookieEdits};
+use crate::message::cookie::{SetCookieRewrite, rewrite_set_cookie};
+use crate::message::hop;
+use crate::message::location::{Names, rewrite, rewrite_refresh};
+
+/// Fields that ended at this hop. Keeps the order of the others.
+pub fn strip_hop_by_hop(response: &mut ResponseHeader) -> pingora::Result<()> {
+    if !hop::any_in_response(&response.headers) {
+        return Ok(());
+    }
+    let keep_upgrade = matches!(response.status.as_u16(), 101 | 426);
+    let mut kept = ResponseHeader::build(response.status, Some(response.headers.len()))?;
+    kept.set_version(response.version);
+    if response.get_reason_phrase() != response.status.canonical_reason() {
+        kept.set_reason_phrase(response.get_reason_phrase())?;
+    }
+    for (name, value) in response.case_header_iter() {
+        let lower = HeaderName::from_bytes(name.as_slice());
+        if lower.is_ok_and(|n| !hop::stays_behind(&n, &response.headers, keep_upgrade)) {
+            kept.append_header(name.clone(), value.clone())?;
+        }
+    }
+    *response = kept;
+    Ok(())
+}
+
+/// What the edits need to know of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'o> {
+    pub names: Names<'o>,
+    /// Whether the client came over TLS.
+    pub secure: bool,
+}
+
+/// The route's response edits; `origin` is `None` for a local reply, whose
+/// Location is ours already.
+pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits, origin: Option<&Origin<'_>>) -> pingora::Result<()> {
+    if let Some(origin) = origin {
+        if edits.rewrite_location {
+            rewrite_redirects(response, &origin.names)?;
+        }
+        if response.headers.contains_key(header::SET_COOKIE) {
+            rewrite_cookies(response, &edits.set_cookie, origin.secure)?;
+        }
+    }
+    apply_header_edits(response, &edits.headers)
+}
+
+fn rewrite_redirects(response: &mut ResponseHeader, names: &Names<'_>) -> pingora::Result<()> {
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        if let Some(to) = text(response, &name).and_then(|reference| rewrite(reference, names)) {
+            response.insert_header(name, to)?;
+        }
+    }
+    if let Some(to) = text(response, &header::REFRESH).and_then(|field| rewrite_refresh(field, names)) {
+        response.insert_header(header::REFRESH, to)?;
+    }
+    Ok(())
+}
+
+fn text<'r>(response: &'r ResponseHeader, name: &HeaderName) -> Option<&'r str> {
+    response.headers.get(name).and_then(|v| std::str::from_utf8(v.as_bytes()).ok())
+}
+
+fn rewrite_cookies(response: &mut ResponseHeader, edits: &SetCookieEdits, secure: bool) -> pingora::Result<()> {
+    let how = SetCookieRewrite {
+        domains: &edits.domain,
+        paths: &edits.path,
+        secure: match edits.secure {
+            SecurePolicy::Keep => None,
+            SecurePolicy::Auto => (!secure).then_some(false),
+            SecurePolicy::Always => Some(true),
+            SecurePolicy::Never => Some(false),
+        },
+        http_only: edits.http_only,
+        same_site: edits.same_site.map(|s| match s {
+            SameSite::Strict => "Strict",
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        }),
+    };
+    let rewritten: Vec<HeaderValue> = response
+        .headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .map(|value| match rewrite_set_cookie(value.as_bytes(), &how) {
+            Some(bytes) => pingora_http::header_value_from_raw(bytes),
+            None => value.clone(),
+        })
+        .collect();
+    let mut rewritten = rewritten.into_iter();
+    // insert_header drops the other values and keeps the place of the first.
+    if let Some(first) = rewritten.next() {
+        response.insert_header("Set-Cookie", first)?;
+    }
+    for value in rewritten {
+        response.append_header("Set-Cookie", value)?;
+    }
+    Ok(())
+}
+
+fn apply_header_edits(response: &mut ResponseHeader, edits: &HeaderEdits) -> pingora::Result<()> {
+    for name in &edits.remove {
+        response.remove_header(name);
+    }
+    for (name, value) in &edits.set {
+        response.insert_header(name.spelled.clone(), value.clone())?;
+    }
+    for (name, value) in &edits.add {
+        response.append_header(name.spelled.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(fields: &[(&'static str, &'static str)]) -> ResponseHeader {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in fields {
+            response.append_header(*name, *value).unwrap();
+        }
+        response
+    }
+
+    #[test]
+    fn hop_by_hop_fields_leave_and_order_stays() {
+        let mut r = response(&[
+            ("X-A", "1"),
+            ("Connection", "X-Hop"),
+            ("x-hop", "1"),
+            ("Keep-Alive", "5"),
+            ("eTag", "e"),
+            ("Z", "2"),
+        ]);
+        r.set_reason_phrase(Some("Fine")).unwrap();
+        strip_hop_by_hop(&mut r).unwrap();
+        let names: Vec<_> = r.case_header_iter().map(|(n, _)| n.as_slice().to_vec()).collect();
+        assert_eq!(names, [&b"X-A"[..], b"eTag", b"Z"]);
+        assert_eq!(r.get_reason_phrase(), Some("Fine"));
+    }
+
+    #[test]
+    fn every_set_cookie_is_rewritten_and_stays_apart() {
+        let mut r = response(&[("Set-Cookie", "a=1; Secure"), ("Set-Cookie", "b=2; secure; HttpOnly")]);
+        let edits = ResponseEdits {
+            set_cookie: SetCookieEdits { secure: SecurePolicy::Auto, ..SetCookieEdits::default() },
+            ..ResponseEdits::default()
+        };
+        let names = Names { upstream: &[], our_scheme: "http", our_host: "h", stripped: None };
+        edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
+        let values: Vec<_> = r.headers.get_all("set-cookie").iter().collect();
+        assert_eq!(values, ["a=1", "b=2; HttpOnly"]);
+    }
+}

@@ -1,0 +1,14 @@
+//! A production reverse proxy on Cloudflare's Pingora. The modules are floors of
+//! one house: each knows only those below it (`tests/architecture.rs`), and
+//! `ARCHITECTURE.md` is its map.
+
+pub mod config;
+pub mod demo;
+pub mod filter;
+pub mod message;
+pub mod observe;
+pub mod proxy;
+pub mod route;
+pub mod runtime;
+pub mod server;
+pub mod upstream;

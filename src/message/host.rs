@@ -1,0 +1,86 @@
+//! The Host of a request: splitting, validating, normalising. Must not know
+//! which hosts are configured.
+
+use std::borrow::Cow;
+
+/// Splits `host[:port]`. An IPv6 literal keeps its brackets.
+///
+/// Returns `None` when the text is not a host with an optional port as RFC 9110
+/// section 7.2 and RFC 3986 section 3.2.2 allow: empty, userinfo, lists, spaces,
+/// a port that is not a number up to 65535.
+pub fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = if authority.starts_with('[') {
+        let end = authority.find(']')?;
+        let inner = authority.get(1..end)?;
+        inner.parse::<std::net::Ipv6Addr>().ok()?;
+        (authority.get(..=end)?, authority.get(end + 1..)?)
+    } else {
+        let end = authority.find(':').unwrap_or(authority.len());
+        let host = authority.get(..end)?;
+        if host.is_empty() || !host.bytes().all(is_reg_name) {
+            return None;
+        }
+        (host, authority.get(end..)?)
+    };
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Some((host, None)),
+        None => None,
+        // RFC 3986 section 3.2.3 allows an empty port.
+        Some("") => Some((host, None)),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some((host, Some(digits.parse().ok()?))),
+        Some(_) => None,
+    }
+}
+
+/// Unreserved and sub-delims of RFC 3986, without `,` (a list of hosts) and
+/// without `%`: no resolver takes it.
+fn is_reg_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&b)
+}
+
+/// The host in the form that routes are matched on: lower case, no final dot.
+pub fn normalize(host: &str) -> Cow<'_, str> {
+    let host = host.strip_suffix('.').filter(|h| !h.is_empty()).unwrap_or(host);
+    if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        assert_eq!(split("example.com"), Some(("example.com", None)));
+        assert_eq!(split("example.com:8080"), Some(("example.com", Some(8080))));
+        assert_eq!(split("example.com:"), Some(("example.com", None)));
+        assert_eq!(split("[::1]:80"), Some(("[::1]", Some(80))));
+        assert_eq!(split("under_score"), Some(("under_score", None)));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for bad in ["", ":80", "a b", "a,b", "u@h", "a:b", "a:99999", "[::1", "[x]", "a/b", "[::1]x", "a:+1"] {
+            assert_eq!(split(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn normal_form_is_lower_case_without_final_dot() {
+        assert_eq!(normalize("Example.COM."), "example.com");
+        assert!(matches!(normalize("a.b"), Cow::Borrowed("a.b")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(s in ".{0,60}") {
+            if let Some((host, _)) = split(&s) {
+                normalize(host);
+            }
+        }
+    }
+}

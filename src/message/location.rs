@@ -1,0 +1,128 @@
+//! Redirects that an upstream answers with its own address come back with ours:
+//! `Location`, `Content-Location` and `Refresh`.
+
+/// What the upstream calls itself and what the client calls us.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'n> {
+    /// `host[:port]` forms under which the upstream is addressed.
+    pub upstream: &'n [&'n str],
+    pub our_scheme: &'n str,
+    /// The Host that the client sent.
+    pub our_host: &'n str,
+    /// The prefix that the route stripped on the way in, put back on the way out.
+    pub stripped: Option<&'n str>,
+}
+
+/// The rewritten URI reference, or `None` when it is not the upstream's own or
+/// is already right.
+pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
+    let (scheme, rest) = if let Some(rest) = strip_ascii_prefix(reference, "http://") {
+        (80, rest)
+    } else if let Some(rest) = strip_ascii_prefix(reference, "https://") {
+        (443, rest)
+    } else if reference.starts_with('/') && !reference.starts_with("//") {
+        let path = put_back(reference, names.stripped?);
+        return (path != reference).then_some(path);
+    } else {
+        return None;
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let own = |name: &&str| same_authority(authority, name, scheme);
+    // Our own host only under our own scheme: an upstream that sends its users
+    // from http to https on the same host means it.
+    let ours = (scheme == 443) == (names.our_scheme == "https") && own(&names.our_host);
+    if !ours && !names.upstream.iter().any(own) {
+        return None;
+    }
+    let tail = match names.stripped {
+        Some(prefix) => put_back(if tail.is_empty() { "/" } else { tail }, prefix),
+        None => tail.to_owned(),
+    };
+    let out = format!("{}://{}{}", names.our_scheme, names.our_host, tail);
+    (out != reference).then_some(out)
+}
+
+/// `Refresh: 5; url=http://...`: only the URL is rewritten.
+pub fn rewrite_refresh(field: &str, names: &Names<'_>) -> Option<String> {
+    let at = field.to_ascii_lowercase().find("url=")? + 4;
+    let (head, tail) = field.split_at(at);
+    let bare = tail.trim_matches(|c| c == '"' || c == '\'');
+    let rewritten = rewrite(bare, names)?;
+    Some(format!("{head}{}", tail.replacen(bare, &rewritten, 1)))
+}
+
+fn put_back(path: &str, prefix: &str) -> String {
+    if super::path::has_prefix(path, prefix) {
+        return path.to_owned();
+    }
+    super::path::add_prefix(path, prefix)
+}
+
+fn strip_ascii_prefix<'s>(text: &'s str, prefix: &str) -> Option<&'s str> {
+    let head = text.get(..prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
+}
+
+fn same_authority(a: &str, b: &str, default_port: u16) -> bool {
+    match (super::host::split(a), super::host::split(b)) {
+        (Some((host_a, port_a)), Some((host_b, port_b))) => {
+            host_a.eq_ignore_ascii_case(host_b) && port_a.unwrap_or(default_port) == port_b.unwrap_or(default_port)
+        }
+        (Some(_) | None, Some(_) | None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAMES: Names<'_> = Names {
+        upstream: &["127.0.0.1:3000", "app:3000"],
+        our_scheme: "http",
+        our_host: "example.com:8080",
+        stripped: None,
+    };
+
+    #[test]
+    fn the_upstreams_own_address_becomes_ours() {
+        for (from, to) in [
+            ("http://127.0.0.1:3000/x?y#z", Some("http://example.com:8080/x?y#z")),
+            ("HTTP://APP:3000", Some("http://example.com:8080")),
+            ("https://example.com:8080/x", None),
+            ("http://example.com:8080/x", None),
+            ("http://elsewhere/x", None),
+            ("http://127.0.0.1:3001/", None),
+            ("/x", None),
+            ("x/y", None),
+            ("//app:3000/x", None),
+        ] {
+            assert_eq!(rewrite(from, &NAMES).as_deref(), to, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_stripped_prefix_is_put_back() {
+        let names = Names { stripped: Some("/api"), ..NAMES };
+        assert_eq!(rewrite("/login", &names).as_deref(), Some("/api/login"));
+        assert_eq!(rewrite("/api/login", &names), None);
+        assert_eq!(rewrite("http://app:3000", &names).as_deref(), Some("http://example.com:8080/api/"));
+    }
+
+    #[test]
+    fn refresh_keeps_its_delay() {
+        assert_eq!(
+            rewrite_refresh("5; URL='http://app:3000/x'", &NAMES).as_deref(),
+            Some("5; URL='http://example.com:8080/x'")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(s in ".{0,60}") {
+            rewrite(&s, &NAMES);
+            rewrite_refresh(&s, &NAMES);
+        }
+    }
+}

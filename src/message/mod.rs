@@ -1,0 +1,12 @@
+//! Pure functions on HTTP values: host, path, query, cookies, hop-by-hop fields,
+//! forwarding fields, redirects. The ground floor: owns no state and must not
+//! know Pingora, the configuration file or the network.
+
+pub mod client;
+pub mod cookie;
+pub mod forwarded;
+pub mod hop;
+pub mod host;
+pub mod location;
+pub mod path;
+pub mod query;

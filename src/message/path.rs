@@ -1,0 +1,198 @@
+//! The path of a request: prefixes by segment, and the edits of `request.path`.
+//! Works on the bytes as they were sent and re-encodes nothing.
+
+use std::borrow::Cow;
+
+/// Whether `prefix` covers `path` by whole segments: `/api` and `/api/` cover
+/// `/api`, `/api/` and `/api/x`, but not `/apix`.
+pub fn has_prefix(path: &str, prefix: &str) -> bool {
+    after_prefix(path, prefix).is_some()
+}
+
+/// What is left of `path` behind `prefix`: empty, or it starts with `/`.
+pub fn after_prefix<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// `path` without `prefix`, never empty; as it is when the prefix does not cover it.
+pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> &'p str {
+    match after_prefix(path, prefix) {
+        Some("") => "/",
+        Some(rest) => rest,
+        None => path,
+    }
+}
+
+/// `prefix` in front of `path`, with one slash between them.
+pub fn add_prefix(path: &str, prefix: &str) -> String {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let mut out = String::with_capacity(prefix.len() + path.len());
+    out.push_str(prefix);
+    out.push_str(path);
+    out
+}
+
+/// Splits a target in origin form at its first `?`; the query is without it.
+pub fn split_query(target: &str) -> (&str, Option<&str>) {
+    match memchr::memchr(b'?', target.as_bytes()) {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
+/// A path as it is matched and as it goes upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resolved<'p> {
+    /// Canonical: what routes and access rules see.
+    pub matched: Cow<'p, str>,
+    /// As it was sent; canonical where it held dot segments, so that the origin
+    /// cannot read another path than the one that was matched.
+    pub forwarded: Cow<'p, str>,
+}
+
+/// `None` when the path has no canonical form (see [`canonical`]).
+pub fn resolve(path: &str) -> Option<Resolved<'_>> {
+    let bytes = path.as_bytes();
+    if memchr::memchr(b'%', bytes).is_none() && memchr::memmem::find(bytes, b"/.").is_none() {
+        return Some(Resolved { matched: Cow::Borrowed(path), forwarded: Cow::Borrowed(path) });
+    }
+    let matched = canonical(path)?;
+    let dotted = decode_unreserved(path)?.split('/').any(|segment| matches!(segment, "." | ".."));
+    let forwarded = if dotted { Cow::Owned(matched.clone()) } else { Cow::Borrowed(path) };
+    Some(Resolved { matched: Cow::Owned(matched), forwarded })
+}
+
+/// The form that routes are matched on: dot segments removed (RFC 3986 section
+/// 5.2.4) and encoded unreserved characters decoded (section 6.2.2.2), so that
+/// `/a/%2e%2e/admin` cannot walk around a route for `/admin`.
+///
+/// `None` when there is no such form: a `%` without two hex digits, or an encoded
+/// NUL, CR or LF.
+pub fn canonical(path: &str) -> Option<String> {
+    let decoded = decode_unreserved(path)?;
+    let mut out: Vec<&str> = Vec::new();
+    let mut segments = decoded.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." if last => out.push(""),
+            "." => {}
+            ".." => {
+                out.pop();
+                if last {
+                    out.push("");
+                }
+            }
+            other => out.push(other),
+        }
+    }
+    let mut text = String::with_capacity(decoded.len());
+    for segment in &out {
+        text.push('/');
+        text.push_str(segment);
+    }
+    if text.is_empty() {
+        text.push('/');
+    }
+    Some(text)
+}
+
+fn decode_unreserved(path: &str) -> Option<String> {
+    let bytes = path.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&b) = bytes.get(at) {
+        if b != b'%' {
+            out.push(b);
+            at += 1;
+            continue;
+        }
+        let code = bytes.get(at + 1..at + 3)?;
+        let value = hex(code[0])? << 4 | hex(code[1])?;
+        match value {
+            0 | b'\r' | b'\n' => return None,
+            v if v.is_ascii_alphanumeric() || b"-._~".contains(&v) => out.push(v),
+            _ => out.extend_from_slice(&[b'%', code[0], code[1]]),
+        }
+        at += 3;
+    }
+    String::from_utf8(out).ok()
+}
+
+fn hex(b: u8) -> Option<u8> {
+    match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        b'A'..=b'F' => Some(b - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn prefixes_cover_whole_segments() {
+        for (path, prefix, covered) in [
+            ("/api", "/api", true),
+            ("/api", "/api/", true),
+            ("/api/", "/api", true),
+            ("/api/x", "/api/", true),
+            ("/apix", "/api", false),
+            ("/", "/api", false),
+            ("/any", "/", true),
+        ] {
+            assert_eq!(has_prefix(path, prefix), covered, "{path} {prefix}");
+        }
+    }
+
+    #[test]
+    fn stripping_leaves_an_absolute_path() {
+        assert_eq!(strip_prefix("/api", "/api"), "/");
+        assert_eq!(strip_prefix("/api/", "/api"), "/");
+        assert_eq!(strip_prefix("/api/x%2Fy", "/api/"), "/x%2Fy");
+        assert_eq!(strip_prefix("/other", "/api"), "/other");
+        assert_eq!(add_prefix("/x", "/v1/"), "/v1/x");
+        assert_eq!(split_query("/a?b?c"), ("/a", Some("b?c")));
+    }
+
+    #[test]
+    fn disguised_paths_have_one_canonical_form() {
+        for (path, form) in [
+            ("/a/../b", "/b"),
+            ("/a/%2e%2E/admin", "/admin"),
+            ("/%61dmin", "/admin"),
+            ("/a/.", "/a/"),
+            ("/a/..", "/"),
+            ("/..", "/"),
+            ("/a%2fb", "/a%2fb"),
+            ("/a//b", "/a//b"),
+            ("/.well-known/x", "/.well-known/x"),
+        ] {
+            assert_eq!(canonical(path).as_deref(), Some(form), "{path}");
+        }
+        for bad in ["/%", "/%0", "/%zz", "/%00", "/%0d%0a"] {
+            assert_eq!(canonical(bad), None, "{bad}");
+        }
+        let kept = resolve("/%7euser/a%2Fb").unwrap();
+        assert_eq!((kept.matched.as_ref(), kept.forwarded.as_ref()), ("/~user/a%2Fb", "/%7euser/a%2Fb"));
+        let dotted = resolve("/a/%2e%2e/b").unwrap();
+        assert_eq!((dotted.matched.as_ref(), dotted.forwarded.as_ref()), ("/b", "/b"));
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_is_stable(s in "/[ -~]{0,40}") {
+            if let Some(once) = canonical(&s) {
+                prop_assert!(once.starts_with('/'));
+                // `%` may be revealed by decoding, but dot segments never come back.
+                prop_assert!(!once.split('/').any(|p| p == ".."));
+            }
+            strip_prefix(&s, "/a");
+        }
+    }
+}

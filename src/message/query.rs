@@ -1,0 +1,133 @@
+//! The query string: looking a name up, and the edits of `request.query`. Pairs
+//! that no edit names keep their bytes and their order.
+
+use std::borrow::Cow;
+
+/// The raw pairs, in order. An empty piece (`a=1&&b`) is kept as an empty name.
+fn pieces(query: &str) -> impl Iterator<Item = &str> {
+    query.split('&')
+}
+
+fn split_piece(piece: &str) -> (&str, &str) {
+    piece.split_once('=').unwrap_or((piece, ""))
+}
+
+/// `+` and `%XX` decoded, as a form would be; bytes that are no UTF-8 are replaced.
+pub fn decode(text: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&b) = bytes.get(at) {
+        let code = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok());
+        match (b, code.and_then(|h| u8::from_str_radix(h, 16).ok())) {
+            (b'%', Some(value)) => {
+                out.push(value);
+                at += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (other, _) => out.push(other),
+        }
+        at += 1;
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Percent-encodes what may not stand in a name or a value of a query.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || b"-._~:/@!$'()*,;".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push('%');
+            for digit in [b >> 4, b & 15] {
+                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
+            }
+        }
+    }
+    out
+}
+
+/// The decoded value of the first pair of that name.
+pub fn get<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    pieces(query).map(split_piece).find(|(n, _)| decode(n) == name).map(|(_, value)| decode(value))
+}
+
+/// Removes every pair of the names in `remove` and in `set`, then appends `set`
+/// and `add`. All of them are encoded; names are compared decoded. `None` when nothing is left.
+pub fn edit(
+    query: Option<&str>,
+    remove: &[String],
+    set: &[(String, String)],
+    add: &[(String, String)],
+) -> Option<String> {
+    let mut out = String::with_capacity(query.map_or(0, str::len) + 16);
+    let mut push = |piece: &str, value: Option<&str>| {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        out.push_str(piece);
+        if let Some(value) = value {
+            out.push('=');
+            out.push_str(value);
+        }
+    };
+    for piece in query.into_iter().flat_map(pieces) {
+        let name = decode(split_piece(piece).0);
+        let gone = remove.iter().any(|r| decode(r) == name) || set.iter().any(|(n, _)| decode(n) == name);
+        if !gone {
+            push(piece, None);
+        }
+    }
+    for (name, value) in set.iter().chain(add) {
+        push(name, Some(value));
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pair(n: &str, v: &str) -> (String, String) {
+        (n.into(), v.into())
+    }
+
+    #[test]
+    fn values_are_found_by_their_decoded_name() {
+        assert_eq!(get("a=1&b%20c=x+y", "b c").as_deref(), Some("x y"));
+        assert_eq!(get("a", "a").as_deref(), Some(""));
+        assert_eq!(get("a=1", "b"), None);
+        assert_eq!(decode("100%"), "100%");
+    }
+
+    #[test]
+    fn edits_leave_other_bytes_alone() {
+        let out = edit(Some("a=%7e&utm=1&&b=+&utm=2"), &["utm".into()], &[], &[]);
+        assert_eq!(out.as_deref(), Some("a=%7e&&b=+"));
+        let out = edit(Some("k=1&x=2"), &[], &[pair("k", "9")], &[pair("z", "%26")]);
+        assert_eq!(out.as_deref(), Some("x=2&k=9&z=%26"));
+        assert_eq!(edit(Some("k=1"), &["k".into()], &[], &[]), None);
+        assert_eq!(edit(Some("k[]=1&k%5B%5d=2&x"), &["k%5B%5D".into()], &[], &[]).as_deref(), Some("x"));
+        assert_eq!(edit(None, &[], &[], &[pair("a", "b")]).as_deref(), Some("a=b"));
+        assert_eq!(encode("a b&c=é"), "a%20b%26c%3D%C3%A9");
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_comes_back(s in ".{0,40}") {
+            let encoded = encode(&s);
+            prop_assert_eq!(decode(&encoded), s.as_str());
+        }
+
+        #[test]
+        fn an_edit_that_names_nothing_changes_nothing(s in "[ -~&&[^&]]{1,5}(&[ -~&&[^&]]{1,5}){0,4}") {
+            let edited = edit(Some(&s), &[], &[], &[]);
+            prop_assert_eq!(edited.as_deref(), Some(s.as_str()));
+        }
+    }
+}

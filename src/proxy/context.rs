@@ -1,0 +1,95 @@
+//! What one request carries from hook to hook. Pins one snapshot for its life.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+
+use super::fail::Cause;
+use crate::runtime::{Action, Route, Snapshot};
+use crate::upstream::{Pick, Pool};
+
+#[derive(Debug)]
+pub struct RequestCtx {
+    pub snapshot: Arc<Snapshot>,
+    pub at: SystemTime,
+    pub started: Instant,
+    pub request_id: u64,
+    /// The other end of the connection; `None` on a unix socket.
+    pub peer_ip: Option<IpAddr>,
+    pub peer_trusted: bool,
+    /// Who the request is from, after trusted proxies have been believed.
+    pub client_ip: Option<IpAddr>,
+    /// As sent; empty for an HTTP/1.0 request without one.
+    pub host: HeaderValue,
+    /// Origin form, where what goes upstream is not what came.
+    pub target: Option<String>,
+    pub route: Option<usize>,
+    pub attempt: Attempt,
+    pub failure: Option<Cause>,
+}
+
+/// The present try at an upstream, and what is remembered of those before.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    pub pick: Option<Pick>,
+    pub failed: Option<Pick>,
+    pub count: u32,
+    pub began: Option<Instant>,
+    pub connect: Option<Duration>,
+    pub reused: bool,
+    pub ttfb: Option<Duration>,
+    pub status: Option<u16>,
+}
+
+impl RequestCtx {
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            at: SystemTime::now(),
+            started: Instant::now(),
+            request_id: next_request_id(),
+            peer_ip: None,
+            peer_trusted: false,
+            client_ip: None,
+            host: HeaderValue::from_static(""),
+            target: None,
+            route: None,
+            attempt: Attempt::default(),
+            failure: None,
+        }
+    }
+
+    /// The route that took the request, once one did.
+    pub fn route(&self) -> Option<&Route> {
+        self.route.and_then(|index| self.snapshot.routes.get(index))
+    }
+
+    /// The pool of the route, where its action is to forward.
+    pub fn pool(&self) -> Option<&Arc<Pool>> {
+        match &self.route()?.action {
+            Action::Upstream(pool) => Some(pool),
+            Action::Redirect { .. } | Action::Respond { .. } => None,
+        }
+    }
+
+    /// A checked host is ASCII (`intake`).
+    pub fn host(&self) -> &str {
+        self.host.to_str().unwrap_or("")
+    }
+}
+
+/// Unique in the process and, by its random start, between processes; not a secret.
+fn next_request_id() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static SEED: std::sync::LazyLock<u64> =
+        std::sync::LazyLock::new(|| std::hash::RandomState::new().build_hasher().finish());
+    // The finalizer of splitmix64 spreads neighbours over all digits.
+    let mut z = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(*SEED);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,103 @@
+//! The first look at a request: is it one that can be forwarded, who sent it,
+//! and which route takes it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::{HeaderValue, Method, Version, header};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use super::fail::Cause;
+use crate::message::{client, host, path};
+use crate::route::RequestView;
+
+/// Checks the request, fills the context and finds the route.
+pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
+    let request = session.req_header();
+    if request.method == Method::TRACE {
+        return Err(Cause::MethodRefused);
+    }
+    identify(session, ctx);
+    ctx.host = checked_host(request)?;
+    let target = origin_form(request, &ctx.host)?;
+    let (path_part, query) = path::split_query(&target);
+    let resolved = path::resolve(path_part).ok_or(Cause::TargetInvalid)?;
+    let authority = ctx.host.to_str().unwrap_or("");
+    let bare_host = host::split(authority).map_or("", |(name, _)| name);
+    let view = RequestView {
+        method: &request.method,
+        host: &host::normalize(bare_host),
+        path: &resolved.matched,
+        query: query.unwrap_or(""),
+        headers: &request.headers,
+        client_ip: ctx.client_ip,
+    };
+    ctx.route = Some(ctx.snapshot.table.find(&view).ok_or(Cause::NoRoute)?);
+    let as_sent = resolved.forwarded == path_part && request.raw_path() == target.as_bytes();
+    ctx.target = (!as_sent).then(|| match query {
+        Some(query) => format!("{}?{query}", resolved.forwarded),
+        None => resolved.forwarded.into_owned(),
+    });
+    Ok(())
+}
+
+fn identify(session: &Session, ctx: &mut RequestCtx) {
+    ctx.peer_ip =
+        session.client_addr().and_then(|address| address.as_inet()).map(|address| client::canonical(address.ip()));
+    let Some(peer) = ctx.peer_ip else {
+        return;
+    };
+    ctx.client_ip = Some(peer);
+    if ctx.snapshot.trusted_proxies.is_empty() {
+        return;
+    }
+    ctx.peer_trusted = client::is_in(peer, &ctx.snapshot.trusted_proxies);
+    if ctx.peer_trusted {
+        ctx.client_ip = Some(believed_client(session.req_header(), peer, ctx));
+    }
+}
+
+fn believed_client(request: &RequestHeader, peer: IpAddr, ctx: &RequestCtx) -> IpAddr {
+    let fields = request.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+    client::from_forwarded_for(peer, fields, &ctx.snapshot.trusted_proxies)
+}
+
+/// RFC 9112 section 3.2: exactly one Host, and it must be one.
+fn checked_host(request: &RequestHeader) -> Result<HeaderValue, Cause> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| Cause::HostInvalid)?;
+            host::split(text).ok_or(Cause::HostInvalid)?;
+            Ok(value.clone())
+        }
+        (Some(_), Some(_)) => Err(Cause::HostInvalid),
+        (None, _) if request.version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
+        (None, _) => Err(Cause::HostMissing),
+    }
+}
+
+/// The target without scheme and authority (RFC 9112 section 3.2.2). They must
+/// agree with Host: routes are chosen by one and the origin might read the other.
+fn origin_form<'r>(request: &'r RequestHeader, host: &HeaderValue) -> Result<Cow<'r, str>, Cause> {
+    let raw = std::str::from_utf8(request.raw_path()).map_err(|_| Cause::TargetInvalid)?;
+    if raw.starts_with('/') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    if raw == "*" && request.method == Method::OPTIONS {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let (_, rest) = raw.split_once("://").ok_or(Cause::TargetInvalid)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) {
+        return Err(Cause::HostConflict);
+    }
+    Ok(match tail {
+        "" => Cow::Borrowed("/"),
+        tail if tail.starts_with('/') => Cow::Borrowed(tail),
+        query => Cow::Owned(format!("/{query}")),
+    })
+}

@@ -1,0 +1,156 @@
+//! The one `ProxyHttp`: each hook takes from the context, calls one function and
+//! stores the result. Must not know the configuration file or the process.
+
+mod context;
+mod fail;
+mod forward;
+mod intake;
+mod record;
+mod reply;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use pingora::{Error, Result};
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::observe::AccessLogger;
+use crate::runtime::Live;
+pub use context::RequestCtx;
+
+/// The service that Pingora drives.
+#[derive(Debug)]
+pub struct Proxy {
+    live: Arc<Live>,
+    access: AccessLogger,
+}
+
+impl Proxy {
+    pub fn new(live: Arc<Live>, access: AccessLogger) -> Self {
+        Self { live, access }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = RequestCtx;
+
+    fn new_ctx(&self) -> RequestCtx {
+        RequestCtx::new(self.live.pin())
+    }
+
+    /// Pingora's own default would load a compression module for every request.
+    fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
+        forward::set_client_deadlines(session, ctx);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
+        let local = match intake::admit(session, ctx) {
+            Ok(()) => forward::local_reply(session, ctx),
+            Err(cause) => Some(reply::Reply::Error(cause)),
+        };
+        match local {
+            Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
+        forward::next_peer(session, ctx)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestCtx,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        e.set_retry(forward::may_try_another(ctx));
+        e
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        ctx.attempt.reused = reused;
+        ctx.attempt.connect = ctx.attempt.began.filter(|_| !reused).map(|began| began.elapsed());
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        forward::prepare_request(session.req_header(), upstream_request, ctx)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        upstream_response: &mut ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        if !upstream_response.status.is_informational() || upstream_response.status == 101 {
+            ctx.attempt.status = Some(upstream_response.status.as_u16());
+            ctx.attempt.ttfb = Some(Instant::now().saturating_duration_since(ctx.started));
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        upstream_response: &mut ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        forward::prepare_response(session, upstream_response, ctx)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
+        let cause = fail::cause_of(e);
+        log::debug!("request {:016x}: {e}", ctx.request_id);
+        ctx.failure = Some(cause);
+        if forward::is_unanswered(session) && cause != fail::Cause::ClientGone {
+            session.set_keepalive(None);
+            if let Err(e) = reply::send(session, ctx, reply::Reply::Error(cause)).await {
+                log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
+            }
+        }
+        FailToProxy { error_code: cause.status(), can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _e: Option<&Error>, ctx: &mut RequestCtx) {
+        record::log(&self.access, session, ctx);
+    }
+
+    /// The access log says it, with the request id.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &RequestCtx, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &RequestCtx,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}

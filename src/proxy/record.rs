@@ -1,0 +1,58 @@
+//! The access record of a finished request.
+
+use std::time::Instant;
+
+use http::{Version, header};
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use crate::observe::{AccessLogger, Record};
+
+/// Logs the request, when anybody reads the log.
+pub fn log(logger: &AccessLogger, session: &Session, ctx: &RequestCtx) {
+    if !logger.is_on() {
+        return;
+    }
+    let request = session.req_header();
+    let sent = session.response_written().map(|head| head.status.as_u16());
+    let status = sent.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
+    let target = request.raw_path();
+    let split = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
+    let pool = ctx.pool();
+    logger.log(&Record {
+        at: ctx.at,
+        request_id: ctx.request_id,
+        client_ip: ctx.client_ip,
+        remote_ip: ctx.peer_ip,
+        method: request.method.as_str(),
+        scheme: "http",
+        host: ctx.host.as_bytes(),
+        path: &target[..split],
+        query: target.get(split + 1..).unwrap_or_default(),
+        proto: match request.version {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2.0",
+            _ => "HTTP/1.1",
+        },
+        status,
+        bytes_in: count(session.body_bytes_read()),
+        bytes_out: count(session.body_bytes_sent()),
+        duration: Instant::now().saturating_duration_since(ctx.started),
+        route: ctx.route().map(|route| route.name.as_str()),
+        upstream: pool.and_then(|pool| ctx.attempt.pick.map(|pick| &**pool.label(pick))),
+        upstream_status: ctx.attempt.status,
+        connect: ctx.attempt.connect,
+        ttfb: ctx.attempt.ttfb,
+        retries: ctx.attempt.count.saturating_sub(1),
+        reused: ctx.attempt.reused,
+        user_agent: header_bytes(header::USER_AGENT),
+        referer: header_bytes(header::REFERER),
+        error: ctx.failure.map(|cause| cause.message()),
+        error_source: ctx.failure.map(|cause| cause.source()),
+    });
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,189 @@
+//! Answers that the proxy writes itself; the only place that sends one. Each
+//! passes through the response edits of its route, as an upstream's would.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use super::fail::Cause;
+use crate::config::{ErrorPages, FieldName, ResponseEdits, StatusSet, Template, TemplatePart};
+use crate::filter::response;
+
+/// An answer that was meant.
+#[derive(Debug)]
+pub enum Reply {
+    Error(Cause),
+    Redirect { location: String, status: StatusCode },
+    Respond { status: StatusCode, body: Bytes, headers: Vec<(FieldName, HeaderValue)> },
+}
+
+/// Writes the reply whole.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> pingora::Result<()> {
+    let (mut head, body) = match reply {
+        Reply::Error(cause) => {
+            ctx.failure = Some(cause);
+            error_reply(session, ctx, cause)?
+        }
+        Reply::Redirect { location, status } => {
+            let mut head = ResponseHeader::build(status, Some(4))?;
+            head.insert_header(header::LOCATION, location)?;
+            (head, Bytes::new())
+        }
+        Reply::Respond { status, body, headers } => {
+            let mut head = ResponseHeader::build(status, Some(headers.len() + 4))?;
+            for (name, value) in headers {
+                head.append_header(name.spelled, value)?;
+            }
+            if !body.is_empty() && !head.headers.contains_key(header::CONTENT_TYPE) {
+                head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
+            }
+            (head, body)
+        }
+    };
+    let bodyless = matches!(head.status.as_u16(), 204 | 304);
+    if !bodyless {
+        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    }
+    let edits = ctx.route().map(|route| &route.response);
+    response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()), None)?;
+    close_unless_drained(session);
+    let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), silent).await?;
+    if !silent {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// A client that waits for 100 will not send its body after a final answer
+/// (RFC 9110 section 10.1.1): the next bytes could be either, so the connection ends.
+fn close_unless_drained(session: &mut Session) {
+    if !session.as_mut().is_body_done() && session.req_header().headers.contains_key(header::EXPECT) {
+        session.set_keepalive(None);
+    }
+}
+
+/// `{scheme}` and the rest filled in from the request.
+pub fn fill(template: &Template, session: &Session, ctx: &RequestCtx) -> String {
+    let request = session.req_header();
+    let target = ctx.target.as_deref().or_else(|| std::str::from_utf8(request.raw_path()).ok()).unwrap_or("/");
+    let (path, query) = crate::message::path::split_query(target);
+    let mut out = String::with_capacity(64);
+    for part in &template.0 {
+        match part {
+            TemplatePart::Text(text) => out.push_str(text),
+            TemplatePart::Scheme => out.push_str("http"),
+            TemplatePart::Host => out.push_str(ctx.host()),
+            TemplatePart::Path => out.push_str(path),
+            TemplatePart::Query => {
+                if let Some(query) = query {
+                    out.push('?');
+                    out.push_str(query);
+                }
+            }
+            TemplatePart::Method => out.push_str(request.method.as_str()),
+            TemplatePart::ClientIp => match ctx.client_ip {
+                // Writing to a String cannot fail.
+                Some(ip) => write!(out, "{ip}").unwrap_or_default(),
+                None => out.push_str("unix"),
+            },
+            TemplatePart::RequestId => write!(out, "{:016x}", ctx.request_id).unwrap_or_default(),
+        }
+    }
+    out
+}
+
+fn error_reply(session: &Session, ctx: &RequestCtx, cause: Cause) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let status = cause.status();
+    let mut head = ResponseHeader::build(status, Some(8))?;
+    let id = format!("{:016x}", ctx.request_id);
+    let (content_type, body) = match page(&ctx.snapshot.errors, status) {
+        Some((content_type, body)) => (content_type, body),
+        None => generated(accepted(session), cause, &id),
+    };
+    head.insert_header(header::CONTENT_TYPE, content_type)?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(
+        "Proxy-Status",
+        format!("pingora-proxy; error={}; details=\"{}\"", cause.proxy_status(), cause.message()),
+    )?;
+    head.insert_header("X-Request-Id", id)?;
+    if cause == Cause::MethodRefused {
+        head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+    }
+    Ok((head, body))
+}
+
+fn page(pages: &ErrorPages, status: u16) -> Option<(&'static str, Bytes)> {
+    let fits = |set: &StatusSet| match set {
+        StatusSet::One(one) => one.as_u16() == status,
+        StatusSet::Class(class) => u16::from(*class) == status / 100,
+    };
+    let exact = |set: &StatusSet| matches!(set, StatusSet::One(_));
+    let found = pages.pages.iter().find(|(set, _)| exact(set) && fits(set));
+    let (_, page) = found.or_else(|| pages.pages.iter().find(|(set, _)| fits(set)))?;
+    Some((page.content_type, Bytes::copy_from_slice(&page.body)))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+    Text,
+}
+
+/// The first of our three forms that Accept names; text for a client that takes anything.
+fn accepted(session: &Session) -> Form {
+    let accept = session.get_header(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+    accept
+        .split(|b| *b == b',')
+        .find_map(|range| {
+            let kind = range.split(|b| *b == b';').next().unwrap_or(range).trim_ascii().to_ascii_lowercase();
+            match kind.as_slice() {
+                b"text/html" | b"application/xhtml+xml" => Some(Form::Html),
+                b"application/json" | b"application/*" => Some(Form::Json),
+                b"text/plain" | b"text/*" => Some(Form::Text),
+                json if json.ends_with(b"+json") => Some(Form::Json),
+                _ => None,
+            }
+        })
+        .unwrap_or(Form::Text)
+}
+
+fn generated(form: Form, cause: Cause, id: &str) -> (&'static str, Bytes) {
+    let status = cause.status();
+    let title = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
+    let (message, reason) = (cause.message(), cause.proxy_status());
+    match form {
+        Form::Html => (
+            "text/html; charset=utf-8",
+            format!(
+                "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+                 content=\"width=device-width\"><title>{status} {title}</title><style>body{{font:16px/1.5 \
+                 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1.5rem;color:#222;background:#fff}}\
+                 h1{{font-size:1.4rem}}code,small{{color:#666}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
+                 background:#16181d}}}}</style><h1>{status} {title}</h1><p>{message}.</p><p><small>reason \
+                 <code>{reason}</code>, request <code>{id}</code></small></p></html>\n"
+            )
+            .into(),
+        ),
+        Form::Json => (
+            "application/json",
+            format!(
+                "{{\"status\":{status},\"error\":\"{title}\",\"message\":\"{message}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n"
+            )
+            .into(),
+        ),
+        Form::Text => (
+            "text/plain; charset=utf-8",
+            format!("{status} {title}: {message}\nreason: {reason}\nrequest: {id}\n").into(),
+        ),
+    }
+}

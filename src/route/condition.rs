@@ -1,0 +1,196 @@
+//! The conditions of one route, asked in a fixed order, and the first one that
+//! fails, in words.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, header};
+
+use crate::config::{HostPattern, Match, PathPattern, ValuePattern};
+use crate::message::{client, cookie, path, query};
+
+/// What of a request is matched on.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'r> {
+    pub method: &'r Method,
+    /// Normalised: lower case, no port. Empty when there is none.
+    pub host: &'r str,
+    /// Canonical.
+    pub path: &'r str,
+    pub query: &'r str,
+    pub headers: &'r HeaderMap,
+    /// `None` on a unix socket.
+    pub client_ip: Option<IpAddr>,
+}
+
+/// The first condition that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    Host(String),
+    Path(String),
+    Method(String),
+    Header(String),
+    Query(String),
+    Cookie(String),
+    ClientIp(String),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(text) => write!(f, "host {text}"),
+            Self::Path(text) => write!(f, "path {text}"),
+            Self::Method(text) => write!(f, "method {text}"),
+            Self::Header(text) => write!(f, "header {text}"),
+            Self::Query(text) => write!(f, "query {text}"),
+            Self::Cookie(text) => write!(f, "cookie {text}"),
+            Self::ClientIp(text) => write!(f, "client_ip {text}"),
+        }
+    }
+}
+
+pub(super) fn host_holds(pattern: &HostPattern, host: &str) -> bool {
+    match pattern {
+        HostPattern::Any => true,
+        HostPattern::Exact(exact) => exact == host,
+        HostPattern::Suffix(suffix) => {
+            host.strip_suffix(suffix.as_str()).is_some_and(|head| head.len() > 1 && head.ends_with('.'))
+        }
+    }
+}
+
+pub(super) fn path_holds(pattern: &PathPattern, target: &str) -> bool {
+    match pattern {
+        PathPattern::Exact(exact) => exact == target,
+        PathPattern::Prefix(prefix) => path::has_prefix(target, prefix),
+        PathPattern::Regex(regex) => regex.is_match(target),
+    }
+}
+
+fn value_holds(pattern: &ValuePattern, mut values: impl Iterator<Item = Option<String>>) -> bool {
+    match pattern {
+        ValuePattern::Present => values.next().is_some(),
+        ValuePattern::Absent => values.next().is_none(),
+        ValuePattern::Is(wanted) => values.any(|v| v.as_deref() == Some(wanted)),
+        ValuePattern::Regex(regex) => values.any(|v| v.is_some_and(|v| regex.is_match(&v))),
+    }
+}
+
+/// Headers are asked without copying; a value that is no UTF-8 equals nothing.
+fn header_holds(pattern: &ValuePattern, name: &header::HeaderName, headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(name).iter();
+    match pattern {
+        ValuePattern::Present => values.next().is_some(),
+        ValuePattern::Absent => values.next().is_none(),
+        ValuePattern::Is(wanted) => values.any(|v| v.as_bytes() == wanted.as_bytes()),
+        ValuePattern::Regex(regex) => {
+            values.any(|v| std::str::from_utf8(v.as_bytes()).is_ok_and(|v| regex.is_match(v)))
+        }
+    }
+}
+
+fn cookie_values<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = Option<String>> + 'r {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(move |field| cookie::get(field.as_bytes(), name))
+        .map(|value| String::from_utf8(value.to_vec()).ok())
+}
+
+fn describe(pattern: &ValuePattern) -> String {
+    match pattern {
+        ValuePattern::Is(value) => format!("is not `{value}`"),
+        ValuePattern::Regex(regex) => format!("does not match /{}/", regex.as_str()),
+        ValuePattern::Present => "is absent".to_owned(),
+        ValuePattern::Absent => "is present".to_owned(),
+    }
+}
+
+/// How many conditions beside host and path there are.
+pub(super) fn count(matcher: &Match) -> usize {
+    usize::from(!matcher.methods.is_empty())
+        + matcher.headers.len()
+        + matcher.query.len()
+        + matcher.cookies.len()
+        + usize::from(!matcher.client_ips.is_empty())
+}
+
+/// Every condition beside host and path.
+pub(super) fn others_hold(matcher: &Match, view: &RequestView<'_>) -> bool {
+    method_holds(matcher, view)
+        && matcher.headers.iter().all(|(n, p)| header_holds(p, n, view.headers))
+        && matcher.query.iter().all(|(n, p)| query_holds(p, n, view.query))
+        && matcher.cookies.iter().all(|(n, p)| value_holds(p, cookie_values(view.headers, n)))
+        && client_holds(matcher, view)
+}
+
+fn method_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
+    matcher.methods.is_empty() || matcher.methods.contains(view.method)
+}
+
+fn query_holds(pattern: &ValuePattern, name: &str, text: &str) -> bool {
+    let value = query::get(text, name);
+    match pattern {
+        ValuePattern::Present => value.is_some(),
+        ValuePattern::Absent => value.is_none(),
+        ValuePattern::Is(wanted) => value.is_some_and(|v| v == wanted.as_str()),
+        ValuePattern::Regex(regex) => value.is_some_and(|v| regex.is_match(&v)),
+    }
+}
+
+fn client_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
+    matcher.client_ips.is_empty() || view.client_ip.is_some_and(|ip| client::is_in(ip, &matcher.client_ips))
+}
+
+/// The first condition of `matcher` that does not hold for `view`; `None` when
+/// the route matches. Asked by `explain`, not on the request path.
+pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<Mismatch> {
+    let host = view.host;
+    if !matcher.hosts.is_empty() && !matcher.hosts.iter().any(|p| host_holds(p, host)) {
+        return Some(Mismatch::Host(format!("`{host}` is none of {}", join_hosts(&matcher.hosts))));
+    }
+    if let Some(pattern) = matcher.path.as_ref().filter(|p| !path_holds(p, view.path)) {
+        let wanted = match pattern {
+            PathPattern::Exact(exact) => format!("is not `{exact}`"),
+            PathPattern::Prefix(prefix) => format!("is not under `{prefix}`"),
+            PathPattern::Regex(regex) => format!("does not match /{}/", regex.as_str()),
+        };
+        return Some(Mismatch::Path(format!("`{}` {wanted}", view.path)));
+    }
+    if !method_holds(matcher, view) {
+        let methods: Vec<&str> = matcher.methods.iter().map(Method::as_str).collect();
+        return Some(Mismatch::Method(format!("{} is none of {}", view.method, methods.join(", "))));
+    }
+    for (name, pattern) in &matcher.headers {
+        if !header_holds(pattern, name, view.headers) {
+            return Some(Mismatch::Header(format!("`{name}` {}", describe(pattern))));
+        }
+    }
+    for (name, pattern) in &matcher.query {
+        if !query_holds(pattern, name, view.query) {
+            return Some(Mismatch::Query(format!("`{name}` {}", describe(pattern))));
+        }
+    }
+    for (name, pattern) in &matcher.cookies {
+        if !value_holds(pattern, cookie_values(view.headers, name)) {
+            return Some(Mismatch::Cookie(format!("`{name}` {}", describe(pattern))));
+        }
+    }
+    if !client_holds(matcher, view) {
+        let client = view.client_ip.map_or_else(|| "a unix socket".to_owned(), |ip| ip.to_string());
+        return Some(Mismatch::ClientIp(format!("{client} is in none of the networks")));
+    }
+    None
+}
+
+fn join_hosts(hosts: &[HostPattern]) -> String {
+    let texts: Vec<String> = hosts
+        .iter()
+        .map(|pattern| match pattern {
+            HostPattern::Any => "`*`".to_owned(),
+            HostPattern::Exact(exact) => format!("`{exact}`"),
+            HostPattern::Suffix(suffix) => format!("`*.{suffix}`"),
+        })
+        .collect();
+    texts.join(", ")
+}

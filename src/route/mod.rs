@@ -1,0 +1,11 @@
+//! Which route takes a request: a table compiled once, asked without allocation,
+//! at a cost that does not grow with the number of routes. Must not know
+//! upstreams, actions or Pingora; a route is an index here.
+
+mod condition;
+mod rank;
+mod table;
+
+pub use condition::{Mismatch, RequestView};
+pub use rank::{HostRank, PathRank, Rank};
+pub use table::{RouteIndex, RouteTable};

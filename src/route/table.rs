@@ -1,0 +1,273 @@
+//! The compiled table: hosts by hash, then exact paths by hash, prefixes by one
+//! hash per segment, regexes in order.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::condition::{self, Mismatch, RequestView};
+use super::rank::{HostRank, PathRank, Rank};
+use crate::config::{HostPattern, Match, PathPattern};
+
+/// Index of a route in the order of the file.
+pub type RouteIndex = usize;
+
+/// Finds the route with the greatest [`Rank`] among those that match.
+#[derive(Debug)]
+pub struct RouteTable {
+    matchers: Vec<Match>,
+    exact_hosts: HashMap<String, Paths>,
+    /// Keyed by what stands behind `*.`.
+    suffixes: HashMap<String, Paths>,
+    any_host: Paths,
+}
+
+/// Candidates are sorted by falling rank, so the first that holds is the best of its list.
+type Candidates = Vec<(Rank, RouteIndex)>;
+
+#[derive(Debug, Default)]
+struct Paths {
+    exact: HashMap<String, Candidates>,
+    /// Without a final slash; the root is the empty text.
+    prefix: HashMap<String, Candidates>,
+    longest_prefix: usize,
+    regex: Candidates,
+    any: Candidates,
+}
+
+impl RouteTable {
+    /// Compiles matchers and their priorities, in the order of the file.
+    pub fn new(routes: impl IntoIterator<Item = (Match, i32)>) -> Self {
+        let mut table = Self {
+            matchers: Vec::new(),
+            exact_hosts: HashMap::new(),
+            suffixes: HashMap::new(),
+            any_host: Paths::default(),
+        };
+        for (index, (matcher, priority)) in routes.into_iter().enumerate() {
+            table.insert(index, &matcher, priority);
+            table.matchers.push(matcher);
+        }
+        table.any_host.sort();
+        table.exact_hosts.values_mut().chain(table.suffixes.values_mut()).for_each(Paths::sort);
+        table
+    }
+
+    fn insert(&mut self, index: RouteIndex, matcher: &Match, priority: i32) {
+        let any = [HostPattern::Any];
+        let hosts = if matcher.hosts.is_empty() { &any[..] } else { &matcher.hosts };
+        for host in hosts {
+            let (host_rank, paths) = match host {
+                HostPattern::Any => (HostRank::Any, &mut self.any_host),
+                HostPattern::Suffix(suffix) => {
+                    (HostRank::Suffix(suffix.len()), self.suffixes.entry(suffix.clone()).or_default())
+                }
+                HostPattern::Exact(exact) => (HostRank::Exact, self.exact_hosts.entry(exact.clone()).or_default()),
+            };
+            paths.insert(index, matcher, priority, host_rank);
+        }
+    }
+
+    /// The route that takes this request. Allocates nothing for hosts and paths.
+    pub fn find(&self, view: &RequestView<'_>) -> Option<RouteIndex> {
+        self.find_ranked(view).map(|(_, index)| index)
+    }
+
+    /// The same, with the rank that won.
+    pub fn find_ranked(&self, view: &RequestView<'_>) -> Option<(Rank, RouteIndex)> {
+        let mut best = None;
+        if let Some(paths) = self.exact_hosts.get(view.host) {
+            paths.improve(&mut best, view, &self.matchers);
+        }
+        if !self.suffixes.is_empty() {
+            for (at, _) in view.host.match_indices('.').filter(|(at, _)| *at > 0) {
+                if let Some(paths) = self.suffixes.get(&view.host[at + 1..]) {
+                    paths.improve(&mut best, view, &self.matchers);
+                }
+            }
+        }
+        self.any_host.improve(&mut best, view, &self.matchers);
+        best
+    }
+
+    /// Why a route does not take the request by itself; `None` when it matches.
+    pub fn mismatch(&self, index: RouteIndex, view: &RequestView<'_>) -> Option<Mismatch> {
+        self.matchers.get(index).and_then(|m| condition::first_mismatch(m, view))
+    }
+}
+
+impl Paths {
+    fn insert(&mut self, index: RouteIndex, matcher: &Match, priority: i32, host: HostRank) {
+        let (path, list) = match &matcher.path {
+            None => (PathRank::Any, &mut self.any),
+            Some(PathPattern::Regex(_)) => (PathRank::Regex, &mut self.regex),
+            Some(PathPattern::Exact(exact)) => (PathRank::Exact, self.exact.entry(exact.clone()).or_default()),
+            Some(PathPattern::Prefix(prefix)) => {
+                let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+                self.longest_prefix = self.longest_prefix.max(bare.len());
+                (PathRank::Prefix(bare.len()), self.prefix.entry(bare.to_owned()).or_default())
+            }
+        };
+        let conditions = condition::count(matcher);
+        list.push((Rank { priority, host, path, conditions, order: Reverse(index) }, index));
+    }
+
+    fn sort(&mut self) {
+        let lists = self.exact.values_mut().chain(self.prefix.values_mut());
+        for list in lists.chain([&mut self.regex, &mut self.any]) {
+            list.sort_by_key(|&(rank, _)| Reverse(rank));
+        }
+    }
+
+    fn improve(&self, best: &mut Option<(Rank, RouteIndex)>, view: &RequestView<'_>, matchers: &[Match]) {
+        let mut offer = |list: &Candidates| {
+            for &(rank, index) in list {
+                if best.is_some_and(|(winner, _)| winner >= rank) {
+                    return;
+                }
+                if matchers.get(index).is_some_and(|m| holds_behind_index(m, view)) {
+                    *best = Some((rank, index));
+                    return;
+                }
+            }
+        };
+        if let Some(list) = self.exact.get(view.path) {
+            offer(list);
+        }
+        if !self.prefix.is_empty() {
+            self.offer_prefixes(view.path, &mut offer);
+        }
+        offer(&self.regex);
+        offer(&self.any);
+    }
+
+    /// The path itself, then each of its parents, longest first. A long path costs
+    /// no more than the longest configured prefix.
+    fn offer_prefixes(&self, path: &str, offer: &mut impl FnMut(&Candidates)) {
+        let reach = path.len().min(self.longest_prefix + 1);
+        let whole = (path.len() <= self.longest_prefix).then(|| self.prefix.get(path));
+        if let Some(list) = whole.flatten() {
+            offer(list);
+        }
+        for at in memchr::memrchr_iter(b'/', &path.as_bytes()[..reach]) {
+            if let Some(list) = self.prefix.get(&path[..at]) {
+                offer(list);
+            }
+        }
+    }
+}
+
+/// Host, exact path and prefix were answered by the index; the rest is asked here.
+fn holds_behind_index(matcher: &Match, view: &RequestView<'_>) -> bool {
+    let path = match &matcher.path {
+        Some(pattern @ PathPattern::Regex(_)) => condition::path_holds(pattern, view.path),
+        None | Some(PathPattern::Exact(_) | PathPattern::Prefix(_)) => true,
+    };
+    path && condition::others_hold(matcher, view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, Method};
+    use proptest::prelude::*;
+    use regex::Regex;
+
+    fn on(host: &str, path: Option<PathPattern>) -> Match {
+        let host = match (host, host.strip_prefix("*.")) {
+            ("", _) => vec![],
+            (_, Some(suffix)) => vec![HostPattern::Suffix(suffix.into())],
+            (exact, None) => vec![HostPattern::Exact(exact.into())],
+        };
+        Match { hosts: host, path, ..Match::default() }
+    }
+
+    fn prefix(text: &str) -> Option<PathPattern> {
+        Some(PathPattern::Prefix(text.into()))
+    }
+
+    fn find(table: &RouteTable, host: &str, path: &str) -> Option<RouteIndex> {
+        let headers = HeaderMap::new();
+        let view = RequestView { method: &Method::GET, host, path, query: "", headers: &headers, client_ip: None };
+        table.find(&view)
+    }
+
+    #[test]
+    fn the_most_specific_route_wins() {
+        let table = RouteTable::new([
+            (on("", None), 0),
+            (on("", prefix("/")), 0),
+            (on("", prefix("/api/")), 0),
+            (on("", prefix("/api/v1")), 0),
+            (on("", Some(PathPattern::Exact("/api/v1/x".into()))), 0),
+            (on("*.a.com", None), 0),
+            (on("b.a.com", None), 0),
+            (on("", Some(PathPattern::Regex(Regex::new("^/api/re").unwrap()))), 0),
+            (on("", prefix("/forced")), 0),
+            (on("", Some(PathPattern::Regex(Regex::new("^/forced").unwrap()))), 1),
+        ]);
+        for (host, path, index) in [
+            ("x", "/", 1),
+            ("x", "/apix", 1),
+            ("x", "/api", 2),
+            ("x", "/api/v1/y", 3),
+            ("x", "/api/v1/x", 4),
+            ("c.a.com", "/api", 5),
+            ("d.c.a.com", "/api", 5),
+            ("a.com", "/api", 2),
+            ("b.a.com", "/api/v1/x", 6),
+            ("x", "/api/re", 2),
+            ("x", "/forced/x", 9),
+        ] {
+            assert_eq!(find(&table, host, path), Some(index), "{host}{path}");
+        }
+        assert_eq!(find(&RouteTable::new([(on("a", None), 0)]), "b", "/"), None);
+    }
+
+    #[test]
+    fn more_conditions_win_and_the_first_among_equals() {
+        let get = Match { methods: vec![Method::GET], ..on("", None) };
+        let post = Match { methods: vec![Method::POST], ..on("", None) };
+        let table = RouteTable::new([(on("", None), 0), (get.clone(), 0), (get, 0), (post, 0)]);
+        assert_eq!(find(&table, "x", "/"), Some(1));
+    }
+
+    proptest! {
+        /// The index must agree with asking every route in turn.
+        #[test]
+        fn the_index_agrees_with_a_plain_search(
+            routes in proptest::collection::vec(("(|a|b\\.a|\\*\\.a)", "(|/|/x|/x/|/x/y|/xy)", any::<bool>(), -1i32..2), 1..12),
+            host in "(a|b\\.a|c\\.b\\.a|z)",
+            path in "(/|/x|/x/|/x/y|/x/y/z|/xy|/q)",
+        ) {
+            let matchers: Vec<(Match, i32)> = routes.iter().map(|(h, p, exact, priority)| {
+                let pattern = match (p.as_str(), exact) {
+                    ("", _) => None,
+                    (p, true) => Some(PathPattern::Exact(p.into())),
+                    (p, false) => prefix(p),
+                };
+                (on(h, pattern), *priority)
+            }).collect();
+            let headers = HeaderMap::new();
+            let view = RequestView { method: &Method::GET, host: &host, path: &path, query: "", headers: &headers, client_ip: None };
+            let table = RouteTable::new(matchers.clone());
+            let plain = matchers.iter().enumerate()
+                .filter(|(_, (m, _))| condition::first_mismatch(m, &view).is_none())
+                .map(|(i, (m, priority))| {
+                    let host = match m.hosts.first() {
+                        None | Some(HostPattern::Any) => HostRank::Any,
+                        Some(HostPattern::Suffix(s)) => HostRank::Suffix(s.len()),
+                        Some(HostPattern::Exact(_)) => HostRank::Exact,
+                    };
+                    let path = match &m.path {
+                        None => PathRank::Any,
+                        Some(PathPattern::Regex(_)) => PathRank::Regex,
+                        Some(PathPattern::Prefix(p)) => PathRank::Prefix(p.strip_suffix('/').unwrap_or(p).len()),
+                        Some(PathPattern::Exact(_)) => PathRank::Exact,
+                    };
+                    (Rank { priority: *priority, host, path, conditions: 0, order: Reverse(i) }, i)
+                })
+                .max();
+            prop_assert_eq!(table.find_ranked(&view), plain);
+        }
+    }
+}

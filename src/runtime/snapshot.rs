@@ -1,0 +1,93 @@
+//! Compiling a checked configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use crate::config::{
+    self, ClientTimeouts, Config, ErrorPages, FieldName, PathEdit, RequestEdits, ResponseEdits, Template,
+};
+use crate::route::RouteTable;
+use crate::upstream::Pool;
+
+/// Everything a request needs to know, made once.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub table: RouteTable,
+    /// In the order of the file; `RouteTable` answers with an index into it.
+    pub routes: Vec<Route>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub timeouts: ClientTimeouts,
+    /// Whole seconds, as Pingora counts them.
+    pub keepalive_seconds: u64,
+    pub errors: ErrorPages,
+}
+
+#[derive(Debug)]
+pub struct Route {
+    pub name: String,
+    pub line: usize,
+    pub request: RequestEdits,
+    pub response: ResponseEdits,
+    /// What `strip_prefix` takes away, to be put back into redirects.
+    pub stripped: Option<String>,
+    pub action: Action,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Upstream(Arc<Pool>),
+    Redirect { to: Template, status: http::StatusCode },
+    Respond { status: http::StatusCode, body: bytes::Bytes, headers: Vec<(FieldName, HeaderValue)> },
+}
+
+impl Snapshot {
+    /// # Errors
+    /// In words, when certificates or socket paths cannot be used.
+    pub fn compile(config: &Config) -> Result<Self, String> {
+        let pools = config
+            .upstreams
+            .iter()
+            .map(|u| Pool::new(u).map(Arc::new).map_err(|e| format!("upstream `{}`: {e}", u.name)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let routes = config.routes.iter().map(|route| Route::compile(route, &pools)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
+            routes,
+            trusted_proxies: config.trusted_proxies.clone(),
+            timeouts: config.timeouts.clone(),
+            keepalive_seconds: config.timeouts.keepalive.max(Duration::from_secs(1)).as_secs(),
+            errors: config.errors.clone(),
+        })
+    }
+}
+
+impl Route {
+    fn compile(route: &config::Route, pools: &[Arc<Pool>]) -> Result<Self, String> {
+        let stripped = match &route.request.path {
+            Some(PathEdit::StripPrefix(prefix)) => Some(prefix.trim_end_matches('/').to_owned()),
+            Some(PathEdit::AddPrefix(_) | PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
+        };
+        let action = match &route.action {
+            config::Action::Upstream(id) => Action::Upstream(
+                pools.get(id.0).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))?,
+            ),
+            config::Action::Redirect { to, status } => Action::Redirect { to: to.clone(), status: *status },
+            config::Action::Respond { status, body, headers } => Action::Respond {
+                status: *status,
+                body: bytes::Bytes::from(body.clone().into_bytes()),
+                headers: headers.clone(),
+            },
+        };
+        Ok(Self {
+            name: route.name.clone(),
+            line: route.line,
+            request: route.request.clone(),
+            response: route.response.clone(),
+            stripped: stripped.filter(|s| !s.is_empty()),
+            action,
+        })
+    }
+}

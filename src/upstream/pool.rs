@@ -1,0 +1,183 @@
+//! The servers of one upstream, each as the `HttpPeer` that Pingora connects to,
+//! made once and cloned per attempt.
+
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::balance::RoundRobin;
+use crate::config::{Address, Upstream, UpstreamServer, UpstreamTls};
+
+/// One upstream's servers.
+#[derive(Debug)]
+pub struct Pool {
+    pub name: Arc<str>,
+    servers: Vec<Server>,
+    balance: RoundRobin,
+}
+
+#[derive(Debug)]
+struct Server {
+    peer: HttpPeer,
+    /// As it is logged.
+    label: Arc<str>,
+    /// Authorities under which this server may call itself in a redirect.
+    authorities: Vec<String>,
+}
+
+/// The server for one attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick(usize);
+
+impl Pool {
+    /// # Errors
+    /// In words, when a certificate or key cannot be used or a socket path is too long.
+    pub fn new(upstream: &Upstream) -> Result<Self, String> {
+        let servers =
+            upstream.servers.iter().map(|server| Server::new(server, upstream)).collect::<Result<Vec<_>, _>>()?;
+        let weights: Vec<u32> = upstream.servers.iter().map(|s| s.weight).collect();
+        Ok(Self { name: upstream.name.as_str().into(), servers, balance: RoundRobin::new(&weights) })
+    }
+
+    /// How many servers there are; at least one.
+    pub fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.servers.is_empty()
+    }
+
+    /// Whose turn it is; another than `failed` where there is another.
+    pub fn pick(&self, failed: Option<Pick>) -> Pick {
+        let turn = self.balance.pick();
+        match failed {
+            Some(Pick(index)) if index == turn => Pick((turn + 1) % self.servers.len()),
+            Some(Pick(_)) | None => Pick(turn),
+        }
+    }
+
+    /// The peer to connect to. `silence` replaces its read timeout for requests
+    /// that are meant to be silent for long.
+    pub fn peer(&self, pick: Pick, silence: Option<Duration>) -> HttpPeer {
+        let mut peer = self.servers[pick.0].peer.clone();
+        if let Some(limit) = silence {
+            peer.options.read_timeout = Some(limit);
+            peer.options.write_timeout = Some(limit);
+        }
+        peer
+    }
+
+    pub fn label(&self, pick: Pick) -> &Arc<str> {
+        &self.servers[pick.0].label
+    }
+
+    /// First what `host: upstream` sends, then other names of the same server.
+    pub fn authorities(&self, pick: Pick) -> &[String] {
+        &self.servers[pick.0].authorities
+    }
+}
+
+impl Server {
+    fn new(server: &UpstreamServer, upstream: &Upstream) -> Result<Self, String> {
+        let tls = upstream.tls.as_ref();
+        let address = match &server.address {
+            Address::Tcp(address) => SocketAddr::Inet(*address),
+            Address::Unix(path) => unix_address(path)?,
+        };
+        let mut peer = HttpPeer {
+            _address: address,
+            scheme: pingora_core::upstreams::peer::Scheme::from_tls_bool(tls.is_some()),
+            sni: tls.map(|t| t.sni.clone()).unwrap_or_default(),
+            proxy: None,
+            client_cert_key: None,
+            // Two upstreams on one address share no connection where they differ
+            // in what Pingora's own key leaves out.
+            group_key: group_key(upstream),
+            options: pingora_core::upstreams::peer::PeerOptions::new(),
+        };
+        let options = &mut peer.options;
+        options.connection_timeout = upstream.timeouts.connect;
+        options.total_connection_timeout = upstream.timeouts.connect;
+        options.read_timeout = upstream.timeouts.read_idle;
+        options.write_timeout = upstream.timeouts.write_idle;
+        // Zero keeps no idle connection at all.
+        options.idle_timeout =
+            if upstream.pool.max_idle == 0 { Some(Duration::ZERO) } else { upstream.timeouts.pool_idle };
+        if let Some(tls) = tls {
+            apply_tls(&mut peer, tls)?;
+        }
+        Ok(Self { peer, label: server.written.as_str().into(), authorities: authorities(server, tls) })
+    }
+}
+
+fn unix_address(path: &Path) -> Result<SocketAddr, String> {
+    std::os::unix::net::SocketAddr::from_pathname(path)
+        .map(SocketAddr::Unix)
+        .map_err(|e| format!("unix:{}: {e}", path.display()))
+}
+
+fn apply_tls(peer: &mut HttpPeer, tls: &UpstreamTls) -> Result<(), String> {
+    peer.options.verify_cert = tls.verify;
+    peer.options.verify_hostname = tls.verify;
+    if let Some(ca) = &tls.ca {
+        let certificates = ca.der.iter().map(|der| x509(der, &ca.path)).collect::<Result<Vec<_>, _>>()?;
+        peer.options.ca = Some(certificates.into());
+    }
+    if let Some((certificate, key)) = &tls.identity {
+        for der in &certificate.der {
+            x509(der, &certificate.path)?;
+        }
+        let key_path = &key.path;
+        let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key_path.display()))?;
+        // Pingora unwraps this conversion at the first connection.
+        rustls_pki_types::PrivateKeyDer::try_from(key.as_slice())
+            .map_err(|e| format!("{}: {e}", key_path.display()))?;
+        peer.client_cert_key = Some(Arc::new(CertKey::new(certificate.der.clone(), key)));
+    }
+    Ok(())
+}
+
+/// Pingora's own parser panics on what is no certificate, so this one asks first.
+fn x509(der: &[u8], path: &Path) -> Result<WrappedX509, String> {
+    X509Certificate::from_der(der).map_err(|e| format!("{}: not a certificate: {e}", path.display()))?;
+    Ok(WrappedX509::new(der.to_vec(), parse_x509))
+}
+
+fn group_key(upstream: &Upstream) -> u64 {
+    let Some(tls) = &upstream.tls else {
+        return 0;
+    };
+    let mut hasher = std::collections::hash_map::DefaultHasher::new();
+    tls.verify.hash(&mut hasher);
+    tls.ca.as_ref().map(|f| &f.der).hash(&mut hasher);
+    tls.identity.as_ref().map(|(c, _)| &c.der).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn authorities(server: &UpstreamServer, tls: Option<&UpstreamTls>) -> Vec<String> {
+    let mut names = Vec::new();
+    match &server.address {
+        Address::Tcp(address) => {
+            if let Some(tls) = tls.filter(|t| t.sni.parse::<std::net::IpAddr>().is_err()) {
+                names.push(match address.port() {
+                    443 => tls.sni.clone(),
+                    port => format!("{}:{port}", tls.sni),
+                });
+            }
+            for name in [server.written.clone(), address.to_string()] {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        Address::Unix(_) => names.push(tls.map_or_else(|| "localhost".to_owned(), |t| t.sni.clone())),
+    }
+    names
+}

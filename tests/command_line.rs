@@ -1,0 +1,174 @@
+//! The command line as a user types it: exit codes, output, the same words for
+//! `-t` and start-up.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::{BINARY, Folder, Origin, Proxy, call};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn yaml_files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_invalid_config_is_refused_with_its_words() {
+    let files = yaml_files("tests/conf/invalid");
+    assert!(files.len() >= 25, "{}", files.len());
+    for file in files {
+        let expected = std::fs::read_to_string(file.with_extension("txt")).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let (code, stdout, stderr) = call(&["-t", "-c", name], file.parent().unwrap());
+        assert_eq!((code, stdout.as_str()), (1, ""), "{name}");
+        let here = file.parent().unwrap().to_str().unwrap();
+        assert_eq!(stderr.replace(here, "."), expected, "{name}");
+        let (code, _, at_start) = call(&["-c", name], file.parent().unwrap());
+        assert_eq!((code, at_start), (1, stderr), "{name}: start-up says it otherwise");
+    }
+}
+
+#[test]
+fn every_example_is_accepted_and_its_effective_form_is_stable() {
+    let mut files = yaml_files("conf/examples");
+    assert!(files.len() >= 8, "{}", files.len());
+    files.push(root().join("conf/proxy.yaml"));
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let folder = file.parent().unwrap();
+        let (code, stdout, stderr) = call(&["-t", "-c", &name], folder);
+        assert_eq!((code, stdout, stderr.as_str()), (0, format!("{name}: the configuration is fine\n"), ""), "{name}");
+        let (code, printed, _) = call(&["-T", "-c", &name], folder);
+        assert_eq!(code, 0, "{name}");
+        let again = Folder::new();
+        again.write("again.yaml", &printed);
+        let (code, twice, stderr) = call(&["-T", "-c", "again.yaml"], &again.0);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{name}\n{printed}");
+        assert_eq!(twice, printed, "{name}");
+    }
+}
+
+#[test]
+fn a_missing_file_and_wrong_usage_have_their_exit_codes() {
+    let folder = Folder::new();
+    let (code, _, stderr) = call(&["-c", "none.yaml"], &folder.0);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("none.yaml") && stderr.contains("No such file"), "{stderr}");
+    assert_eq!(call(&["--nonsense"], &folder.0).0, 2);
+    assert_eq!(call(&[], &folder.0).0, 2);
+}
+
+#[test]
+fn a_port_in_use_is_an_error_and_not_a_silent_process() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = Folder::new();
+    folder.write("p.yaml", &format!("listeners: ['{address}']\nroutes: [{{ respond: {{ status: 204 }} }}]\n"));
+    let (code, _, stderr) = call(&["-c", "p.yaml"], &folder.0);
+    assert_eq!(code, 1);
+    assert!(stderr.contains(&format!("cannot listen on {address}: Address already in use")), "{stderr}");
+}
+
+#[test]
+fn explain_names_the_route_and_why_the_others_did_not_match() {
+    let folder = Folder::new();
+    folder.write(
+        "p.yaml",
+        "listeners: ['127.0.0.1:1']\nroutes:\n  - name: api\n    match: { host: a.com, path: /api/ }\n    request: { path: { strip_prefix: /api } }\n    upstream: 127.0.0.1:3000\n  - name: post\n    match: { method: POST }\n    upstream: 127.0.0.1:3000\n  - name: beta\n    match: { cookie: { beta: 'yes' } }\n    upstream: 127.0.0.1:3000\n",
+    );
+    let (code, stdout, stderr) =
+        call(&["explain", "-c", "p.yaml", "GET", "http://a.com/api/x?y=1", "-H", "cookie: a=b"], &folder.0);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for line in [
+        "  route:      api (line 3)",
+        "  upstream:   127.0.0.1:3000",
+        "  request:    GET /x?y=1",
+        "not post (line 7): method GET is none of POST",
+        "not beta (line 10): cookie `beta` is not `yes`",
+    ] {
+        assert!(stdout.lines().any(|l| l == line), "{line}\n--\n{stdout}");
+    }
+}
+
+#[test]
+fn proxy_from_to_needs_no_file() {
+    let folder = Folder::new();
+    let (code, yaml, _) =
+        call(&["proxy", "--from", ":8080", "--to", "http://127.0.0.1:3000", "--print-config"], &folder.0);
+    assert_eq!(code, 0);
+    folder.write("p.yaml", &yaml);
+    assert_eq!(call(&["-t", "-c", "p.yaml"], &folder.0).0, 0);
+
+    let origin = Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let port = support::free_port();
+    let child = std::process::Command::new(BINARY)
+        .args(["proxy", "--from", &format!("127.0.0.1:{port}"), "--to", &format!("http://{}", origin.address)])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let _guard = support::Process(child);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    support::await_until("the proxy", || std::net::TcpStream::connect(address).is_ok());
+    let mut client = support::Client::connect(address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "ok");
+}
+
+#[test]
+fn the_demo_serves_its_page_and_service_through_the_proxy() {
+    let port = support::free_port();
+    let child = std::process::Command::new(BINARY)
+        .args(["demo", "--listen", &format!("127.0.0.1:{port}")])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let _guard = support::Process(child);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    support::await_until("the demo", || std::net::TcpStream::connect(address).is_ok());
+    let get = |target: &str| {
+        let mut client = support::Client::connect(address);
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: demo\r\n\r\n"));
+        client.response()
+    };
+    assert!(get("/").text().to_lowercase().contains("<!doctype html>"));
+    let echo: serde_json::Value = serde_json::from_slice(&get("/api/echo?x=1").body).unwrap();
+    assert_eq!(echo["query"], "x=1");
+    assert!(echo["headers"].to_string().contains("x-forwarded-for"), "{echo}");
+}
+
+#[test]
+fn schema_is_json() {
+    let (code, stdout, _) = call(&["schema"], root());
+    let schema: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(code, 0);
+    assert!(schema["properties"]["routes"].is_object());
+}
+
+#[test]
+fn pid_file_and_logs_go_where_the_config_says() {
+    let mut proxy = Proxy::start(
+        "server: { pid_file: '{folder}/p.pid', error_log: '{folder}/error.log' }\nlog: { access: { to: '{folder}/access.log', format: combined } }\nlisteners: ['{listen}']\nroutes: [{ respond: { status: 204 } }]\n",
+    );
+    assert_eq!(proxy.get("/x").status, 204);
+    support::await_until("access log", || proxy.read("access.log").contains("\"GET /x HTTP/1.1\" 204 0"));
+    assert_eq!(proxy.read("p.pid").trim(), proxy.process.0.id().to_string());
+    assert!(proxy.read("error.log").contains("listening on"));
+    // TERM: ends by itself, with its pid file gone.
+    let pid = proxy.process.0.id().to_string();
+    std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    let code = proxy.process.0.wait().unwrap();
+    assert_eq!((code.code(), proxy.read("p.pid").as_str()), (Some(0), ""));
+}

@@ -1,0 +1,182 @@
+//! Each file of conf/examples/ does what it says.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use support::{BINARY, Client, Origin, Process, Response, await_until, free_port};
+
+struct Example {
+    address: SocketAddr,
+    _process: Process,
+}
+
+impl Example {
+    fn start(name: &str, service: &str, second: &str) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/examples").join(name);
+        let child = Command::new(BINARY)
+            .arg("-c")
+            .arg(file)
+            .env("LISTEN", address.to_string())
+            .env("SERVICE", service)
+            .env("SECOND", second)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let process = Process(child);
+        await_until(name, || std::net::TcpStream::connect(address).is_ok());
+        Self { address, _process: process }
+    }
+
+    fn ask(&self, request: &str) -> Response {
+        let mut client = Client::connect(self.address);
+        client.send(request);
+        client.response()
+    }
+
+    fn get(&self, host: &str, target: &str) -> Response {
+        self.ask(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+    }
+}
+
+/// Answers with the request line and fields it saw.
+fn mirror() -> Origin {
+    Origin::start(|request, wire| {
+        wire.body(&request.headers, false);
+        let mut text = format!("{}\n", request.line);
+        for (name, value) in &request.headers {
+            text.push_str(&format!("{}: {value}\n", name.to_lowercase()));
+        }
+        wire.send(format!(
+            "HTTP/1.1 200 OK\r\nServer: x\r\nLocation: /next\r\nSet-Cookie: s=1; Domain=app.internal; Path=/; Secure\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        ));
+        true
+    })
+}
+
+fn with_mirror(name: &str) -> (Example, Origin) {
+    let origin = mirror();
+    let address = origin.address.to_string();
+    (Example::start(name, &address, &address), origin)
+}
+
+#[test]
+fn reverse_proxy() {
+    let (example, _origin) = with_mirror("reverse-proxy.yaml");
+    assert!(example.get("a", "/x?y").text().starts_with("GET /x?y HTTP/1.1\nhost: a\n"));
+}
+
+#[test]
+fn several_servers() {
+    let (first, second) = (mirror(), mirror());
+    let example = Example::start("several-servers.yaml", &first.address.to_string(), &second.address.to_string());
+    (0..9).for_each(|_| assert_eq!(example.get("a", "/").status, 200));
+    assert_eq!((first.count(), second.count()), (3, 6));
+}
+
+#[test]
+fn by_path_and_host() {
+    let (example, _origin) = with_mirror("by-path-and-host.yaml");
+    assert_eq!(example.get("a", "/ping").text(), "pong\n");
+    assert!(example.get("a", "/v2/users").text().starts_with("GET /api/2/users HTTP/1.1\n"));
+    let post = example.ask("POST / HTTP/1.1\r\nHost: x.tenants.example\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(post.status, 403);
+    let beta = example.ask("GET /?debug=1 HTTP/1.1\r\nHost: a\r\nX-Team: t\r\nCookie: beta=yes\r\n\r\n");
+    assert_eq!(beta.text(), "beta\n");
+    assert!(example.get("a", "/?debug=1").text().starts_with("GET /?debug=1 "));
+}
+
+#[test]
+fn strip_prefix() {
+    let (example, _origin) = with_mirror("strip-prefix.yaml");
+    let response = example.get("a", "/api/users?x");
+    assert!(response.text().starts_with("GET /users?x HTTP/1.1\n"));
+    assert_eq!(response.header("location"), Some("/api/next"));
+    assert_eq!(response.header("set-cookie"), Some("s=1; Domain=app.internal; Path=/api/"));
+    assert_eq!(example.get("a", "/apix").status, 404);
+}
+
+#[test]
+fn headers() {
+    let (example, origin) = with_mirror("headers.yaml");
+    let response = example.ask(
+        "GET /?utm_source=a&q=1 HTTP/1.1\r\nHost: a\r\nX-Debug: 1\r\nX-Tag: zero\r\nCookie: tracking=1; b=2\r\n\r\n",
+    );
+    let text = response.text();
+    assert!(text.starts_with("GET /?q=1&source=proxy HTTP/1.1\n"), "{text}");
+    for line in ["x-environment: production", "x-tag: zero", "x-tag: one", "cookie: b=2; theme=dark"] {
+        assert!(text.lines().any(|l| l == line), "{line}: {text}");
+    }
+    assert!(text.contains(&format!("host: {}\n", origin.address)) && !text.contains("x-debug"), "{text}");
+    assert_eq!((response.header("server"), response.header("x-frame-options")), (None, Some("DENY")));
+}
+
+#[test]
+fn cookies() {
+    let (example, _origin) = with_mirror("cookies.yaml");
+    let response = example.get("a", "/");
+    assert_eq!(response.header("set-cookie"), Some("s=1; Domain=example.com; Path=/shop/; HttpOnly; SameSite=Lax"));
+}
+
+#[test]
+fn redirect() {
+    let (example, _origin) = with_mirror("redirect.yaml");
+    let www = example.get("www.example.com", "/a?b");
+    assert_eq!((www.status, www.header("location")), (308, Some("https://example.com/a?b")));
+    let old = example.get("a", "/old/x");
+    assert_eq!((old.status, old.header("location")), (301, Some("https://a/new/")));
+    let rest = example.get("a", "/");
+    assert_eq!((rest.text().as_str(), rest.header("content-type")), ("{\"ok\":true}", Some("application/json")));
+}
+
+#[test]
+fn behind_a_proxy() {
+    let (example, _origin) = with_mirror("behind-a-proxy.yaml");
+    let from = |ip: &str| example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {ip}\r\n\r\n"));
+    assert_eq!(from("203.0.113.9").status, 403);
+    assert!(from("198.51.100.1").text().contains("x-forwarded-for: 198.51.100.1, 127.0.0.1\n"));
+}
+
+#[test]
+fn error_pages() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let example = Example::start("error-pages.yaml", &address, &address);
+    let missing = example.get("a", "/nowhere");
+    assert_eq!((missing.status, missing.header("content-type")), (404, Some("text/html; charset=utf-8")));
+    assert!(missing.text().contains("There is nothing here"));
+    let down = example.get("a", "/app");
+    assert_eq!(down.status, 502);
+    assert!(down.text().contains("back in a moment") && down.header("x-request-id").is_some());
+}
+
+#[test]
+fn logs_and_timeouts() {
+    let (example, _origin) = with_mirror("logs-and-timeouts.yaml");
+    assert_eq!(example.get("a", "/").status, 200);
+}
+
+#[test]
+fn upstream_tls_refuses_what_it_cannot_verify() {
+    // A server that speaks no TLS: it answers the ClientHello in plain HTTP.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut first = [0; 1];
+        std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        first[0]
+    });
+    let example = Example::start("upstream-tls.yaml", &address, &address);
+    let response = example.get("a", "/");
+    assert_eq!(response.status, 502, "{}", response.text());
+    assert_eq!(response.header("proxy-status").unwrap().split(';').nth(1), Some(" error=tls_protocol_error"));
+    // Nothing of the request reached it in the clear: a TLS record came.
+    assert_eq!(server.join().unwrap(), 22);
+}
