@@ -1,8 +1,8 @@
 # Each target does all its own set-up.
-.PHONY: help setup build demo test
+.PHONY: help setup build demo test browser-test bench
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 setup:
 	@scripts/setup
@@ -15,3 +15,9 @@ demo: setup ## a service A and the proxy in front of it, on http://127.0.0.1:808
 
 test: setup ## every test
 	cargo test --locked
+
+browser-test: setup ## the demo's page in a real browser, through the proxy
+	scripts/browser-test
+
+bench: setup ## the cost of finding a route, from 10 to 10,000 of them
+	cargo bench --locked

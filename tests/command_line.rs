@@ -157,6 +157,16 @@ fn schema_is_json() {
     assert!(schema["properties"]["routes"].is_object());
 }
 
+/// `pingora-proxy schema --markdown > docs/configuration.md` brings it up to date.
+#[test]
+fn the_reference_page_is_the_codes_own() {
+    let (code, stdout, _) = call(&["schema", "--markdown"], root());
+    assert_eq!(code, 0);
+    assert!(stdout.contains("| `routes[].match.path` |"), "{stdout}");
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    assert!(page == stdout, "docs/configuration.md is not what `schema --markdown` prints");
+}
+
 #[test]
 fn pid_file_and_logs_go_where_the_config_says() {
     let mut proxy = Proxy::start(

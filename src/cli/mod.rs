@@ -40,7 +40,11 @@ enum Command {
     /// Says which route takes a request, what is rewritten, and why the other routes do not match
     Explain(explain::Explain),
     /// Prints the JSON Schema of the configuration file
-    Schema,
+    Schema {
+        /// Prints the reference page instead
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// Where a subcommand finds its configuration.
@@ -59,8 +63,11 @@ pub fn main() -> ExitCode {
         Some(Command::Proxy(quick)) => quick.run(),
         Some(Command::Demo(demo)) => demo.run(),
         Some(Command::Explain(explain)) => explain.run(),
-        Some(Command::Schema) => {
-            println!("{:#}", config::json_schema());
+        Some(Command::Schema { markdown }) => {
+            match markdown {
+                true => print!("{}", config::reference()),
+                false => println!("{:#}", config::json_schema()),
+            }
             Ok(())
         }
         None => {

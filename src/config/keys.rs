@@ -121,7 +121,7 @@ pub static SERVER: Section = Section {
             "Whether an idle thread takes over another's work.",
         ),
         later("daemon"),
-        key("pid_file", PATH_OR_NULL, "null", "Where the process id is written; `null` is the default place."),
+        key("pid_file", PATH_OR_NULL, "null", "Where the process id is written; `null` writes none."),
         later("upgrade_sock"),
         later("user"),
         later("group"),

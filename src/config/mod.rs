@@ -17,6 +17,7 @@ mod model;
 mod node;
 mod problem;
 mod reach;
+mod reference;
 mod schema;
 mod value;
 
@@ -25,6 +26,7 @@ use std::path::Path;
 pub use emit::to_yaml;
 pub use model::*;
 pub use problem::{Problem, Rejected, Severity};
+pub use reference::reference;
 pub use schema::json_schema;
 
 use problem::Span;

@@ -33,7 +33,7 @@ pub struct Server {
     pub threads: Option<usize>,
     /// `None` is `auto`.
     pub work_stealing: Option<bool>,
-    /// `None` is "the default place".
+    /// `None` writes none.
     pub pid_file: Option<PathBuf>,
     pub error_log: ErrorLog,
 }

@@ -40,15 +40,16 @@ pub fn local_reply(session: &Session, ctx: &RequestCtx) -> Option<Reply> {
 
 /// The server for the next attempt.
 pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
-    let Some(pool) = ctx.pool().cloned() else {
+    let Some(pool) = ctx.pool() else {
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
     let pick = pool.pick(ctx.attempt.failed);
+    let silence = meant_to_be_silent(session).then_some(ctx.snapshot.timeouts.tunnel_idle);
+    let peer = Box::new(pool.peer(pick, silence));
     ctx.attempt.pick = Some(pick);
     ctx.attempt.count += 1;
     ctx.attempt.began = Some(Instant::now());
-    let silence = meant_to_be_silent(session).then_some(ctx.snapshot.timeouts.tunnel_idle);
-    Ok(Box::new(pool.peer(pick, silence)))
+    Ok(peer)
 }
 
 /// WebSockets and event streams are quiet by nature; an idle deadline meant for
@@ -113,10 +114,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), ctx.attempt.pick) else {
         return Ok(());
     };
-    let names: Vec<&str> = pool.authorities(pick).iter().map(String::as_str).collect();
     let origin = response::Origin {
         names: Names {
-            upstream: &names,
+            upstream: pool.authorities(pick),
             our_scheme: "http",
             our_host: ctx.host(),
             stripped: route.stripped.as_deref(),

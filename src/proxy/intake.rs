@@ -16,7 +16,7 @@ use crate::route::RequestView;
 /// Checks the request, fills the context and finds the route.
 pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
     let request = session.req_header();
-    if request.method == Method::TRACE {
+    if request.method == Method::TRACE || request.method == Method::CONNECT {
         return Err(Cause::MethodRefused);
     }
     identify(session, ctx);

@@ -6,6 +6,7 @@ mod pid_file;
 
 use std::sync::Arc;
 
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 use pingora_proxy::http_proxy_service_with_name;
@@ -37,6 +38,12 @@ pub fn run(config: &Config) -> Result<(), String> {
     server.bootstrap();
     let proxy = Proxy::new(Arc::new(Live::new(snapshot)), access);
     let mut service = http_proxy_service_with_name(&server.configuration, proxy, "proxy");
+    if let Some(app) = service.app_logic_mut() {
+        // Pingora refuses CONNECT before our hooks could say why; `intake` refuses it instead.
+        let mut options = HttpServerOptions::default();
+        options.allow_connect_method_proxying = true;
+        app.server_options = Some(options);
+    }
     listen::add(&mut service, &config.listeners)?;
     server.add_service(service);
     for listener in &config.listeners {
