@@ -16,7 +16,13 @@ use proxy_service::{config, server};
 
 /// A reverse proxy: everything of service A, through proxy B.
 #[derive(Parser, Debug)]
-#[command(name = "pingora-proxy", version, about, subcommand_negates_reqs = true)]
+#[command(
+    name = "pingora-proxy",
+    version,
+    about,
+    subcommand_negates_reqs = true,
+    override_usage = "pingora-proxy -c FILE [-t | -T]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | schema"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -101,6 +107,8 @@ fn start_logging(config: &Config) -> Result<(), String> {
     for module in ["pingora_core", "pingora_proxy"] {
         logger.filter_module(module, config.log.level.min(log::LevelFilter::Error));
     }
+    // It calls each idle connection that an upstream closed an error.
+    logger.filter_module("pingora_core::connectors", log::LevelFilter::Off);
     logger.parse_default_env();
     if let ErrorLog::File(path) = &config.server.error_log {
         let file = std::fs::OpenOptions::new()

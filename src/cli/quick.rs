@@ -26,7 +26,6 @@ impl Quick {
         }
         let env = |_: &str| None;
         let (config, _) = config::parse("(command line)", &yaml, &env).map_err(|rejected| rejected.render())?;
-        eprintln!("{} -> {}", self.from, self.to);
         super::serve(&config)
     }
 }

@@ -12,7 +12,6 @@ use crate::message::{cookie, forwarded, path, query};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Who stands at the other end of the client's connection, and what of its
@@ -55,28 +54,44 @@ pub fn restore_order(upstream: &mut RequestHeader, client: &RequestHeader) -> pi
 }
 
 /// `X-Forwarded-*`, `X-Real-IP` and `Forwarded`: continued from a trusted peer,
-/// replaced from anyone else.
+/// replaced from anyone else. Names with underscores never pass: CGI and WSGI
+/// fold them onto the same variables.
 pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Result<()> {
-    let believed = |name: &HeaderName, request: &RequestHeader| -> Vec<HeaderValue> {
-        if hop.trusted { request.headers.get_all(name).iter().cloned().collect() } else { Vec::new() }
-    };
-    let chain = believed(&X_FORWARDED_FOR, request);
+    retain(request, |name| !name.as_str().contains('_') && (hop.trusted || !tells_of_the_client(name)))?;
+    let chain: Vec<HeaderValue> = request.headers.get_all(&X_FORWARDED_FOR).iter().cloned().collect();
     let value = forwarded::forwarded_for(chain.iter().map(HeaderValue::as_bytes), hop.peer);
     insert(request, "X-Forwarded-For", &value)?;
-    if !(hop.trusted && request.headers.contains_key(&X_FORWARDED_PROTO)) {
+    if !request.headers.contains_key(&X_FORWARDED_PROTO) {
         insert(request, "X-Forwarded-Proto", hop.scheme.as_bytes())?;
     }
-    let told = hop.trusted && request.headers.contains_key(&X_FORWARDED_HOST);
-    if !told && !hop.host.is_empty() {
+    if !request.headers.contains_key(&X_FORWARDED_HOST) && !hop.host.is_empty() {
         insert(request, "X-Forwarded-Host", hop.host.as_bytes())?;
     }
-    if !hop.trusted {
-        request.remove_header(&X_FORWARDED_PORT);
-        request.remove_header(&X_REAL_IP);
-    }
-    let elements = believed(&header::FORWARDED, request);
+    let elements: Vec<HeaderValue> = request.headers.get_all(header::FORWARDED).iter().cloned().collect();
     let value = forwarded::forwarded(elements.iter().map(HeaderValue::as_bytes), hop.peer, hop.host, hop.scheme);
     insert(request, "Forwarded", &value)
+}
+
+fn tells_of_the_client(name: &HeaderName) -> bool {
+    name == header::FORWARDED || name == X_REAL_IP || name.as_str().starts_with("x-forwarded-")
+}
+
+/// Drops fields and leaves the others in their order, which a header map's own
+/// removal does not.
+fn retain(request: &mut RequestHeader, keep: impl Fn(&HeaderName) -> bool) -> pingora::Result<()> {
+    if request.headers.keys().all(&keep) {
+        return Ok(());
+    }
+    let mut kept = RequestHeader::build(request.method.clone(), b"/", Some(request.headers.len() + 4))?;
+    kept.set_version(request.version);
+    kept.set_raw_path(request.raw_path())?;
+    for (name, value) in request.case_header_iter() {
+        if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n)) {
+            kept.append_header(name.clone(), value.clone())?;
+        }
+    }
+    *request = kept;
+    Ok(())
 }
 
 fn insert(request: &mut RequestHeader, name: &'static str, value: &[u8]) -> pingora::Result<()> {
@@ -134,6 +149,10 @@ pub fn edit_headers(
     upstream_authority: Option<&str>,
 ) -> pingora::Result<()> {
     match (&edits.host, upstream_authority) {
+        // An HTTP/1.0 client need not send one, HTTP/1.1 upstream must have it.
+        (HostPolicy::Preserve, Some(authority)) if !request.headers.contains_key(header::HOST) => {
+            request.insert_header(header::HOST, authority)?;
+        }
         (HostPolicy::Preserve, _) | (HostPolicy::Upstream, None) => {}
         (HostPolicy::Upstream, Some(authority)) => request.insert_header(header::HOST, authority)?,
         (HostPolicy::Literal(host), _) => request.insert_header(header::HOST, host.as_str())?,
@@ -143,8 +162,8 @@ pub fn edit_headers(
 }
 
 fn apply_header_edits(request: &mut RequestHeader, edits: &HeaderEdits) -> pingora::Result<()> {
-    for name in &edits.remove {
-        request.remove_header(name);
+    if !edits.remove.is_empty() {
+        retain(request, |name| !edits.remove.contains(name))?;
     }
     for (name, value) in &edits.set {
         request.insert_header(name.spelled.clone(), value.clone())?;
@@ -178,11 +197,13 @@ fn edit_cookies(request: &mut RequestHeader, edits: &CookieEdits) -> pingora::Re
             None => fields.push(pair),
         }
     }
-    request.remove_header(&header::COOKIE);
-    for field in fields {
-        request.append_header("Cookie", pingora_http::header_value_from_raw(field))?;
+    let mut fields = fields.into_iter().map(pingora_http::header_value_from_raw);
+    match fields.next() {
+        // Keeps the place of the first and drops the others.
+        Some(first) => request.insert_header("Cookie", first)?,
+        None => return retain(request, |name| name != header::COOKIE),
     }
-    Ok(())
+    fields.try_for_each(|field| request.append_header("Cookie", field).map(|_| ()))
 }
 
 #[cfg(test)]
@@ -216,13 +237,21 @@ mod tests {
 
     #[test]
     fn an_untrusted_peer_is_not_believed() {
-        let fields = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("X-Real-IP", "6.6.6.6")];
+        let fields = [
+            ("X-Forwarded-For", "6.6.6.6"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Real-IP", "6.6.6.6"),
+            ("X-Forwarded-Prefix", "/p"),
+            ("X_Forwarded_For", "6.6.6.6"),
+        ];
         let hop = Hop { peer: "1.2.3.4".parse().ok(), trusted: false, host: "h", scheme: "http" };
         let mut up = request(&fields);
         set_forwarded(&mut up, &hop).unwrap();
         assert_eq!(up.headers["x-forwarded-for"], "1.2.3.4");
         assert_eq!(up.headers["x-forwarded-proto"], "http");
-        assert!(!up.headers.contains_key("x-real-ip"));
+        for gone in ["x-real-ip", "x-forwarded-prefix", "x_forwarded_for"] {
+            assert!(!up.headers.contains_key(gone), "{gone}");
+        }
         let mut up = request(&fields);
         set_forwarded(&mut up, &Hop { trusted: true, ..hop }).unwrap();
         assert_eq!(up.headers["x-forwarded-for"], "6.6.6.6, 1.2.3.4");

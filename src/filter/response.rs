@@ -1,7 +1,7 @@
 //! The response as the client gets it: hop-by-hop fields stay behind, then the
 //! edits of the route. Local replies pass through the same function.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
 
 use crate::config::{HeaderEdits, ResponseEdits, SameSite, SecurePolicy, SetCookieEdits};
@@ -15,14 +15,24 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) -> pingora::Result<()> {
         return Ok(());
     }
     let keep_upgrade = matches!(response.status.as_u16(), 101 | 426);
+    retain(response, |name, headers| !hop::stays_behind(name, headers, keep_upgrade))
+}
+
+/// Takes one field away.
+pub fn remove(response: &mut ResponseHeader, gone: &HeaderName) -> pingora::Result<()> {
+    retain(response, |name, _| name != gone)
+}
+
+/// Drops fields and leaves the others in their order, which a header map's own
+/// removal does not.
+fn retain(response: &mut ResponseHeader, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<()> {
     let mut kept = ResponseHeader::build(response.status, Some(response.headers.len()))?;
     kept.set_version(response.version);
     if response.get_reason_phrase() != response.status.canonical_reason() {
         kept.set_reason_phrase(response.get_reason_phrase())?;
     }
     for (name, value) in response.case_header_iter() {
-        let lower = HeaderName::from_bytes(name.as_slice());
-        if lower.is_ok_and(|n| !hop::stays_behind(&n, &response.headers, keep_upgrade)) {
+        if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &response.headers)) {
             kept.append_header(name.clone(), value.clone())?;
         }
     }
@@ -53,13 +63,13 @@ pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits, origin: Option
 }
 
 fn rewrite_redirects(response: &mut ResponseHeader, names: &Names<'_>) -> pingora::Result<()> {
-    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+    for (name, spelled) in [(header::LOCATION, "Location"), (header::CONTENT_LOCATION, "Content-Location")] {
         if let Some(to) = text(response, &name).and_then(|reference| rewrite(reference, names)) {
-            response.insert_header(name, to)?;
+            response.insert_header(spelled, to)?;
         }
     }
     if let Some(to) = text(response, &header::REFRESH).and_then(|field| rewrite_refresh(field, names)) {
-        response.insert_header(header::REFRESH, to)?;
+        response.insert_header("Refresh", to)?;
     }
     Ok(())
 }
@@ -85,15 +95,22 @@ fn rewrite_cookies(response: &mut ResponseHeader, edits: &SetCookieEdits, secure
             SameSite::None => "None",
         }),
     };
+    let mut changed = false;
     let rewritten: Vec<HeaderValue> = response
         .headers
         .get_all(header::SET_COOKIE)
         .iter()
         .map(|value| match rewrite_set_cookie(value.as_bytes(), &how) {
-            Some(bytes) => pingora_http::header_value_from_raw(bytes),
+            Some(bytes) => {
+                changed = true;
+                pingora_http::header_value_from_raw(bytes)
+            }
             None => value.clone(),
         })
         .collect();
+    if !changed {
+        return Ok(());
+    }
     let mut rewritten = rewritten.into_iter();
     // insert_header drops the other values and keeps the place of the first.
     if let Some(first) = rewritten.next() {
@@ -106,8 +123,8 @@ fn rewrite_cookies(response: &mut ResponseHeader, edits: &SetCookieEdits, secure
 }
 
 fn apply_header_edits(response: &mut ResponseHeader, edits: &HeaderEdits) -> pingora::Result<()> {
-    for name in &edits.remove {
-        response.remove_header(name);
+    if edits.remove.iter().any(|name| response.headers.contains_key(name)) {
+        retain(response, |name, _| !edits.remove.contains(name))?;
     }
     for (name, value) in &edits.set {
         response.insert_header(name.spelled.clone(), value.clone())?;

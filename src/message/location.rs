@@ -35,6 +35,9 @@ pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
     if !ours && !names.upstream.iter().any(|name| own(name)) {
         return None;
     }
+    if names.our_host.is_empty() {
+        return None;
+    }
     let tail = match names.stripped {
         Some(prefix) => put_back(if tail.is_empty() { "/" } else { tail }, prefix),
         None => tail.to_owned(),
@@ -52,11 +55,13 @@ pub fn rewrite_refresh(field: &str, names: &Names<'_>) -> Option<String> {
     Some(format!("{head}{}", tail.replacen(bare, &rewritten, 1)))
 }
 
-fn put_back(path: &str, prefix: &str) -> String {
-    if super::path::has_prefix(path, prefix) {
-        return path.to_owned();
+fn put_back(reference: &str, prefix: &str) -> String {
+    let end = reference.find(['?', '#']).unwrap_or(reference.len());
+    if super::path::has_prefix(&reference[..end], prefix) {
+        return reference.to_owned();
     }
-    super::path::add_prefix(path, prefix)
+    let slash = if reference.starts_with('/') { "" } else { "/" };
+    format!("{prefix}{slash}{reference}")
 }
 
 fn strip_ascii_prefix<'s>(text: &'s str, prefix: &str) -> Option<&'s str> {
@@ -108,6 +113,8 @@ mod tests {
     fn a_stripped_prefix_is_put_back() {
         assert_eq!(rewritten("/login", Some("/api")).as_deref(), Some("/api/login"));
         assert_eq!(rewritten("/api/login", Some("/api")), None);
+        assert_eq!(rewritten("/api?x=1", Some("/api")), None);
+        assert_eq!(rewritten("/?x=1", Some("/api")).as_deref(), Some("/api/?x=1"));
         assert_eq!(rewritten("http://app:3000", Some("/api")).as_deref(), Some("http://example.com:8080/api/"));
     }
 

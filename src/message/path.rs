@@ -54,36 +54,49 @@ pub struct Resolved<'p> {
 
 /// `None` when the path has no canonical form (see [`canonical`]).
 pub fn resolve(path: &str) -> Option<Resolved<'_>> {
-    let bytes = path.as_bytes();
-    if memchr::memchr(b'%', bytes).is_none() && memchr::memmem::find(bytes, b"/.").is_none() {
+    if is_plain(path.as_bytes()) {
         return Some(Resolved { matched: Cow::Borrowed(path), forwarded: Cow::Borrowed(path) });
     }
     let matched = canonical(path)?;
-    let dotted = decode_unreserved(path)?.split('/').any(|segment| matches!(segment, "." | ".."));
+    let dotted = decode_unreserved(path)?.split('/').any(is_dots);
     let forwarded = if dotted { Cow::Owned(matched.clone()) } else { Cow::Borrowed(path) };
     Some(Resolved { matched: Cow::Owned(matched), forwarded })
 }
 
+/// Whether the path is its own canonical form at a glance.
+fn is_plain(path: &[u8]) -> bool {
+    memchr::memchr3(b'%', b';', b'\\', path).is_none()
+        && memchr::memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'.' | b'/')))
+}
+
+fn is_dots(segment: &str) -> bool {
+    matches!(segment, "." | "..")
+}
+
 /// The form that routes are matched on: dot segments removed (RFC 3986 section
-/// 5.2.4) and encoded unreserved characters decoded (section 6.2.2.2), so that
-/// `/a/%2e%2e/admin` cannot walk around a route for `/admin`.
+/// 5.2.4), encoded unreserved characters decoded (section 6.2.2.2), empty
+/// segments and `;` parameters left out, so that neither `/a/%2e%2e/admin` nor
+/// `//admin;x` can walk around a route for `/admin`.
 ///
-/// `None` when there is no such form: a `%` without two hex digits, or an encoded
-/// NUL, CR or LF.
+/// `None` when the path can be read two ways: a `%` without two hex digits, an
+/// encoded NUL, CR or LF, a backslash, or dots disguised as `..;` or `..%2f`.
 pub fn canonical(path: &str) -> Option<String> {
     let decoded = decode_unreserved(path)?;
+    if !decoded.starts_with('/') {
+        return Some(decoded);
+    }
     let mut out: Vec<&str> = Vec::new();
-    let mut segments = decoded.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            "." if last => out.push(""),
-            "." => {}
+    let mut ends_open = false;
+    for segment in decoded.split('/').skip(1) {
+        let bare = segment.split(';').next().unwrap_or(segment);
+        if !is_dots(segment) && (is_dots(bare) || hides_dots(bare)) {
+            return None;
+        }
+        ends_open = is_dots(bare) || bare.is_empty();
+        match bare {
+            "" | "." => {}
             ".." => {
                 out.pop();
-                if last {
-                    out.push("");
-                }
             }
             other => out.push(other),
         }
@@ -93,10 +106,15 @@ pub fn canonical(path: &str) -> Option<String> {
         text.push('/');
         text.push_str(segment);
     }
-    if text.is_empty() {
+    if ends_open || text.is_empty() {
         text.push('/');
     }
     Some(text)
+}
+
+/// An origin that decodes `%2f` before it splits would see dot segments.
+fn hides_dots(segment: &str) -> bool {
+    segment.contains('%') && segment.replace("%2F", "%2f").split("%2f").any(is_dots)
 }
 
 fn decode_unreserved(path: &str) -> Option<String> {
@@ -104,6 +122,9 @@ fn decode_unreserved(path: &str) -> Option<String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&b) = bytes.get(at) {
+        if b == b'\\' {
+            return None;
+        }
         if b != b'%' {
             out.push(b);
             at += 1;
@@ -170,12 +191,15 @@ mod tests {
             ("/a/..", "/"),
             ("/..", "/"),
             ("/a%2fb", "/a%2fb"),
-            ("/a//b", "/a//b"),
+            ("/a//b", "/a/b"),
+            ("//admin;x", "/admin"),
+            ("/a/;x", "/a/"),
+            ("*", "*"),
             ("/.well-known/x", "/.well-known/x"),
         ] {
             assert_eq!(canonical(path).as_deref(), Some(form), "{path}");
         }
-        for bad in ["/%", "/%0", "/%zz", "/%00", "/%0d%0a"] {
+        for bad in ["/%", "/%0", "/%zz", "/%00", "/%0d%0a", "/a\\b", "/x/..;/b", "/x/..%2fb", "/x/%2e%2e%2Fb"] {
             assert_eq!(canonical(bad), None, "{bad}");
         }
         let kept = resolve("/%7euser/a%2Fb").unwrap();

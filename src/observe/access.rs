@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::format::{Record, render};
 use crate::config::{AccessFormat, AccessLog, AccessTarget};
 
 const QUEUE_LINES: usize = 8192;
-const FLUSH_BYTES: usize = 32 * 1024;
-/// How long a line may wait in the writer's buffer.
-const FLUSH_AFTER: Duration = Duration::from_millis(20);
+const KEPT_BYTES: usize = 256 * 1024;
+/// How long a line may wait before it is written.
+const GATHER: Duration = Duration::from_millis(10);
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
@@ -68,33 +68,20 @@ impl AccessLogger {
     }
 }
 
+/// Waits for a line, lets others gather, and writes them together: a sender wakes
+/// nobody while the writer rests.
 fn write_lines(lines: &Receiver<Vec<u8>>, mut sink: Box<dyn Write + Send>) {
-    let mut buffer = Vec::with_capacity(FLUSH_BYTES * 2);
-    loop {
-        let received = if buffer.is_empty() {
-            lines.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            lines.recv_timeout(FLUSH_AFTER)
-        };
-        let ended = match received {
-            Ok(line) => {
-                buffer.extend_from_slice(&line);
-                if buffer.len() < FLUSH_BYTES {
-                    continue;
-                }
-                false
-            }
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => true,
-        };
+    let mut buffer = Vec::with_capacity(KEPT_BYTES);
+    while let Ok(first) = lines.recv() {
+        buffer.extend_from_slice(&first);
+        thread::sleep(GATHER);
+        lines.try_iter().for_each(|line| buffer.extend_from_slice(&line));
         if sink.write_all(&buffer).and_then(|()| sink.flush()).is_err() {
             // A full disk or a closed pipe must not end the proxy.
             let lost = memchr::memchr_iter(b'\n', &buffer).count();
             DROPPED.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         buffer.clear();
-        if ended {
-            return;
-        }
+        buffer.shrink_to(KEPT_BYTES);
     }
 }

@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::AccessFormat;
 
+/// Of one value in a line.
+const MOST_BYTES: usize = 4096;
+
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorSource {
@@ -124,7 +127,13 @@ fn millis(out: &mut Vec<u8>, key: &str, value: Duration) {
     put(out, format_args!(",\"{key}\":{}.{:03}", micros / 1000, micros % 1000));
 }
 
+/// Clients choose these; the queue is bounded in lines, so a line must be too.
+fn bounded(value: &[u8]) -> &[u8] {
+    value.get(..MOST_BYTES).unwrap_or(value)
+}
+
 fn string(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    let value = bounded(value);
     put(out, format_args!(",\"{key}\":\""));
     match std::str::from_utf8(value) {
         Ok(text) => escape(out, text, true),
@@ -154,10 +163,10 @@ fn escape(out: &mut Vec<u8>, text: &str, json: bool) {
 }
 
 fn target(out: &mut Vec<u8>, r: &Record<'_>) {
-    escape(out, &String::from_utf8_lossy(r.path), false);
+    escape(out, &String::from_utf8_lossy(bounded(r.path)), false);
     if !r.query.is_empty() {
         out.push(b'?');
-        escape(out, &String::from_utf8_lossy(r.query), false);
+        escape(out, &String::from_utf8_lossy(bounded(r.query)), false);
     }
 }
 
@@ -172,7 +181,7 @@ fn combined(out: &mut Vec<u8>, r: &Record<'_>) {
     for value in [r.referer, r.user_agent] {
         out.extend_from_slice(b" \"");
         match value {
-            Some(value) => escape(out, &String::from_utf8_lossy(value), false),
+            Some(value) => escape(out, &String::from_utf8_lossy(bounded(value)), false),
             None => out.push(b'-'),
         }
         out.push(b'"');

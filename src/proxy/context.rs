@@ -22,6 +22,8 @@ pub struct RequestCtx {
     pub peer_trusted: bool,
     /// Who the request is from, after trusted proxies have been believed.
     pub client_ip: Option<IpAddr>,
+    /// How the client came, as far as is believed: `http` or `https`.
+    pub scheme: &'static str,
     /// As sent; empty for an HTTP/1.0 request without one.
     pub host: HeaderValue,
     /// Origin form, where what goes upstream is not what came.
@@ -54,6 +56,7 @@ impl RequestCtx {
             peer_ip: None,
             peer_trusted: false,
             client_ip: None,
+            scheme: "http",
             host: HeaderValue::from_static(""),
             target: None,
             route: None,

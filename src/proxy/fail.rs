@@ -13,6 +13,8 @@ pub enum Cause {
     HostConflict,
     TargetInvalid,
     RequestInvalid,
+    FramingAmbiguous,
+    ExpectationFailed,
     MethodRefused,
     NoRoute,
     BodyTimeout,
@@ -35,7 +37,8 @@ impl Cause {
     pub fn status(self) -> u16 {
         match self {
             Self::HostMissing | Self::HostInvalid | Self::HostConflict => 400,
-            Self::TargetInvalid | Self::RequestInvalid => 400,
+            Self::TargetInvalid | Self::RequestInvalid | Self::FramingAmbiguous => 400,
+            Self::ExpectationFailed => 417,
             Self::NoRoute => 404,
             Self::MethodRefused => 405,
             Self::BodyTimeout => 408,
@@ -57,6 +60,8 @@ impl Cause {
             Self::HostConflict => "the Host of the request differs from its target",
             Self::TargetInvalid => "the target of the request has a bad escape or a control character",
             Self::RequestInvalid => "the request is not valid HTTP",
+            Self::FramingAmbiguous => "the length of the request body can be read two ways",
+            Self::ExpectationFailed => "the expectation of the request is not known",
             Self::MethodRefused => "this method is not forwarded",
             Self::NoRoute => "no route matches this request",
             Self::BodyTimeout => "the request body stopped arriving",
@@ -80,6 +85,7 @@ impl Cause {
         match self {
             Self::HostMissing | Self::HostInvalid | Self::HostConflict => "http_request_error",
             Self::TargetInvalid | Self::RequestInvalid => "http_request_error",
+            Self::FramingAmbiguous | Self::ExpectationFailed => "http_request_error",
             Self::MethodRefused | Self::BodyTimeout | Self::ClientGone => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::ConnectRefused => "connection_refused",
@@ -100,6 +106,7 @@ impl Cause {
         match self {
             Self::HostMissing | Self::HostInvalid | Self::HostConflict => ErrorSource::Client,
             Self::TargetInvalid | Self::RequestInvalid | Self::MethodRefused => ErrorSource::Client,
+            Self::FramingAmbiguous | Self::ExpectationFailed => ErrorSource::Client,
             Self::BodyTimeout | Self::ClientGone | Self::NoRoute => ErrorSource::Client,
             Self::ConnectRefused | Self::ConnectTimeout | Self::ConnectFailed => ErrorSource::Upstream,
             Self::TlsFailed | Self::CertificateRefused => ErrorSource::Upstream,

@@ -25,6 +25,10 @@ pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
     }
     session.set_read_timeout(Some(ctx.snapshot.timeouts.request_body_idle));
     session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+    if session.req_header().version == Version::HTTP_10 {
+        // An HTTP/1.0 client would take one for the answer (RFC 9110 section 15.2).
+        session.set_ignore_info_resp(true);
+    }
 }
 
 /// The reply of a route that answers by itself.
@@ -101,6 +105,9 @@ pub fn prepare_request(client: &RequestHeader, upstream: &mut RequestHeader, ctx
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
     response::strip_hop_by_hop(head)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !session.is_upgrade_req() {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101 to a request without Upgrade").into_up());
+        }
         // Pingora's read timeout covers the tunnel too.
         session.set_read_timeout(Some(ctx.snapshot.timeouts.tunnel_idle));
     } else if head.status.is_informational() {
@@ -108,7 +115,7 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     }
     if session.req_header().version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING) {
         // An HTTP/1.0 client reads to the end of the connection (RFC 9112 section 6.1).
-        head.remove_header(&header::TRANSFER_ENCODING);
+        response::remove(head, &header::TRANSFER_ENCODING)?;
         session.set_keepalive(None);
     }
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), ctx.attempt.pick) else {
@@ -117,11 +124,11 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     let origin = response::Origin {
         names: Names {
             upstream: pool.authorities(pick),
-            our_scheme: "http",
+            our_scheme: ctx.scheme,
             our_host: ctx.host(),
             stripped: route.stripped.as_deref(),
         },
-        secure: false,
+        secure: ctx.scheme == "https",
     };
     response::edit(head, &route.response, Some(&origin))
 }

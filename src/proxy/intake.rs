@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -19,6 +19,7 @@ pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
     if request.method == Method::TRACE || request.method == Method::CONNECT {
         return Err(Cause::MethodRefused);
     }
+    check_framing(&request.headers)?;
     identify(session, ctx);
     ctx.host = checked_host(request)?;
     let target = origin_form(request, &ctx.host)?;
@@ -35,12 +36,47 @@ pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
         client_ip: ctx.client_ip,
     };
     ctx.route = Some(ctx.snapshot.table.find(&view).ok_or(Cause::NoRoute)?);
-    let as_sent = resolved.forwarded == path_part && request.raw_path() == target.as_bytes();
+    // An edit must see the path that was matched.
+    let edited = ctx.route().is_some_and(|route| route.request.path.is_some());
+    let forwarded = if edited { resolved.matched } else { resolved.forwarded };
+    let as_sent = forwarded == path_part && request.raw_path() == target.as_bytes();
     ctx.target = (!as_sent).then(|| match query {
-        Some(query) => format!("{}?{query}", resolved.forwarded),
-        None => resolved.forwarded.into_owned(),
+        Some(query) => format!("{forwarded}?{query}"),
+        None => forwarded.into_owned(),
     });
     Ok(())
+}
+
+/// Framing that two readers could understand differently (RFC 9112 section 6.3),
+/// fields that Connection may not take away, and expectations we cannot meet.
+fn check_framing(headers: &HeaderMap) -> Result<(), Cause> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next() {
+        let digits = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+        if !digits || lengths.next().is_some() {
+            return Err(Cause::FramingAmbiguous);
+        }
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (!coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
+    {
+        return Err(Cause::FramingAmbiguous);
+    }
+    let protected = |token: &[u8]| {
+        let token = token.trim_ascii();
+        [&b"content-length"[..], b"transfer-encoding", b"authorization", b"cookie", b"forwarded"]
+            .iter()
+            .any(|name| token.eq_ignore_ascii_case(name))
+    };
+    let connection = headers.get_all(header::CONNECTION).iter();
+    if connection.flat_map(|value| value.as_bytes().split(|b| *b == b',')).any(protected) {
+        return Err(Cause::RequestInvalid);
+    }
+    match headers.get(header::EXPECT) {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Cause::ExpectationFailed),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn identify(session: &Session, ctx: &mut RequestCtx) {
@@ -56,6 +92,10 @@ fn identify(session: &Session, ctx: &mut RequestCtx) {
     ctx.peer_trusted = client::is_in(peer, &ctx.snapshot.trusted_proxies);
     if ctx.peer_trusted {
         ctx.client_ip = Some(believed_client(session.req_header(), peer, ctx));
+        let proto = session.get_header("x-forwarded-proto").map(HeaderValue::as_bytes);
+        if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
+            ctx.scheme = "https";
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub fn log(logger: &AccessLogger, session: &Session, ctx: &RequestCtx) {
         client_ip: ctx.client_ip,
         remote_ip: ctx.peer_ip,
         method: request.method.as_str(),
-        scheme: "http",
+        scheme: ctx.scheme,
         host: ctx.host.as_bytes(),
         path: &target[..split],
         query: target.get(split + 1..).unwrap_or_default(),

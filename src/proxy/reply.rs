@@ -29,11 +29,14 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     let (mut head, body) = match reply {
         Reply::Error(cause) => {
             ctx.failure = Some(cause);
+            if cause == Cause::FramingAmbiguous {
+                session.set_keepalive(None);
+            }
             error_reply(session, ctx, cause)?
         }
         Reply::Redirect { location, status } => {
             let mut head = ResponseHeader::build(status, Some(4))?;
-            head.insert_header(header::LOCATION, location)?;
+            head.insert_header("Location", location)?;
             (head, Bytes::new())
         }
         Reply::Respond { status, body, headers } => {
@@ -42,14 +45,14 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
                 head.append_header(name.spelled, value)?;
             }
             if !body.is_empty() && !head.headers.contains_key(header::CONTENT_TYPE) {
-                head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
+                head.insert_header("Content-Type", "text/plain; charset=utf-8")?;
             }
             (head, body)
         }
     };
     let bodyless = matches!(head.status.as_u16(), 204 | 304);
     if !bodyless {
-        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+        head.insert_header("Content-Length", body.len())?;
     }
     let edits = ctx.route().map(|route| &route.response);
     response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()), None)?;
@@ -65,8 +68,15 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
 /// A client that waits for 100 will not send its body after a final answer
 /// (RFC 9110 section 10.1.1): the next bytes could be either, so the connection ends.
 fn close_unless_drained(session: &mut Session) {
-    if !session.as_mut().is_body_done() && session.req_header().headers.contains_key(header::EXPECT) {
+    if session.as_mut().is_body_done() {
+        return;
+    }
+    if session.req_header().headers.contains_key(header::EXPECT) {
         session.set_keepalive(None);
+    } else {
+        // What is left of the body is read within the drain limit, so that the close
+        // does not destroy the reply on its way.
+        session.set_close_on_response_before_downstream_finish(false);
     }
 }
 
@@ -79,7 +89,7 @@ pub fn fill(template: &Template, session: &Session, ctx: &RequestCtx) -> String 
     for part in &template.0 {
         match part {
             TemplatePart::Text(text) => out.push_str(text),
-            TemplatePart::Scheme => out.push_str("http"),
+            TemplatePart::Scheme => out.push_str(ctx.scheme),
             TemplatePart::Host => out.push_str(ctx.host()),
             TemplatePart::Path => out.push_str(path),
             TemplatePart::Query => {
@@ -108,15 +118,15 @@ fn error_reply(session: &Session, ctx: &RequestCtx, cause: Cause) -> pingora::Re
         Some((content_type, body)) => (content_type, body),
         None => generated(accepted(session), cause, &id),
     };
-    head.insert_header(header::CONTENT_TYPE, content_type)?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header("Content-Type", content_type)?;
+    head.insert_header("Cache-Control", "no-store")?;
     head.insert_header(
         "Proxy-Status",
         format!("pingora-proxy; error={}; details=\"{}\"", cause.proxy_status(), cause.message()),
     )?;
     head.insert_header("X-Request-Id", id)?;
     if cause == Cause::MethodRefused {
-        head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+        head.insert_header("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
     Ok((head, body))
 }

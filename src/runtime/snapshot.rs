@@ -7,7 +7,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::config::{
-    self, ClientTimeouts, Config, ErrorPages, FieldName, PathEdit, RequestEdits, ResponseEdits, Template,
+    self, Address, ClientTimeouts, Config, ErrorPages, FieldName, PathEdit, RequestEdits, ResponseEdits, Template,
 };
 use crate::route::RouteTable;
 use crate::upstream::Pool;
@@ -47,6 +47,7 @@ impl Snapshot {
     /// # Errors
     /// In words, when certificates or socket paths cannot be used.
     pub fn compile(config: &Config) -> Result<Self, String> {
+        refuse_loops(config)?;
         let pools = config
             .upstreams
             .iter()
@@ -62,6 +63,24 @@ impl Snapshot {
             errors: config.errors.clone(),
         })
     }
+}
+
+/// A server that is one of our own listeners would be asked for ever.
+fn refuse_loops(config: &Config) -> Result<(), String> {
+    let is_own = |server: &Address| {
+        config.listeners.iter().any(|listener| match (server, &listener.address) {
+            (Address::Tcp(to), Address::Tcp(own)) => {
+                to.port() == own.port() && (to.ip() == own.ip() || own.ip().is_unspecified() && to.ip().is_loopback())
+            }
+            (to, own) => to == own,
+        })
+    };
+    for upstream in &config.upstreams {
+        if let Some(server) = upstream.servers.iter().find(|server| is_own(&server.address)) {
+            return Err(format!("upstream `{}`: {} is this proxy's own listener", upstream.name, server.written));
+        }
+    }
+    Ok(())
 }
 
 impl Route {

@@ -2,8 +2,10 @@
 //! of its own when it cannot bind and leaves a process that serves nobody.
 
 use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::services::listening::Service;
 
 use crate::config::{Address, Listener};
@@ -19,15 +21,21 @@ pub fn describe(address: &Address) -> String {
 /// # Errors
 /// The first address that cannot be listened on, and why.
 pub fn check(listeners: &[Listener]) -> Result<(), String> {
+    // Held until all are taken: two addresses may overlap.
+    let mut taken = Vec::new();
     for listener in listeners {
         let refused = |reason: String| format!("cannot listen on {}: {reason}", describe(&listener.address));
         match &listener.address {
             Address::Tcp(address) => {
-                TcpListener::bind(address).map_err(|e| refused(e.to_string()))?;
+                taken.push(TcpListener::bind(address).map_err(|e| refused(e.to_string()))?);
             }
             Address::Unix(path) => {
                 if UnixStream::connect(path).is_ok() {
                     return Err(refused("another process serves there".to_owned()));
+                }
+                // Pingora removes whatever stands there.
+                if std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+                    return Err(refused("a file that is no socket stands there".to_owned()));
                 }
                 let folder = path.parent().filter(|p| p.is_dir());
                 folder.ok_or_else(|| refused("its folder does not exist".to_owned()))?;
@@ -37,15 +45,21 @@ pub fn check(listeners: &[Listener]) -> Result<(), String> {
     Ok(())
 }
 
+/// Pingora flushes nothing of a response with a Content-Length before its end, so
+/// a write buffer would hold back the head and the first bytes of a slow one.
+fn prompt(listener: ListenerConfig) -> ListenerConfig {
+    listener.l4_buffer(L4BufferSettings::default().write(0))
+}
+
 /// # Errors
 /// When a socket path is not UTF-8, which Pingora cannot take.
 pub fn add<A>(service: &mut Service<A>, listeners: &[Listener]) -> Result<(), String> {
     for listener in listeners {
         match &listener.address {
-            Address::Tcp(address) => service.add_tcp(&address.to_string()),
+            Address::Tcp(address) => service.add_listener(prompt(ListenerConfig::tcp(address.to_string()))),
             Address::Unix(path) => {
                 let path = path.to_str().ok_or_else(|| format!("{}: not UTF-8", path.display()))?;
-                service.add_uds(path, None);
+                service.add_listener(prompt(ListenerConfig::uds(path)));
             }
         }
     }

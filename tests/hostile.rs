@@ -1,0 +1,142 @@
+//! What a client or an origin sends to be read two ways, or to be believed.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::{Folder, Origin, Proxy, call};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn forwarding_fields_of_strangers_never_pass() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::before(origin.address);
+    proxy.ask("GET / HTTP/1.0\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Prefix: /p\r\nX_Forwarded_For: 1.1.1.1\r\n\r\n");
+    let seen = origin.last();
+    for name in ["x-forwarded-host", "x-forwarded-prefix", "x_forwarded_for"] {
+        assert_eq!(seen.header(name), None, "{name}");
+    }
+    // HTTP/1.1 must have a Host (RFC 9112 section 3.2), though the client sent none.
+    assert_eq!(seen.header("host"), Some(origin.address.to_string().as_str()));
+}
+
+#[test]
+fn an_edit_sees_the_path_that_was_matched() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nroutes: [{{ match: {{ path: /api }}, request: {{ path: {{ strip_prefix: /api }} }}, upstream: '{}' }}]\n",
+        origin.address
+    ));
+    assert_eq!(proxy.get("/%61pi/x").status, 200);
+    assert_eq!(origin.last().target(), "/x");
+}
+
+#[test]
+fn a_route_cannot_be_walked_around() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nroutes:\n  - {{ match: {{ path: /admin }}, respond: {{ status: 403 }} }}\n  - {{ upstream: '{}' }}\n",
+        origin.address
+    ));
+    for target in ["/admin", "//admin", "/admin;x", "/x/../admin", "/x/%2e%2e/admin", "/%61dmin", "/./admin//"] {
+        assert_eq!(proxy.get(target).status, 403, "{target}");
+    }
+    for target in ["/x\\..\\admin", "/x/..%2fadmin", "/x/..;/admin"] {
+        assert_eq!(proxy.get(target).status, 400, "{target}");
+    }
+    assert_eq!(origin.count(), 0);
+}
+
+#[test]
+fn a_101_that_nobody_asked_for_opens_no_tunnel() {
+    let origin = Origin::fixed(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    );
+    let response = Proxy::before(origin.address).get("/");
+    assert_eq!(response.status, 502, "{}", response.text());
+}
+
+#[test]
+fn framing_that_can_be_read_two_ways_is_refused() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::before(origin.address);
+    for fields in [
+        "Content-Length: 3, 3",
+        "Content-Length: 3\r\nContent-Length: 3",
+        "Transfer-Encoding: x, chunked",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+        "Content-Length: 3\r\nConnection: content-length",
+    ] {
+        let mut client = proxy.connect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\nabc"));
+        assert_eq!(client.response().status, 400, "{fields}");
+    }
+    assert_eq!(proxy.ask("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n").status, 417);
+    assert_eq!(origin.count(), 0);
+}
+
+#[test]
+fn a_trusted_peers_scheme_is_ours() {
+    let origin = Origin::start(|request, wire| {
+        let host = request.header("host").unwrap();
+        wire.send(format!(
+            "HTTP/1.1 302 Found\r\nlocation: https://{host}/login\r\nset-cookie: s=1; Secure\r\nContent-Length: 0\r\n\r\n"
+        ));
+        true
+    });
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ntrusted_proxies: [127.0.0.1]\nroutes: [{{ match: {{ path: /api }}, request: {{ path: {{ strip_prefix: /api }} }}, upstream: '{}' }}]\n",
+        origin.address
+    ));
+    let response = proxy.ask("GET /api/ HTTP/1.1\r\nHost: h\r\nX-Forwarded-Proto: https\r\n\r\n");
+    assert_eq!(response.header("location"), Some("https://h/api/login"));
+    assert_eq!(response.header("set-cookie"), Some("s=1; Secure"));
+    // Nothing was configured for it, so its spelling stays.
+    assert!(response.headers.iter().any(|(name, _)| name == "set-cookie"));
+    assert_eq!(origin.last().header("x-forwarded-proto"), Some("https"));
+    // RFC 7239 section 5.4: the element of this hop tells how the request reached this hop.
+    assert_eq!(origin.last().header("forwarded"), Some("for=127.0.0.1;host=h;proto=http"));
+}
+
+/// Pingora flushes a response with a Content-Length at its end only.
+#[test]
+fn a_slow_response_with_a_length_is_not_held_back() {
+    let origin = Origin::start(|_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+        for _ in 0..2 {
+            std::thread::park_timeout(Duration::from_millis(600));
+            wire.send("12345");
+        }
+        true
+    });
+    let proxy = Proxy::before(origin.address);
+    let mut client = proxy.connect();
+    let asked = Instant::now();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    assert!(asked.elapsed() < Duration::from_millis(400), "the head took {:?}", asked.elapsed());
+    client.wire.exactly(5);
+    assert!(asked.elapsed() < Duration::from_millis(1000), "the first piece took {:?}", asked.elapsed());
+    client.wire.exactly(5);
+}
+
+#[test]
+fn listeners_that_would_harm_are_refused_before_anything_starts() {
+    let folder = Folder::new();
+    let port = support::free_port();
+    let victim = folder.write("victim.txt", "precious");
+    for (listeners, upstream, words) in [
+        (format!("'0.0.0.0:{port}', '127.0.0.1:{port}'"), "127.0.0.1:3000".to_owned(), "cannot listen on 127.0.0.1"),
+        (format!("'unix:{}'", victim.display()), "127.0.0.1:3000".to_owned(), "a file that is no socket stands there"),
+        (format!("'0.0.0.0:{port}'"), format!("127.0.0.1:{port}"), "is this proxy's own listener"),
+    ] {
+        folder.write("p.yaml", &format!("listeners: [{listeners}]\nroutes: [{{ upstream: '{upstream}' }}]\n"));
+        let (code, _, stderr) = call(&["-c", "p.yaml"], &folder.0);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+}
