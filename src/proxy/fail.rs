@@ -119,6 +119,14 @@ impl Cause {
 
 /// What a Pingora error means to a client.
 pub fn cause_of(error: &Error) -> Cause {
+    match by_kind(error) {
+        // Pingora keeps rustls's verdict only in the text of the cause.
+        Cause::TlsFailed if error.to_string().contains("invalid peer certificate") => Cause::CertificateRefused,
+        cause => cause,
+    }
+}
+
+fn by_kind(error: &Error) -> Cause {
     match error.esource() {
         Side::Downstream => downstream(error.etype()),
         Side::Upstream => upstream(error.etype()),
@@ -157,5 +165,29 @@ fn upstream(kind: &ErrorType) -> Cause {
         }
         // Pingora's list is long and may grow; the rest is nobody's fault but ours.
         _ => Cause::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_told_from_a_failed_handshake() {
+        let failed = |reason: &str| {
+            let cause = std::io::Error::other(reason.to_owned());
+            cause_of(&Error::because(ErrorType::TLSHandshakeFailure, "handshake", cause).into_up())
+        };
+        assert_eq!(failed("invalid peer certificate: UnknownIssuer"), Cause::CertificateRefused);
+        assert_eq!(failed("received corrupt message"), Cause::TlsFailed);
+    }
+
+    #[test]
+    fn a_slow_client_and_a_slow_upstream_are_told_apart() {
+        assert_eq!(cause_of(&Error::new_down(ErrorType::ReadTimedout)).status(), 408);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::ReadTimedout)).status(), 504);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::ConnectTimedout)).status(), 504);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::ConnectRefused)).status(), 502);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::SocketError)).status(), 503);
     }
 }
