@@ -32,9 +32,7 @@ pub fn restore_order(upstream: &mut RequestHeader, client: &RequestHeader) -> pi
     if upstream.headers.len() == client.headers.len() || !upstream.has_case() {
         return Ok(());
     }
-    let mut ordered = RequestHeader::build(upstream.method.clone(), b"/", Some(upstream.headers.len() + 4))?;
-    ordered.set_version(upstream.version);
-    ordered.set_raw_path(upstream.raw_path())?;
+    let mut ordered = without_fields(upstream)?;
     for (name, value) in client.case_header_iter() {
         let kept = HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| upstream.headers.contains_key(&n));
         // Connection and Upgrade were written anew for a WebSocket.
@@ -72,6 +70,14 @@ pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Res
     insert(request, "Forwarded", &value)
 }
 
+/// The same request line, to be given its fields anew in the order they shall have.
+fn without_fields(request: &RequestHeader) -> pingora::Result<RequestHeader> {
+    let mut bare = RequestHeader::build(request.method.clone(), b"/", Some(request.headers.len() + 4))?;
+    bare.set_version(request.version);
+    bare.set_raw_path(request.raw_path())?;
+    Ok(bare)
+}
+
 fn tells_of_the_client(name: &HeaderName) -> bool {
     name == header::FORWARDED || name == X_REAL_IP || name.as_str().starts_with("x-forwarded-")
 }
@@ -82,9 +88,7 @@ fn retain(request: &mut RequestHeader, keep: impl Fn(&HeaderName) -> bool) -> pi
     if request.headers.keys().all(&keep) {
         return Ok(());
     }
-    let mut kept = RequestHeader::build(request.method.clone(), b"/", Some(request.headers.len() + 4))?;
-    kept.set_version(request.version);
-    kept.set_raw_path(request.raw_path())?;
+    let mut kept = without_fields(request)?;
     for (name, value) in request.case_header_iter() {
         if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n)) {
             kept.append_header(name.clone(), value.clone())?;

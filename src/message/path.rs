@@ -57,8 +57,9 @@ pub fn resolve(path: &str) -> Option<Resolved<'_>> {
     if is_plain(path.as_bytes()) {
         return Some(Resolved { matched: Cow::Borrowed(path), forwarded: Cow::Borrowed(path) });
     }
-    let matched = canonical(path)?;
-    let dotted = decode_unreserved(path)?.split('/').any(is_dots);
+    let decoded = decode_unreserved(path)?;
+    let matched = canonical_of(&decoded)?;
+    let dotted = decoded.split('/').any(is_dots);
     let forwarded = if dotted { Cow::Owned(matched.clone()) } else { Cow::Borrowed(path) };
     Some(Resolved { matched: Cow::Owned(matched), forwarded })
 }
@@ -81,9 +82,12 @@ fn is_dots(segment: &str) -> bool {
 /// `None` when the path can be read two ways: a `%` without two hex digits, an
 /// encoded NUL, CR or LF, a backslash, or dots disguised as `..;` or `..%2f`.
 pub fn canonical(path: &str) -> Option<String> {
-    let decoded = decode_unreserved(path)?;
+    canonical_of(&decode_unreserved(path)?)
+}
+
+fn canonical_of(decoded: &str) -> Option<String> {
     if !decoded.starts_with('/') {
-        return Some(decoded);
+        return Some(decoded.to_owned());
     }
     let mut out: Vec<&str> = Vec::new();
     let mut ends_open = false;

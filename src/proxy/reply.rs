@@ -56,7 +56,7 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     }
     let edits = ctx.route().map(|route| &route.response);
     response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()), None)?;
-    close_unless_drained(session);
+    settle_unread_body(session);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), silent).await?;
     if !silent {
@@ -67,7 +67,7 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
 
 /// A client that waits for 100 will not send its body after a final answer
 /// (RFC 9110 section 10.1.1): the next bytes could be either, so the connection ends.
-fn close_unless_drained(session: &mut Session) {
+fn settle_unread_body(session: &mut Session) {
     if session.as_mut().is_body_done() {
         return;
     }
