@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod downstream;
 pub mod filter;
 pub mod message;
 pub mod observe;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["message"],
     &["config"],
-    &["route", "upstream", "observe", "demo"],
+    &["route", "upstream", "observe", "demo", "downstream"],
     &["filter"],
     &["runtime"],
     &["proxy"],

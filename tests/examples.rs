@@ -67,6 +67,18 @@ fn with_mirror(name: &str) -> (Example, Origin) {
 }
 
 #[test]
+fn limits() {
+    let origin = mirror();
+    let example = Example::start("limits.yaml", &origin.address.to_string(), "");
+    assert_eq!(example.get("a", "/").status, 200);
+    let long = example.get("a", &format!("/{}", "x".repeat(2000)));
+    assert_eq!(long.status, 414);
+    assert!(long.text().contains("limits.request_line"), "{}", long.text());
+    let fields = |count: usize| example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(count)));
+    assert_eq!((fields(19).status, fields(20).status), (200, 431));
+}
+
+#[test]
 fn reverse_proxy() {
     let (example, _origin) = with_mirror("reverse-proxy.yaml");
     assert!(example.get("a", "/x?y").text().starts_with("GET /x?y HTTP/1.1\nhost: a\n"));

@@ -41,12 +41,14 @@ fn whole(cx: &mut Cx<'_>, root: &Node) -> Option<Config> {
         Some(node) => networks(cx, node),
         None => Vec::new(),
     };
+    let limits = head_limits(cx, fields.get("limits"));
     let timeouts = client_timeouts(cx, fields.get("timeouts"));
     let mut upstreams = check_upstream::Upstreams::read(cx, fields.get("upstreams"));
     let routes = check_route::routes(cx, &fields, &mut upstreams);
     let errors = error_pages(cx, fields.get("errors"));
     upstreams.warn_unused(cx);
-    Some(Config { server, log, listeners, trusted_proxies, timeouts, upstreams: upstreams.finish(), routes, errors })
+    let upstreams = upstreams.finish();
+    Some(Config { server, log, listeners, trusted_proxies, limits, timeouts, upstreams, routes, errors })
 }
 
 /// The section's keys, or nothing where it is absent or not a map.
@@ -181,8 +183,33 @@ fn networks(cx: &mut Cx<'_>, node: &Node) -> Vec<ipnet::IpNet> {
     items.iter().filter_map(|item| cx.read(item, WHAT, value::cidr)).collect()
 }
 
+fn head_limits(cx: &mut Cx<'_>, node: Option<&Node>) -> HeadLimits {
+    let mut limits = HeadLimits { request_line: 8 << 10, request_headers: 32 << 10, request_header_count: 100 };
+    let Some(fields) = open(cx, node, &keys::LIMITS) else { return limits };
+    let mut set = |name: &str, to: &mut usize, least: usize, most: usize| {
+        let node = fields.get(name)?;
+        let bytes = cx.read(node, "a size such as `8KiB`", value::size)?;
+        if (least..=most).contains(&bytes) {
+            *to = bytes;
+        } else {
+            let (least, most) = (value::size_text(least), value::size_text(most));
+            cx.wrong(node.span, Wrong::new(format!("`{name}` goes from {least} to {most}")));
+        }
+        Some(())
+    };
+    set("request_line", &mut limits.request_line, 256, 64 << 10);
+    set("request_headers", &mut limits.request_headers, 1 << 10, 1 << 20);
+    if let Some(node) = fields.get("request_header_count")
+        && let Some(count) = cx.integer(node, 1, 256)
+    {
+        limits.request_header_count = usize::try_from(count).unwrap_or(limits.request_header_count);
+    }
+    limits
+}
+
 fn client_timeouts(cx: &mut Cx<'_>, node: Option<&Node>) -> ClientTimeouts {
     let mut timeouts = ClientTimeouts {
+        request_header: Duration::from_secs(10),
         request_body_idle: Duration::from_secs(60),
         keepalive: Duration::from_secs(75),
         tunnel_idle: Duration::from_secs(3600),
@@ -191,10 +218,9 @@ fn client_timeouts(cx: &mut Cx<'_>, node: Option<&Node>) -> ClientTimeouts {
     let mut set = |name: &str, to: &mut Duration| {
         let node = fields.get(name)?;
         *to = cx.read(node, DURATION, value::duration)?;
-        (name == "keepalive" && to.subsec_millis() != 0).then(|| {
-            cx.wrong(node.span, Wrong::with_help("`keepalive` is counted in whole seconds", "at least `1s`"));
-        })
+        Some(())
     };
+    set("request_header", &mut timeouts.request_header);
     set("request_body_idle", &mut timeouts.request_body_idle);
     set("keepalive", &mut timeouts.keepalive);
     set("tunnel_idle", &mut timeouts.tunnel_idle);

@@ -243,10 +243,10 @@ mod tests {
     #[test]
     fn every_wrong_key_is_reported_at_once() {
         let mut cx = cx();
-        let node = tree("listners: []\nlimits: {}\nzzz: 1\nroutes: []\n");
+        let node = tree("listners: []\ncache: {}\nzzz: 1\nroutes: []\n");
         assert!(Fields::open(&mut cx, &node, &keys::ROOT).unwrap().refused);
         let messages: Vec<&str> = cx.problems.iter().map(|p| p.message.as_str()).collect();
-        assert_eq!(messages, ["unknown key `listners`", "`limits` is not supported yet", "unknown key `zzz`"]);
+        assert_eq!(messages, ["unknown key `listners`", "`cache` is not supported yet", "unknown key `zzz`"]);
         assert_eq!(cx.problems[0].help.as_deref(), Some("did you mean `listeners`?"));
     }
 

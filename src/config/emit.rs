@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::emit_route;
 use super::env;
 use super::model::*;
-use super::value::duration_text;
+use super::value::{duration_text, size_text};
 
 /// The effective configuration. Reading it again gives the same text.
 pub fn to_yaml(config: &Config) -> String {
@@ -17,6 +17,7 @@ pub fn to_yaml(config: &Config) -> String {
         ("log", log(&config.log)),
         ("listeners", Yaml::list(config.listeners.iter().map(|l| Yaml::text(super::address::text(&l.address))))),
         ("trusted_proxies", Yaml::list(config.trusted_proxies.iter().map(Yaml::text))),
+        ("limits", limits(&config.limits)),
         ("timeouts", client_timeouts(&config.timeouts)),
         ("upstreams", Yaml::Map(named.map(|u| (u.name.clone(), upstream(u))).collect())),
         ("routes", Yaml::list(config.routes.iter().enumerate().map(|(i, r)| emit_route::route(config, i, r)))),
@@ -177,8 +178,17 @@ fn log(log: &Log) -> Yaml {
     ])
 }
 
+fn limits(limits: &HeadLimits) -> Yaml {
+    Yaml::map([
+        ("request_line", Yaml::word(size_text(limits.request_line))),
+        ("request_headers", Yaml::word(size_text(limits.request_headers))),
+        ("request_header_count", Yaml::word(limits.request_header_count)),
+    ])
+}
+
 fn client_timeouts(timeouts: &ClientTimeouts) -> Yaml {
     Yaml::map([
+        ("request_header", duration(timeouts.request_header)),
         ("request_body_idle", duration(timeouts.request_body_idle)),
         ("keepalive", duration(timeouts.keepalive)),
         ("tunnel_idle", duration(timeouts.tunnel_idle)),

@@ -2,69 +2,8 @@
 //! `decode` refuses what is not here and `schema` prints it. Must not know how a
 //! key is read or what becomes of it.
 
-/// The keys of one map.
-pub struct Section {
-    pub title: &'static str,
-    pub keys: &'static [Key],
-}
-
-pub struct Key {
-    pub name: &'static str,
-    pub shape: Shape,
-    /// As JSON; `None` where the key has no default.
-    pub default: Option<&'static str>,
-    pub doc: &'static str,
-}
-
-#[derive(Clone, Copy)]
-pub enum Shape {
-    /// Part of the contract, not delivered yet.
-    Later,
-    Null,
-    Bool,
-    Text,
-    Duration,
-    Integer(i64, i64),
-    Word(&'static [&'static str]),
-    Section(&'static Section),
-    List(&'static Shape),
-    /// A map whose keys the operator chooses.
-    Map(&'static Shape),
-    Any(&'static [Shape]),
-}
-
-impl Section {
-    pub fn find(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|k| k.name == name)
-    }
-
-    pub fn delivered(&self) -> impl Iterator<Item = &'static Key> {
-        self.keys.iter().filter(|k| !k.is_later())
-    }
-}
-
-impl Key {
-    pub fn is_later(&self) -> bool {
-        matches!(self.shape, Shape::Later)
-    }
-
-    /// Whether `null` says "the default".
-    pub fn nullable(&self) -> bool {
-        matches!(self.shape, Shape::Any(shapes) if shapes.iter().any(|s| matches!(s, Shape::Null)))
-    }
-}
-
-const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
-    Key { name, shape, default: Some(default), doc }
-}
-
-const fn bare(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, default: None, doc }
-}
-
-const fn later(name: &'static str) -> Key {
-    Key { name, shape: Shape::Later, default: None, doc: "Not supported yet." }
-}
+pub use super::shape::{Key, Section, Shape};
+use super::shape::{bare, key, later};
 
 pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 pub const ACCESS_FORMATS: &[&str] = &["auto", "json", "combined", "text"];
@@ -96,7 +35,7 @@ pub static ROOT: Section = Section {
             "[]",
             "Networks whose X-Forwarded-* and Forwarded headers are believed; from anyone else they are replaced.",
         ),
-        later("limits"),
+        key("limits", Shape::Section(&LIMITS), "{}", "Bounds of what a client may send."),
         key("timeouts", Shape::Section(&TIMEOUTS), "{}", "A client's side."),
         key("upstreams", Shape::Map(&Shape::Section(&UPSTREAM)), "{}", "Groups of servers, by name."),
         bare("routes", Shape::List(&Shape::Section(&ROUTE)), "Which request goes where. The most specific match wins."),
@@ -156,13 +95,31 @@ pub static LISTENER: Section = Section {
     ],
 };
 
+pub static LIMITS: Section = Section {
+    title: "`limits`",
+    keys: &[
+        key("request_line", Shape::Size, "\"8KiB\"", "Of method, target and version, 256B to 64KiB: 414."),
+        key("request_headers", Shape::Size, "\"32KiB\"", "Of the whole head, 1KiB to 1MiB: 431."),
+        key("request_header_count", Shape::Integer(1, 256), "100", "Fields in the head: 431."),
+        later("request_body"),
+        later("response_headers"),
+        later("connections"),
+        later("connections_per_ip"),
+    ],
+};
+
 pub static TIMEOUTS: Section = Section {
     title: "`timeouts`",
     keys: &[
-        later("request_header"),
+        key(
+            "request_header",
+            Shape::Duration,
+            "\"10s\"",
+            "From the first byte of a request to the end of its head: 408. Also how long a new connection may keep silent.",
+        ),
         key("request_body_idle", Shape::Duration, "\"60s\"", "Since the last byte of a request's body."),
         later("min_rate"),
-        key("keepalive", Shape::Duration, "\"75s\"", "An idle connection between two requests, in whole seconds."),
+        key("keepalive", Shape::Duration, "\"75s\"", "An idle connection between two requests."),
         key("tunnel_idle", Shape::Duration, "\"1h\"", "A WebSocket, or another upgrade, in which neither side speaks."),
         later("tls_handshake"),
     ],

@@ -19,6 +19,7 @@ mod problem;
 mod reach;
 mod reference;
 mod schema;
+mod shape;
 mod value;
 
 use std::path::Path;

@@ -18,6 +18,7 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    pub limits: HeadLimits,
     pub timeouts: ClientTimeouts,
     /// Named upstreams first, then one for each address a route names directly.
     pub upstreams: Vec<Upstream>,
@@ -84,12 +85,22 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// Bounds of a request's head: its line and all of it in bytes, its fields in number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    pub request_line: usize,
+    pub request_headers: usize,
+    pub request_header_count: usize,
+}
+
 /// A client's side.
 #[derive(Clone, Debug)]
 pub struct ClientTimeouts {
+    /// From the first byte of a request to the end of its head.
+    pub request_header: Duration,
     /// Since the last byte of a request body.
     pub request_body_idle: Duration,
-    /// An idle connection between two requests; whole seconds, at least 1s.
+    /// An idle connection between two requests.
     pub keepalive: Duration,
     /// A WebSocket, or another upgrade, in which neither side speaks.
     pub tunnel_idle: Duration,

@@ -48,7 +48,7 @@ fn descend(shape: &Shape, path: &str, rows: &mut Vec<String>, later: &mut Vec<St
         Shape::List(item) => descend(item, &format!("{path}[]"), rows, later),
         Shape::Map(value) => descend(value, &format!("{path}.NAME"), rows, later),
         Shape::Any(shapes) => shapes.iter().for_each(|s| descend(s, path, rows, later)),
-        Shape::Later | Shape::Null | Shape::Bool | Shape::Text | Shape::Duration => {}
+        Shape::Later | Shape::Null | Shape::Bool | Shape::Text | Shape::Duration | Shape::Size => {}
         Shape::Integer(..) | Shape::Word(_) => {}
     }
 }
@@ -60,6 +60,7 @@ fn describe(shape: &Shape) -> String {
         Shape::Bool => "`true`, `false`".to_owned(),
         Shape::Text => "text".to_owned(),
         Shape::Duration => "duration".to_owned(),
+        Shape::Size => "size".to_owned(),
         Shape::Integer(least, most) => format!("{least} to {most}"),
         Shape::Word(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
         Shape::Section(_) => "map".to_owned(),

@@ -39,6 +39,7 @@ fn shape(shape_: &Shape) -> Value {
         // A header's value such as `1` or `true` needs no quotes.
         Shape::Text => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Duration => json!({ "type": "string", "pattern": r"^[0-9]+(ms|s|m|h)$|\$\{" }),
+        Shape::Size => json!({ "type": "string", "pattern": r"^[0-9]+(B|KiB|MiB|GiB)$|\$\{" }),
         Shape::Integer(least, most) => {
             json!({ "anyOf": [{ "type": "integer", "minimum": least, "maximum": most }, variable] })
         }

@@ -13,7 +13,8 @@ server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: ./er
 log: { level: debug, access: { to: access.log, format: combined } }
 listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
 trusted_proxies: [10.0.0.0/8, "::1"]
-timeouts: { request_body_idle: 30s, keepalive: 90s, tunnel_idle: 2h }
+limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256 }
+timeouts: { request_header: 1500ms, request_body_idle: 30s, keepalive: 90s, tunnel_idle: 2h }
 upstreams:
   api:
     servers: [127.0.0.1:3000, { address: localhost:3001, weight: 2 }, unix:/run/app.sock]

@@ -75,6 +75,35 @@ pub fn duration_text(value: Duration) -> String {
         .map_or_else(|| format!("{ms}ms"), |(name, factor)| format!("{}{name}", ms / factor))
 }
 
+const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+/// A number of bytes.
+pub fn size(text: &str) -> Read<usize> {
+    let wrong =
+        |help: Option<String>| Wrong { message: format!("expected a size such as `8KiB`, found `{text}`"), help };
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let Ok(number) = digits.parse::<u64>() else {
+        return Err(wrong(Some("a whole number and `B`, `KiB`, `MiB` or `GiB`".into())));
+    };
+    let Some((_, factor)) = SIZES.iter().find(|(name, _)| *name == unit) else {
+        let near = SIZES.iter().find(|(name, _)| unit.get(..1).is_some_and(|u| name.starts_with(&u.to_uppercase())));
+        return Err(wrong(Some(match near {
+            Some((name, _)) => format!("did you mean `{number}{name}`?"),
+            None => "the units are `B`, `KiB`, `MiB` and `GiB`".into(),
+        })));
+    };
+    let bytes = number.checked_mul(*factor).and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| Wrong::new("larger than this machine can count"))
+}
+
+/// The text which `size` reads as this value.
+pub fn size_text(bytes: usize) -> String {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    let whole = SIZES.iter().rev().find(|(_, factor)| bytes % factor == 0);
+    whole.map_or_else(|| format!("{bytes}B"), |(name, factor)| format!("{}{name}", bytes / factor))
+}
+
 /// A network, or one address.
 pub fn cidr(text: &str) -> Read<IpNet> {
     if let Ok(net) = text.parse::<IpNet>() {

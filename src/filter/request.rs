@@ -1,12 +1,11 @@
 //! The request as the upstream gets it: order and case of the client's fields,
 //! forwarding fields, and the edits of the route.
 
-use std::net::IpAddr;
-
 use http::header::{self, HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
 
 use crate::config::{CookieEdits, HeaderEdits, HostPolicy, PathEdit, QueryEdits, RequestEdits};
+use crate::downstream::Peer;
 use crate::message::{cookie, forwarded, path, query};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -18,11 +17,10 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// forwarding fields is believed.
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'h> {
-    /// `None` on a unix socket.
-    pub peer: Option<IpAddr>,
+    pub peer: &'h Peer,
     pub trusted: bool,
     /// As the client sent it.
-    pub host: &'h str,
+    pub host: &'h HeaderValue,
     pub scheme: &'static str,
 }
 
@@ -56,18 +54,30 @@ pub fn restore_order(upstream: &mut RequestHeader, client: &RequestHeader) -> pi
 /// fold them onto the same variables.
 pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Result<()> {
     retain(request, |name| !name.as_str().contains('_') && (hop.trusted || !tells_of_the_client(name)))?;
-    let chain: Vec<HeaderValue> = request.headers.get_all(&X_FORWARDED_FOR).iter().cloned().collect();
-    let value = forwarded::forwarded_for(chain.iter().map(HeaderValue::as_bytes), hop.peer);
-    insert(request, "X-Forwarded-For", &value)?;
+    let for_value = match collect(request, &X_FORWARDED_FOR) {
+        chain if chain.is_empty() => hop.peer.forwarded_for.clone(),
+        chain => value(&forwarded::forwarded_for(
+            chain.iter().map(HeaderValue::as_bytes),
+            hop.peer.forwarded_for.as_bytes(),
+        ))?,
+    };
+    request.insert_header("X-Forwarded-For", for_value)?;
     if !request.headers.contains_key(&X_FORWARDED_PROTO) {
-        insert(request, "X-Forwarded-Proto", hop.scheme.as_bytes())?;
+        request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(hop.scheme))?;
     }
     if !request.headers.contains_key(&X_FORWARDED_HOST) && !hop.host.is_empty() {
-        insert(request, "X-Forwarded-Host", hop.host.as_bytes())?;
+        request.insert_header("X-Forwarded-Host", hop.host.clone())?;
     }
-    let elements: Vec<HeaderValue> = request.headers.get_all(header::FORWARDED).iter().cloned().collect();
-    let value = forwarded::forwarded(elements.iter().map(HeaderValue::as_bytes), hop.peer, hop.host, hop.scheme);
-    insert(request, "Forwarded", &value)
+    let elements = collect(request, &header::FORWARDED);
+    let elements = elements.iter().map(HeaderValue::as_bytes);
+    // A checked host is ASCII.
+    let host = hop.host.to_str().unwrap_or("");
+    request.insert_header("Forwarded", value(&forwarded::forwarded(elements, &hop.peer.forwarded, host, hop.scheme))?)
+}
+
+/// Empty, without an allocation, where nobody sent one.
+fn collect(request: &RequestHeader, name: &HeaderName) -> Vec<HeaderValue> {
+    request.headers.get_all(name).iter().cloned().collect()
 }
 
 /// The same request line, to be given its fields anew in the order they shall have.
@@ -98,12 +108,10 @@ fn retain(request: &mut RequestHeader, keep: impl Fn(&HeaderName) -> bool) -> pi
     Ok(())
 }
 
-fn insert(request: &mut RequestHeader, name: &'static str, value: &[u8]) -> pingora::Result<()> {
-    match HeaderValue::from_bytes(value) {
-        Ok(value) => request.insert_header(name, value),
-        // Made of addresses and a checked host; what a trusted peer sent was a field value before.
-        Err(e) => pingora::Error::e_because(pingora::ErrorType::InvalidHTTPHeader, "forwarding field", e),
-    }
+/// Made of addresses and a checked host; what a trusted peer sent was a field value before.
+fn value(bytes: &[u8]) -> pingora::Result<HeaderValue> {
+    HeaderValue::from_bytes(bytes)
+        .map_err(|e| pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "forwarding field", e))
 }
 
 /// The target in origin form after the edits of path and query; `None` when it
@@ -248,7 +256,8 @@ mod tests {
             ("X-Forwarded-Prefix", "/p"),
             ("X_Forwarded_For", "6.6.6.6"),
         ];
-        let hop = Hop { peer: "1.2.3.4".parse().ok(), trusted: false, host: "h", scheme: "http" };
+        let peer = Peer::new("1.2.3.4".parse().ok());
+        let hop = Hop { peer: &peer, trusted: false, host: &HeaderValue::from_static("h"), scheme: "http" };
         let mut up = request(&fields);
         set_forwarded(&mut up, &hop).unwrap();
         assert_eq!(up.headers["x-forwarded-for"], "1.2.3.4");

@@ -85,7 +85,7 @@ impl RequestCtx {
 }
 
 /// Unique in the process and, by its random start, between processes; not a secret.
-fn next_request_id() -> u64 {
+pub fn next_request_id() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static SEED: std::sync::LazyLock<u64> =

@@ -4,7 +4,12 @@
 
 use pingora::{Error, ErrorSource as Side, ErrorType};
 
+use crate::downstream::{BadChunk, Malformed};
 use crate::observe::ErrorSource;
+
+/// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
+/// fault it is, and a sentence for a person.
+type Row = (u16, &'static str, ErrorSource, &'static str);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -14,105 +19,134 @@ pub enum Cause {
     TargetInvalid,
     RequestInvalid,
     FramingAmbiguous,
-    ExpectationFailed,
-    MethodRefused,
+    ChunkInvalid,
     NoRoute,
+    MethodRefused,
+    HeadTimeout,
     BodyTimeout,
+    LineTooLong,
+    ExpectationFailed,
+    HeadTooLarge,
+    TooManyFields,
     ClientGone,
+    Internal,
     ConnectRefused,
-    ConnectTimeout,
     ConnectFailed,
     TlsFailed,
     CertificateRefused,
-    ResponseTimeout,
-    SendTimeout,
     UpstreamClosed,
     UpstreamInvalid,
     ResourcesExhausted,
-    Internal,
+    ConnectTimeout,
+    ResponseTimeout,
+    SendTimeout,
+    VersionUnsupported,
 }
 
 impl Cause {
-    /// 499 is never sent: that client is gone.
-    pub fn status(self) -> u16 {
+    const fn row(self) -> Row {
+        use ErrorSource::{Client, Proxy, Upstream};
         match self {
-            Self::HostMissing | Self::HostInvalid | Self::HostConflict => 400,
-            Self::TargetInvalid | Self::RequestInvalid | Self::FramingAmbiguous => 400,
-            Self::ExpectationFailed => 417,
-            Self::NoRoute => 404,
-            Self::MethodRefused => 405,
-            Self::BodyTimeout => 408,
-            Self::ClientGone => 499,
-            Self::Internal => 500,
-            Self::ConnectRefused | Self::ConnectFailed => 502,
-            Self::TlsFailed | Self::CertificateRefused => 502,
-            Self::UpstreamClosed | Self::UpstreamInvalid => 502,
-            Self::ResourcesExhausted => 503,
-            Self::ConnectTimeout | Self::ResponseTimeout | Self::SendTimeout => 504,
+            Self::HostMissing => (400, "http_request_error", Client, "the request has no Host"),
+            Self::HostInvalid => (400, "http_request_error", Client, "the Host of the request is not one host name"),
+            Self::HostConflict => {
+                (400, "http_request_error", Client, "the Host of the request differs from its target")
+            }
+            Self::TargetInvalid => (
+                400,
+                "http_request_error",
+                Client,
+                "the target of the request has a bad escape or a character that must be escaped",
+            ),
+            Self::RequestInvalid => (400, "http_request_error", Client, "the request is not valid HTTP"),
+            Self::FramingAmbiguous => {
+                (400, "http_request_error", Client, "the length of the request body can be read two ways")
+            }
+            Self::ChunkInvalid => (400, "http_request_error", Client, "the request body is not chunked as it says"),
+            Self::NoRoute => (404, "destination_not_found", Client, "no route matches this request"),
+            Self::MethodRefused => (405, "http_request_error", Client, "this method is not forwarded"),
+            Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
+            Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
+            Self::LineTooLong => {
+                (414, "http_request_error", Client, "the request line is longer than `limits.request_line`")
+            }
+            Self::ExpectationFailed => {
+                (417, "http_request_error", Client, "the expectation of the request is not known")
+            }
+            Self::HeadTooLarge => {
+                (431, "http_request_error", Client, "the head of the request is larger than `limits.request_headers`")
+            }
+            Self::TooManyFields => (
+                431,
+                "http_request_error",
+                Client,
+                "the request has more header fields than `limits.request_header_count`",
+            ),
+            Self::ClientGone => (499, "http_request_error", Client, "the client closed the connection"),
+            Self::Internal => (500, "proxy_internal_error", Proxy, "the proxy failed"),
+            Self::ConnectRefused => (502, "connection_refused", Upstream, "the upstream refused the connection"),
+            Self::ConnectFailed => (502, "destination_ip_unroutable", Upstream, "the upstream could not be reached"),
+            Self::TlsFailed => (502, "tls_protocol_error", Upstream, "the TLS handshake with the upstream failed"),
+            Self::CertificateRefused => {
+                (502, "tls_certificate_error", Upstream, "the upstream's certificate was not accepted")
+            }
+            Self::UpstreamClosed => (
+                502,
+                "connection_terminated",
+                Upstream,
+                "the upstream closed the connection before its answer was complete",
+            ),
+            Self::UpstreamInvalid => (502, "http_protocol_error", Upstream, "the upstream's answer is not valid HTTP"),
+            Self::ResourcesExhausted => {
+                (503, "connection_limit_reached", Proxy, "the proxy has no more connections to give")
+            }
+            Self::ConnectTimeout => {
+                (504, "connection_timeout", Upstream, "the upstream did not accept the connection in time")
+            }
+            Self::ResponseTimeout => (504, "http_response_timeout", Upstream, "the upstream did not answer in time"),
+            Self::SendTimeout => {
+                (504, "connection_write_timeout", Upstream, "the upstream did not take the request in time")
+            }
+            Self::VersionUnsupported => {
+                (505, "http_request_error", Client, "this version of HTTP is not spoken in this form")
+            }
         }
+    }
+
+    /// 499 is never sent: that client is gone.
+    pub const fn status(self) -> u16 {
+        self.row().0
     }
 
     /// A sentence for a person.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::HostMissing => "the request has no Host",
-            Self::HostInvalid => "the Host of the request is not a host name",
-            Self::HostConflict => "the Host of the request differs from its target",
-            Self::TargetInvalid => "the target of the request has a bad escape or a control character",
-            Self::RequestInvalid => "the request is not valid HTTP",
-            Self::FramingAmbiguous => "the length of the request body can be read two ways",
-            Self::ExpectationFailed => "the expectation of the request is not known",
-            Self::MethodRefused => "this method is not forwarded",
-            Self::NoRoute => "no route matches this request",
-            Self::BodyTimeout => "the request body stopped arriving",
-            Self::ClientGone => "the client closed the connection",
-            Self::ConnectRefused => "the upstream refused the connection",
-            Self::ConnectTimeout => "the upstream did not accept the connection in time",
-            Self::ConnectFailed => "the upstream could not be reached",
-            Self::TlsFailed => "the TLS handshake with the upstream failed",
-            Self::CertificateRefused => "the upstream's certificate was not accepted",
-            Self::ResponseTimeout => "the upstream did not answer in time",
-            Self::SendTimeout => "the upstream did not take the request in time",
-            Self::UpstreamClosed => "the upstream closed the connection before its answer was complete",
-            Self::UpstreamInvalid => "the upstream's answer is not valid HTTP",
-            Self::ResourcesExhausted => "the proxy has no more connections to give",
-            Self::Internal => "the proxy failed",
-        }
+    pub const fn message(self) -> &'static str {
+        self.row().3
     }
 
     /// The error type of RFC 9209 section 2.3.
-    pub fn proxy_status(self) -> &'static str {
-        match self {
-            Self::HostMissing | Self::HostInvalid | Self::HostConflict => "http_request_error",
-            Self::TargetInvalid | Self::RequestInvalid => "http_request_error",
-            Self::FramingAmbiguous | Self::ExpectationFailed => "http_request_error",
-            Self::MethodRefused | Self::BodyTimeout | Self::ClientGone => "http_request_error",
-            Self::NoRoute => "destination_not_found",
-            Self::ConnectRefused => "connection_refused",
-            Self::ConnectTimeout => "connection_timeout",
-            Self::ConnectFailed => "destination_ip_unroutable",
-            Self::TlsFailed => "tls_protocol_error",
-            Self::CertificateRefused => "tls_certificate_error",
-            Self::ResponseTimeout => "http_response_timeout",
-            Self::SendTimeout => "connection_write_timeout",
-            Self::UpstreamClosed => "connection_terminated",
-            Self::UpstreamInvalid => "http_protocol_error",
-            Self::ResourcesExhausted => "connection_limit_reached",
-            Self::Internal => "proxy_internal_error",
-        }
+    pub const fn proxy_status(self) -> &'static str {
+        self.row().1
     }
 
-    pub fn source(self) -> ErrorSource {
-        match self {
-            Self::HostMissing | Self::HostInvalid | Self::HostConflict => ErrorSource::Client,
-            Self::TargetInvalid | Self::RequestInvalid | Self::MethodRefused => ErrorSource::Client,
-            Self::FramingAmbiguous | Self::ExpectationFailed => ErrorSource::Client,
-            Self::BodyTimeout | Self::ClientGone | Self::NoRoute => ErrorSource::Client,
-            Self::ConnectRefused | Self::ConnectTimeout | Self::ConnectFailed => ErrorSource::Upstream,
-            Self::TlsFailed | Self::CertificateRefused => ErrorSource::Upstream,
-            Self::ResponseTimeout | Self::SendTimeout => ErrorSource::Upstream,
-            Self::UpstreamClosed | Self::UpstreamInvalid => ErrorSource::Upstream,
-            Self::ResourcesExhausted | Self::Internal => ErrorSource::Proxy,
+    pub const fn source(self) -> ErrorSource {
+        self.row().2
+    }
+}
+
+/// What is wrong with a request that never became one.
+impl From<Malformed> for Cause {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::LineTooLong => Self::LineTooLong,
+            Malformed::HeadTooLarge => Self::HeadTooLarge,
+            Malformed::TooManyFields => Self::TooManyFields,
+            Malformed::Syntax => Self::RequestInvalid,
+            Malformed::Version => Self::VersionUnsupported,
+            Malformed::Method => Self::MethodRefused,
+            Malformed::Target => Self::TargetInvalid,
+            Malformed::Host => Self::HostInvalid,
+            Malformed::HostConflict => Self::HostConflict,
+            Malformed::Framing => Self::FramingAmbiguous,
         }
     }
 }
@@ -122,8 +156,14 @@ pub fn cause_of(error: &Error) -> Cause {
     match by_kind(error) {
         // Pingora keeps rustls's verdict only in the text of the cause.
         Cause::TlsFailed if error.to_string().contains("invalid peer certificate") => Cause::CertificateRefused,
+        Cause::ClientGone if is_bad_chunk(error) => Cause::ChunkInvalid,
         cause => cause,
     }
+}
+
+fn is_bad_chunk(error: &Error) -> bool {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<BadChunk>())
 }
 
 fn by_kind(error: &Error) -> Cause {

@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::reply::{Reply, fill};
+use crate::downstream::Peer;
 use crate::filter::{request, response};
 use crate::message::location::Names;
 use crate::runtime::Action;
@@ -18,10 +19,10 @@ use crate::runtime::Action;
 /// How long the rest of a refused body is read before the connection is closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Pingora's own are infinite from the second request on.
+/// Those that apply while a request is under way; between two, `front` keeps them.
 pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(ctx.snapshot.keepalive_seconds));
+    if Peer::of(session.digest()).is_none_or(Peer::ends_after_answer) {
+        session.set_keepalive(None);
     }
     session.set_read_timeout(Some(ctx.snapshot.timeouts.request_body_idle));
     session.set_total_drain_timeout(Some(DRAIN_LIMIT));
@@ -80,10 +81,11 @@ pub fn is_unanswered(session: &Session) -> bool {
 }
 
 /// Everything the upstream request differs in from the client's.
-pub fn prepare_request(client: &RequestHeader, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
+pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
+    let client = session.req_header();
     request::restore_order(upstream, client)?;
-    let Some(route) = ctx.route() else {
-        return Ok(());
+    let (Some(route), Some(peer)) = (ctx.route(), Peer::of(session.digest())) else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a route or a peer was forwarded");
     };
     let edited = {
         let target = match &ctx.target {
@@ -95,7 +97,7 @@ pub fn prepare_request(client: &RequestHeader, upstream: &mut RequestHeader, ctx
     if let Some(target) = edited.as_deref().or(ctx.target.as_deref()) {
         upstream.set_raw_path(target.as_bytes())?;
     }
-    let hop = request::Hop { peer: ctx.peer_ip, trusted: ctx.peer_trusted, host: ctx.host(), scheme: "http" };
+    let hop = request::Hop { peer, trusted: ctx.peer_trusted, host: &ctx.host, scheme: "http" };
     request::set_forwarded(upstream, &hop)?;
     let authority = ctx.pool().zip(ctx.attempt.pick).and_then(|(pool, pick)| pool.authorities(pick).first());
     request::edit_headers(upstream, &route.request, authority.map(String::as_str))
@@ -112,6 +114,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         session.set_read_timeout(Some(ctx.snapshot.timeouts.tunnel_idle));
     } else if head.status.is_informational() {
         return Ok(());
+    }
+    if let (Some(peer), Some(date)) = (Peer::of(session.digest()), head.headers.get(header::DATE)) {
+        peer.keep_date(date.clone());
     }
     if session.req_header().version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING) {
         // An HTTP/1.0 client reads to the end of the connection (RFC 9112 section 6.1).

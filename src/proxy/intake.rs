@@ -4,25 +4,23 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::fail::Cause;
+use crate::downstream::Peer;
 use crate::message::{client, host, path};
 use crate::route::RequestView;
 
 /// Checks the request, fills the context and finds the route.
 pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
     let request = session.req_header();
-    if request.method == Method::TRACE || request.method == Method::CONNECT {
-        return Err(Cause::MethodRefused);
-    }
-    check_framing(&request.headers)?;
+    check_fields(&request.headers)?;
     identify(session, ctx);
     ctx.host = checked_host(request)?;
-    let target = origin_form(request, &ctx.host)?;
+    let target = origin_form(request)?;
     let (path_part, query) = path::split_query(&target);
     let resolved = path::resolve(path_part).ok_or(Cause::TargetInvalid)?;
     let authority = ctx.host.to_str().unwrap_or("");
@@ -47,25 +45,11 @@ pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Framing that two readers could understand differently (RFC 9112 section 6.3),
-/// fields that Connection may not take away, and expectations we cannot meet.
-fn check_framing(headers: &HeaderMap) -> Result<(), Cause> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    if let Some(length) = lengths.next() {
-        let digits = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
-        if !digits || lengths.next().is_some() {
-            return Err(Cause::FramingAmbiguous);
-        }
-    }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next()
-        && (!coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
-    {
-        return Err(Cause::FramingAmbiguous);
-    }
+/// Fields that Connection may not take away, and expectations we cannot meet.
+fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
     let protected = |token: &[u8]| {
         let token = token.trim_ascii();
-        [&b"content-length"[..], b"transfer-encoding", b"authorization", b"cookie", b"forwarded"]
+        [&b"content-length"[..], b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"]
             .iter()
             .any(|name| token.eq_ignore_ascii_case(name))
     };
@@ -80,8 +64,7 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Cause> {
 }
 
 fn identify(session: &Session, ctx: &mut RequestCtx) {
-    ctx.peer_ip =
-        session.client_addr().and_then(|address| address.as_inet()).map(|address| client::canonical(address.ip()));
+    ctx.peer_ip = Peer::of(session.digest()).and_then(|peer| peer.ip);
     let Some(peer) = ctx.peer_ip else {
         return;
     };
@@ -104,40 +87,30 @@ fn believed_client(request: &RequestHeader, peer: IpAddr, ctx: &RequestCtx) -> I
     client::from_forwarded_for(peer, fields, &ctx.snapshot.trusted_proxies)
 }
 
-/// RFC 9112 section 3.2: exactly one Host, and it must be one.
+/// RFC 9112 section 3.2. That there is no second one was seen to before.
 fn checked_host(request: &RequestHeader) -> Result<HeaderValue, Cause> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(value), None) => {
+    match request.headers.get(header::HOST) {
+        Some(value) => {
             let text = value.to_str().map_err(|_| Cause::HostInvalid)?;
             host::split(text).ok_or(Cause::HostInvalid)?;
             Ok(value.clone())
         }
-        (Some(_), Some(_)) => Err(Cause::HostInvalid),
-        (None, _) if request.version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
-        (None, _) => Err(Cause::HostMissing),
+        None if request.version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
+        None => Err(Cause::HostMissing),
     }
 }
 
-/// The target without scheme and authority (RFC 9112 section 3.2.2). They must
-/// agree with Host: routes are chosen by one and the origin might read the other.
-fn origin_form<'r>(request: &'r RequestHeader, host: &HeaderValue) -> Result<Cow<'r, str>, Cause> {
+/// The target without scheme and authority (RFC 9112 section 3.2.2), which agree
+/// with Host: that was seen to before.
+fn origin_form(request: &RequestHeader) -> Result<Cow<'_, str>, Cause> {
     let raw = std::str::from_utf8(request.raw_path()).map_err(|_| Cause::TargetInvalid)?;
-    if raw.starts_with('/') {
-        return Ok(Cow::Borrowed(raw));
-    }
-    if raw == "*" && request.method == Method::OPTIONS {
+    if raw.starts_with('/') || raw == "*" {
         return Ok(Cow::Borrowed(raw));
     }
     let (_, rest) = raw.split_once("://").ok_or(Cause::TargetInvalid)?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) {
-        return Err(Cause::HostConflict);
-    }
-    Ok(match tail {
-        "" => Cow::Borrowed("/"),
-        tail if tail.starts_with('/') => Cow::Borrowed(tail),
-        query => Cow::Owned(format!("/{query}")),
+    Ok(match rest.find(['/', '?']).map(|at| &rest[at..]) {
+        None => Cow::Borrowed("/"),
+        Some(tail) if tail.starts_with('/') => Cow::Borrowed(tail),
+        Some(query) => Cow::Owned(format!("/{query}")),
     })
 }

@@ -4,6 +4,7 @@
 mod context;
 mod fail;
 mod forward;
+mod front;
 mod intake;
 mod record;
 mod reply;
@@ -21,18 +22,13 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use crate::observe::AccessLogger;
 use crate::runtime::Live;
 pub use context::RequestCtx;
+pub use front::Front;
 
 /// The service that Pingora drives.
 #[derive(Debug)]
 pub struct Proxy {
     live: Arc<Live>,
-    access: AccessLogger,
-}
-
-impl Proxy {
-    pub fn new(live: Arc<Live>, access: AccessLogger) -> Self {
-        Self { live, access }
-    }
+    access: Arc<AccessLogger>,
 }
 
 #[async_trait]
@@ -97,7 +93,7 @@ impl ProxyHttp for Proxy {
         upstream_request: &mut RequestHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        forward::prepare_request(session.req_header(), upstream_request, ctx)
+        forward::prepare_request(session, upstream_request, ctx)
     }
 
     async fn upstream_response_filter(

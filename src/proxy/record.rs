@@ -1,11 +1,14 @@
 //! The access record of a finished request.
 
-use std::time::Instant;
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
 
 use http::{Version, header};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
+use super::fail::Cause;
+use crate::downstream::field;
 use crate::observe::{AccessLogger, Record};
 
 /// Logs the request, when anybody reads the log.
@@ -50,6 +53,57 @@ pub fn log(logger: &AccessLogger, session: &Session, ctx: &RequestCtx) {
         referer: header_bytes(header::REFERER),
         error: ctx.failure.map(|cause| cause.message()),
         error_source: ctx.failure.map(|cause| cause.source()),
+    });
+}
+
+/// What came was no request.
+#[derive(Debug)]
+pub struct Refused<'r> {
+    pub at: SystemTime,
+    pub started: Instant,
+    pub id: u64,
+    pub cause: Cause,
+    /// Whatever came.
+    pub head: &'r [u8],
+    pub ip: Option<IpAddr>,
+}
+
+/// Logs what can be read of it.
+pub fn log_refused(logger: &AccessLogger, refused: &Refused<'_>, bytes_out: usize) {
+    if !logger.is_on() {
+        return;
+    }
+    let line = refused.head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ');
+    let method = words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or("");
+    let target = words.next().unwrap_or_default();
+    let split = memchr::memchr(b'?', target).unwrap_or(target.len());
+    logger.log(&Record {
+        at: refused.at,
+        request_id: refused.id,
+        client_ip: refused.ip,
+        remote_ip: refused.ip,
+        method,
+        scheme: "http",
+        host: field(refused.head, "host").unwrap_or_default(),
+        path: &target[..split],
+        query: target.get(split + 1..).unwrap_or_default(),
+        proto: words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or(""),
+        status: refused.cause.status(),
+        bytes_in: count(refused.head.len()),
+        bytes_out: count(bytes_out),
+        duration: refused.started.elapsed(),
+        route: None,
+        upstream: None,
+        upstream_status: None,
+        connect: None,
+        ttfb: None,
+        retries: 0,
+        reused: false,
+        user_agent: field(refused.head, "user-agent"),
+        referer: field(refused.head, "referer"),
+        error: Some(refused.cause.message()),
+        error_source: Some(refused.cause.source()),
     });
 }
 

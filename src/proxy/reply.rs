@@ -29,10 +29,8 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     let (mut head, body) = match reply {
         Reply::Error(cause) => {
             ctx.failure = Some(cause);
-            if cause == Cause::FramingAmbiguous {
-                session.set_keepalive(None);
-            }
-            error_reply(session, ctx, cause)?
+            let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
+            error_reply(cause, accept, &ctx.snapshot.errors, ctx.request_id)?
         }
         Reply::Redirect { location, status } => {
             let mut head = ResponseHeader::build(status, Some(4))?;
@@ -110,13 +108,35 @@ pub fn fill(template: &Template, session: &Session, ctx: &RequestCtx) -> String 
     out
 }
 
-fn error_reply(session: &Session, ctx: &RequestCtx, cause: Cause) -> pingora::Result<(ResponseHeader, Bytes)> {
+/// The reply to what is no request, as bytes: there is no session to send it.
+///
+/// # Errors
+/// Never: each of its fields is made here.
+pub fn refusal(cause: Cause, accept: Option<&[u8]>, pages: &ErrorPages, id: u64) -> pingora::Result<Vec<u8>> {
+    let (head, body) = error_reply(cause, accept, pages, id)?;
+    let reason = head.status.canonical_reason().unwrap_or("Error");
+    let mut out = Vec::with_capacity(512 + body.len());
+    out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).as_bytes());
+    for (name, value) in head.case_header_iter() {
+        [name.as_slice(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| out.extend_from_slice(part));
+    }
+    out.extend_from_slice(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes());
+    out.extend_from_slice(&body);
+    Ok(out)
+}
+
+fn error_reply(
+    cause: Cause,
+    accept: Option<&[u8]>,
+    pages: &ErrorPages,
+    id: u64,
+) -> pingora::Result<(ResponseHeader, Bytes)> {
     let status = cause.status();
     let mut head = ResponseHeader::build(status, Some(8))?;
-    let id = format!("{:016x}", ctx.request_id);
-    let (content_type, body) = match page(&ctx.snapshot.errors, status) {
+    let id = format!("{id:016x}");
+    let (content_type, body) = match page(pages, status) {
         Some((content_type, body)) => (content_type, body),
-        None => generated(accepted(session), cause, &id),
+        None => generated(accepted(accept.unwrap_or_default()), cause, &id),
     };
     head.insert_header("Content-Type", content_type)?;
     head.insert_header("Cache-Control", "no-store")?;
@@ -150,8 +170,7 @@ enum Form {
 }
 
 /// The first of our three forms that Accept names; text for a client that takes anything.
-fn accepted(session: &Session) -> Form {
-    let accept = session.get_header(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+fn accepted(accept: &[u8]) -> Form {
     accept
         .split(|b| *b == b',')
         .find_map(|range| {

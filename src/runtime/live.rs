@@ -20,6 +20,11 @@ impl Live {
         self.0.load_full()
     }
 
+    /// A look at the present snapshot, cheaper than to pin it.
+    pub fn look(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> {
+        self.0.load()
+    }
+
     pub fn publish(&self, snapshot: Snapshot) {
         self.0.store(Arc::new(snapshot));
     }

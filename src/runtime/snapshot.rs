@@ -1,13 +1,13 @@
 //! Compiling a checked configuration.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::config::{
-    self, Address, ClientTimeouts, Config, ErrorPages, FieldName, PathEdit, RequestEdits, ResponseEdits, Template,
+    self, Address, ClientTimeouts, Config, ErrorPages, FieldName, HeadLimits, PathEdit, RequestEdits, ResponseEdits,
+    Template,
 };
 use crate::route::RouteTable;
 use crate::upstream::Pool;
@@ -20,8 +20,7 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
-    /// Whole seconds, as Pingora counts them.
-    pub keepalive_seconds: u64,
+    pub limits: HeadLimits,
     pub errors: ErrorPages,
 }
 
@@ -59,7 +58,7 @@ impl Snapshot {
             routes,
             trusted_proxies: config.trusted_proxies.clone(),
             timeouts: config.timeouts.clone(),
-            keepalive_seconds: config.timeouts.keepalive.max(Duration::from_secs(1)).as_secs(),
+            limits: config.limits.clone(),
             errors: config.errors.clone(),
         })
     }

@@ -45,10 +45,10 @@ pub fn check(listeners: &[Listener]) -> Result<(), String> {
     Ok(())
 }
 
-/// Pingora flushes nothing of a response with a Content-Length before its end, so
-/// a write buffer would hold back the head and the first bytes of a slow one.
-fn prompt(listener: ListenerConfig) -> ListenerConfig {
-    listener.l4_buffer(L4BufferSettings::default().write(0))
+/// `downstream` gathers what is read and written; Pingora's own buffers would cost
+/// each idle connection 64 KiB and hold back the first bytes of a slow response.
+fn unbuffered(listener: ListenerConfig) -> ListenerConfig {
+    listener.l4_buffer(L4BufferSettings::default().read(0).write(0))
 }
 
 /// # Errors
@@ -56,10 +56,10 @@ fn prompt(listener: ListenerConfig) -> ListenerConfig {
 pub fn add<A>(service: &mut Service<A>, listeners: &[Listener]) -> Result<(), String> {
     for listener in listeners {
         match &listener.address {
-            Address::Tcp(address) => service.add_listener(prompt(ListenerConfig::tcp(address.to_string()))),
+            Address::Tcp(address) => service.add_listener(unbuffered(ListenerConfig::tcp(address.to_string()))),
             Address::Unix(path) => {
                 let path = path.to_str().ok_or_else(|| format!("{}: not UTF-8", path.display()))?;
-                service.add_listener(prompt(ListenerConfig::uds(path)));
+                service.add_listener(unbuffered(ListenerConfig::uds(path)));
             }
         }
     }

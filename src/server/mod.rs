@@ -6,14 +6,13 @@ mod pid_file;
 
 use std::sync::Arc;
 
-use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
-use pingora_proxy::http_proxy_service_with_name;
+use pingora_core::services::listening::Service;
 
 use crate::config::{AccessTarget, Config};
 use crate::observe::AccessLogger;
-use crate::proxy::Proxy;
+use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
 
 /// TERM lets requests in flight go on for this long before listeners' runtimes end.
@@ -36,14 +35,8 @@ pub fn run(config: &Config) -> Result<(), String> {
 
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
-    let proxy = Proxy::new(Arc::new(Live::new(snapshot)), access);
-    let mut service = http_proxy_service_with_name(&server.configuration, proxy, "proxy");
-    if let Some(app) = service.app_logic_mut() {
-        // Pingora refuses CONNECT before our hooks could say why; `intake` refuses it instead.
-        let mut options = HttpServerOptions::default();
-        options.allow_connect_method_proxying = true;
-        app.server_options = Some(options);
-    }
+    let front = Front::new(&server.configuration, Arc::new(Live::new(snapshot)), access);
+    let mut service = Service::new("proxy".to_owned(), front);
     listen::add(&mut service, &config.listeners)?;
     server.add_service(service);
     for listener in &config.listeners {

@@ -1,0 +1,16 @@
+//! The client's side of a connection: what is one request and where it ends, what
+//! is known of the peer, when written bytes leave. Pingora reads and writes through
+//! it and sees requests that were well-formed. Must not know routes or hooks.
+
+mod answer;
+mod chunk;
+mod head;
+mod peer;
+mod stream;
+mod wait;
+
+pub use chunk::BadChunk;
+pub use head::{Malformed, field};
+pub use peer::Peer;
+pub use stream::ClientStream;
+pub use wait::{Arrival, Deadlines};

@@ -1,0 +1,84 @@
+//! What is known of a connection from its beginning, for each of its requests:
+//! made once, found by the hooks through Pingora's connection digest.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+use pingora_core::protocols::Digest;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_http::ResponseHeader;
+
+use crate::message::forwarded;
+
+/// The other end of a client's connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// `None` on a unix socket.
+    pub ip: Option<IpAddr>,
+    /// As `X-Forwarded-For` names it.
+    pub forwarded_for: HeaderValue,
+    /// The `for=` parameter of `Forwarded` (RFC 7239).
+    pub forwarded: String,
+    last_answer: AtomicBool,
+    /// Pingora replaces the `Date` of every response; [`super::answer`] puts this back.
+    date: Mutex<Option<HeaderValue>>,
+}
+
+impl Peer {
+    pub fn new(ip: Option<IpAddr>) -> Self {
+        let address = HeaderValue::try_from(forwarded::address(ip));
+        Self {
+            ip,
+            forwarded_for: address.unwrap_or(HeaderValue::from_static("unknown")),
+            forwarded: forwarded::node(ip),
+            last_answer: AtomicBool::new(false),
+            date: Mutex::new(None),
+        }
+    }
+
+    /// The peer of the connection that a digest tells of.
+    pub fn of(digest: Option<&Digest>) -> Option<&Self> {
+        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// From now on answers end the connection: the process is about to.
+    pub fn end_after_answer(&self) {
+        self.last_answer.store(true, Ordering::Relaxed);
+    }
+
+    pub fn ends_after_answer(&self) -> bool {
+        self.last_answer.load(Ordering::Relaxed)
+    }
+
+    /// The `Date` that the next response head shall carry.
+    pub fn keep_date(&self, date: HeaderValue) {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+    }
+
+    pub(super) fn take_date(&self) -> Option<HeaderValue> {
+        self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A [`Peer`] where the hooks can reach it: Pingora keeps one thing of ours with
+/// each connection, in the digest it has for CONNECT proxies.
+#[derive(Clone, Debug)]
+pub(super) struct Shared(Arc<ProxyDigest>);
+
+impl Shared {
+    /// `None` when Pingora cannot make the digest's empty response.
+    pub fn new(peer: Peer) -> Option<Self> {
+        let nothing = ResponseHeader::build(200, Some(0)).ok()?;
+        Some(Self(Arc::new(ProxyDigest::new(Box::new(nothing), Some(Box::new(peer))))))
+    }
+
+    pub fn digest(&self) -> Arc<ProxyDigest> {
+        Arc::clone(&self.0)
+    }
+
+    pub fn peer(&self) -> Option<&Peer> {
+        self.0.user_data.as_ref()?.downcast_ref()
+    }
+}

@@ -1,0 +1,345 @@
+//! A client's connection as Pingora sees it: one request at a time, none of the
+//! next one's bytes, and writes that leave together.
+//!
+//! Pingora flushes a response of known length only at its end, so what is written
+//! goes out no later than when the connection is next asked for bytes, which
+//! Pingora does whenever it waits for the upstream.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::answer::{self, Kind};
+use super::head::{Framing, Head, escaped};
+use super::peer::{Peer, Shared};
+
+/// How much is read at once, and how much of a next request may lie waiting.
+const READ: usize = 16 * 1024;
+/// Small writes are gathered up to here.
+const GATHERED: usize = 16 * 1024;
+
+/// What the bytes that come in next are to Pingora.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    /// So many bytes of the head, then the body.
+    Head(usize, Framing),
+    Body(Framing),
+    /// The request is complete; what comes belongs to the next one.
+    Held,
+    Tunnel,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct ClientStream {
+    inner: Stream,
+    peer: Option<Shared>,
+    passing: Passing,
+    /// Whether the next write is a head.
+    head_due: bool,
+    /// Read and not yet handed on, from `taken` on.
+    incoming: Vec<u8>,
+    taken: usize,
+    /// Written and not yet sent, from `sent` on.
+    outgoing: Vec<u8>,
+    sent: usize,
+}
+
+impl ClientStream {
+    pub fn new(inner: Stream) -> Self {
+        let address = inner.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
+        let ip = address.and_then(|address| address.as_inet().map(|inet| inet.ip().to_canonical()));
+        Self {
+            inner,
+            peer: Shared::new(Peer::new(ip)),
+            passing: Passing::Held,
+            head_due: true,
+            incoming: Vec::new(),
+            taken: 0,
+            outgoing: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref().and_then(Shared::peer)
+    }
+
+    /// What has arrived and was not handed on.
+    pub fn waiting(&self) -> &[u8] {
+        &self.incoming[self.taken..]
+    }
+
+    /// Hands the request that `waiting` starts with to whoever reads next.
+    pub(super) fn begin(&mut self, head: Head) {
+        let mut length = head.length;
+        if head.escape {
+            let escaped = escaped(&self.waiting()[..length]);
+            self.incoming.splice(self.taken..self.taken + length, escaped.iter().copied());
+            length = escaped.len();
+        }
+        self.passing = Passing::Head(length, head.body);
+        self.head_due = true;
+    }
+
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken >= self.incoming.len() {
+            self.incoming.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Gives the buffers back while nothing is going on.
+    pub(super) fn rest(&mut self) {
+        if self.incoming.is_empty() {
+            self.incoming = Vec::new();
+        }
+        if self.outgoing.is_empty() {
+            self.outgoing = Vec::new();
+        }
+    }
+
+    /// Reads once into `waiting`; `Ok(0)` at the end of the connection.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read))?;
+        if self.taken > 0 {
+            self.incoming.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.incoming.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
+    fn hand_on(&mut self, out: &mut ReadBuf<'_>, most: usize) -> usize {
+        let waiting = self.waiting();
+        let bytes = waiting.len().min(out.remaining()).min(most);
+        out.put_slice(&waiting[..bytes]);
+        self.skip(bytes);
+        bytes
+    }
+
+    /// Up to `most` bytes: those that wait, or else new ones.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>, most: usize) -> Poll<io::Result<usize>> {
+        if !self.waiting().is_empty() {
+            return Poll::Ready(Ok(self.hand_on(out, most)));
+        }
+        if most < out.remaining() {
+            ready!(self.poll_fill(cx))?;
+            return Poll::Ready(Ok(self.hand_on(out, most)));
+        }
+        let before = out.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
+        Poll::Ready(Ok(out.filled().len() - before))
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>, framing: Framing) -> Poll<io::Result<()>> {
+        match framing {
+            Framing::Length(0) => self.poll_held(cx),
+            Framing::Length(left) => {
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                let read = ready!(self.poll_bytes(cx, out, most))?;
+                self.passing = Passing::Body(Framing::Length(left - u64::try_from(read).unwrap_or(left)));
+                Poll::Ready(Ok(()))
+            }
+            Framing::Chunked(scanner) if scanner.is_done() => self.poll_held(cx),
+            Framing::Chunked(mut scanner) => {
+                if self.waiting().is_empty() && ready!(self.poll_fill(cx))? == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                let piece = self.waiting();
+                let piece = &piece[..piece.len().min(out.remaining())];
+                let body = scanner.advance(piece).map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
+                self.hand_on(out, body);
+                self.passing = Passing::Body(Framing::Chunked(scanner));
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Ready only when the client has gone. What it sends meanwhile is kept for the
+    /// next request, up to a bound behind which the connection is not read.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.passing = Passing::Held;
+        while self.waiting().len() < READ {
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.outgoing.len() {
+            let sent = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.outgoing[self.sent..]))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+        }
+        self.outgoing.clear();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn write_head(&mut self, head: &[u8]) {
+        let kind = answer::kind(head);
+        if kind == Kind::Interim {
+            self.outgoing.extend_from_slice(head);
+            return;
+        }
+        self.head_due = false;
+        if kind == Kind::Switching {
+            self.passing = Passing::Tunnel;
+        }
+        match self.peer().and_then(Peer::take_date) {
+            Some(date) => answer::write_with_date(&mut self.outgoing, head, date.as_bytes()),
+            None => self.outgoing.extend_from_slice(head),
+        }
+    }
+
+    /// Sends what is gathered and `bytes` in one go; `Ok(n)` of `bytes` were taken.
+    fn poll_write_through(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        while self.sent < self.outgoing.len() {
+            let gathered = &self.outgoing[self.sent..];
+            let both = [IoSlice::new(gathered), IoSlice::new(bytes)];
+            let sent = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &both))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if let Some(of_bytes) = sent.checked_sub(gathered.len()) {
+                self.outgoing.clear();
+                self.sent = 0;
+                if of_bytes > 0 {
+                    return Poll::Ready(Ok(of_bytes));
+                }
+            } else {
+                self.sent += sent;
+            }
+        }
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    /// While the client still sends, Pingora may wait without asking for bytes.
+    fn is_reading_body(&self) -> bool {
+        !matches!(
+            self.passing,
+            Passing::Held | Passing::Body(Framing::Length(0)) | Passing::Head(_, Framing::Length(0))
+        )
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // A client that does not take the response must not keep us from reading.
+        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            return Poll::Ready(Err(error));
+        }
+        match self.passing {
+            Passing::Head(left, body) => {
+                let left = left - self.hand_on(out, left);
+                self.passing = if left == 0 { Passing::Body(body) } else { Passing::Head(left, body) };
+                Poll::Ready(Ok(()))
+            }
+            Passing::Body(framing) => self.poll_body(cx, out, framing),
+            Passing::Held => self.poll_held(cx),
+            Passing::Tunnel => self.poll_bytes(cx, out, usize::MAX).map_ok(|_| ()),
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.head_due {
+            self.write_head(bytes);
+        } else if self.outgoing.len() - self.sent + bytes.len() > GATHERED || self.is_reading_body() {
+            return self.poll_write_through(cx, bytes);
+        } else {
+            self.outgoing.extend_from_slice(bytes);
+        }
+        if self.is_reading_body()
+            && let Poll::Ready(Err(error)) = self.poll_send(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl Drop for ClientStream {
+    /// A response that broke off: the client shall see as much of it as there was.
+    fn drop(&mut self) {
+        if let Poll::Ready(Err(error)) = self.poll_send(&mut Context::from_waker(Waker::noop())) {
+            log::debug!("the last bytes of a response were not taken: {error}");
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
+            log::debug!("closing a client's connection: {error}");
+        }
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for ClientStream {
+    /// Nobody here asks, and Pingora would copy it for each request.
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.peer.as_ref().map(Shared::digest)
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+impl Peek for ClientStream {}
