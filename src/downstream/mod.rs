@@ -2,6 +2,7 @@
 //! is known of the peer, when written bytes leave. Pingora reads and writes through
 //! it and sees requests that were well-formed. Must not know routes or hooks.
 
+mod alarm;
 mod answer;
 mod chunk;
 mod head;

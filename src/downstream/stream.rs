@@ -20,6 +20,7 @@ use pingora_core::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::alarm::Alarm;
 use super::answer::{self, Kind};
 use super::head::{Framing, Head, escaped};
 use super::peer::{Peer, Shared};
@@ -28,6 +29,9 @@ use super::peer::{Peer, Shared};
 const READ: usize = 16 * 1024;
 /// Small writes are gathered up to here.
 const GATHERED: usize = 16 * 1024;
+
+/// Of a buffer, while a connection is idle.
+const KEPT: usize = 1024;
 
 /// What the bytes that come in next are to Pingora.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,7 @@ pub struct ClientStream {
     /// Written and not yet sent, from `sent` on.
     outgoing: Vec<u8>,
     sent: usize,
+    pub(super) alarm: Alarm,
 }
 
 impl ClientStream {
@@ -69,6 +74,7 @@ impl ClientStream {
             taken: 0,
             outgoing: Vec::new(),
             sent: 0,
+            alarm: Alarm::default(),
         }
     }
 
@@ -101,13 +107,12 @@ impl ClientStream {
         }
     }
 
-    /// Gives the buffers back while nothing is going on.
+    /// Gives large buffers back while nothing is going on.
     pub(super) fn rest(&mut self) {
-        if self.incoming.is_empty() {
-            self.incoming = Vec::new();
-        }
-        if self.outgoing.is_empty() {
-            self.outgoing = Vec::new();
+        for buffer in [&mut self.incoming, &mut self.outgoing] {
+            if buffer.is_empty() && buffer.capacity() > KEPT {
+                *buffer = Vec::new();
+            }
         }
     }
 

@@ -42,31 +42,27 @@ pub enum Arrival {
 impl ClientStream {
     /// Waits for a whole head.
     pub async fn next_request(&mut self, deadlines: Deadlines, limits: &HeadLimits) -> Arrival {
-        if let Some(arrival) = self.try_begin(limits) {
+        let mut idle = self.waiting().is_empty();
+        if !idle && let Some(arrival) = self.try_begin(limits) {
             return arrival;
         }
-        if self.waiting().is_empty() {
-            self.rest();
-            match timeout(deadlines.idle, self.fill()).await {
-                Ok(Ok(1..)) => {}
-                Ok(Ok(0) | Err(_)) | Err(_) => return Arrival::Gone,
+        self.rest();
+        self.alarm.set(if idle { deadlines.idle } else { deadlines.head });
+        poll_fn(|cx| {
+            while let Poll::Ready(read) = self.poll_fill(cx) {
+                if !matches!(read, Ok(1..)) {
+                    return Poll::Ready(Arrival::Gone);
+                }
+                if let Some(arrival) = self.try_begin(limits) {
+                    return Poll::Ready(arrival);
+                }
+                if std::mem::take(&mut idle) {
+                    self.alarm.set(deadlines.head);
+                }
             }
-            if let Some(arrival) = self.try_begin(limits) {
-                return arrival;
-            }
-        }
-        timeout(deadlines.head, self.rest_of_head(limits)).await.unwrap_or(Arrival::TooSlow)
-    }
-
-    async fn rest_of_head(&mut self, limits: &HeadLimits) -> Arrival {
-        loop {
-            if !matches!(self.fill().await, Ok(1..)) {
-                return Arrival::Gone;
-            }
-            if let Some(arrival) = self.try_begin(limits) {
-                return arrival;
-            }
-        }
+            self.alarm.poll(cx).map(|()| if idle { Arrival::Gone } else { Arrival::TooSlow })
+        })
+        .await
     }
 
     /// `None` while the head is not whole.
@@ -83,10 +79,6 @@ impl ClientStream {
             }
             Err(malformed) => Some(Arrival::Malformed(malformed)),
         }
-    }
-
-    async fn fill(&mut self) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_fill(cx)).await
     }
 
     /// Sends a last reply and ends the connection so that the client can read it.

@@ -2,5 +2,6 @@
 //! down. Knows Pingora's header types, not its hooks, and not how a reply is
 //! written.
 
+mod order;
 pub mod request;
 pub mod response;

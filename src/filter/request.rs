@@ -1,17 +1,20 @@
-//! The request as the upstream gets it: order and case of the client's fields,
-//! forwarding fields, and the edits of the route.
+//! The request as the upstream gets it: what ends at this hop, forwarding fields,
+//! and the edits of the route. Order and case of the other fields stay.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::Version;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
+
+use super::order::{self, Unwanted};
 
 use crate::config::{CookieEdits, HeaderEdits, HostPolicy, PathEdit, QueryEdits, RequestEdits};
 use crate::downstream::Peer;
+use crate::message::hop::{self, Connection};
 use crate::message::{cookie, forwarded, path, query};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Who stands at the other end of the client's connection, and what of its
 /// forwarding fields is believed.
@@ -24,58 +27,61 @@ pub struct Hop<'h> {
     pub scheme: &'static str,
 }
 
-/// Gives `upstream` the client's fields in the client's order again: taking
-/// hop-by-hop fields out of a header map moves its last field into the gap.
-pub fn restore_order(upstream: &mut RequestHeader, client: &RequestHeader) -> pingora::Result<()> {
-    if upstream.headers.len() == client.headers.len() || !upstream.has_case() {
-        return Ok(());
-    }
-    let mut ordered = without_fields(upstream)?;
-    for (name, value) in client.case_header_iter() {
-        let kept = HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| upstream.headers.contains_key(&n));
-        // Connection and Upgrade were written anew for a WebSocket.
-        let anew =
-            name.as_slice().eq_ignore_ascii_case(b"connection") || name.as_slice().eq_ignore_ascii_case(b"upgrade");
-        if kept && !anew {
-            ordered.append_header(name.clone(), value.clone())?;
-        }
-    }
-    for (name, value) in upstream.case_header_iter() {
-        if !HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| ordered.headers.contains_key(&n)) {
-            ordered.append_header(name.clone(), value.clone())?;
-        }
-    }
-    *upstream = ordered;
-    Ok(())
+/// Takes away what ends at this hop, and what a stranger says of the client. Names
+/// with underscores never pass: CGI and WSGI fold them onto the same variables.
+///
+/// `upgrade`: what [`asks_for_upgrade`] said of it.
+pub fn strip(request: &mut RequestHeader, trusted: bool, upgrade: bool) -> pingora::Result<()> {
+    let connection = Connection::of(&request.headers);
+    retain(request, |name, headers| match name.as_str() {
+        "connection" | "upgrade" => upgrade,
+        text if memchr::memchr(b'_', text.as_bytes()).is_some() => false,
+        text => (trusted || !tells_of_the_client(text)) && !connection.ends(name, headers),
+    })?;
+    // What else Connection named went with the fields.
+    if upgrade { request.insert_header("Connection", HeaderValue::from_static("Upgrade")) } else { Ok(()) }
 }
 
-/// `X-Forwarded-*`, `X-Real-IP` and `Forwarded`: continued from a trusted peer,
-/// replaced from anyone else. Names with underscores never pass: CGI and WSGI
-/// fold them onto the same variables.
-pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Result<()> {
-    retain(request, |name| !name.as_str().contains('_') && (hop.trusted || !tells_of_the_client(name)))?;
-    let for_value = match collect(request, &X_FORWARDED_FOR) {
-        chain if chain.is_empty() => hop.peer.forwarded_for.clone(),
-        chain => value(&forwarded::forwarded_for(
-            chain.iter().map(HeaderValue::as_bytes),
-            hop.peer.forwarded_for.as_bytes(),
-        ))?,
+/// Whether the client asks for another protocol that may be forwarded. HTTP/2 is not
+/// one: what follows such a switch could not be seen.
+pub fn asks_for_upgrade(request: &RequestHeader) -> bool {
+    let Some(upgrade) = request.headers.get(header::UPGRADE) else {
+        return false;
     };
-    request.insert_header("X-Forwarded-For", for_value)?;
-    if !request.headers.contains_key(&X_FORWARDED_PROTO) {
-        request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(hop.scheme))?;
+    let mut protocols = upgrade.as_bytes().split(|b| *b == b',').map(|p| p.trim_ascii().to_ascii_lowercase());
+    let http = protocols.any(|p| p.starts_with(b"h2") || p.starts_with(b"http/"));
+    !http && request.version == Version::HTTP_11 && hop::connection_has(&request.headers, b"upgrade")
+}
+
+/// `X-Forwarded-*` and `Forwarded`: continued from a trusted peer, set for anyone
+/// else, of whom [`strip`] left nothing.
+pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Result<()> {
+    // A checked host is ASCII.
+    let host = hop.host.to_str().unwrap_or("");
+    let (peer, scheme) = (hop.peer, hop.scheme);
+    if !hop.trusted {
+        let element = forwarded::forwarded([].into_iter(), &peer.forwarded, host, scheme);
+        request.append_header("X-Forwarded-For", peer.forwarded_for.clone())?;
+        request.append_header("X-Forwarded-Proto", HeaderValue::from_static(scheme))?;
+        if !host.is_empty() {
+            request.append_header("X-Forwarded-Host", hop.host.clone())?;
+        }
+        return request.append_header("Forwarded", value(&element)?).map(|_| ());
     }
-    if !request.headers.contains_key(&X_FORWARDED_HOST) && !hop.host.is_empty() {
+    let chain = collect(request, &X_FORWARDED_FOR);
+    let chain = forwarded::forwarded_for(chain.iter().map(HeaderValue::as_bytes), peer.forwarded_for.as_bytes());
+    request.insert_header("X-Forwarded-For", value(&chain)?)?;
+    if !request.headers.contains_key(&X_FORWARDED_PROTO) {
+        request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(scheme))?;
+    }
+    if !request.headers.contains_key(&X_FORWARDED_HOST) && !host.is_empty() {
         request.insert_header("X-Forwarded-Host", hop.host.clone())?;
     }
     let elements = collect(request, &header::FORWARDED);
-    let elements = elements.iter().map(HeaderValue::as_bytes);
-    // A checked host is ASCII.
-    let host = hop.host.to_str().unwrap_or("");
-    request.insert_header("Forwarded", value(&forwarded::forwarded(elements, &hop.peer.forwarded, host, hop.scheme))?)
+    let elements = forwarded::forwarded(elements.iter().map(HeaderValue::as_bytes), &peer.forwarded, host, scheme);
+    request.insert_header("Forwarded", value(&elements)?)
 }
 
-/// Empty, without an allocation, where nobody sent one.
 fn collect(request: &RequestHeader, name: &HeaderName) -> Vec<HeaderValue> {
     request.headers.get_all(name).iter().cloned().collect()
 }
@@ -88,23 +94,26 @@ fn without_fields(request: &RequestHeader) -> pingora::Result<RequestHeader> {
     Ok(bare)
 }
 
-fn tells_of_the_client(name: &HeaderName) -> bool {
-    name == header::FORWARDED || name == X_REAL_IP || name.as_str().starts_with("x-forwarded-")
+fn tells_of_the_client(name: &str) -> bool {
+    matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
 }
 
-/// Drops fields and leaves the others in their order, which a header map's own
-/// removal does not.
-fn retain(request: &mut RequestHeader, keep: impl Fn(&HeaderName) -> bool) -> pingora::Result<()> {
-    if request.headers.keys().all(&keep) {
-        return Ok(());
-    }
-    let mut kept = without_fields(request)?;
-    for (name, value) in request.case_header_iter() {
-        if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n)) {
-            kept.append_header(name.clone(), value.clone())?;
+/// Drops fields and leaves the others in their order. A header map's own removal
+/// moves its last field into the gap, which is right for the last ones only.
+fn retain(request: &mut RequestHeader, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<()> {
+    match order::unwanted(&request.headers, &keep) {
+        Unwanted::None => return Ok(()),
+        Unwanted::Last(names) => names.iter().rev().for_each(|name| drop(request.remove_header(name))),
+        Unwanted::Between => {
+            let mut kept = without_fields(request)?;
+            for (name, value) in request.case_header_iter() {
+                if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &request.headers)) {
+                    kept.append_header(name.clone(), value.clone())?;
+                }
+            }
+            *request = kept;
         }
     }
-    *request = kept;
     Ok(())
 }
 
@@ -175,7 +184,7 @@ pub fn edit_headers(
 
 fn apply_header_edits(request: &mut RequestHeader, edits: &HeaderEdits) -> pingora::Result<()> {
     if !edits.remove.is_empty() {
-        retain(request, |name| !edits.remove.contains(name))?;
+        retain(request, |name, _| !edits.remove.contains(name))?;
     }
     for (name, value) in &edits.set {
         request.insert_header(name.spelled.clone(), value.clone())?;
@@ -213,7 +222,7 @@ fn edit_cookies(request: &mut RequestHeader, edits: &CookieEdits) -> pingora::Re
     match fields.next() {
         // Keeps the place of the first and drops the others.
         Some(first) => request.insert_header("Cookie", first)?,
-        None => return retain(request, |name| name != header::COOKIE),
+        None => return retain(request, |name, _| name != header::COOKIE),
     }
     fields.try_for_each(|field| request.append_header("Cookie", field).map(|_| ()))
 }
@@ -238,13 +247,41 @@ mod tests {
     }
 
     #[test]
-    fn order_and_case_survive_a_removed_field() {
-        let client =
-            request(&[("HOST", "a"), ("Connection", "x"), ("X-One", "1"), ("x-two", "2"), ("X-One", "3"), ("Z", "4")]);
-        let mut up = client.clone();
-        up.remove_header("connection");
-        restore_order(&mut up, &client).unwrap();
-        assert_eq!(lines(&up), ["HOST: a", "X-One: 1", "X-One: 3", "x-two: 2", "Z: 4"]);
+    fn order_and_case_survive_removed_fields() {
+        for (connection, last) in [("x-gone", ("Z", "4")), ("x-gone", ("TE", "trailers"))] {
+            let mut up = request(&[
+                ("HOST", "a"),
+                ("Connection", connection),
+                ("X-One", "1"),
+                ("x-two", "2"),
+                ("X-One", "3"),
+                ("X-Gone", "1"),
+                ("x_y", "1"),
+                last,
+            ]);
+            strip(&mut up, false, false).unwrap();
+            let mut expected = vec!["HOST: a", "X-One: 1", "X-One: 3", "x-two: 2"];
+            expected.extend((last.0 == "Z").then_some("Z: 4"));
+            assert_eq!(lines(&up), expected);
+        }
+        let mut up = request(&[("A", "1"), ("b", "2"), ("Connection", "keep-alive"), ("Keep-Alive", "5")]);
+        strip(&mut up, false, false).unwrap();
+        assert_eq!(lines(&up), ["A: 1", "b: 2"]);
+    }
+
+    #[test]
+    fn upgrades_pass_unless_to_http_2() {
+        let ask = |connection, to| {
+            let mut up = request(&[("connection", connection), ("Upgrade", to), ("X", "1")]);
+            let upgrade = asks_for_upgrade(&up);
+            strip(&mut up, false, upgrade).unwrap();
+            lines(&up)
+        };
+        assert_eq!(ask("keep-alive, Upgrade", "websocket"), ["Connection: Upgrade", "Upgrade: websocket", "X: 1"]);
+        assert_eq!(ask("upgrade, x", "tcp"), ["Connection: Upgrade", "Upgrade: tcp"]);
+        assert_eq!(ask("Upgrade, HTTP2-Settings", "h2c"), ["X: 1"]);
+        assert_eq!(ask("Upgrade", "websocket, HTTP/2.0"), ["X: 1"]);
+        assert_eq!(ask("keep-alive", "websocket"), ["X: 1"]);
     }
 
     #[test]
@@ -259,6 +296,7 @@ mod tests {
         let peer = Peer::new("1.2.3.4".parse().ok());
         let hop = Hop { peer: &peer, trusted: false, host: &HeaderValue::from_static("h"), scheme: "http" };
         let mut up = request(&fields);
+        strip(&mut up, false, false).unwrap();
         set_forwarded(&mut up, &hop).unwrap();
         assert_eq!(up.headers["x-forwarded-for"], "1.2.3.4");
         assert_eq!(up.headers["x-forwarded-proto"], "http");
@@ -266,6 +304,7 @@ mod tests {
             assert!(!up.headers.contains_key(gone), "{gone}");
         }
         let mut up = request(&fields);
+        strip(&mut up, true, false).unwrap();
         set_forwarded(&mut up, &Hop { trusted: true, ..hop }).unwrap();
         assert_eq!(up.headers["x-forwarded-for"], "6.6.6.6, 1.2.3.4");
         assert_eq!(up.headers["x-forwarded-proto"], "https");

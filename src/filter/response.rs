@@ -4,18 +4,23 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
 
+use super::order::{self, Unwanted};
 use crate::config::{HeaderEdits, ResponseEdits, SameSite, SecurePolicy, SetCookieEdits};
 use crate::message::cookie::{SetCookieRewrite, rewrite_set_cookie};
-use crate::message::hop;
+use crate::message::hop::Connection;
 use crate::message::location::{Names, rewrite, rewrite_refresh};
 
 /// Fields that ended at this hop. Keeps the order of the others.
 pub fn strip_hop_by_hop(response: &mut ResponseHeader) -> pingora::Result<()> {
-    if !hop::any_in_response(&response.headers) {
-        return Ok(());
-    }
     let keep_upgrade = matches!(response.status.as_u16(), 101 | 426);
-    retain(response, |name, headers| !hop::stays_behind(name, headers, keep_upgrade))
+    let connection = Connection::of(&response.headers);
+    // Pingora writes its own over the one of a final response, in its place.
+    let overwritten = connection == Connection::Plain && !response.status.is_informational();
+    retain(response, |name, headers| match name.as_str() {
+        "connection" => keep_upgrade || overwritten,
+        "upgrade" => keep_upgrade,
+        _ => !connection.ends(name, headers),
+    })
 }
 
 /// Takes one field away.
@@ -23,9 +28,20 @@ pub fn remove(response: &mut ResponseHeader, gone: &HeaderName) -> pingora::Resu
     retain(response, |name, _| name != gone)
 }
 
-/// Drops fields and leaves the others in their order, which a header map's own
-/// removal does not.
+/// Drops fields and leaves the others in their order (see `request::retain`).
 fn retain(response: &mut ResponseHeader, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<()> {
+    match order::unwanted(&response.headers, &keep) {
+        Unwanted::None => return Ok(()),
+        Unwanted::Last(names) => names.iter().rev().for_each(|name| drop(response.remove_header(name))),
+        Unwanted::Between => *response = rebuilt(response, keep)?,
+    }
+    Ok(())
+}
+
+fn rebuilt(
+    response: &ResponseHeader,
+    keep: impl Fn(&HeaderName, &HeaderMap) -> bool,
+) -> pingora::Result<ResponseHeader> {
     let mut kept = ResponseHeader::build(response.status, Some(response.headers.len()))?;
     kept.set_version(response.version);
     if response.get_reason_phrase() != response.status.canonical_reason() {
@@ -36,8 +52,7 @@ fn retain(response: &mut ResponseHeader, keep: impl Fn(&HeaderName, &HeaderMap) 
             kept.append_header(name.clone(), value.clone())?;
         }
     }
-    *response = kept;
-    Ok(())
+    Ok(kept)
 }
 
 /// What the edits need to know of the request.

@@ -1,48 +1,52 @@
-//! Hop-by-hop fields of a response (RFC 9110 section 7.6.1). Pingora strips
-//! those of a request itself; those of a response it lets through.
+//! Hop-by-hop fields (RFC 9110 section 7.6.1): which may not travel further, in a
+//! request or a response. `Transfer-Encoding` is not asked for here: it frames the
+//! message that is being written.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, TE, TRAILER, UPGRADE};
+use http::header::{CONNECTION, HeaderMap, HeaderName};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Whether a response carries any field that may not go further. Cheap: most
-/// responses carry at most `Connection`.
-pub fn any_in_response(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONNECTION)
-        || headers.contains_key(KEEP_ALIVE)
-        || headers.contains_key(PROXY_CONNECTION)
-        || headers.contains_key(TRAILER)
-        || headers.contains_key(TE)
-        || headers.contains_key(UPGRADE)
+/// What a message's `Connection` says of its other fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It names none of them: absent, or `keep-alive` and `close`.
+    Plain,
+    Nominates,
 }
 
-/// Whether this field of a response stays behind. `Transfer-Encoding` is not
-/// asked for here: it frames the message that is being written.
-///
-/// `keep_upgrade`: 101 and 426 need their `Upgrade`.
-pub fn stays_behind(name: &HeaderName, headers: &HeaderMap, keep_upgrade: bool) -> bool {
-    if name == CONNECTION || name == UPGRADE {
-        return !keep_upgrade;
+impl Connection {
+    pub fn of(headers: &HeaderMap) -> Self {
+        let plain = |token: &[u8]| {
+            token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
+        };
+        if tokens(headers).all(plain) { Self::Plain } else { Self::Nominates }
     }
-    name == KEEP_ALIVE
-        || name == PROXY_CONNECTION
-        || name == TRAILER
-        || name == TE
-        || named_by_connection(name, headers)
+
+    /// Whether a field ends at this hop. `Connection` and `Upgrade` are the caller's
+    /// to judge: some messages need them.
+    pub fn ends(self, name: &HeaderName, headers: &HeaderMap) -> bool {
+        match name.as_str() {
+            "te"
+            | "trailer"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "http2-settings" => true,
+            // Framing, authority and identity are not a connection's to name.
+            "connection" | "upgrade" | "content-length" | "transfer-encoding" | "set-cookie" | "host" => false,
+            other => {
+                self == Self::Nominates && tokens(headers).any(|token| token.eq_ignore_ascii_case(other.as_bytes()))
+            }
+        }
+    }
 }
 
-fn named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
-    // Framing and authority are not a connection's to name.
-    if matches!(name.as_str(), "content-length" | "transfer-encoding" | "set-cookie") {
-        return false;
-    }
-    headers.get_all(CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|b| *b == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
-    })
+/// Whether `Connection` holds this token.
+pub fn connection_has(headers: &HeaderMap, wanted: &[u8]) -> bool {
+    tokens(headers).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
@@ -51,14 +55,18 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn what_connection_names_stays_behind() {
+    fn what_connection_names_ends_here() {
         let mut headers = HeaderMap::new();
-        headers.insert(CONNECTION, HeaderValue::from_static("close, X-Hop"));
         let hop = HeaderName::from_static("x-hop");
-        assert!(any_in_response(&headers));
-        assert!(stays_behind(&hop, &headers, false));
-        assert!(stays_behind(&CONNECTION, &headers, false));
-        assert!(!stays_behind(&CONNECTION, &headers, true));
-        assert!(!stays_behind(&http::header::ETAG, &headers, false));
+        let ends = |headers: &HeaderMap, name: &HeaderName| Connection::of(headers).ends(name, headers);
+        assert!(!ends(&headers, &hop));
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive , Close,"));
+        assert_eq!(Connection::of(&headers), Connection::Plain);
+        assert!(ends(&headers, &HeaderName::from_static("keep-alive")));
+        headers.append(CONNECTION, HeaderValue::from_static("X-Hop,content-length"));
+        assert!(ends(&headers, &hop));
+        assert!(!ends(&headers, &http::header::CONTENT_LENGTH));
+        assert!(!ends(&headers, &http::header::ETAG));
+        assert!(connection_has(&headers, b"close") && !connection_has(&headers, b"clos"));
     }
 }

@@ -15,9 +15,9 @@ pub fn split(authority: &str) -> Option<(&str, Option<u16>)> {
         inner.parse::<std::net::Ipv6Addr>().ok()?;
         (authority.get(..=end)?, authority.get(end + 1..)?)
     } else {
-        let end = authority.find(':').unwrap_or(authority.len());
+        let end = memchr::memchr(b':', authority.as_bytes()).unwrap_or(authority.len());
         let host = authority.get(..end)?;
-        if host.is_empty() || !host.bytes().all(is_reg_name) {
+        if host.is_empty() || !host.bytes().all(|b| REG_NAME[usize::from(b)]) {
             return None;
         }
         (host, authority.get(end..)?)
@@ -34,9 +34,20 @@ pub fn split(authority: &str) -> Option<(&str, Option<u16>)> {
 
 /// Unreserved and sub-delims of RFC 3986, without `,` (a list of hosts) and
 /// without `%`: no resolver takes it.
-fn is_reg_name(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&b)
-}
+static REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+            );
+        byte += 1;
+    }
+    table
+};
 
 /// The host in the form that routes are matched on: lower case, no final dot.
 pub fn normalize(host: &str) -> Cow<'_, str> {

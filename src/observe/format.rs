@@ -1,10 +1,12 @@
-//! One request as one line: JSON, combined, or short text for a terminal.
+//! One request as one line: combined, or short text for a terminal; `json` has the third.
 //! Cookies and Authorization never appear.
 
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use super::json;
+use super::time::{ClockTime, CommonTime};
 use crate::config::AccessFormat;
 
 /// Of one value in a line.
@@ -62,7 +64,7 @@ pub struct Record<'r> {
 /// Appends the line, with its newline. `colour` is asked only by the text format.
 pub fn render(out: &mut Vec<u8>, record: &Record<'_>, format: AccessFormat, colour: bool) {
     match format {
-        AccessFormat::Json => json(out, record),
+        AccessFormat::Json => json::line(out, record),
         AccessFormat::Combined => combined(out, record),
         AccessFormat::Text => text(out, record, colour),
     }
@@ -74,99 +76,32 @@ fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     out.write_fmt(arguments).unwrap_or_default();
 }
 
-fn json(out: &mut Vec<u8>, r: &Record<'_>) {
-    put(out, format_args!("{{\"ts\":\"{}\"", Timestamp(r.at)));
-    let level = if r.error.is_some() && r.error_source != Some(ErrorSource::Client) { "error" } else { "info" };
-    put(out, format_args!(",\"level\":\"{level}\",\"request_id\":\"{:016x}\"", r.request_id));
-    optional(out, "client_ip", r.client_ip);
-    optional(out, "remote_ip", r.remote_ip);
-    string(out, "method", r.method.as_bytes());
-    string(out, "scheme", r.scheme.as_bytes());
-    string(out, "host", r.host);
-    string(out, "path", r.path);
-    string(out, "query", r.query);
-    string(out, "proto", r.proto.as_bytes());
-    put(out, format_args!(",\"status\":{},\"bytes_in\":{},\"bytes_out\":{}", r.status, r.bytes_in, r.bytes_out));
-    millis(out, "duration_ms", r.duration);
-    for (key, value) in [("route", r.route), ("upstream", r.upstream)] {
-        if let Some(value) = value {
-            string(out, key, value.as_bytes());
-        }
-    }
-    if let Some(status) = r.upstream_status {
-        put(out, format_args!(",\"upstream_status\":{status}"));
-    }
-    for (key, value) in [("connect_ms", r.connect), ("ttfb_ms", r.ttfb)] {
-        if let Some(value) = value {
-            millis(out, key, value);
-        }
-    }
-    if r.upstream.is_some() {
-        put(out, format_args!(",\"retries\":{},\"reused\":{}", r.retries, r.reused));
-    }
-    for (key, value) in [("user_agent", r.user_agent), ("referer", r.referer)] {
-        if let Some(value) = value {
-            string(out, key, value);
-        }
-    }
-    if let Some(error) = r.error {
-        string(out, "error", error.as_bytes());
-        string(out, "error_source", r.error_source.unwrap_or(ErrorSource::Proxy).as_str().as_bytes());
-    }
-    out.push(b'}');
-}
-
-fn optional(out: &mut Vec<u8>, key: &str, ip: Option<IpAddr>) {
-    if let Some(ip) = ip {
-        put(out, format_args!(",\"{key}\":\"{ip}\""));
-    }
-}
-
-fn millis(out: &mut Vec<u8>, key: &str, value: Duration) {
-    let micros = value.as_micros();
-    put(out, format_args!(",\"{key}\":{}.{:03}", micros / 1000, micros % 1000));
-}
-
 /// Clients choose these; the queue is bounded in lines, so a line must be too.
-fn bounded(value: &[u8]) -> &[u8] {
+pub fn bounded(value: &[u8]) -> &[u8] {
     value.get(..MOST_BYTES).unwrap_or(value)
 }
 
-fn string(out: &mut Vec<u8>, key: &str, value: &[u8]) {
-    let value = bounded(value);
-    put(out, format_args!(",\"{key}\":\""));
-    match std::str::from_utf8(value) {
-        Ok(text) => escape(out, text, true),
-        Err(_) => escape(out, &String::from_utf8_lossy(value), true),
-    }
-    out.push(b'"');
-}
-
 /// Control bytes would let a client write lines of its own.
-fn escape(out: &mut Vec<u8>, text: &str, json: bool) {
+fn escape(out: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                if json {
-                    put(out, format_args!("\\u{:04x}", u32::from(c)));
-                } else {
-                    put(out, format_args!("\\x{:02x}", u32::from(c)));
-                }
-            }
-            c => {
-                let mut buffer = [0; 4];
-                out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
-            }
+            c if is_dangerous(c) => put(out, format_args!("\\x{:02x}", u32::from(c))),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
 
+/// Control characters, and those that some readers take for the end of a line.
+pub fn is_dangerous(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 fn target(out: &mut Vec<u8>, r: &Record<'_>) {
-    escape(out, &String::from_utf8_lossy(bounded(r.path)), false);
+    escape(out, &String::from_utf8_lossy(bounded(r.path)));
     if !r.query.is_empty() {
         out.push(b'?');
-        escape(out, &String::from_utf8_lossy(bounded(r.query)), false);
+        escape(out, &String::from_utf8_lossy(bounded(r.query)));
     }
 }
 
@@ -181,7 +116,7 @@ fn combined(out: &mut Vec<u8>, r: &Record<'_>) {
     for value in [r.referer, r.user_agent] {
         out.extend_from_slice(b" \"");
         match value {
-            Some(value) => escape(out, &String::from_utf8_lossy(bounded(value)), false),
+            Some(value) => escape(out, &String::from_utf8_lossy(bounded(value))),
             None => out.push(b'-'),
         }
         out.push(b'"');
@@ -206,73 +141,8 @@ fn text(out: &mut Vec<u8>, r: &Record<'_>, colour: bool) {
     out.extend_from_slice(off.as_bytes());
     if let Some(error) = r.error {
         put(out, format_args!(" {on}"));
-        escape(out, error, false);
+        escape(out, error);
         out.extend_from_slice(off.as_bytes());
-    }
-}
-
-struct Timestamp(SystemTime);
-struct CommonTime(SystemTime);
-struct ClockTime(SystemTime);
-
-impl std::fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let c = Civil::from(self.0);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            c.year, c.month, c.day, c.hour, c.minute, c.second, c.milli
-        )
-    }
-}
-
-impl std::fmt::Display for CommonTime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let c = Civil::from(self.0);
-        let month = MONTHS.get(c.month as usize - 1).copied().unwrap_or("Jan");
-        write!(f, "{:02}/{month}/{:04}:{:02}:{:02}:{:02} +0000", c.day, c.year, c.hour, c.minute, c.second)
-    }
-}
-
-impl std::fmt::Display for ClockTime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let c = Civil::from(self.0);
-        write!(f, "{:02}:{:02}:{:02}", c.hour, c.minute, c.second)
-    }
-}
-
-struct Civil {
-    year: i64,
-    month: u32,
-    day: u32,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    milli: u32,
-}
-
-impl From<SystemTime> for Civil {
-    /// Howard Hinnant's `civil_from_days`, in UTC.
-    fn from(at: SystemTime) -> Self {
-        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seconds = since.as_secs();
-        let days = i64::try_from(seconds / 86_400).unwrap_or(0) + 719_468;
-        let era = days.div_euclid(146_097);
-        let doe = days.rem_euclid(146_097);
-        let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-        let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-        let mp = (5 * doy + 2) / 153;
-        let month = if mp < 10 { mp + 3 } else { mp - 9 };
-        Self {
-            year: yoe + era * 400 + i64::from(month <= 2),
-            month: u32::try_from(month).unwrap_or(1),
-            day: u32::try_from(doy - (153 * mp + 2) / 5 + 1).unwrap_or(1),
-            hour: seconds / 3600 % 24,
-            minute: seconds / 60 % 60,
-            second: seconds % 60,
-            milli: since.subsec_millis(),
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod access;
 mod format;
+mod json;
+mod time;
 
 pub use access::{AccessLogger, dropped_lines};
 pub use format::{ErrorSource, Record, render};

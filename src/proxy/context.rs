@@ -26,6 +26,8 @@ pub struct RequestCtx {
     pub scheme: &'static str,
     /// As sent; empty for an HTTP/1.0 request without one.
     pub host: HeaderValue,
+    /// Whether the client asks for another protocol, such as WebSocket.
+    pub upgrade: bool,
     /// Origin form, where what goes upstream is not what came.
     pub target: Option<String>,
     pub route: Option<usize>,
@@ -58,6 +60,7 @@ impl RequestCtx {
             client_ip: None,
             scheme: "http",
             host: HeaderValue::from_static(""),
+            upgrade: false,
             target: None,
             route: None,
             attempt: Attempt::default(),

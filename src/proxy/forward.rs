@@ -49,7 +49,7 @@ pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
     let pick = pool.pick(ctx.attempt.failed);
-    let silence = meant_to_be_silent(session).then_some(ctx.snapshot.timeouts.tunnel_idle);
+    let silence = meant_to_be_silent(session, ctx).then_some(ctx.snapshot.timeouts.tunnel_idle);
     let peer = Box::new(pool.peer(pick, silence));
     ctx.attempt.pick = Some(pick);
     ctx.attempt.count += 1;
@@ -59,8 +59,8 @@ pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer
 
 /// WebSockets and event streams are quiet by nature; an idle deadline meant for
 /// dead servers must not cut them.
-fn meant_to_be_silent(session: &Session) -> bool {
-    session.is_upgrade_req()
+fn meant_to_be_silent(session: &Session, ctx: &RequestCtx) -> bool {
+    ctx.upgrade
         || session
             .get_header(header::ACCEPT)
             .is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some())
@@ -83,7 +83,7 @@ pub fn is_unanswered(session: &Session) -> bool {
 /// Everything the upstream request differs in from the client's.
 pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
     let client = session.req_header();
-    request::restore_order(upstream, client)?;
+    request::strip(upstream, ctx.peer_trusted, ctx.upgrade)?;
     let (Some(route), Some(peer)) = (ctx.route(), Peer::of(session.digest())) else {
         return Error::e_explain(ErrorType::InternalError, "a request without a route or a peer was forwarded");
     };
@@ -107,8 +107,10 @@ pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &Re
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
     response::strip_hop_by_hop(head)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        if !session.is_upgrade_req() {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101 to a request without Upgrade").into_up());
+        if !ctx.upgrade {
+            return Err(
+                Error::explain(ErrorType::InvalidHTTPHeader, "101 to a request that asked for no upgrade").into_up()
+            );
         }
         // Pingora's read timeout covers the tunnel too.
         session.set_read_timeout(Some(ctx.snapshot.timeouts.tunnel_idle));

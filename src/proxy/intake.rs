@@ -11,6 +11,8 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::fail::Cause;
 use crate::downstream::Peer;
+use crate::filter::request::asks_for_upgrade;
+use crate::message::hop::connection_has;
 use crate::message::{client, host, path};
 use crate::route::RequestView;
 
@@ -19,6 +21,7 @@ pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
     let request = session.req_header();
     check_fields(&request.headers)?;
     identify(session, ctx);
+    ctx.upgrade = asks_for_upgrade(request);
     ctx.host = checked_host(request)?;
     let target = origin_form(request)?;
     let (path_part, query) = path::split_query(&target);
@@ -47,14 +50,9 @@ pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
 
 /// Fields that Connection may not take away, and expectations we cannot meet.
 fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
-    let protected = |token: &[u8]| {
-        let token = token.trim_ascii();
-        [&b"content-length"[..], b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"]
-            .iter()
-            .any(|name| token.eq_ignore_ascii_case(name))
-    };
-    let connection = headers.get_all(header::CONNECTION).iter();
-    if connection.flat_map(|value| value.as_bytes().split(|b| *b == b',')).any(protected) {
+    const PROTECTED: [&[u8]; 6] =
+        [b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"];
+    if headers.contains_key(header::CONNECTION) && PROTECTED.iter().any(|name| connection_has(headers, name)) {
         return Err(Cause::RequestInvalid);
     }
     match headers.get(header::EXPECT) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::protocols::l4::socket::SocketAddr;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -105,6 +105,8 @@ impl Server {
         let options = &mut peer.options;
         options.connection_timeout = upstream.timeouts.connect;
         options.total_connection_timeout = upstream.timeouts.connect;
+        // `filter::request` strips them in one pass and keeps the order of the others.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
         options.read_timeout = upstream.timeouts.read_idle;
         options.write_timeout = upstream.timeouts.write_idle;
         // Zero keeps no idle connection at all.
