@@ -140,3 +140,109 @@ fn listeners_that_would_harm_are_refused_before_anything_starts() {
     }
     assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
 }
+
+#[test]
+fn responses_that_can_be_read_two_ways_are_refused() {
+    let origin = Origin::start(|request, wire| {
+        wire.send(match request.target() {
+            "/lengths" => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+            "/sign" => "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab",
+            "/both" => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "/coding" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, x\r\n\r\n0\r\n\r\n",
+            "/no-status" => "HTTP/1.1 OK\r\n\r\n",
+            "/not-http" => "SSH-2.0-OpenSSH_9.2\r\n",
+            "/name" => "HTTP/1.1 200 OK\r\nA b: 1\r\nContent-Length: 2\r\n\r\nab",
+            _ => "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+        });
+        true
+    });
+    let proxy = Proxy::before(origin.address);
+    for target in ["/lengths", "/sign", "/coding", "/no-status", "/not-http", "/name"] {
+        let response = proxy.get(target);
+        assert_eq!(response.status, 502, "{target}: {}", response.text());
+        assert!(response.header("proxy-status").unwrap().contains("error=http_protocol_error"), "{target}");
+    }
+    // Pingora drops the length (RFC 9112 section 6.3) before anyone could see it.
+    let both = proxy.get("/both");
+    assert_eq!((both.status, both.header("content-length"), both.text().as_str()), (200, None, ""));
+    // What stands behind a 204 is no response to the next request.
+    let mut client = proxy.connect();
+    for _ in 0..3 {
+        client.send("GET /204 HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().status, 204);
+    }
+}
+
+#[test]
+fn interim_responses_without_end_are_cut() {
+    let origin = Origin::start(|request, wire| {
+        let count = if request.target() == "/few" { 16 } else { 17 };
+        wire.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(count));
+        wire.send(OK);
+        true
+    });
+    let proxy = Proxy::before(origin.address);
+    for (target, status) in [("/few", 200), ("/many", 502)] {
+        let mut client = proxy.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        for _ in 0..16 {
+            assert_eq!(client.head().status, 103);
+        }
+        assert_eq!(client.response().status, status);
+    }
+}
+
+/// The two deadlines of a response are apart, and neither runs while the client sends.
+#[test]
+fn deadlines_of_a_response_are_its_own() {
+    let origin = Origin::start(|request, wire| {
+        let pause = || std::thread::park_timeout(Duration::from_millis(700));
+        match request.target() {
+            "/slow-head" => pause(),
+            "/slow-body" => {
+                wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+                pause();
+                wire.send("k");
+                return true;
+            }
+            "/events" => {
+                wire.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; x\r\nContent-Length: 2\r\n\r\no");
+                pause();
+                wire.send("k");
+                return true;
+            }
+            _ => drop(wire.body(&request.headers, false)),
+        }
+        wire.send(OK);
+        true
+    });
+    let proxy = |timeouts: &str| {
+        Proxy::start(&format!(
+            "listeners: ['{{listen}}']\nupstreams: {{ a: {{ servers: ['{}'], timeouts: {{ {timeouts} }} }} }}\nroutes: [{{ upstream: a }}]\n",
+            origin.address
+        ))
+    };
+    let head = proxy("response_header: 300ms, read_idle: 5s");
+    assert_eq!(head.get("/slow-body").text(), "ok");
+    let late = head.get("/slow-head");
+    assert_eq!((late.status, late.header("proxy-status").unwrap().contains("http_response_timeout")), (504, true));
+    let log = head.access_log(2);
+    assert_eq!((&log[1]["error_source"], &log[1]["status"]), (&"upstream".into(), &504.into()));
+
+    let body = proxy("response_header: 5s, read_idle: 300ms");
+    assert_eq!(body.get("/slow-head").text(), "ok");
+    assert_eq!(body.get("/events").text(), "ok");
+    let mut client = body.connect();
+    client.send("GET /slow-body HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.wire.until_end(), b"o");
+
+    let both = proxy("response_header: 300ms, read_idle: 300ms");
+    let mut client = both.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    for byte in ["s", "l", "o", "w"] {
+        std::thread::park_timeout(Duration::from_millis(200));
+        client.wire.send(byte);
+    }
+    assert_eq!(client.response().text(), "ok");
+}

@@ -321,7 +321,7 @@ fn failures_are_told_apart_and_say_why() {
     });
     let closing = Origin::start(|_, _| false);
     let proxy = Proxy::start(&format!(
-        "listeners: ['{{listen}}']\nupstreams:\n  slow: {{ servers: ['{}'], timeouts: {{ read_idle: 300ms }} }}\nroutes:\n  - {{ match: {{ path: /slow }}, upstream: slow }}\n  - {{ match: {{ path: /broken }}, upstream: '{}' }}\n  - {{ match: {{ path: /closing }}, upstream: '{}' }}\n  - {{ match: {{ path: /refused }}, upstream: '127.0.0.1:{}' }}\n",
+        "listeners: ['{{listen}}']\nupstreams:\n  slow: {{ servers: ['{}'], timeouts: {{ response_header: 300ms }} }}\nroutes:\n  - {{ match: {{ path: /slow }}, upstream: slow }}\n  - {{ match: {{ path: /broken }}, upstream: '{}' }}\n  - {{ match: {{ path: /closing }}, upstream: '{}' }}\n  - {{ match: {{ path: /refused }}, upstream: '127.0.0.1:{}' }}\n",
         silent.address,
         broken.address,
         closing.address,

@@ -308,6 +308,7 @@ fn pem(cx: &mut Cx<'_>, node: &Node, what: &str, wanted: fn(SectionKind) -> bool
 fn default_timeouts() -> UpstreamTimeouts {
     UpstreamTimeouts {
         connect: Some(Duration::from_secs(3)),
+        response_header: Some(Duration::from_secs(60)),
         read_idle: Some(Duration::from_secs(60)),
         write_idle: Some(Duration::from_secs(60)),
         pool_idle: Some(Duration::from_secs(55)),
@@ -325,6 +326,7 @@ fn read_timeouts(cx: &mut Cx<'_>, node: &Node, timeouts: &mut UpstreamTimeouts) 
         }
     };
     set("connect", &mut timeouts.connect);
+    set("response_header", &mut timeouts.response_header);
     set("read_idle", &mut timeouts.read_idle);
     set("write_idle", &mut timeouts.write_idle);
     set("pool_idle", &mut timeouts.pool_idle);

@@ -208,6 +208,7 @@ fn upstream(upstream: &Upstream) -> Yaml {
             "timeouts",
             Yaml::map([
                 ("connect", deadline(t.connect)),
+                ("response_header", deadline(t.response_header)),
                 ("read_idle", deadline(t.read_idle)),
                 ("write_idle", deadline(t.write_idle)),
                 ("pool_idle", deadline(t.pool_idle)),

@@ -177,12 +177,17 @@ pub static UPSTREAM_TIMEOUTS: Section = Section {
     title: "an upstream's `timeouts`",
     keys: &[
         key("connect", DEADLINE, "\"3s\"", "To connect, with the TLS handshake."),
-        later("response_header"),
+        key(
+            "response_header",
+            DEADLINE,
+            "\"60s\"",
+            "From the last byte of a request to the whole head of its response: 504.",
+        ),
         key(
             "read_idle",
             DEADLINE,
             "\"60s\"",
-            "Without a byte of the response, its head included; SSE and upgrades: tunnel_idle.",
+            "Between two pieces of a response. Event streams and upgrades: tunnel_idle.",
         ),
         key("write_idle", DEADLINE, "\"60s\"", "Since the last byte of a request was taken."),
         later("request"),

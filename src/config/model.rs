@@ -155,6 +155,8 @@ pub struct PemFile {
 pub struct UpstreamTimeouts {
     pub connect: Option<Duration>,
     /// Without a byte of the response, its head included.
+    /// From the last byte of a request to the head of its response.
+    pub response_header: Option<Duration>,
     pub read_idle: Option<Duration>,
     pub write_idle: Option<Duration>,
     pub pool_idle: Option<Duration>,

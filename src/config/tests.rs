@@ -20,7 +20,7 @@ upstreams:
     servers: [127.0.0.1:3000, { address: localhost:3001, weight: 2 }, unix:/run/app.sock]
     balance: round_robin
     tls: { sni: app.internal, verify: true, ca: @DIR@/cert.pem, cert: @DIR@/cert.pem, key: @DIR@/key.pem }
-    timeouts: { connect: 500ms, read_idle: none, write_idle: 1h, pool_idle: 10s }
+    timeouts: { connect: 500ms, response_header: 5m, read_idle: none, write_idle: 1h, pool_idle: 10s }
     pool: { max_idle: 0 }
   plain: { servers: ["localhost:3002"], tls: true }
   loose: { servers: ["127.0.0.1:3003"], tls: { verify: false } }

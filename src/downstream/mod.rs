@@ -13,5 +13,5 @@ mod wait;
 pub use chunk::BadChunk;
 pub use head::{Malformed, field};
 pub use peer::Peer;
-pub use stream::ClientStream;
+pub use stream::{ClientStream, UpstreamSilent};
 pub use wait::{Arrival, Deadlines};

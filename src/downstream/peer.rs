@@ -2,8 +2,9 @@
 //! made once, found by the hooks through Pingora's connection digest.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 use pingora_core::protocols::Digest;
@@ -22,6 +23,10 @@ pub struct Peer {
     /// The `for=` parameter of `Forwarded` (RFC 7239).
     pub forwarded: String,
     last_answer: AtomicBool,
+    /// In milliseconds; 0 is for ever.
+    before_head: AtomicU64,
+    after_head: AtomicU64,
+    anew: AtomicBool,
     /// Pingora replaces the `Date` of every response; [`super::answer`] puts this back.
     date: Mutex<Option<HeaderValue>>,
 }
@@ -34,6 +39,9 @@ impl Peer {
             forwarded_for: address.unwrap_or(HeaderValue::from_static("unknown")),
             forwarded: forwarded::node(ip),
             last_answer: AtomicBool::new(false),
+            before_head: AtomicU64::new(0),
+            after_head: AtomicU64::new(0),
+            anew: AtomicBool::new(false),
             date: Mutex::new(None),
         }
     }
@@ -50,6 +58,27 @@ impl Peer {
 
     pub fn ends_after_answer(&self) -> bool {
         self.last_answer.load(Ordering::Relaxed)
+    }
+
+    /// How long the upstream may keep this client waiting: for a response's head once
+    /// the request was sent, and for each further piece. `None` is for ever. A wait
+    /// that is under way begins anew.
+    pub fn wait_at_most(&self, for_head: Option<Duration>, for_more: Option<Duration>) {
+        for (place, limit) in [(&self.before_head, for_head), (&self.after_head, for_more)] {
+            let millis = limit.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1));
+            place.store(millis, Ordering::Relaxed);
+        }
+        self.anew.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn longest_wait(&self, for_head: bool) -> Option<Duration> {
+        let millis = if for_head { &self.before_head } else { &self.after_head }.load(Ordering::Relaxed);
+        (millis > 0).then(|| Duration::from_millis(millis))
+    }
+
+    /// Whether a wait begins anew; asked once.
+    pub(super) fn take_anew(&self) -> bool {
+        self.anew.swap(false, Ordering::Relaxed)
     }
 
     /// The `Date` that the next response head shall carry.

@@ -59,7 +59,21 @@ pub struct ClientStream {
     outgoing: Vec<u8>,
     sent: usize,
     pub(super) alarm: Alarm,
+    /// Whether the alarm is set for the present wait for the upstream.
+    watching: bool,
 }
+
+/// The upstream kept the client waiting for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamSilent;
+
+impl std::fmt::Display for UpstreamSilent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the upstream did not answer in time")
+    }
+}
+
+impl std::error::Error for UpstreamSilent {}
 
 impl ClientStream {
     pub fn new(inner: Stream) -> Self {
@@ -75,6 +89,7 @@ impl ClientStream {
             outgoing: Vec::new(),
             sent: 0,
             alarm: Alarm::default(),
+            watching: false,
         }
     }
 
@@ -97,6 +112,7 @@ impl ClientStream {
         }
         self.passing = Passing::Head(length, head.body);
         self.head_due = true;
+        self.watching = false;
     }
 
     pub(super) fn skip(&mut self, bytes: usize) {
@@ -175,16 +191,34 @@ impl ClientStream {
         }
     }
 
-    /// Ready only when the client has gone. What it sends meanwhile is kept for the
+    /// Ready only when the client has gone or the upstream took too long. What it sends meanwhile is kept for the
     /// next request, up to a bound behind which the connection is not read.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.passing = Passing::Held;
         while self.waiting().len() < READ {
-            if ready!(self.poll_fill(cx))? == 0 {
-                return Poll::Ready(Ok(()));
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(read) => read.map(drop)?,
+                Poll::Pending => break,
             }
         }
-        Poll::Pending
+        self.poll_silence(cx)
+    }
+
+    /// The client has said all and waits. Pingora has one deadline for each read of a
+    /// response, its head included, and sets a timer for it every time.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(peer) = self.peer.as_ref().and_then(Shared::peer) else {
+            return Poll::Pending;
+        };
+        let Some(longest) = peer.longest_wait(self.head_due) else {
+            return Poll::Pending;
+        };
+        if peer.take_anew() || !self.watching {
+            self.alarm.set(longest);
+            self.watching = true;
+        }
+        self.alarm.poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, UpstreamSilent)))
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -268,6 +302,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.watching = false;
         if self.head_due {
             self.write_head(bytes);
         } else if self.outgoing.len() - self.sent + bytes.len() > GATHERED || self.is_reading_body() {

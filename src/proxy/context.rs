@@ -46,6 +46,8 @@ pub struct Attempt {
     pub reused: bool,
     pub ttfb: Option<Duration>,
     pub status: Option<u16>,
+    /// Interim responses so far.
+    pub interim: u32,
 }
 
 impl RequestCtx {

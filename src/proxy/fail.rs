@@ -4,7 +4,7 @@
 
 use pingora::{Error, ErrorSource as Side, ErrorType};
 
-use crate::downstream::{BadChunk, Malformed};
+use crate::downstream::{BadChunk, Malformed, UpstreamSilent};
 use crate::observe::ErrorSource;
 
 /// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
@@ -156,14 +156,16 @@ pub fn cause_of(error: &Error) -> Cause {
     match by_kind(error) {
         // Pingora keeps rustls's verdict only in the text of the cause.
         Cause::TlsFailed if error.to_string().contains("invalid peer certificate") => Cause::CertificateRefused,
-        Cause::ClientGone if is_bad_chunk(error) => Cause::ChunkInvalid,
+        Cause::ClientGone if is_caused_by::<BadChunk>(error) => Cause::ChunkInvalid,
+        Cause::ClientGone if is_caused_by::<UpstreamSilent>(error) => Cause::ResponseTimeout,
         cause => cause,
     }
 }
 
-fn is_bad_chunk(error: &Error) -> bool {
+/// Our own stream's errors come back as those of a client that could not be read.
+fn is_caused_by<E: std::error::Error + 'static>(error: &Error) -> bool {
     let io = error.root_cause().downcast_ref::<std::io::Error>();
-    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<BadChunk>())
+    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<E>())
 }
 
 fn by_kind(error: &Error) -> Cause {

@@ -49,21 +49,32 @@ pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
     let pick = pool.pick(ctx.attempt.failed);
-    let silence = meant_to_be_silent(session, ctx).then_some(ctx.snapshot.timeouts.tunnel_idle);
-    let peer = Box::new(pool.peer(pick, silence));
+    let tunnel = ctx.snapshot.timeouts.tunnel_idle;
+    let mut peer = Box::new(pool.peer(pick));
+    if ctx.upgrade || wants_events(session) {
+        peer.options.read_timeout = Some(tunnel);
+        peer.options.write_timeout = Some(tunnel);
+        set_longest_wait(session, None, None);
+    } else {
+        set_longest_wait(session, pool.timeouts().response_header, pool.timeouts().read_idle);
+    }
     ctx.attempt.pick = Some(pick);
     ctx.attempt.count += 1;
     ctx.attempt.began = Some(Instant::now());
     Ok(peer)
 }
 
-/// WebSockets and event streams are quiet by nature; an idle deadline meant for
-/// dead servers must not cut them.
-fn meant_to_be_silent(session: &Session, ctx: &RequestCtx) -> bool {
-    ctx.upgrade
-        || session
-            .get_header(header::ACCEPT)
-            .is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some())
+fn set_longest_wait(session: &Session, for_head: Option<Duration>, for_more: Option<Duration>) {
+    if let Some(peer) = Peer::of(session.digest()) {
+        peer.wait_at_most(for_head, for_more);
+    }
+}
+
+/// Event streams are quiet by nature, as tunnels are; a deadline meant for dead
+/// servers must not cut them.
+fn wants_events(session: &Session) -> bool {
+    let accept = session.get_header(header::ACCEPT);
+    accept.is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some())
 }
 
 /// A connection that was never made has sent nothing: any method may go elsewhere.
@@ -103,6 +114,23 @@ pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &Re
     request::edit_headers(upstream, &route.request, authority.map(String::as_str))
 }
 
+/// An upstream that answers with ever more interim responses is broken.
+const MOST_INTERIM: u32 = 16;
+
+/// What the log tells of the upstream's answer.
+pub fn note_response(head: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
+    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        ctx.attempt.interim += 1;
+        if ctx.attempt.interim > MOST_INTERIM {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "too many interim responses").into_up());
+        }
+    } else {
+        ctx.attempt.status = Some(head.status.as_u16());
+        ctx.attempt.ttfb = Some(ctx.started.elapsed());
+    }
+    Ok(())
+}
+
 /// Everything the client's response differs in from the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
     response::strip_hop_by_hop(head)?;
@@ -117,13 +145,21 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     } else if head.status.is_informational() {
         return Ok(());
     }
+    if is_event_stream(head) {
+        set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
+    }
     if let (Some(peer), Some(date)) = (Peer::of(session.digest()), head.headers.get(header::DATE)) {
         peer.keep_date(date.clone());
     }
-    if session.req_header().version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING) {
-        // An HTTP/1.0 client reads to the end of the connection (RFC 9112 section 6.1).
-        response::remove(head, &header::TRANSFER_ENCODING)?;
-        session.set_keepalive(None);
+    if let Some(coding) = head.headers.get(header::TRANSFER_ENCODING) {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unknown transfer coding").into_up());
+        }
+        if session.req_header().version == Version::HTTP_10 {
+            // An HTTP/1.0 client reads to the end of the connection (RFC 9112 section 6.1).
+            response::remove(head, &header::TRANSFER_ENCODING)?;
+            session.set_keepalive(None);
+        }
     }
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), ctx.attempt.pick) else {
         return Ok(());
@@ -138,4 +174,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         secure: ctx.scheme == "https",
     };
     response::edit(head, &route.response, Some(&origin))
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }

@@ -10,7 +10,6 @@ mod record;
 mod reply;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use pingora::{Error, Result};
@@ -102,11 +101,7 @@ impl ProxyHttp for Proxy {
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        if !upstream_response.status.is_informational() || upstream_response.status == 101 {
-            ctx.attempt.status = Some(upstream_response.status.as_u16());
-            ctx.attempt.ttfb = Some(Instant::now().saturating_duration_since(ctx.started));
-        }
-        Ok(())
+        forward::note_response(upstream_response, ctx)
     }
 
     async fn response_filter(

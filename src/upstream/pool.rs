@@ -4,6 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pingora_core::protocols::l4::socket::SocketAddr;
@@ -12,7 +13,7 @@ use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::balance::RoundRobin;
-use crate::config::{Address, Upstream, UpstreamServer, UpstreamTls};
+use crate::config::{Address, Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls};
 
 /// One upstream's servers.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Pool {
     pub name: Arc<str>,
     servers: Vec<Server>,
     balance: RoundRobin,
+    timeouts: UpstreamTimeouts,
+    keeps_idle: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,8 @@ impl Pool {
         let servers =
             upstream.servers.iter().map(|server| Server::new(server, upstream)).collect::<Result<Vec<_>, _>>()?;
         let weights: Vec<u32> = upstream.servers.iter().map(|s| s.weight).collect();
-        Ok(Self { name: upstream.name.as_str().into(), servers, balance: RoundRobin::new(&weights) })
+        let (name, balance) = (upstream.name.as_str().into(), RoundRobin::new(&weights));
+        Ok(Self { name, servers, balance, timeouts: upstream.timeouts.clone(), keeps_idle: upstream.pool.max_idle > 0 })
     }
 
     /// How many servers there are; at least one.
@@ -63,15 +67,20 @@ impl Pool {
         }
     }
 
-    /// The peer to connect to. `silence` replaces its read timeout for requests
-    /// that are meant to be silent for long.
-    pub fn peer(&self, pick: Pick, silence: Option<Duration>) -> HttpPeer {
+    /// The peer to connect to. It has no read timeout: Pingora's would run while the
+    /// client still sends, and for head and body alike; [`Self::timeouts`] has ours.
+    pub fn peer(&self, pick: Pick) -> HttpPeer {
         let mut peer = self.servers[pick.0].peer.clone();
-        if let Some(limit) = silence {
-            peer.options.read_timeout = Some(limit);
-            peer.options.write_timeout = Some(limit);
+        if !self.keeps_idle {
+            // Nobody asks for this key again, until the idle timeout of zero ends the connection.
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
         }
         peer
+    }
+
+    pub fn timeouts(&self) -> &UpstreamTimeouts {
+        &self.timeouts
     }
 
     pub fn label(&self, pick: Pick) -> &Arc<str> {
@@ -97,8 +106,8 @@ impl Server {
             sni: tls.map(|t| t.sni.clone()).unwrap_or_default(),
             proxy: None,
             client_cert_key: None,
-            // Two upstreams on one address share no connection where they differ
-            // in what Pingora's own key leaves out.
+            // Upstreams share no connections: each has its own pool settings, and
+            // Pingora's key leaves out what they verify.
             group_key: group_key(upstream),
             options: pingora_core::upstreams::peer::PeerOptions::new(),
         };
@@ -107,7 +116,6 @@ impl Server {
         options.total_connection_timeout = upstream.timeouts.connect;
         // `filter::request` strips them in one pass and keeps the order of the others.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-        options.read_timeout = upstream.timeouts.read_idle;
         options.write_timeout = upstream.timeouts.write_idle;
         // Zero keeps no idle connection at all.
         options.idle_timeout =
@@ -153,10 +161,11 @@ fn x509(der: &[u8], path: &Path) -> Result<WrappedX509, String> {
 }
 
 fn group_key(upstream: &Upstream) -> u64 {
-    let Some(tls) = &upstream.tls else {
-        return 0;
-    };
     let mut hasher = std::collections::hash_map::DefaultHasher::new();
+    upstream.name.hash(&mut hasher);
+    let Some(tls) = &upstream.tls else {
+        return hasher.finish();
+    };
     tls.verify.hash(&mut hasher);
     tls.ca.as_ref().map(|f| &f.der).hash(&mut hasher);
     tls.identity.as_ref().map(|(c, _)| &c.der).hash(&mut hasher);

@@ -1,0 +1,181 @@
+//! TLS to the upstream: what is verified, what is refused and with which words, and
+//! that two upstreams share no connection they should not.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use support::{Folder, Proxy};
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+struct Identity {
+    certificate: CertificateDer<'static>,
+    certificate_pem: String,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn issue(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key }
+    }
+}
+
+/// Answers each request with the SNI it was asked for and whether the client showed
+/// a certificate. Its threads end with the connections.
+struct TlsOrigin {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl TlsOrigin {
+    fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.0.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
+        let config = Arc::new(builder.with_single_cert(vec![identity.certificate.clone()], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let counter = Arc::clone(&connections);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                std::thread::spawn(move || answer(StreamOwned::new(connection, stream)));
+            }
+        });
+        Self { address, connections }
+    }
+}
+
+fn answer(mut stream: StreamOwned<ServerConnection, TcpStream>) {
+    stream.sock.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let mut seen = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut piece) {
+        seen.extend_from_slice(&piece[..read]);
+        if seen.ends_with(b"\r\n\r\n") {
+            seen.clear();
+            let name = stream.conn.server_name().unwrap_or("-").to_owned();
+            let body =
+                format!("{name} {}", if stream.conn.peer_certificates().is_some() { "known" } else { "unknown" });
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    }
+}
+
+/// One route for each upstream of the text, under its name.
+fn proxy(upstreams: &[(&str, String)], files: &Folder) -> Proxy {
+    let mut text = String::from("listeners: ['{listen}']\nupstreams:\n");
+    for (name, rest) in upstreams {
+        text.push_str(&format!("  {name}: {{ {rest} }}\n"));
+    }
+    text.push_str("routes:\n");
+    for (name, _) in upstreams {
+        text.push_str(&format!("  - {{ match: {{ path: /{name} }}, upstream: {name} }}\n"));
+    }
+    Proxy::start(&text.replace("FILES", files.0.to_str().unwrap()))
+}
+
+#[test]
+fn certificates_are_verified_and_refusals_say_so() {
+    let files = Folder::new();
+    let authority = Authority::new();
+    files.write("ca.pem", &authority.0.pem());
+    files.write("other.pem", &Authority::new().0.pem());
+    let origin = TlsOrigin::start(&authority.issue("app.test"), None);
+    let at = |tls: &str| format!("servers: ['{}'], tls: {{ {tls} }}", origin.address);
+    let proxy = proxy(
+        &[
+            ("right", at("sni: app.test, ca: FILES/ca.pem")),
+            ("wrong-name", at("sni: other.test, ca: FILES/ca.pem")),
+            ("wrong-ca", at("sni: app.test, ca: FILES/other.pem")),
+            ("no-ca", at("sni: app.test")),
+            ("unverified", at("sni: other.test, verify: false")),
+        ],
+        &files,
+    );
+    // Twice each: what was refused once must not pass on a pooled connection.
+    for round in 0..2 {
+        let right = proxy.get("/right");
+        assert_eq!((right.status, right.text().as_str()), (200, "app.test unknown"), "round {round}");
+        assert_eq!(proxy.get("/unverified").text(), "other.test unknown");
+        for name in ["wrong-name", "wrong-ca", "no-ca"] {
+            let response = proxy.get(&format!("/{name}"));
+            assert_eq!(response.status, 502, "{name}: {}", response.text());
+            let status = response.header("proxy-status").unwrap();
+            assert!(status.contains("error=tls_certificate_error"), "{name}: {status}");
+        }
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_one_is_configured() {
+    let files = Folder::new();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let client = clients.issue("proxy.test");
+    files.write("ca.pem", &servers.0.pem());
+    files.write("cert.pem", &client.certificate_pem);
+    files.write("key.pem", &client.key.serialize_pem());
+    let origin = TlsOrigin::start(&servers.issue("app.test"), Some(&clients));
+    let at = |tls: &str| format!("servers: ['{}'], tls: {{ sni: app.test, ca: FILES/ca.pem{tls} }}", origin.address);
+    let proxy = proxy(&[("known", at(", cert: FILES/cert.pem, key: FILES/key.pem")), ("stranger", at(""))], &files);
+    assert_eq!(proxy.get("/known").text(), "app.test known");
+    // The connection that stands open belongs to the other upstream.
+    assert_eq!(proxy.get("/stranger").status, 502);
+    assert_eq!(proxy.get("/known").text(), "app.test known");
+}
+
+#[test]
+fn connections_are_kept_and_not_shared_across_what_was_verified() {
+    let files = Folder::new();
+    let authority = Authority::new();
+    files.write("ca.pem", &authority.0.pem());
+    let origin = TlsOrigin::start(&authority.issue("app.test"), None);
+    let at = |rest: &str| format!("servers: ['{}'], tls: {{ sni: app.test, {rest}", origin.address);
+    let proxy = proxy(
+        &[
+            ("kept", at("ca: FILES/ca.pem }")),
+            ("loose", at("verify: false }")),
+            ("closed", at("ca: FILES/ca.pem }, pool: { max_idle: 0 }")),
+        ],
+        &files,
+    );
+    let opened = |name: &str| {
+        let before = origin.connections.load(Ordering::SeqCst);
+        assert_eq!(proxy.get(&format!("/{name}")).status, 200);
+        origin.connections.load(Ordering::SeqCst) - before
+    };
+    assert_eq!((opened("kept"), opened("kept")), (1, 0));
+    assert_eq!((opened("loose"), opened("loose")), (1, 0));
+    assert_eq!((opened("closed"), opened("closed")), (1, 1));
+    assert_eq!(opened("kept"), 0);
+}
