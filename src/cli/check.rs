@@ -1,8 +1,10 @@
 //! `-c`, `-t` and `-T`: one way to read the file for all three.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use proxy_service::config::{self, Config};
+use proxy_service::observe::AccessLogger;
 use proxy_service::runtime::Snapshot;
 
 /// The configuration, with its warnings printed.
@@ -14,8 +16,13 @@ pub fn load(path: &Path) -> Result<Config, String> {
     for warning in &warnings {
         eprint!("{}", warning.render(&path.display().to_string()));
     }
-    Snapshot::compile(&config).map_err(|e| format!("error: {e}"))?;
+    compile(&config)?;
     Ok(config)
+}
+
+/// As start-up does, without its log.
+pub fn compile(config: &Config) -> Result<Snapshot, String> {
+    Snapshot::compile(config, Arc::new(AccessLogger::off()), None).map_err(|e| format!("error: {e}"))
 }
 
 pub fn test(path: &Path) -> Result<(), String> {

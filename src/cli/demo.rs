@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::thread;
 
 use clap::Args;
-use proxy_service::{config, demo};
+use proxy_service::demo;
+use proxy_service::server::{Ended, Start};
 
 #[derive(Args, Debug)]
 pub struct Demo {
@@ -15,18 +16,18 @@ pub struct Demo {
 }
 
 impl Demo {
-    pub fn run(self) -> Result<(), String> {
+    pub fn run(self) -> Result<Ended, String> {
         let service = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("error: {e}"))?;
         let address = service.local_addr().map_err(|e| format!("error: {e}"))?;
         let yaml = super::quick::yaml(&self.listen, &format!("http://{address}"));
-        let (config, _) = config::parse("(demo)", &yaml, &|_| None).map_err(|rejected| rejected.render())?;
+        let config = super::quick::parse("(demo)", &format!("{yaml}{}", super::quick::ALONE))?;
         thread::Builder::new()
             .name("service-a".to_owned())
             .spawn(move || serve(service))
             .map_err(|e| format!("error: {e}"))?;
         eprintln!("service A listens on http://{address}");
         eprintln!("open http://{} to see it through the proxy; Ctrl-C ends both", self.listen);
-        super::serve(&config)
+        super::serve(&config, Start::default())
     }
 }
 

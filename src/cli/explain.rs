@@ -1,5 +1,7 @@
 //! `explain`: asks the production matcher about one request and says what it did.
 
+use std::path::Path;
+
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proxy_service::filter::request::edited_target;
@@ -7,12 +9,8 @@ use proxy_service::message::{host, path};
 use proxy_service::route::RequestView;
 use proxy_service::runtime::{Action, Snapshot};
 
-use super::ConfigFile;
-
 #[derive(Args, Debug)]
 pub struct Explain {
-    #[command(flatten)]
-    file: ConfigFile,
     /// The method, such as GET
     method: Method,
     /// The URL as the client would ask for it
@@ -33,9 +31,9 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 impl Explain {
-    pub fn run(self) -> Result<(), String> {
-        let config = super::check::load(&self.file.config)?;
-        let snapshot = Snapshot::compile(&config).map_err(|e| format!("error: {e}"))?;
+    pub fn run(self, file: &Path) -> Result<(), String> {
+        let config = super::check::load(file)?;
+        let snapshot = super::check::compile(&config)?;
         let headers: HeaderMap = self.headers.iter().cloned().collect();
         let (authority, target) = split_url(&self.url);
         let authority = headers.get("host").and_then(|h| h.to_str().ok()).unwrap_or(authority);

@@ -6,12 +6,14 @@ mod check;
 mod demo;
 mod explain;
 mod quick;
+mod signal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use proxy_service::config::{Config, ErrorLog};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use proxy_service::config::Config;
+use proxy_service::server::{Ended, Respawn, Start, daemon};
 use proxy_service::{config, server};
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -20,21 +22,42 @@ use proxy_service::{config, server};
     name = "pingora-proxy",
     version,
     about,
-    subcommand_negates_reqs = true,
-    override_usage = "pingora-proxy -c FILE [-t | -T]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | schema"
+    override_usage = "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | schema"
 )]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// The configuration file
-    #[arg(short = 'c', long = "config", value_name = "FILE", required = true)]
+    #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What is done with the configuration, instead of running it in the foreground.
+#[derive(Args, Debug)]
+struct How {
     /// Checks the configuration as start-up would, prints every problem, exits 0 or 1
-    #[arg(short = 't', long = "test")]
+    #[arg(short = 't', long = "test", conflicts_with_all = ["print", "daemon", "take_over", "signal"])]
     test: bool,
     /// Prints the effective configuration, defaults included, as YAML that can be fed back
-    #[arg(short = 'T', long = "print-config")]
+    #[arg(short = 'T', long = "print-config", conflicts_with_all = ["daemon", "take_over", "signal"])]
     print: bool,
+    /// Runs in the background; returns once it serves
+    #[arg(short = 'd', long = "daemon", conflicts_with = "signal")]
+    daemon: bool,
+    /// Takes over the listeners of the running process: an upgrade without a lost request
+    #[arg(short = 'u', long = "upgrade", conflicts_with = "signal")]
+    take_over: bool,
+    /// Tells the running process something, waits, and reports what came of it
+    #[arg(short = 's', long = "signal", value_name = "ORDER")]
+    signal: Option<signal::Signal>,
+}
+
+impl How {
+    fn is_given(&self) -> bool {
+        self.test || self.print || self.daemon || self.take_over || self.signal.is_some()
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -45,6 +68,8 @@ enum Command {
     Demo(demo::Demo),
     /// Says which route takes a request, what is rewritten, and why the other routes do not match
     Explain(explain::Explain),
+    /// Exits with 0 if the running process is ready
+    Healthcheck,
     /// Prints the JSON Schema of the configuration file
     Schema {
         /// Prints the reference page instead
@@ -53,70 +78,85 @@ enum Command {
     },
 }
 
-/// Where a subcommand finds its configuration.
-#[derive(Args, Debug)]
-pub struct ConfigFile {
-    /// The configuration file
-    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "conf/proxy.yaml")]
-    pub config: PathBuf,
-}
-
-/// Runs what the arguments say. 0 fine, 1 config or start-up failed; clap exits
-/// with 2 on wrong usage.
+/// Runs what the arguments say. 0 fine, 1 config or start-up failed, 2 wrong usage,
+/// 3 something in flight was cut at the end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let (Some(_), true) = (&cli.command, cli.how.is_given()) {
+        wrong_usage("-t, -T, -d, -u and -s belong to a configuration, not to a subcommand");
+    }
     let done = match cli.command {
-        Some(Command::Proxy(quick)) => quick.run(),
-        Some(Command::Demo(demo)) => demo.run(),
-        Some(Command::Explain(explain)) => explain.run(),
-        Some(Command::Schema { markdown }) => {
-            match markdown {
-                true => print!("{}", config::reference()),
-                false => println!("{:#}", config::json_schema()),
-            }
-            Ok(())
-        }
-        None => {
-            let path = cli.config.unwrap_or_default();
-            match (cli.test, cli.print) {
-                (true, _) => check::test(&path),
-                (false, true) => check::print(&path),
-                (false, false) => check::load(&path).and_then(|config| serve(&config)),
-            }
-        }
+        Some(command) => subcommand(command, cli.config),
+        None => match cli.config {
+            Some(file) => with_file(&file, &cli.how),
+            None => match cli.how.signal {
+                Some(order) => signal::send(order, None).map(|()| Ended::Fine),
+                None => wrong_usage("a configuration file (`-c FILE`) or a subcommand is needed"),
+            },
+        },
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{}", message.trim_end());
-            ExitCode::FAILURE
+        Ok(Ended::Fine) => ExitCode::SUCCESS,
+        Ok(Ended::Forced(_)) => ExitCode::from(3),
+        Ok(Ended::Failed(message)) => failed(&format!("error: {message}")),
+        Err(message) => failed(&message),
+    }
+}
+
+fn wrong_usage(message: &str) -> ! {
+    Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("{}", message.trim_end());
+    ExitCode::FAILURE
+}
+
+fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> {
+    let default = || PathBuf::from("conf/proxy.yaml");
+    match command {
+        Command::Proxy(quick) => return quick.run(),
+        Command::Demo(demo) => return demo.run(),
+        Command::Explain(explain) => explain.run(&file.unwrap_or_else(default))?,
+        Command::Healthcheck => {
+            let config = check::load(&file.unwrap_or_else(default))?;
+            server::check_health(&config).map_err(|reason| format!("error: {reason}"))?;
         }
+        Command::Schema { markdown: true } => print!("{}", config::reference()),
+        Command::Schema { markdown: false } => println!("{:#}", config::json_schema()),
     }
+    Ok(Ended::Fine)
 }
 
-/// Starts logging and serves.
-fn serve(config: &Config) -> Result<(), String> {
-    start_logging(config)?;
-    server::run(config).map_err(|e| format!("error: {e}"))
+fn with_file(file: &Path, how: &How) -> Result<Ended, String> {
+    if let Some(order) = how.signal {
+        signal::send(order, Some(file))?;
+    } else if how.test {
+        check::test(file)?;
+    } else if how.print {
+        check::print(file)?;
+    } else {
+        return run(file, how);
+    }
+    Ok(Ended::Fine)
 }
 
-fn start_logging(config: &Config) -> Result<(), String> {
-    let mut logger = env_logger::Builder::new();
-    // Pingora tells of each connection that a client ends; the access log has those.
-    logger.filter_level(config.log.level).filter_module("pingora", log::LevelFilter::Warn);
-    for module in ["pingora_core", "pingora_proxy"] {
-        logger.filter_module(module, config.log.level.min(log::LevelFilter::Error));
+fn run(file: &Path, how: &How) -> Result<Ended, String> {
+    let config = check::load(file)?;
+    let program = std::env::current_exe().map_err(|e| format!("error: cannot find this program: {e}"))?;
+    let file = server::absolute(file);
+    let respawn = Respawn { program, arguments: vec!["-c".into(), file.clone().into()] };
+    if daemon::is_child() {
+        daemon::leave_terminal().map_err(|e| format!("error: {e}"))?;
+    } else if how.daemon || config.server.daemon {
+        let mut arguments = respawn.arguments;
+        arguments.extend(how.take_over.then(|| "-u".into()));
+        return daemon::start(&respawn.program, &arguments).map(|()| Ended::Fine).map_err(|e| format!("error: {e}"));
     }
-    // It calls each idle connection that an upstream closed an error.
-    logger.filter_module("pingora_core::connectors", log::LevelFilter::Off);
-    logger.parse_default_env();
-    if let ErrorLog::File(path) = &config.server.error_log {
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|e| format!("error: cannot open the error log {}: {e}", path.display()))?;
-        logger.target(env_logger::Target::Pipe(Box::new(file)));
-    }
-    logger.try_init().map_err(|e| format!("error: {e}"))
+    serve(&config, Start { file: Some(file), takes_over: how.take_over, respawn: Some(respawn) })
+}
+
+/// Serves until it is told to end.
+fn serve(config: &Config, start: Start) -> Result<Ended, String> {
+    server::run(config, start).map_err(|e| format!("error: {e}"))
 }

@@ -2,7 +2,8 @@
 //! read like any other, so that it cannot do anything a file cannot.
 
 use clap::Args;
-use proxy_service::config;
+use proxy_service::config::{self, Config};
+use proxy_service::server::{Ended, Start};
 
 #[derive(Args, Debug)]
 pub struct Quick {
@@ -18,16 +19,22 @@ pub struct Quick {
 }
 
 impl Quick {
-    pub fn run(self) -> Result<(), String> {
+    pub fn run(self) -> Result<Ended, String> {
         let yaml = yaml(&self.from, &self.to);
+        let config = parse("(command line)", &format!("{yaml}{ALONE}"))?;
         if self.print_config {
             print!("{yaml}");
-            return Ok(());
+            return Ok(Ended::Fine);
         }
-        let env = |_: &str| None;
-        let (config, _) = config::parse("(command line)", &yaml, &env).map_err(|rejected| rejected.render())?;
-        super::serve(&config)
+        super::serve(&config, Start::default())
     }
+}
+
+/// Nobody looks for such a process, and several of them get along.
+pub const ALONE: &str = "server: { pid_file: off, upgrade_sock: off }\nadmin: { address: off }\n";
+
+pub fn parse(name: &str, yaml: &str) -> Result<Config, String> {
+    config::parse(name, yaml, &|_| None).map(|(config, _)| config).map_err(|rejected| rejected.render())
 }
 
 pub fn yaml(from: &str, to: &str) -> String {

@@ -154,7 +154,7 @@ fn resolve(name: &str, port: u16) -> Read<SocketAddr> {
     first.copied().ok_or_else(|| reason("it has no address".into()))
 }
 
-/// The text which `listener` and `server` read as this value.
+/// The text which `listener` and `server` read as this value; also its name in messages.
 pub fn text(address: &Address) -> String {
     match address {
         Address::Tcp(socket) => socket.to_string(),

@@ -1,19 +1,17 @@
-//! From the tree to a `Config`: the process, listeners, logs and error pages, and the
-//! order in which everything is checked. Only the `check*` files build model values.
+//! From the tree to a `Config`: listeners, limits and error pages, and the order in
+//! which everything is checked. Only the `check*` files build model values.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-
-use log::LevelFilter;
 
 use super::decode::{Cx, Fields};
 use super::keys;
 use super::model::*;
 use super::node::{Key, Node};
 use super::problem::{Problem, Span};
-use super::value::{self, Wrong, nearest};
-use super::{address, check_route, check_upstream};
+use super::value::{self, Wrong};
+use super::{address, check_process, check_route, check_upstream};
 
 pub const DURATION: &str = "a duration such as `10s`";
 
@@ -34,9 +32,17 @@ pub fn config(tree: Option<&Node>, base: &Path, problems: &mut Vec<Problem>) -> 
 
 fn whole(cx: &mut Cx<'_>, root: &Node) -> Option<Config> {
     let fields = Fields::open(cx, root, &keys::ROOT)?;
-    let server = server(cx, fields.get("server"));
-    let log = log_section(cx, fields.get("log"));
+    let server = check_process::server(cx, fields.get("server"));
+    let log = check_process::log(cx, fields.get("log"));
+    if server.daemon && log.access.to == AccessTarget::Stdout {
+        cx.warn(
+            fields.key_span("server"),
+            "a daemon has no stdout: its access log is lost",
+            Some("give `log.access.to` a file".into()),
+        );
+    }
     let listeners = listeners(cx, &fields);
+    let admin = check_process::admin(cx, fields.get("admin"), &listeners);
     let trusted_proxies = match fields.get("trusted_proxies") {
         Some(node) => networks(cx, node),
         None => Vec::new(),
@@ -46,92 +52,23 @@ fn whole(cx: &mut Cx<'_>, root: &Node) -> Option<Config> {
     let mut upstreams = check_upstream::Upstreams::read(cx, fields.get("upstreams"));
     let routes = check_route::routes(cx, &fields, &mut upstreams);
     let errors = error_pages(cx, fields.get("errors"));
+    upstreams.refuse_loops(cx, &listeners);
     upstreams.warn_unused(cx);
     let upstreams = upstreams.finish();
-    Some(Config { server, log, listeners, trusted_proxies, limits, timeouts, upstreams, routes, errors })
+    Some(Config { server, admin, log, listeners, trusted_proxies, limits, timeouts, upstreams, routes, errors })
+}
+
+/// `upgrade_sock` and `pid_file`, whatever else is wrong.
+pub fn own_files(root: &Node, base: &Path) -> (Place, Place) {
+    let mut cx = Cx { problems: Vec::new(), base };
+    let section = Fields::open(&mut cx, root, &keys::ROOT).and_then(|fields| fields.get("server"));
+    let server = check_process::server(&mut cx, section);
+    (server.upgrade_sock, server.pid_file)
 }
 
 /// The section's keys, or nothing where it is absent or not a map.
-fn open<'n>(cx: &mut Cx<'_>, node: Option<&'n Node>, section: &'static keys::Section) -> Option<Fields<'n>> {
+pub fn open<'n>(cx: &mut Cx<'_>, node: Option<&'n Node>, section: &'static keys::Section) -> Option<Fields<'n>> {
     node.and_then(|node| Fields::open(cx, node, section))
-}
-
-fn server(cx: &mut Cx<'_>, node: Option<&Node>) -> Server {
-    let mut server = Server { threads: None, work_stealing: None, pid_file: None, error_log: ErrorLog::Stderr };
-    let Some(fields) = open(cx, node, &keys::SERVER) else { return server };
-    if let Some(node) = fields.get("threads")
-        && node.text() != Some("auto")
-    {
-        if matches!(node.kind, super::node::Kind::Number(_)) {
-            server.threads = cx.integer(node, 1, 1024).and_then(|n| usize::try_from(n).ok());
-        } else {
-            cx.expected(node, "`auto` or a whole number from 1 to 1024");
-        }
-    }
-    if let Some(node) = fields.get("work_stealing")
-        && node.text() != Some("auto")
-    {
-        server.work_stealing = auto_or_bool(cx, node);
-    }
-    server.pid_file = fields.get("pid_file").and_then(|node| file(cx, node, "a file's path", &[]));
-    if let Some(node) = fields.get("error_log")
-        && node.text() != Some("stderr")
-        && let Some(path) = file(cx, node, "`stderr` or a file's path", &["stderr"])
-    {
-        server.error_log = ErrorLog::File(path);
-    }
-    server
-}
-
-fn auto_or_bool(cx: &mut Cx<'_>, node: &Node) -> Option<bool> {
-    if let super::node::Kind::Bool(value, _) = node.kind {
-        return Some(value);
-    }
-    cx.expected(node, "`auto`, `true` or `false`");
-    None
-}
-
-/// A path, which needs a `/` or a `.` so that a misspelt word does not become a file.
-fn file(cx: &mut Cx<'_>, node: &Node, what: &str, words: &[&str]) -> Option<PathBuf> {
-    let text = cx.text(node, what)?;
-    if text.contains(['/', '.']) && !text.ends_with('/') && !text.contains('\0') {
-        return Some(cx.path(text));
-    }
-    let help = match nearest(text, words.iter().copied()) {
-        Some(word) => format!("did you mean `{word}`?"),
-        None => "a file is written with its folder, as in `/var/log/x.log` or `./x.log`".into(),
-    };
-    let message = format!("expected {what}, found `{text}`");
-    cx.error_help(node.span, message, help);
-    None
-}
-
-fn log_section(cx: &mut Cx<'_>, node: Option<&Node>) -> Log {
-    let mut log = Log { level: LevelFilter::Info, access: AccessLog { to: AccessTarget::Stdout, format: None } };
-    let Some(fields) = open(cx, node, &keys::LOG) else { return log };
-    if let Some(node) = fields.get("level")
-        && let Some(word) = cx.word(node, keys::LOG_LEVELS)
-    {
-        log.level = word.parse().unwrap_or(LevelFilter::Info);
-    }
-    let Some(access) = open(cx, fields.get("access"), &keys::ACCESS) else { return log };
-    if let Some(node) = access.get("to") {
-        log.access.to = match node.text() {
-            Some("off") => AccessTarget::Off,
-            Some("stdout") => AccessTarget::Stdout,
-            _ => file(cx, node, "`off`, `stdout` or a file's path", &["off", "stdout"])
-                .map_or(AccessTarget::Off, AccessTarget::File),
-        };
-    }
-    if let Some(node) = access.get("format") {
-        log.access.format = match cx.word(node, keys::ACCESS_FORMATS) {
-            Some("json") => Some(AccessFormat::Json),
-            Some("combined") => Some(AccessFormat::Combined),
-            Some("text") => Some(AccessFormat::Text),
-            _ => None,
-        };
-    }
-    log
 }
 
 fn listeners(cx: &mut Cx<'_>, fields: &Fields<'_>) -> Vec<Listener> {

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::{PemObject, SectionKind};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::address;
 use super::check::{self, DURATION};
@@ -27,6 +29,8 @@ struct Entry {
     used: bool,
     /// `None` where it had problems; the name still exists.
     upstream: Option<Upstream>,
+    /// Where each of its servers stands.
+    servers: Vec<Span>,
 }
 
 impl Upstreams {
@@ -35,16 +39,16 @@ impl Upstreams {
         let Some(node) = node else { return all };
         for (key, value) in cx.entries(node, "names to upstreams") {
             check_name(cx, key.span, &key.text, "an upstream's name");
-            let upstream = upstream(cx, key, value);
-            all.add(key.text.clone(), key.span, upstream);
+            let (upstream, servers) = upstream(cx, key, value).unzip();
+            all.add(key.text.clone(), key.span, upstream, servers.unwrap_or_default());
         }
         all
     }
 
-    fn add(&mut self, name: String, span: Span, upstream: Option<Upstream>) -> UpstreamId {
+    fn add(&mut self, name: String, span: Span, upstream: Option<Upstream>, servers: Vec<Span>) -> UpstreamId {
         let id = self.entries.len();
         self.by_name.insert(name.clone(), id);
-        self.entries.push(Entry { name, span, used: false, upstream });
+        self.entries.push(Entry { name, span, used: false, upstream, servers });
         UpstreamId(id)
     }
 
@@ -66,7 +70,7 @@ impl Upstreams {
             return None;
         }
         let direct = cx.accept(node.span, address::direct(text))?;
-        let id = self.add(text.to_owned(), node.span, Some(implicit(text, direct)));
+        let id = self.add(text.to_owned(), node.span, Some(implicit(text, direct)), vec![node.span]);
         if let Some(entry) = self.entries.get_mut(id.0) {
             entry.used = true;
         }
@@ -93,8 +97,30 @@ impl Upstreams {
         }
     }
 
+    /// A server that is one of our own listeners would be asked for ever.
+    pub fn refuse_loops(&self, cx: &mut Cx<'_>, listeners: &[Listener]) {
+        for entry in &self.entries {
+            let servers = entry.upstream.iter().flat_map(|upstream| &upstream.servers);
+            for (server, span) in servers.zip(&entry.servers) {
+                if listeners.iter().any(|listener| is_own(&server.address, &listener.address)) {
+                    cx.error(*span, format!("`{}` is this proxy's own listener", server.written));
+                }
+            }
+        }
+    }
+
     pub fn finish(self) -> Vec<Upstream> {
         self.entries.into_iter().filter_map(|e| e.upstream).collect()
+    }
+}
+
+fn is_own(server: &Address, listener: &Address) -> bool {
+    match (server, listener) {
+        (Address::Tcp(to), Address::Tcp(own)) => {
+            to.port() == own.port() && (to.ip() == own.ip() || own.ip().is_unspecified() && to.ip().is_loopback())
+        }
+        (Address::Unix(to), Address::Unix(own)) => to == own,
+        (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
     }
 }
 
@@ -118,7 +144,7 @@ fn implicit(text: &str, direct: address::Direct) -> Upstream {
     }
 }
 
-fn upstream(cx: &mut Cx<'_>, key: &Key, node: &Node) -> Option<Upstream> {
+fn upstream(cx: &mut Cx<'_>, key: &Key, node: &Node) -> Option<(Upstream, Vec<Span>)> {
     let fields = Fields::open(cx, node, &keys::UPSTREAM)?;
     let servers = servers(cx, key, &fields);
     if let Some(node) = fields.get("balance") {
@@ -138,13 +164,14 @@ fn upstream(cx: &mut Cx<'_>, key: &Key, node: &Node) -> Option<Upstream> {
     {
         pool.max_idle = usize::try_from(max).unwrap_or(0);
     }
-    let servers = servers.into_iter().map(|s| s.server).collect();
-    Some(Upstream { name: key.text.clone(), implicit: false, servers, tls, timeouts, pool })
+    let (servers, spans) = servers.into_iter().map(|s| (s.server, s.span)).unzip();
+    Some((Upstream { name: key.text.clone(), implicit: false, servers, tls, timeouts, pool }, spans))
 }
 
 struct Named {
     server: UpstreamServer,
     name: Option<String>,
+    span: Span,
 }
 
 fn servers(cx: &mut Cx<'_>, key: &Key, fields: &Fields<'_>) -> Vec<Named> {
@@ -187,7 +214,7 @@ fn server(cx: &mut Cx<'_>, node: &Node) -> Option<Named> {
         cx.read(node, WHAT, address::server)?
     };
     let server = UpstreamServer { address: address.address, weight, written: address.written };
-    Some(Named { server, name: address.name })
+    Some(Named { server, name: address.name, span: node.span })
 }
 
 fn balance(cx: &mut Cx<'_>, node: &Node) {
@@ -299,8 +326,15 @@ fn pem(cx: &mut Cx<'_>, node: &Node, what: &str, wanted: fn(SectionKind) -> bool
         cx.error(node.span, format!("there is no {what} in this file"));
         return None;
     }
-    if what == "private key" {
+    let unusable = if what == "private key" {
         der.truncate(1);
+        PrivateKeyDer::try_from(der.first().map_or(&[][..], Vec::as_slice)).err().map(str::to_owned)
+    } else {
+        der.iter().find_map(|der| X509Certificate::from_der(der).err()).map(|e| e.to_string())
+    };
+    if let Some(reason) = unusable {
+        cx.error(node.span, format!("the {what} in this file cannot be used: {reason}"));
+        return None;
     }
     Some(PemFile { path, der })
 }

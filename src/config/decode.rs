@@ -197,8 +197,13 @@ impl<'n> Fields<'n> {
     pub fn get(&self, name: &str) -> Option<&'n Node> {
         let known = self.section.find(name);
         debug_assert!(known.is_some_and(|k| !k.is_later()), "`{name}` is not in the table of {}", self.section.title);
-        let (_, node) = self.entries.iter().find(|(k, _)| k.text == name)?;
+        let node = self.raw(name)?;
         (!(node.is_null() && known.is_some_and(|k| k.nullable()))).then_some(node)
+    }
+
+    /// `null` included.
+    pub fn raw(&self, name: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(k, _)| k.text == name).map(|(_, node)| node)
     }
 
     pub fn required(&self, cx: &mut Cx<'_>, name: &str) -> Option<&'n Node> {
@@ -272,9 +277,9 @@ mod tests {
     #[test]
     fn null_is_the_default_only_where_the_table_says_so() {
         let mut cx = cx();
-        let node = tree("pid_file: null\nthreads: null\n");
+        let node = tree("user: null\nthreads: null\n");
         let fields = Fields::open(&mut cx, &node, &keys::SERVER).unwrap();
-        assert!(fields.get("pid_file").is_none());
+        assert!(fields.get("user").is_none());
         assert!(fields.get("threads").is_some());
     }
 }

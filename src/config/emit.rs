@@ -14,6 +14,7 @@ pub fn to_yaml(config: &Config) -> String {
     let named = config.upstreams.iter().filter(|u| !u.implicit);
     let root = Yaml::map([
         ("server", server(&config.server)),
+        ("admin", Yaml::map([("address", admin(&config.admin))])),
         ("log", log(&config.log)),
         ("listeners", Yaml::list(config.listeners.iter().map(|l| Yaml::text(super::address::text(&l.address))))),
         ("trusted_proxies", Yaml::list(config.trusted_proxies.iter().map(Yaml::text))),
@@ -149,7 +150,11 @@ fn server(server: &Server) -> Yaml {
     Yaml::map([
         ("threads", server.threads.map_or(Yaml::word("auto"), Yaml::word)),
         ("work_stealing", server.work_stealing.map_or(Yaml::word("auto"), Yaml::word)),
-        ("pid_file", Yaml::or_null(server.pid_file.as_deref().map(path))),
+        ("daemon", Yaml::word(server.daemon)),
+        ("pid_file", place(&server.pid_file)),
+        ("upgrade_sock", place(&server.upgrade_sock)),
+        ("user", account(server.identity.as_ref().map(|identity| &identity.user))),
+        ("group", account(server.identity.as_ref().map(|identity| &identity.group))),
         (
             "error_log",
             match &server.error_log {
@@ -157,7 +162,36 @@ fn server(server: &Server) -> Yaml {
                 ErrorLog::File(file) => path(file),
             },
         ),
+        ("reload_on_change", Yaml::word(server.reload_on_change)),
+        (
+            "drain",
+            Yaml::map([
+                ("delay", duration(server.drain.delay)),
+                ("timeout", duration(server.drain.timeout)),
+                ("tunnels", duration(server.drain.tunnels)),
+            ]),
+        ),
     ])
+}
+
+fn place(place: &Place) -> Yaml {
+    match place {
+        Place::Auto => Yaml::word("auto"),
+        Place::Off => Yaml::text("off"),
+        Place::At(file) => path(file),
+    }
+}
+
+fn account(account: Option<&Account>) -> Yaml {
+    Yaml::or_null(account.and_then(|account| account.written.as_ref()).map(Yaml::text))
+}
+
+fn admin(admin: &AdminAddress) -> Yaml {
+    match admin {
+        AdminAddress::Auto => Yaml::word("auto"),
+        AdminAddress::Off => Yaml::text("off"),
+        AdminAddress::At(address) => Yaml::text(super::address::text(address)),
+    }
 }
 
 fn log(log: &Log) -> Yaml {

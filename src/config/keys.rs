@@ -2,15 +2,13 @@
 //! `decode` refuses what is not here and `schema` prints it. Must not know how a
 //! key is read or what becomes of it.
 
+pub use super::keys_process::{ACCESS, ACCESS_FORMATS, ADMIN, DRAIN, LOG, LOG_LEVELS, SERVER};
 pub use super::shape::{Key, Section, Shape};
 use super::shape::{bare, key, later};
 
-pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
-pub const ACCESS_FORMATS: &[&str] = &["auto", "json", "combined", "text"];
 pub const BALANCE: &[&str] = &["round_robin"];
 pub const BALANCE_LATER: &[&str] = &["least_conn", "p2c", "random", "ip_hash"];
 pub const SAME_SITE: &[&str] = &["strict", "lax", "none"];
-const AUTO: Shape = Shape::Word(&["auto"]);
 const NONE: Shape = Shape::Word(&["none"]);
 const TEXTS: Shape = Shape::List(&Shape::Text);
 const TEXT_OR_TEXTS: Shape = Shape::Any(&[Shape::Text, TEXTS]);
@@ -22,7 +20,7 @@ pub static ROOT: Section = Section {
     title: "the configuration",
     keys: &[
         key("server", Shape::Section(&SERVER), "{}", "The process."),
-        later("admin"),
+        key("admin", Shape::Section(&ADMIN), "{}", "Where the process tells how it is."),
         key("log", Shape::Section(&LOG), "{}", "What is logged, and where."),
         bare(
             "listeners",
@@ -41,47 +39,6 @@ pub static ROOT: Section = Section {
         bare("routes", Shape::List(&Shape::Section(&ROUTE)), "Which request goes where. The most specific match wins."),
         later("cache"),
         key("errors", Shape::Section(&ERRORS), "{}", "What a client sees when the proxy itself answers."),
-    ],
-};
-
-pub static SERVER: Section = Section {
-    title: "`server`",
-    keys: &[
-        key(
-            "threads",
-            Shape::Any(&[Shape::Integer(1, 1024), AUTO]),
-            "\"auto\"",
-            "Worker threads; `auto` is one per core.",
-        ),
-        key(
-            "work_stealing",
-            Shape::Any(&[Shape::Bool, AUTO]),
-            "\"auto\"",
-            "Whether an idle thread takes over another's work.",
-        ),
-        later("daemon"),
-        key("pid_file", PATH_OR_NULL, "null", "Where the process id is written; `null` writes none."),
-        later("upgrade_sock"),
-        later("user"),
-        later("group"),
-        key("error_log", Shape::Text, "\"stderr\"", "`stderr` or a file."),
-        later("drain"),
-    ],
-};
-
-pub static LOG: Section = Section {
-    title: "`log`",
-    keys: &[
-        key("level", Shape::Word(LOG_LEVELS), "\"info\"", "The least severe message that is logged."),
-        key("access", Shape::Section(&ACCESS), "{}", "One line for each request."),
-    ],
-};
-
-pub static ACCESS: Section = Section {
-    title: "`access`",
-    keys: &[
-        key("to", Shape::Text, "\"stdout\"", "`off`, `stdout` or a file."),
-        key("format", Shape::Word(ACCESS_FORMATS), "\"auto\"", "`auto` is text on a terminal and JSON elsewhere."),
     ],
 };
 

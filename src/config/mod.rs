@@ -6,6 +6,7 @@ mod address;
 mod check;
 mod check_edits;
 mod check_match;
+mod check_process;
 mod check_route;
 mod check_upstream;
 mod decode;
@@ -13,6 +14,7 @@ mod emit;
 mod emit_route;
 mod env;
 mod keys;
+mod keys_process;
 mod model;
 mod node;
 mod problem;
@@ -22,8 +24,9 @@ mod schema;
 mod shape;
 mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+pub use address::text as address_text;
 pub use emit::to_yaml;
 pub use model::*;
 pub use problem::{Problem, Rejected, Severity};
@@ -44,6 +47,20 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Rejected> {
     }
 }
 
+/// Where the process of this file keeps its control socket and its pid file; of a file
+/// that has problems as well, as long as it can be read at all.
+///
+/// # Errors
+/// When it cannot.
+pub fn own_files(path: Option<&Path>) -> Result<(Place, Place), Rejected> {
+    let Some(path) = path else { return Ok((Place::Auto, Place::Auto)) };
+    let text = read(path).unwrap_or_default();
+    match node::parse(&text, &|variable| std::env::var(variable).ok()).0 {
+        Some(root) => Ok(check::own_files(&root, &folder_of(&path.display().to_string()))),
+        None => load(path).map(|(config, _)| (config.server.upgrade_sock, config.server.pid_file)),
+    }
+}
+
 fn read(path: &Path) -> Result<String, String> {
     let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
     if size > u64::try_from(node::MAX_BYTES).unwrap_or(u64::MAX) {
@@ -59,9 +76,7 @@ pub fn parse(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, Vec<Problem>), Rejected> {
-    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
-    // An empty path is not accepted by `absolute`, and "." would stay in every path.
-    let base = std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_default();
+    let base = folder_of(file_name);
     let (tree, mut problems) = node::parse(text, env);
     let stopped = tree.is_none() && !problems.is_empty();
     let config = if stopped { None } else { check::config(tree.as_ref(), &base, &mut problems) };
@@ -71,6 +86,12 @@ pub fn parse(
         Some(config) if errors.is_empty() => Ok((config, warnings)),
         _ => Err(Rejected { problems: errors, warnings, file_name: file_name.to_owned() }),
     }
+}
+
+fn folder_of(file_name: &str) -> PathBuf {
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    // An empty path is not accepted by `absolute`, and "." would stay in every path.
+    std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_default()
 }
 
 /// In the file's order, each once (an alias shows its anchor's problems again), with its line.

@@ -14,6 +14,7 @@ use regex::Regex;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub server: Server,
+    pub admin: AdminAddress,
     pub log: Log,
     pub listeners: Vec<Listener>,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
@@ -28,15 +29,65 @@ pub struct Config {
 }
 
 /// The process. Default threads: one per core.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `None` is `auto`: one per core. 1..=1024.
     pub threads: Option<usize>,
     /// `None` is `auto`.
     pub work_stealing: Option<bool>,
-    /// `None` writes none.
-    pub pid_file: Option<PathBuf>,
+    pub daemon: bool,
+    pub pid_file: Place,
+    /// Of the socket where `-u` and `-s` are answered.
+    pub upgrade_sock: Place,
+    /// `None` changes nothing.
+    pub identity: Option<Identity>,
     pub error_log: ErrorLog,
+    pub reload_on_change: bool,
+    pub drain: Drain,
+}
+
+/// Who the process becomes, when root starts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub user: Account,
+    pub group: Account,
+}
+
+/// A user or a group that existed when the config was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// `None` where it was not written but follows from the other.
+    pub written: Option<String>,
+    pub id: u32,
+}
+
+/// Where a file of the process's own stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the process's own folder, if no other process has it.
+    Auto,
+    Off,
+    At(PathBuf),
+}
+
+/// How the process ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// From TERM to the closing of the listeners. May be zero.
+    pub delay: Duration,
+    /// For requests in flight, once the listeners are closed.
+    pub timeout: Duration,
+    /// For tunnels and event streams, after an upgrade.
+    pub tunnels: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// 127.0.0.1:9180, if nothing else has it.
+    Auto,
+    Off,
+    /// A loopback address or a unix socket.
+    At(Address),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +96,13 @@ pub enum ErrorLog {
     File(PathBuf),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub level: log::LevelFilter,
     pub access: AccessLog,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     pub to: AccessTarget,
     /// `None` is `auto`: text on a terminal, JSON elsewhere.
@@ -72,7 +123,7 @@ pub enum AccessFormat {
     Text,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     pub address: Address,
 }
@@ -94,7 +145,7 @@ pub struct HeadLimits {
 }
 
 /// A client's side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientTimeouts {
     /// From the first byte of a request to the end of its head.
     pub request_header: Duration,
@@ -110,7 +161,7 @@ pub struct ClientTimeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamId(pub usize);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// The key in the file, or the address itself where a route names one.
     pub name: String,
@@ -123,7 +174,7 @@ pub struct Upstream {
     pub pool: Pool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamServer {
     pub address: Address,
     /// 1..=1000, default 1.
@@ -132,7 +183,7 @@ pub struct UpstreamServer {
     pub written: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Never empty: an empty SNI would silently switch verification off.
     pub sni: String,
@@ -143,7 +194,7 @@ pub struct UpstreamTls {
 }
 
 /// A PEM file that was readable and held what it should when the config was checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PemFile {
     pub path: PathBuf,
     /// DER of each certificate, or of the one key.
@@ -151,18 +202,18 @@ pub struct PemFile {
 }
 
 /// `None` is `none`: no deadline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamTimeouts {
     pub connect: Option<Duration>,
-    /// Without a byte of the response, its head included.
     /// From the last byte of a request to the head of its response.
     pub response_header: Option<Duration>,
+    /// Between two pieces of a response.
     pub read_idle: Option<Duration>,
     pub write_idle: Option<Duration>,
     pub pool_idle: Option<Duration>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Idle connections kept. 0 closes each connection after its request.
     pub max_idle: usize,

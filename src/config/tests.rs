@@ -9,7 +9,10 @@ use super::*;
 
 /// Every delivered key, none with its default.
 const FULL: &str = r#"
-server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: ./error.log }
+server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: ./error.log,
+  daemon: true, upgrade_sock: run/u.sock, user: @UID@, group: @GID@, reload_on_change: true,
+  drain: { delay: 1s, timeout: 0s, tunnels: 1h } }
+admin: { address: "[::1]:9180" }
 log: { level: debug, access: { to: access.log, format: combined } }
 listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
 trusted_proxies: [10.0.0.0/8, "::1"]
@@ -66,15 +69,18 @@ impl Folder {
     fn new(name: &str) -> Folder {
         let dir = std::env::temp_dir().join(format!("config-test-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("cert.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-        std::fs::write(dir.join("key.pem"), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = rcgen::CertificateParams::new(["app.internal".to_owned()]).unwrap().self_signed(&key).unwrap();
+        std::fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
+        std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(dir.join("e.html"), "<p>").unwrap();
         std::fs::write(dir.join("e.json"), "{}").unwrap();
         Folder(dir)
     }
 
     fn full(&self) -> String {
-        FULL.replace("@DIR@", self.0.to_str().unwrap())
+        let ids = (nix::unistd::Uid::effective().to_string(), nix::unistd::Gid::effective().to_string());
+        FULL.replace("@DIR@", self.0.to_str().unwrap()).replace("@UID@", &ids.0).replace("@GID@", &ids.1)
     }
 }
 
@@ -115,7 +121,10 @@ fn the_full_config_is_read_as_written() {
     let folder = Folder::new("full");
     let (c, warnings) = read(&folder.full()).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(c.server.pid_file.as_deref(), Some(Path::new("/etc/proxy/run/p.pid")));
+    assert_eq!(c.server.pid_file, Place::At("/etc/proxy/run/p.pid".into()));
+    assert_eq!(c.server.drain.timeout, std::time::Duration::ZERO);
+    assert_eq!(c.server.identity.as_ref().unwrap().user.id, nix::unistd::Uid::effective().as_raw());
+    assert_eq!(c.admin, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));
     assert_eq!(c.upstreams.len(), 6);
     assert_eq!(c.upstreams[1].tls.as_ref().unwrap().sni, "localhost");
     assert_eq!(c.upstreams[2].tls.as_ref().unwrap().sni, "127.0.0.1");

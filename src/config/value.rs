@@ -65,9 +65,21 @@ pub fn duration(text: &str) -> Read<Duration> {
     }
 }
 
-/// The text which `duration` reads as this value.
+/// The same, or none at all.
+pub fn duration_or_zero(text: &str) -> Read<Duration> {
+    match text.trim_start_matches('0') {
+        "" if !text.is_empty() => Ok(Duration::ZERO),
+        "ms" | "s" | "m" | "h" if text.starts_with('0') => Ok(Duration::ZERO),
+        _ => duration(text),
+    }
+}
+
+/// The text which `duration_or_zero` reads as this value.
 pub fn duration_text(value: Duration) -> String {
     let ms = u64::try_from(value.as_millis()).unwrap_or(LONGEST);
+    if ms == 0 {
+        return "0s".to_owned();
+    }
     UNITS
         .iter()
         .rev()

@@ -5,12 +5,14 @@
 mod alarm;
 mod answer;
 mod chunk;
+mod connections;
 mod head;
 mod peer;
 mod stream;
 mod wait;
 
 pub use chunk::BadChunk;
+pub use connections::{Activity, Census, Connections};
 pub use head::{Malformed, field};
 pub use peer::Peer;
 pub use stream::{ClientStream, UpstreamSilent};

@@ -2,7 +2,7 @@
 //! made once, found by the hooks through Pingora's connection digest.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
+use super::connections::Activity;
 use crate::message::forwarded;
 
 /// The other end of a client's connection.
@@ -22,7 +23,10 @@ pub struct Peer {
     pub forwarded_for: HeaderValue,
     /// The `for=` parameter of `Forwarded` (RFC 7239).
     pub forwarded: String,
-    last_answer: AtomicBool,
+    activity: AtomicU8,
+    probe: AtomicBool,
+    /// Shared by all connections of the process.
+    closing: Arc<AtomicBool>,
     /// In milliseconds; 0 is for ever.
     before_head: AtomicU64,
     after_head: AtomicU64,
@@ -32,13 +36,16 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(ip: Option<IpAddr>) -> Self {
+    /// `closing`: whether answers end their connections, because the process is about to.
+    pub fn new(ip: Option<IpAddr>, closing: Arc<AtomicBool>) -> Self {
         let address = HeaderValue::try_from(forwarded::address(ip));
         Self {
             ip,
             forwarded_for: address.unwrap_or(HeaderValue::from_static("unknown")),
             forwarded: forwarded::node(ip),
-            last_answer: AtomicBool::new(false),
+            activity: AtomicU8::new(Activity::Idle as u8),
+            probe: AtomicBool::new(false),
+            closing,
             before_head: AtomicU64::new(0),
             after_head: AtomicU64::new(0),
             anew: AtomicBool::new(false),
@@ -51,13 +58,26 @@ impl Peer {
         digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
-    /// From now on answers end the connection: the process is about to.
-    pub fn end_after_answer(&self) {
-        self.last_answer.store(true, Ordering::Relaxed);
+    /// Whether the next answer ends the connection.
+    pub fn ends_after_answer(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
-    pub fn ends_after_answer(&self) -> bool {
-        self.last_answer.load(Ordering::Relaxed)
+    pub(super) fn be_probe(&self) {
+        self.probe.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is this process that asks, to see whether it can serve.
+    pub fn is_probe(&self) -> bool {
+        self.probe.load(Ordering::Relaxed)
+    }
+
+    pub fn activity(&self) -> Activity {
+        Activity::of(self.activity.load(Ordering::Relaxed))
+    }
+
+    pub fn set_activity(&self, activity: Activity) {
+        self.activity.store(activity as u8, Ordering::Relaxed);
     }
 
     /// How long the upstream may keep this client waiting: for a response's head once

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::alarm::Alarm;
 use super::answer::{self, Kind};
+use super::connections::{Activity, Connections, Entered};
 use super::head::{Framing, Head, escaped};
 use super::peer::{Peer, Shared};
 
@@ -49,6 +50,8 @@ enum Passing {
 pub struct ClientStream {
     inner: Stream,
     peer: Option<Shared>,
+    /// Counts it until it is dropped.
+    _entered: Option<Entered>,
     passing: Passing,
     /// Whether the next write is a head.
     head_due: bool,
@@ -76,12 +79,14 @@ impl std::fmt::Display for UpstreamSilent {
 impl std::error::Error for UpstreamSilent {}
 
 impl ClientStream {
-    pub fn new(inner: Stream) -> Self {
+    pub fn new(inner: Stream, connections: &Arc<Connections>) -> Self {
         let address = inner.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
         let ip = address.and_then(|address| address.as_inet().map(|inet| inet.ip().to_canonical()));
+        let peer = Shared::new(Peer::new(ip, connections.closing()));
         Self {
             inner,
-            peer: Shared::new(Peer::new(ip)),
+            _entered: peer.clone().map(|peer| connections.enter(peer)),
+            peer,
             passing: Passing::Held,
             head_due: true,
             incoming: Vec::new(),
@@ -95,6 +100,19 @@ impl ClientStream {
 
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref().and_then(Shared::peer)
+    }
+
+    /// It is not a client's: nobody needs to read of it in the access log.
+    pub fn is_probe(&self) {
+        if let Some(peer) = self.peer() {
+            peer.be_probe();
+        }
+    }
+
+    pub(super) fn set_activity(&self, activity: Activity) {
+        if let Some(peer) = self.peer() {
+            peer.set_activity(activity);
+        }
     }
 
     /// What has arrived and was not handed on.
@@ -243,6 +261,7 @@ impl ClientStream {
         self.head_due = false;
         if kind == Kind::Switching {
             self.passing = Passing::Tunnel;
+            self.set_activity(Activity::Tunnel);
         }
         match self.peer().and_then(Peer::take_date) {
             Some(date) => answer::write_with_date(&mut self.outgoing, head, date.as_bytes()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pingora_timeout::timeout;
 use tokio::io::AsyncWriteExt;
 
+use super::connections::Activity;
 use super::head::{Head, Malformed};
 use super::stream::ClientStream;
 use crate::config::HeadLimits;
@@ -43,6 +44,7 @@ impl ClientStream {
     /// Waits for a whole head.
     pub async fn next_request(&mut self, deadlines: Deadlines, limits: &HeadLimits) -> Arrival {
         let mut idle = self.waiting().is_empty();
+        self.set_activity(if idle { Activity::Idle } else { Activity::Request });
         if !idle && let Some(arrival) = self.try_begin(limits) {
             return arrival;
         }
@@ -53,6 +55,7 @@ impl ClientStream {
                 if !matches!(read, Ok(1..)) {
                     return Poll::Ready(Arrival::Gone);
                 }
+                self.set_activity(Activity::Request);
                 if let Some(arrival) = self.try_begin(limits) {
                     return Poll::Ready(arrival);
                 }

@@ -230,6 +230,7 @@ fn edit_cookies(request: &mut RequestHeader, edits: &CookieEdits) -> pingora::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn request(fields: &[(&'static str, &'static str)]) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
@@ -293,7 +294,7 @@ mod tests {
             ("X-Forwarded-Prefix", "/p"),
             ("X_Forwarded_For", "6.6.6.6"),
         ];
-        let peer = Peer::new("1.2.3.4".parse().ok());
+        let peer = Peer::new("1.2.3.4".parse().ok(), Arc::default());
         let hop = Hop { peer: &peer, trusted: false, host: &HeaderValue::from_static("h"), scheme: "http" };
         let mut up = request(&fields);
         strip(&mut up, false, false).unwrap();

@@ -10,8 +10,8 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use super::reply::{Reply, fill};
-use crate::downstream::Peer;
+use super::reply::{Reply, end_if_closing, fill};
+use crate::downstream::{Activity, Peer};
 use crate::filter::{request, response};
 use crate::message::location::Names;
 use crate::runtime::Action;
@@ -21,9 +21,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Those that apply while a request is under way; between two, `front` keeps them.
 pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
-    if Peer::of(session.digest()).is_none_or(Peer::ends_after_answer) {
-        session.set_keepalive(None);
-    }
+    end_if_closing(session);
     session.set_read_timeout(Some(ctx.snapshot.timeouts.request_body_idle));
     session.set_total_drain_timeout(Some(DRAIN_LIMIT));
     if session.req_header().version == Version::HTTP_10 {
@@ -133,6 +131,7 @@ pub fn note_response(head: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> 
 
 /// Everything the client's response differs in from the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
+    end_if_closing(session);
     response::strip_hop_by_hop(head)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         if !ctx.upgrade {
@@ -146,6 +145,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         return Ok(());
     }
     if is_event_stream(head) {
+        if let Some(peer) = Peer::of(session.digest()) {
+            peer.set_activity(Activity::Tunnel);
+        }
         set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
     }
     if let (Some(peer), Some(date)) = (Peer::of(session.digest()), head.headers.get(header::DATE)) {

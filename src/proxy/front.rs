@@ -3,29 +3,32 @@
 //! is no request is answered here, with its reason and a line in the access log.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_timeout::timeout;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::Proxy;
 use super::context::next_request_id;
 use super::fail::Cause;
 use super::{record, reply};
-use crate::downstream::{Arrival, ClientStream, Deadlines, Peer, field};
-use crate::observe::AccessLogger;
+use crate::downstream::{Arrival, ClientStream, Connections, Deadlines, field};
 use crate::runtime::Live;
 
 /// What a listener's connections go to.
 pub struct Front {
     http: Arc<HttpProxy<Proxy>>,
     live: Arc<Live>,
-    access: Arc<AccessLogger>,
+    connections: Arc<Connections>,
 }
 
 impl std::fmt::Debug for Front {
@@ -35,10 +38,9 @@ impl std::fmt::Debug for Front {
 }
 
 impl Front {
-    pub fn new(conf: &Arc<ServerConf>, live: Arc<Live>, access: AccessLogger) -> Self {
-        let access = Arc::new(access);
-        let proxy = Proxy { live: Arc::clone(&live), access: Arc::clone(&access) };
-        Self { http: Arc::new(http_proxy(conf, proxy)), live, access }
+    pub fn new(conf: &Arc<ServerConf>, live: Arc<Live>, connections: Arc<Connections>) -> Self {
+        let proxy = Proxy { live: Arc::clone(&live) };
+        Self { http: Arc::new(http_proxy(conf, proxy)), live, connections }
     }
 
     /// `first`: a connection that never spoke is not kept as long as one that did.
@@ -54,9 +56,9 @@ impl Front {
 
     async fn refuse(&self, client: &mut ClientStream, cause: Cause) {
         let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
-        let errors = self.live.pin();
+        let snapshot = self.live.pin();
         let accept = field(client.waiting(), "accept");
-        let reply = match reply::refusal(cause, accept, &errors.errors, id) {
+        let reply = match reply::refusal(cause, accept, &snapshot.errors, id) {
             Ok(reply) => reply,
             Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
         };
@@ -65,14 +67,49 @@ impl Front {
             log::debug!("request {id:016x}: the client did not take the reply: {e}");
         }
         let refused = record::Refused { at, started, id, cause, head: &head, ip: client.peer().and_then(|p| p.ip) };
-        record::log_refused(&self.access, &refused, reply.len());
+        record::log_refused(&snapshot.access, &refused, reply.len());
     }
 }
 
 #[async_trait]
 impl ServerApp for Front {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let mut client = Box::new(ClientStream::new(stream));
+        self.serve(Box::new(ClientStream::new(stream, &self.connections)), shutdown).await
+    }
+}
+
+impl Front {
+    /// Sends a request through everything but an upstream, over no network, and reads
+    /// the answer: whether this process can serve before clients depend on it.
+    ///
+    /// # Errors
+    /// In words, when there is no answer or a wrong one.
+    pub async fn probe(self: &Arc<Self>, shutdown: &ShutdownWatch) -> Result<(), String> {
+        const WAIT: Duration = Duration::from_secs(5);
+        let answer = async {
+            let (mut client, server) = UnixStream::pair()?;
+            let stream = ClientStream::new(Box::new(L4Stream::from(server)), &self.connections);
+            stream.is_probe();
+            let (front, shutdown) = (Arc::clone(self), shutdown.clone());
+            let serving = tokio::spawn(async move { front.serve(Box::new(stream), &shutdown).await.map(drop) });
+            // Refused for its missing Host, by the hooks.
+            client.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await?;
+            serving.abort();
+            Ok::<_, std::io::Error>(answer)
+        };
+        match timeout(WAIT, answer).await {
+            Ok(Ok(answer)) if answer.starts_with(b"HTTP/1.1 400 ") => Ok(()),
+            Ok(Ok(answer)) => {
+                Err(format!("the probe of this process was answered {:?}", String::from_utf8_lossy(&answer)))
+            }
+            Ok(Err(e)) => Err(format!("the probe of this process failed: {e}")),
+            Err(_) => Err(format!("the probe of this process had no answer within {} s", WAIT.as_secs())),
+        }
+    }
+
+    async fn serve(&self, mut client: Box<ClientStream>, shutdown: &ShutdownWatch) -> Option<Stream> {
         let mut first = true;
         loop {
             let refused = match self.next(&mut client, first).await {
@@ -84,9 +121,6 @@ impl ServerApp for Front {
             if let Some(cause) = refused {
                 self.refuse(&mut client, cause).await;
                 return None;
-            }
-            if *shutdown.borrow() {
-                client.peer().map(Peer::end_after_answer)?;
             }
             let reused = self.http.process_new_http(ServerSession::new_http1(client), shutdown).await?;
             client = reused.consume().0.into_any().downcast().ok()?;

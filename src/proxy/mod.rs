@@ -18,7 +18,6 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::observe::AccessLogger;
 use crate::runtime::Live;
 pub use context::RequestCtx;
 pub use front::Front;
@@ -27,7 +26,6 @@ pub use front::Front;
 #[derive(Debug)]
 pub struct Proxy {
     live: Arc<Live>,
-    access: Arc<AccessLogger>,
 }
 
 #[async_trait]
@@ -127,7 +125,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, _e: Option<&Error>, ctx: &mut RequestCtx) {
-        record::log(&self.access, session, ctx);
+        record::log(session, ctx);
     }
 
     /// The access log says it, with the request id.

@@ -8,12 +8,13 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::fail::Cause;
-use crate::downstream::field;
+use crate::downstream::{Peer, field};
 use crate::observe::{AccessLogger, Record};
 
 /// Logs the request, when anybody reads the log.
-pub fn log(logger: &AccessLogger, session: &Session, ctx: &RequestCtx) {
-    if !logger.is_on() {
+pub fn log(session: &Session, ctx: &RequestCtx) {
+    let logger = &ctx.snapshot.access;
+    if !logger.is_on() || Peer::of(session.digest()).is_some_and(Peer::is_probe) {
         return;
     }
     let request = session.req_header();

@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::fail::Cause;
 use crate::config::{ErrorPages, FieldName, ResponseEdits, StatusSet, Template, TemplatePart};
+use crate::downstream::Peer;
 use crate::filter::response;
 
 /// An answer that was meant.
@@ -55,6 +56,7 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     let edits = ctx.route().map(|route| &route.response);
     response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()), None)?;
     settle_unread_body(session);
+    end_if_closing(session);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), silent).await?;
     if !silent {
@@ -75,6 +77,14 @@ fn settle_unread_body(session: &mut Session) {
         // What is left of the body is read within the drain limit, so that the close
         // does not destroy the reply on its way.
         session.set_close_on_response_before_downstream_finish(false);
+    }
+}
+
+/// A response that begins while the process is about to end says so, and ends its
+/// connection: the client's next request goes elsewhere.
+pub fn end_if_closing(session: &mut Session) {
+    if Peer::of(session.digest()).is_none_or(Peer::ends_after_answer) {
+        session.set_keepalive(None);
     }
 }
 

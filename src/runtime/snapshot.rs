@@ -1,14 +1,15 @@
 //! Compiling a checked configuration.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::config::{
-    self, Address, ClientTimeouts, Config, ErrorPages, FieldName, HeadLimits, PathEdit, RequestEdits, ResponseEdits,
-    Template,
+    self, ClientTimeouts, Config, ErrorPages, FieldName, HeadLimits, PathEdit, RequestEdits, ResponseEdits, Template,
 };
+use crate::observe::AccessLogger;
 use crate::route::RouteTable;
 use crate::upstream::Pool;
 
@@ -22,6 +23,9 @@ pub struct Snapshot {
     pub timeouts: ClientTimeouts,
     pub limits: HeadLimits,
     pub errors: ErrorPages,
+    pub access: Arc<AccessLogger>,
+    /// In the order of the configuration.
+    pools: Vec<Arc<Pool>>,
 }
 
 #[derive(Debug)]
@@ -43,15 +47,21 @@ pub enum Action {
 }
 
 impl Snapshot {
+    /// An upstream that is as it was keeps its pool, with whatever that has learnt.
+    ///
     /// # Errors
-    /// In words, when certificates or socket paths cannot be used.
-    pub fn compile(config: &Config) -> Result<Self, String> {
-        refuse_loops(config)?;
-        let pools = config
-            .upstreams
-            .iter()
-            .map(|u| Pool::new(u).map(Arc::new).map_err(|e| format!("upstream `{}`: {e}", u.name)))
-            .collect::<Result<Vec<_>, _>>()?;
+    /// In words, when a socket path cannot be used.
+    pub fn compile(config: &Config, access: Arc<AccessLogger>, previous: Option<&Self>) -> Result<Self, String> {
+        let known: HashMap<&str, &Arc<Pool>> =
+            previous.into_iter().flat_map(|snapshot| &snapshot.pools).map(|pool| (&*pool.name, pool)).collect();
+        let kept = |upstream: &config::Upstream| {
+            known.get(upstream.name.as_str()).filter(|pool| pool.serves(upstream)).map(|pool| Arc::clone(pool))
+        };
+        let made = |upstream: &config::Upstream| {
+            Pool::new(upstream).map(Arc::new).map_err(|e| format!("upstream `{}`: {e}", upstream.name))
+        };
+        let pools =
+            config.upstreams.iter().map(|u| kept(u).map_or_else(|| made(u), Ok)).collect::<Result<Vec<_>, _>>()?;
         let routes = config.routes.iter().map(|route| Route::compile(route, &pools)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
@@ -60,26 +70,10 @@ impl Snapshot {
             timeouts: config.timeouts.clone(),
             limits: config.limits.clone(),
             errors: config.errors.clone(),
+            access,
+            pools,
         })
     }
-}
-
-/// A server that is one of our own listeners would be asked for ever.
-fn refuse_loops(config: &Config) -> Result<(), String> {
-    let is_own = |server: &Address| {
-        config.listeners.iter().any(|listener| match (server, &listener.address) {
-            (Address::Tcp(to), Address::Tcp(own)) => {
-                to.port() == own.port() && (to.ip() == own.ip() || own.ip().is_unspecified() && to.ip().is_loopback())
-            }
-            (to, own) => to == own,
-        })
-    };
-    for upstream in &config.upstreams {
-        if let Some(server) = upstream.servers.iter().find(|server| is_own(&server.address)) {
-            return Err(format!("upstream `{}`: {} is this proxy's own listener", upstream.name, server.written));
-        }
-    }
-    Ok(())
 }
 
 impl Route {

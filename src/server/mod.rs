@@ -1,64 +1,277 @@
-//! The process: listeners, Pingora's `Server`, its configuration, the pid file.
-//! Must not know what the hooks do.
+//! The process: its sockets, files, user and logs, Pingora's `Server` inside it, and
+//! its life from start to end. Must not know what the hooks do.
+//!
+//! [`run`] puts the parts together in the order in which they may fail; from then on
+//! [`supervise`] decides.
 
-mod listen;
+mod admin;
+mod control;
+pub mod daemon;
+mod ending;
+mod folder;
+mod handover;
+mod identity;
+mod logging;
+mod notify;
+mod orders;
 mod pid_file;
+mod reload;
+mod respawn;
+mod service;
+mod signals;
+mod sockets;
+mod status;
+mod supervise;
+mod watch;
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
-use pingora_core::services::listening::Service;
 
-use crate::config::{AccessTarget, Config};
-use crate::observe::AccessLogger;
+use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, address_text};
+use crate::downstream::Connections;
 use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
+use admin::Admin;
+use control::Desk;
+pub use handover::Order;
+use handover::Takeover;
+pub use respawn::Respawn;
+use service::{Gate, Gated};
+use sockets::{Inherited, Sockets, Use};
+use status::Status;
+use supervise::{Process, Supervisor};
 
-/// TERM lets requests in flight go on for this long before listeners' runtimes end.
-const GRACE_SECONDS: u64 = 5;
-const RUNTIME_TIMEOUT_SECONDS: u64 = 5;
+/// Where `admin.address: auto` listens.
+const ADMIN_PORT: u16 = 9180;
+/// Orders that wait for the supervisor.
+const ORDERS: usize = 16;
 
-/// Serves until a signal ends it.
+/// How a process is started.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// The configuration's file, where it has one: what a reload reads again.
+    pub file: Option<PathBuf>,
+    /// Whether it takes over from a running process.
+    pub takes_over: bool,
+    /// How to start the process that will take over from this one.
+    pub respawn: Option<Respawn>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Fine,
+    /// What was in flight and was cut.
+    Forced(String),
+    /// It never served, and why.
+    Failed(String),
+}
+
+/// Serves until a signal or an order ends it.
 ///
 /// # Errors
-/// In words for the operator, when anything needed to start is missing: an
-/// address in use, a file that cannot be opened.
-pub fn run(config: &Config) -> Result<(), String> {
-    let snapshot = Snapshot::compile(config)?;
-    listen::check(&config.listeners)?;
-    let access = AccessLogger::start(&config.log.access).map_err(|e| match &config.log.access.to {
-        AccessTarget::File(path) => format!("cannot open the access log {}: {e}", path.display()),
-        AccessTarget::Stdout | AccessTarget::Off => format!("cannot start the access log: {e}"),
-    })?;
-    let pid_file = config.server.pid_file.as_deref().map(pid_file::PidFile::write).transpose()?;
+/// In words for the operator, when anything needed to start is missing: an address in
+/// use, a file that cannot be opened, a process that does not hand over.
+pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
+    let control = folder::locate(&config.server.upgrade_sock, folder::CONTROL_SOCKET);
+    let (takeover, mut inherited) = match start.takes_over {
+        true => {
+            let path = match (std::env::var_os(respawn::TAKE_OVER_FROM), &control) {
+                (Some(path), _) => PathBuf::from(path),
+                (None, Some(own)) => own.path.clone(),
+                (None, None) => {
+                    return Err("`server.upgrade_sock` is off: there is no way to the running process".into());
+                }
+            };
+            let (takeover, inherited) = Takeover::begin(&path)?;
+            (Some(takeover), inherited)
+        }
+        false => (None, Inherited::from_service_manager()?),
+    };
+    match prepare(config, start, control, &mut inherited) {
+        Ok(prepared) => {
+            for name in inherited.unclaimed() {
+                log::info!("the inherited listener {name} is not wanted any more");
+            }
+            Ok(serve(config, prepared, takeover))
+        }
+        Err(reason) => {
+            if let Some(takeover) = takeover {
+                takeover.give_up(&reason);
+            }
+            Err(reason)
+        }
+    }
+}
 
+/// Everything that can be missing, found before anything is started.
+struct Prepared {
+    start: Start,
+    control: Option<folder::Own>,
+    pid_file: Option<folder::Own>,
+    sockets: Sockets,
+    admin: Option<Address>,
+    error_file: Option<crate::observe::ErrorFile>,
+    live: Arc<Live>,
+}
+
+fn prepare(
+    config: &Config,
+    start: Start,
+    control: Option<folder::Own>,
+    inherited: &mut Inherited,
+) -> Result<Prepared, String> {
+    let mut open = Vec::new();
+    for listener in &config.listeners {
+        open.push(inherited.open(&Use::Listener(listener.address.clone()))?);
+    }
+    let (admin, admin_missing) = open_admin(&config.admin, inherited, &mut open)?;
+    let pid_file = folder::locate(&config.server.pid_file, folder::PID_FILE);
+    if let Some(identity) = &config.server.identity {
+        for own in [&control, &pid_file].into_iter().flatten() {
+            folder::prepare(&own.path)?;
+            folder::give_to(&own.path, identity)?;
+        }
+        identity::become_identity(identity)?;
+    }
+    let error_file = logging::start(config)?;
+    if let Some(reason) = admin_missing {
+        log::warn!("{reason}; there is no admin endpoint");
+    }
+    if daemon::is_child() && config.log.access.to == AccessTarget::Stdout {
+        log::warn!("a daemon has no stdout: its access log is lost");
+    }
+    let access = Arc::new(reload::start_access_log(config)?);
+    let live = Arc::new(Live::new(Snapshot::compile(config, access, None)?));
+    Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_file, live })
+}
+
+/// Its address; or why there is none, where nobody asked for one.
+fn open_admin(
+    wanted: &AdminAddress,
+    inherited: &mut Inherited,
+    open: &mut Vec<sockets::Named>,
+) -> Result<(Option<Address>, Option<String>), String> {
+    let (address, asked_for) = match wanted {
+        AdminAddress::Off => return Ok((None, None)),
+        AdminAddress::At(address) => (address.clone(), true),
+        AdminAddress::Auto => (Address::Tcp(([127, 0, 0, 1], ADMIN_PORT).into()), false),
+    };
+    match inherited.open(&Use::Admin(address.clone())) {
+        Ok(socket) => {
+            open.push(socket);
+            Ok((Some(address), None))
+        }
+        Err(reason) if asked_for => Err(format!("admin: {reason}")),
+        Err(reason) => Ok((None, Some(reason))),
+    }
+}
+
+fn serve(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> Ended {
+    match assemble(config, prepared, takeover) {
+        Ok((server, supervisor, ended)) => {
+            server.run(RunArgs { shutdown_signal: Box::new(supervisor) });
+            ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+        Err(reason) => Ended::Failed(reason),
+    }
+}
+
+type Assembled = (Server, Supervisor, Arc<Mutex<Ended>>);
+
+fn assemble(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> Result<Assembled, String> {
+    let Prepared { start, control, pid_file, sockets, admin, error_file, live } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
-    let front = Front::new(&server.configuration, Arc::new(Live::new(snapshot)), access);
-    let mut service = Service::new("proxy".to_owned(), front);
-    listen::add(&mut service, &config.listeners)?;
-    server.add_service(service);
-    for listener in &config.listeners {
-        log::info!("listening on {}", listen::describe(&listener.address));
+    let (connections, gate, status) =
+        (Arc::new(Connections::default()), Arc::new(Gate::new()), Arc::new(Status::new()));
+    let front = Arc::new(Front::new(&server.configuration, Arc::clone(&live), Arc::clone(&connections)));
+    server.add_service(Gated::new(&front, &gate, &config.listeners, &sockets)?);
+    if let Some(address) = admin {
+        let socket = sockets.duplicate(&Use::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
+        let (gate, status) = (Arc::clone(&gate), Arc::clone(&status));
+        server.add_service(Admin { address, socket: Some(socket), gate, status });
     }
-    server.run(RunArgs::default());
-    drop(pid_file);
-    Ok(())
+    for listener in &config.listeners {
+        log::info!("listening on {}", address_text(&listener.address));
+    }
+    let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
+    let (orders, requests) = tokio::sync::mpsc::channel(ORDERS);
+    let desk = Arc::new(Desk::new(orders, Arc::clone(&sockets), Arc::clone(&status)));
+    let ended = Arc::new(Mutex::new(Ended::Fine));
+    let process = Process {
+        config: config.clone(),
+        file: start.file,
+        live,
+        front,
+        connections,
+        gate,
+        status,
+        sockets,
+        desk,
+        requests,
+        takeover,
+        pid_file,
+        control,
+        error_file,
+        respawn: start.respawn,
+    };
+    let supervisor = Supervisor::new(process, Arc::clone(&ended));
+    Ok((server, supervisor, ended))
 }
 
 fn server_conf(config: &Config) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let threads = config.server.threads.unwrap_or(cores);
-    // The cap of Pingora's pool is shared by all upstreams.
+    // The room in Pingora's pool is shared by all upstreams, and each thread has its own.
     let idle: usize = config.upstreams.iter().map(|u| u.pool.max_idle).sum();
     ServerConf {
         threads,
         // One runtime per thread costs less per request than stealing does.
         work_stealing: config.server.work_stealing.unwrap_or(false),
         upstream_keepalive_pool_size: idle.max(1),
-        grace_period_seconds: Some(GRACE_SECONDS),
-        graceful_shutdown_timeout_seconds: Some(RUNTIME_TIMEOUT_SECONDS),
         ..ServerConf::default()
     }
+}
+
+/// Gives an order to the running process and waits for what comes of it, in words.
+///
+/// # Errors
+/// When no process answers; the pid file may tell more.
+pub fn order(upgrade_sock: &Place, pid_file: &Place, order: Order) -> Result<(bool, String), String> {
+    const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    let Some(own) = folder::locate(upgrade_sock, folder::CONTROL_SOCKET) else {
+        return Err("`server.upgrade_sock` is off: there is no way to the running process but signals".to_owned());
+    };
+    control::call(&own.path, order, LONGEST).map_err(|reason| {
+        let file = folder::locate(pid_file, folder::PID_FILE).map(|own| own.path);
+        match file.as_deref().map(|path| (path, path.exists(), pid_file::living(path))) {
+            Some((path, _, Some(pid))) => format!("{reason}; process {pid} holds {}", path.display()),
+            Some((path, true, None)) => format!("{reason}; {} is stale", path.display()),
+            Some((_, false, None)) | None => reason,
+        }
+    })
+}
+
+/// Whether the process of this configuration is ready, asked as a probe would.
+///
+/// # Errors
+/// Why it is not.
+pub fn check_health(config: &Config) -> Result<(), String> {
+    let address = match &config.admin {
+        AdminAddress::Off => {
+            return order(&config.server.upgrade_sock, &config.server.pid_file, Order::Status).map(drop);
+        }
+        AdminAddress::At(address) => address.clone(),
+        AdminAddress::Auto => Address::Tcp(([127, 0, 0, 1], ADMIN_PORT).into()),
+    };
+    admin::ask_ready(&address)
+}
+
+/// The absolute form of a path, so that a later reload does not depend on where it is asked for.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

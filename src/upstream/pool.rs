@@ -10,7 +10,6 @@ use std::time::Duration;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::balance::RoundRobin;
 use crate::config::{Address, Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls};
@@ -21,8 +20,8 @@ pub struct Pool {
     pub name: Arc<str>,
     servers: Vec<Server>,
     balance: RoundRobin,
-    timeouts: UpstreamTimeouts,
-    keeps_idle: bool,
+    /// What it was made from.
+    upstream: Upstream,
 }
 
 #[derive(Debug)]
@@ -46,7 +45,12 @@ impl Pool {
             upstream.servers.iter().map(|server| Server::new(server, upstream)).collect::<Result<Vec<_>, _>>()?;
         let weights: Vec<u32> = upstream.servers.iter().map(|s| s.weight).collect();
         let (name, balance) = (upstream.name.as_str().into(), RoundRobin::new(&weights));
-        Ok(Self { name, servers, balance, timeouts: upstream.timeouts.clone(), keeps_idle: upstream.pool.max_idle > 0 })
+        Ok(Self { name, servers, balance, upstream: upstream.clone() })
+    }
+
+    /// Whether it would be made anew just as it is.
+    pub fn serves(&self, upstream: &Upstream) -> bool {
+        self.upstream == *upstream
     }
 
     /// How many servers there are; at least one.
@@ -71,7 +75,7 @@ impl Pool {
     /// client still sends, and for head and body alike; [`Self::timeouts`] has ours.
     pub fn peer(&self, pick: Pick) -> HttpPeer {
         let mut peer = self.servers[pick.0].peer.clone();
-        if !self.keeps_idle {
+        if self.upstream.pool.max_idle == 0 {
             // Nobody asks for this key again, until the idle timeout of zero ends the connection.
             static NEXT: AtomicU64 = AtomicU64::new(0);
             peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +84,7 @@ impl Pool {
     }
 
     pub fn timeouts(&self) -> &UpstreamTimeouts {
-        &self.timeouts
+        &self.upstream.timeouts
     }
 
     pub fn label(&self, pick: Pick) -> &Arc<str> {
@@ -137,27 +141,15 @@ fn apply_tls(peer: &mut HttpPeer, tls: &UpstreamTls) -> Result<(), String> {
     peer.options.verify_cert = tls.verify;
     peer.options.verify_hostname = tls.verify;
     if let Some(ca) = &tls.ca {
-        let certificates = ca.der.iter().map(|der| x509(der, &ca.path)).collect::<Result<Vec<_>, _>>()?;
+        // Pingora's parser panics on what is no certificate: `config` has read each of them.
+        let certificates: Vec<_> = ca.der.iter().map(|der| WrappedX509::new(der.clone(), parse_x509)).collect();
         peer.options.ca = Some(certificates.into());
     }
     if let Some((certificate, key)) = &tls.identity {
-        for der in &certificate.der {
-            x509(der, &certificate.path)?;
-        }
-        let key_path = &key.path;
-        let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key_path.display()))?;
-        // Pingora unwraps this conversion at the first connection.
-        rustls_pki_types::PrivateKeyDer::try_from(key.as_slice())
-            .map_err(|e| format!("{}: {e}", key_path.display()))?;
+        let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key.path.display()))?;
         peer.client_cert_key = Some(Arc::new(CertKey::new(certificate.der.clone(), key)));
     }
     Ok(())
-}
-
-/// Pingora's own parser panics on what is no certificate, so this one asks first.
-fn x509(der: &[u8], path: &Path) -> Result<WrappedX509, String> {
-    X509Certificate::from_der(der).map_err(|e| format!("{}: not a certificate: {e}", path.display()))?;
-    Ok(WrappedX509::new(der.to_vec(), parse_x509))
 }
 
 fn group_key(upstream: &Upstream) -> u64 {

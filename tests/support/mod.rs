@@ -72,25 +72,54 @@ impl Proxy {
     /// `{listen}` in the text stands for a listening address, `{folder}` for a
     /// folder of the test's own.
     pub fn start(yaml: &str) -> Self {
+        Self::start_program(yaml, |_| PathBuf::from(BINARY))
+    }
+
+    /// The same with a program that `place` puts into the folder.
+    pub fn start_program(yaml: &str, place: impl FnOnce(&Folder) -> PathBuf) -> Self {
         let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
         let folder = Folder::new();
-        let text = yaml.replace("{listen}", &address.to_string()).replace("{folder}", folder.0.to_str().unwrap());
-        let file = folder.write("proxy.yaml", &text);
-        let child = Command::new(BINARY)
-            .arg("-c")
-            .arg(&file)
-            .stdout(std::fs::File::create(folder.0.join("stdout")).unwrap())
-            .stderr(std::fs::File::create(folder.0.join("stderr")).unwrap())
-            .spawn()
-            .unwrap();
+        let file = folder.write("proxy.yaml", &text_for(yaml, address, &folder));
+        let program = place(&folder);
+        let child = command_of(&program, &folder).arg("-c").arg(&file).spawn().unwrap();
         let mut proxy = Self { address, process: Process(child), folder };
+        proxy.await_ready();
+        proxy
+    }
+
+    /// Until it serves, which is more than that its port is open.
+    pub fn await_ready(&mut self) {
         let end = Instant::now() + DEADLINE;
-        while TcpStream::connect(address).is_err() {
-            let ended = proxy.process.0.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < end, "the proxy did not start: {}", proxy.read("stderr"));
+        while self.order("status").0 != 0 {
+            let ended = self.process.0.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < end, "the proxy did not start: {}", self.read("stderr"));
             thread::park_timeout(Duration::from_millis(10));
         }
-        proxy
+    }
+
+    /// `-s`: exit code and output, stderr behind stdout.
+    pub fn order(&self, order: &str) -> (i32, String) {
+        let output = Command::new(BINARY)
+            .args(["-c", "proxy.yaml", "-s", order])
+            .current_dir(&self.folder.0)
+            .env("RUNTIME_DIRECTORY", &self.folder.0)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Writes the configuration anew, with the same stand-ins as [`Self::start`].
+    pub fn rewrite(&self, yaml: &str) {
+        self.folder.write("proxy.yaml", &text_for(yaml, self.address, &self.folder));
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
     }
 
     /// The least configuration: everything to `origin`.
@@ -129,6 +158,33 @@ impl Proxy {
         await_until("access log", || self.read("stdout").lines().count() >= count);
         self.read("stdout").lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
+}
+
+fn text_for(yaml: &str, address: SocketAddr, folder: &Folder) -> String {
+    let text = yaml.replace("{listen}", &address.to_string()).replace("{folder}", folder.0.to_str().unwrap());
+    // Tests that run side by side would take turns at its port.
+    let admin = if text.contains("admin:") { "" } else { "admin: { address: off }\n" };
+    format!("{text}{admin}")
+}
+
+/// The program in a folder of its own, its output in files there.
+pub fn command(folder: &Folder, arguments: &[&str]) -> Command {
+    let mut command = command_of(Path::new(BINARY), folder);
+    command.args(arguments);
+    command
+}
+
+fn command_of(program: &Path, folder: &Folder) -> Command {
+    let append = |name: &str| std::fs::OpenOptions::new().create(true).append(true).open(folder.0.join(name)).unwrap();
+    let mut command = Command::new(program);
+    command.env("RUNTIME_DIRECTORY", &folder.0).stdin(Stdio::null());
+    command.stdout(append("stdout")).stderr(append("stderr"));
+    command
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "{name} to {pid}");
 }
 
 /// One request as it came over the wire.

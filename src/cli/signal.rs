@@ -1,0 +1,46 @@
+//! `-s`: tells the running process something and reports what came of it.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+use proxy_service::config;
+use proxy_service::server::{self, Order};
+
+/// What `-s` may say.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Signal {
+    /// Reads the configuration again; a bad one changes nothing
+    Reload,
+    /// Starts the program anew and hands the listeners over, without losing a request
+    Upgrade,
+    /// Ends when the requests in flight are done, within `server.drain`
+    Quit,
+    /// Ends now
+    Stop,
+    /// Opens the log files anew, after they were moved away
+    Reopen,
+    /// Tells how the process is
+    Status,
+}
+
+/// # Errors
+/// What the running process says, or that there is none.
+pub fn send(signal: Signal, file: Option<&Path>) -> Result<(), String> {
+    let order = match signal {
+        Signal::Reload => Order::Reload,
+        Signal::Upgrade => Order::Upgrade,
+        Signal::Quit => Order::Quit,
+        Signal::Stop => Order::Stop,
+        Signal::Reopen => Order::Reopen,
+        Signal::Status => Order::Status,
+    };
+    let (upgrade_sock, pid_file) = config::own_files(file).map_err(|rejected| rejected.render())?;
+    match server::order(&upgrade_sock, &pid_file, order) {
+        Ok((true, text)) => {
+            println!("{}", text.trim_end());
+            Ok(())
+        }
+        Ok((false, text)) if text.starts_with("error") || text.starts_with("warning") => Err(text),
+        Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),
+    }
+}

@@ -1,0 +1,174 @@
+//! How the process ends: it hands over, or drains, and is gone as soon as nobody needs
+//! it any more, or when it was waited for long enough.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::status::Phase;
+use super::supervise::{Running, reply};
+use super::{Ended, notify, sockets};
+use crate::config::AdminAddress;
+use crate::downstream::Census;
+use crate::observe::dropped_lines;
+
+/// How often an ending process looks whether it is done.
+const TICK: Duration = Duration::from_millis(5);
+/// An idle client may have sent its next request already: it is answered.
+const LAST_CALL: Duration = Duration::from_millis(100);
+/// Pingora's accept loops and the kernel's queue, after the listeners were closed.
+const SETTLE: Duration = Duration::from_millis(20);
+/// For callers to take their answers before the process is gone.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often a serving process looks at what is no event: its file, a QUIT that waits.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Where the process is on its way to the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Course {
+    Serving,
+    /// Everything is still served, and nothing more is wanted.
+    Delay {
+        until: Instant,
+    },
+    /// The listeners are closed.
+    Draining {
+        since: Instant,
+        until: Instant,
+    },
+    /// A newer process has the listeners.
+    HandedOver {
+        since: Instant,
+        tunnels_until: Instant,
+    },
+}
+
+impl Course {
+    /// How soon it is to be looked at again.
+    pub(super) fn tick(self) -> Duration {
+        match self {
+            Self::Serving => LOOK,
+            Self::Delay { .. } | Self::Draining { .. } => TICK,
+            Self::HandedOver { .. } => TICK * 4,
+        }
+    }
+}
+
+impl Running {
+    pub(super) fn may_hand_over(&self) -> Result<(), String> {
+        match self.course {
+            Course::Serving => Ok(()),
+            Course::Delay { .. } | Course::Draining { .. } | Course::HandedOver { .. } => {
+                Err(self.process.status.phase().describe().to_owned())
+            }
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, pid: u32) {
+        let now = Instant::now();
+        self.process.gate.retire();
+        self.process.connections.close_after_answers();
+        self.process.status.enter(Phase::HandedOver);
+        self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(pid_file) = self.pid_file.take() {
+            pid_file.hand_over();
+        }
+        notify::handed_over(pid);
+        self.course = Course::HandedOver { since: now, tunnels_until: now + self.config.server.drain.tunnels };
+    }
+
+    pub(super) fn drain(&mut self) {
+        let now = Instant::now();
+        if let Course::HandedOver { .. } = self.course {
+            self.course = Course::Draining { since: now, until: now + self.config.server.drain.timeout };
+            return;
+        }
+        log::info!("draining: {}", count(self.process.connections.census()));
+        notify::stopping();
+        self.process.status.enter(Phase::Draining);
+        self.process.connections.close_after_answers();
+        self.course = Course::Delay { until: now + self.config.server.drain.delay };
+    }
+
+    fn close_listeners(&mut self) {
+        let now = Instant::now();
+        self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.process.gate.stop();
+        self.course = Course::Draining { since: now, until: now + self.config.server.drain.timeout };
+    }
+
+    /// The end, when it has come.
+    pub(super) fn due(&mut self) -> Option<Ended> {
+        let now = Instant::now();
+        match self.course {
+            Course::Serving => None,
+            Course::Delay { until } => {
+                if now >= until {
+                    self.close_listeners();
+                }
+                None
+            }
+            Course::Draining { since, until } => {
+                let census = self.process.connections.census();
+                let asked = if census.idle > 0 { LAST_CALL } else { SETTLE };
+                if census.requests + census.tunnels == 0 && now >= since + asked {
+                    return Some(Ended::Fine);
+                }
+                (now >= until).then(|| self.cut())
+            }
+            Course::HandedOver { since, tunnels_until } => {
+                let census = self.process.connections.census();
+                if census.is_empty() && now >= since + SETTLE {
+                    return Some(Ended::Fine);
+                }
+                (census.idle + census.requests == 0 && now >= tunnels_until).then(|| self.cut())
+            }
+        }
+    }
+
+    pub(super) fn cut(&self) -> Ended {
+        let census = self.process.connections.census();
+        match census.requests + census.tunnels {
+            0 => Ended::Fine,
+            _ => Ended::Forced(count(census)),
+        }
+    }
+
+    pub(super) async fn finish(&mut self, ended: &Ended) {
+        let text = match ended {
+            Ended::Fine => "ended; nothing was cut".to_owned(),
+            Ended::Forced(cut) => format!("ended; cut: {cut}"),
+            Ended::Failed(reason) => reason.clone(),
+        };
+        log::info!("process {} {text}", std::process::id());
+        if let Err(e) = self.process.live.look().access.flush() {
+            log::warn!("access log: {e}");
+        }
+        if dropped_lines() > 0 {
+            log::warn!("{} access log lines were dropped", dropped_lines());
+        }
+        let handed_over = self.process.status.phase() == Phase::HandedOver;
+        if let Some(control) = self.control.take().filter(|_| !handed_over) {
+            control.remove();
+        }
+        if let Some(pid_file) = self.pid_file.take() {
+            pid_file.remove();
+        }
+        if !handed_over {
+            self.process.config.listeners.iter().for_each(|listener| sockets::remove_file(&listener.address));
+            if let AdminAddress::At(address) = &self.process.config.admin {
+                sockets::remove_file(address);
+            }
+        }
+        for answer in self.waiting.drain(..) {
+            reply(&answer, (matches!(ended, Ended::Fine), text.clone()));
+        }
+        let end = Instant::now() + LAST_WORDS;
+        while self.process.desk.callers() > 0 && Instant::now() < end {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+pub(super) fn count(census: Census) -> String {
+    format!("{} requests, {} tunnels, {} idle connections", census.requests, census.tunnels, census.idle)
+}

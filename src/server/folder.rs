@@ -1,0 +1,115 @@
+//! Where the process keeps its own files, the pid file and the control socket: a
+//! folder that nobody else can write to.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use crate::config::{Identity, Place};
+
+pub const PID_FILE: &str = "pingora-proxy.pid";
+pub const CONTROL_SOCKET: &str = "upgrade.sock";
+
+/// A file of the process's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    pub path: PathBuf,
+    /// Whether the configuration names it. One that it does not name is done without
+    /// when another process has it.
+    pub asked_for: bool,
+}
+
+/// `None` where the configuration wants none.
+pub fn locate(place: &Place, name: &str) -> Option<Own> {
+    match place {
+        Place::Off => None,
+        Place::At(path) => Some(Own { path: path.clone(), asked_for: true }),
+        Place::Auto => Some(Own { path: automatic().join(name), asked_for: false }),
+    }
+}
+
+/// The folder that a service manager made (`RuntimeDirectory=` in systemd); otherwise
+/// /run/pingora-proxy for root, and for others a folder in `$XDG_RUNTIME_DIR`, or one
+/// in the temporary folder that bears their number.
+fn automatic() -> PathBuf {
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    if let Some(folder) = named("RUNTIME_DIRECTORY") {
+        return folder;
+    }
+    let uid = Uid::effective();
+    if uid.is_root() {
+        return PathBuf::from("/run/pingora-proxy");
+    }
+    match named("XDG_RUNTIME_DIR") {
+        Some(folder) => folder.join("pingora-proxy"),
+        None => std::env::temp_dir().join(format!("pingora-proxy-{uid}")),
+    }
+}
+
+/// Makes the folder of `file`, for its owner alone, where it is missing.
+///
+/// # Errors
+/// When it cannot be made, or others could put files into it.
+pub fn prepare(file: &Path) -> Result<(), String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = |e: &dyn std::fmt::Display| format!("cannot use the folder {}: {e}", folder.display());
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(wrong(&e)),
+    }
+    let found = std::fs::metadata(folder).map_err(|e| wrong(&e))?;
+    let uid = Uid::effective();
+    if !found.is_dir() {
+        return Err(wrong(&"it is no folder"));
+    }
+    if !uid.is_root() && found.uid() != uid.as_raw() && found.uid() != 0 {
+        return Err(wrong(&format!("it belongs to user {}", found.uid())));
+    }
+    // The sticky bit keeps others from replacing what is not theirs.
+    let open_to_all = found.permissions().mode() & 0o1002;
+    if open_to_all == 0o002 {
+        return Err(wrong(&"everybody can write to it"));
+    }
+    Ok(())
+}
+
+/// Lets the user that the process becomes use a folder of its own; any other folder is
+/// left as it is.
+///
+/// # Errors
+/// When the system refuses.
+pub fn give_to(file: &Path, identity: &Identity) -> Result<(), String> {
+    let Some(folder) = file.parent().filter(|folder| *folder == automatic()) else { return Ok(()) };
+    std::os::unix::fs::chown(folder, Some(identity.user.id), Some(identity.group.id))
+        .map_err(|e| format!("cannot give the folder {} away: {e}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_everybody_writes_to_is_refused() {
+        let base = std::env::temp_dir().join(format!("pingora-proxy-folder-{}", std::process::id()));
+        let inside = base.join("x.sock");
+        prepare(&inside).unwrap();
+        assert_eq!(std::fs::metadata(&base).unwrap().permissions().mode() & 0o777, 0o700);
+        prepare(&inside).unwrap();
+        std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(prepare(&inside).unwrap_err().contains("everybody can write to it"));
+        std::fs::remove_dir(&base).unwrap();
+        assert!(prepare(Path::new("/dev/null/x")).is_err());
+    }
+
+    #[test]
+    fn what_the_configuration_names_is_taken_as_it_is() {
+        assert_eq!(locate(&Place::Off, PID_FILE), None);
+        let named = locate(&Place::At("/x/y.pid".into()), PID_FILE).unwrap();
+        assert_eq!(named, Own { path: "/x/y.pid".into(), asked_for: true });
+        let found = locate(&Place::Auto, CONTROL_SOCKET).unwrap();
+        assert!(!found.asked_for && found.path.ends_with("upgrade.sock"));
+    }
+}

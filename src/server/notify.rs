@@ -1,0 +1,34 @@
+//! What a service manager is told (`NOTIFY_SOCKET`, systemd's `Type=notify-reload`).
+
+use sd_notify::NotifyState;
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(states) {
+        log::warn!("the service manager cannot be told: {e}");
+    }
+}
+
+pub fn ready() {
+    tell(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
+}
+
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(e) => log::warn!("the service manager cannot be told: {e}"),
+    }
+}
+
+/// A reload is over, whatever came of it.
+pub fn reloaded(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Another process is the service now.
+pub fn handed_over(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}

@@ -1,0 +1,124 @@
+//! What the running process does when it is told to: reload, open its logs anew, start
+//! the process that takes over.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use super::control::Outcome;
+use super::ending::Course;
+use super::respawn::Progress;
+use super::status::Phase;
+use super::supervise::{Running, reply};
+use super::watch::FileWatch;
+use super::{notify, reload};
+
+/// How long QUIT waits for a process that was started with `-u`.
+const UNTIL_TAKEN_OVER: Duration = Duration::from_secs(10);
+
+impl Running {
+    pub(super) fn reload(&mut self) -> Outcome {
+        let Some(file) = &self.process.file else {
+            return (false, "there is no configuration file to reload".to_owned());
+        };
+        notify::reloading();
+        let outcome = match reload::reload(file, &self.process.config, &self.config, &self.process.live) {
+            Ok(reloaded) => {
+                self.config = reloaded.config;
+                let generation = self.process.status.reloaded();
+                let mut text = format!("{}configuration {generation} is in force", reloaded.warnings);
+                if !reloaded.waiting.is_empty() {
+                    text.push_str("; these wait for an upgrade (`-s upgrade`): ");
+                    text.push_str(&reloaded.waiting.join(", "));
+                }
+                log::info!("reload: {text}");
+                (true, text)
+            }
+            Err(problems) => {
+                let generation = self.process.status.generation();
+                log::error!("reload: configuration {generation} stays in force\n{}", problems.trim_end());
+                (false, problems)
+            }
+        };
+        notify::reloaded(if outcome.0 { "serving" } else { "serving; the last reload failed" });
+        self.watch_file();
+        outcome
+    }
+
+    pub(super) fn reopen(&self) -> Outcome {
+        let access = self.process.live.look().access.reopen().map_err(|e| format!("access log: {e}"));
+        let errors = self.process.error_file.as_ref().map_or(Ok(()), |file| file.reopen());
+        match access.and(errors.map_err(|e| format!("error log: {e}"))) {
+            Ok(()) => {
+                log::info!("the logs were opened anew");
+                (true, "the logs were opened anew".to_owned())
+            }
+            Err(reason) => {
+                log::error!("the old log is written on: {reason}");
+                (false, format!("the old log is written on: {reason}"))
+            }
+        }
+    }
+
+    /// Starts a newer process; what comes of it is told when it is known.
+    pub(super) fn upgrade(&mut self, answer: Option<SyncSender<Outcome>>) {
+        let refused = if std::process::id() == 1 {
+            Some("process 1 of a container cannot hand over, its end would end the container; start a second container with -u".to_owned())
+        } else if self.upgrading || self.process.desk.is_handing_over() {
+            Some("another upgrade is under way".to_owned())
+        } else if !matches!(self.course, Course::Serving) {
+            Some(self.process.status.phase().describe().to_owned())
+        } else if self.control.is_none() {
+            Some("this process has no control socket (`server.upgrade_sock`)".to_owned())
+        } else {
+            None
+        };
+        let tell = move |outcome: Outcome| {
+            match &outcome {
+                (true, text) => log::info!("upgrade: {text}"),
+                (false, text) => log::error!("upgrade: {text}; this process serves on"),
+            }
+            if let Some(answer) = answer {
+                reply(&answer, outcome);
+            }
+        };
+        let (respawn, control) = match (refused, &self.process.respawn, &self.control) {
+            (None, Some(respawn), Some(control)) => (respawn.clone(), control.path().to_owned()),
+            (None, _, _) => return tell((false, "an upgrade needs a configuration file".to_owned())),
+            (Some(reason), _, _) => return tell((false, reason)),
+        };
+        self.upgrading = true;
+        let (desk, done) = (Arc::clone(&self.process.desk), self.upgrade_done.clone());
+        // One of an earlier upgrade says nothing of this one.
+        drop(desk.take_failure());
+        std::thread::spawn(move || {
+            let upgraded = respawn.upgrade(&control, || match desk.take_failure() {
+                Some(reason) => Progress::Failed(reason),
+                None if desk.status.phase() == Phase::HandedOver => Progress::HandedOver,
+                None => Progress::Pending,
+            });
+            tell(match upgraded {
+                Ok(pid) => (
+                    true,
+                    format!("process {pid} serves now, process {} ends when its clients are done", std::process::id()),
+                ),
+                Err(reason) => (false, reason),
+            });
+            // The loop may have ended meanwhile.
+            done.blocking_send(()).unwrap_or_default();
+        });
+    }
+
+    pub(super) fn give_way(&mut self) {
+        if matches!(self.course, Course::Serving) {
+            self.gives_way_until = Some(Instant::now() + UNTIL_TAKEN_OVER);
+            log::info!("QUIT: waiting for a process that was started with -u");
+        }
+    }
+
+    /// From now on a change of the file is one since now.
+    pub(super) fn watch_file(&mut self) {
+        let watched = self.process.file.as_deref().filter(|_| self.config.server.reload_on_change);
+        self.watched = watched.map(FileWatch::new);
+    }
+}

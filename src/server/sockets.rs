@@ -1,0 +1,209 @@
+//! The listening sockets: opened, or taken over from an older process or a service
+//! manager, before anything starts, and kept so that a newer process can have them.
+//!
+//! Pingora would bind in a task of its own and panic there.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use listenfd::ListenFd;
+
+use crate::config::{Address, address_text};
+
+/// One open socket under the name that all generations of the process know it by.
+#[derive(Debug)]
+pub struct Named {
+    pub name: String,
+    pub socket: OwnedFd,
+}
+
+/// What a socket is for: two of one address would still be two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Use {
+    Listener(Address),
+    Admin(Address),
+}
+
+impl Use {
+    pub fn name(&self) -> String {
+        match self {
+            Self::Listener(address) => address_text(address),
+            Self::Admin(address) => format!("admin {}", address_text(address)),
+        }
+    }
+
+    fn address(&self) -> &Address {
+        match self {
+            Self::Listener(address) | Self::Admin(address) => address,
+        }
+    }
+}
+
+/// Those that nobody has claimed yet.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<Named>);
+
+impl Inherited {
+    pub fn new(sockets: Vec<Named>) -> Self {
+        Self(sockets)
+    }
+
+    /// From a service manager (`LISTEN_FDS`), by the addresses that they are bound to.
+    ///
+    /// # Errors
+    /// When one of them is no listening socket.
+    pub fn from_service_manager() -> Result<Self, String> {
+        let mut passed = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for index in 0..passed.len() {
+            let wrong = |e: io::Error| format!("socket {index} from the service manager: {e}");
+            let tcp = passed.take_tcp_listener(index);
+            let (name, socket) = match tcp {
+                Ok(Some(listener)) => {
+                    let address = Address::Tcp(listener.local_addr().map_err(wrong)?);
+                    (address_text(&address), OwnedFd::from(listener))
+                }
+                Ok(None) => continue,
+                Err(_) => {
+                    let Some(listener) = passed.take_unix_listener(index).map_err(wrong)? else { continue };
+                    let address = listener.local_addr().map_err(wrong)?;
+                    let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
+                    (address_text(&Address::Unix(path)), OwnedFd::from(listener))
+                }
+            };
+            sockets.push(Named { name, socket });
+        }
+        Ok(Self(sockets))
+    }
+
+    fn claim(&mut self, wanted: &Use) -> Option<OwnedFd> {
+        let place = self.0.iter().position(|named| named.name == wanted.name());
+        // A service manager knows nothing of what a socket is for.
+        let place = place.or_else(|| self.0.iter().position(|named| named.name == address_text(wanted.address())));
+        place.map(|place| self.0.swap_remove(place).socket)
+    }
+
+    /// Opens `wanted`, if it is not among those inherited.
+    ///
+    /// # Errors
+    /// When it cannot be listened on.
+    pub fn open(&mut self, wanted: &Use) -> Result<Named, String> {
+        let socket = match self.claim(wanted) {
+            Some(socket) => socket,
+            None => bind(wanted.address())
+                .map_err(|reason| format!("cannot listen on {}: {reason}", address_text(wanted.address())))?,
+        };
+        // Pingora and tokio ask for it without waiting.
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
+        Ok(Named { name: wanted.name(), socket })
+    }
+
+    /// The names of those that nobody claimed; they are closed.
+    pub fn unclaimed(self) -> Vec<String> {
+        self.0.into_iter().map(|named| named.name).collect()
+    }
+}
+
+fn bind(address: &Address) -> Result<OwnedFd, String> {
+    match address {
+        Address::Tcp(address) => TcpListener::bind(address).map(OwnedFd::from).map_err(|e| e.to_string()),
+        Address::Unix(path) => {
+            make_way(path)?;
+            UnixListener::bind(path).map(OwnedFd::from).map_err(|e| e.to_string())
+        }
+    }
+}
+
+/// Removes the socket file that a process left behind, and nothing else.
+///
+/// # Errors
+/// When something stands there that is still in use, or no socket.
+pub fn make_way(path: &Path) -> Result<(), String> {
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match path.parent() {
+            Some(folder) if folder.is_dir() => Ok(()),
+            Some(_) | None => Err("its folder does not exist".to_owned()),
+        },
+        Err(e) => Err(e.to_string()),
+        Ok(found) if !found.file_type().is_socket() => Err("a file that is no socket stands there".to_owned()),
+        Ok(_) if UnixStream::connect(path).is_ok() => Err("another process serves there".to_owned()),
+        Ok(_) => std::fs::remove_file(path).map_err(|e| e.to_string()),
+    }
+}
+
+/// All sockets of the process.
+#[derive(Debug, Default)]
+pub struct Sockets(Vec<Named>);
+
+impl Sockets {
+    pub fn new(sockets: Vec<Named>) -> Self {
+        Self(sockets)
+    }
+
+    /// Names and descriptors, in the same order.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        self.0.iter().map(|named| (named.name.as_str(), named.socket.as_fd()))
+    }
+
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn duplicate(&self, wanted: &Use) -> io::Result<OwnedFd> {
+        let named = self.0.iter().find(|named| named.name == wanted.name());
+        named.ok_or(io::ErrorKind::NotFound)?.socket.try_clone()
+    }
+}
+
+/// Removes the file of a listener on a unix socket, at the end of its last process.
+pub fn remove_file(address: &Address) {
+    if let Address::Unix(path) = address
+        && let Err(e) = std::fs::remove_file(path)
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        log::warn!("cannot remove {}: {e}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inherited_socket_is_used_and_the_rest_named() {
+        let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Tcp(bound.local_addr().unwrap());
+        let other = Named { name: "127.0.0.1:1".into(), socket: TcpListener::bind("127.0.0.1:0").unwrap().into() };
+        let named = Named { name: address_text(&address), socket: bound.into() };
+        let mut inherited = Inherited::new(vec![other, named]);
+        let wanted = Use::Listener(address.clone());
+        // It could not be bound a second time.
+        let opened = inherited.open(&wanted).unwrap();
+        assert!(Inherited::default().open(&wanted).unwrap_err().contains("Address already in use"));
+        assert_eq!(inherited.unclaimed(), ["127.0.0.1:1"]);
+        let sockets = Sockets::new(vec![opened]);
+        assert!(sockets.duplicate(&wanted).is_ok());
+        assert!(sockets.duplicate(&Use::Admin(address)).is_err());
+    }
+
+    #[test]
+    fn only_a_socket_that_nobody_serves_is_removed() {
+        let folder = std::env::temp_dir().join(format!("pingora-proxy-sockets-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x");
+        std::fs::write(&path, "keep me").unwrap();
+        assert_eq!(make_way(&path).unwrap_err(), "a file that is no socket stands there");
+        std::fs::remove_file(&path).unwrap();
+        let served = UnixListener::bind(&path).unwrap();
+        assert_eq!(make_way(&path).unwrap_err(), "another process serves there");
+        drop(served);
+        make_way(&path).unwrap();
+        assert!(!path.exists());
+        assert_eq!(make_way(&folder.join("none/x")).unwrap_err(), "its folder does not exist");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

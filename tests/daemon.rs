@@ -1,0 +1,258 @@
+//! The process as the system sees it: in the background, as another user, under a
+//! service manager, with logs that are moved away.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+use support::{BINARY, Folder, Proxy, await_until, command, signal};
+
+/// A proxy that is nobody's child any more.
+struct Background {
+    folder: Folder,
+    port: u16,
+}
+
+impl Background {
+    fn new(yaml: &str) -> Self {
+        let (folder, port) = (Folder::new(), support::free_port());
+        let yaml =
+            yaml.replace("{listen}", &format!("127.0.0.1:{port}")).replace("{folder}", folder.0.to_str().unwrap());
+        folder.write("proxy.yaml", &format!("{yaml}admin: {{ address: 'unix:{}/admin.sock' }}\n", folder.0.display()));
+        Self { folder, port }
+    }
+
+    fn call(&self, arguments: &[&str]) -> (i32, String) {
+        let output = Command::new(BINARY)
+            .args(["-c", "proxy.yaml"])
+            .args(arguments)
+            .current_dir(&self.folder.0)
+            .env("RUNTIME_DIRECTORY", &self.folder.0)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn get(&self) -> String {
+        let mut client = support::Client::connect(([127, 0, 0, 1], self.port).into());
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.response().text()
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.0.join(name)).unwrap_or_default()
+    }
+
+    fn pid(&self) -> u32 {
+        self.read("pingora-proxy.pid").trim().parse().unwrap()
+    }
+
+    fn status(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.call(&["-s", "stop"]);
+    }
+}
+
+const ONE: &str = "log: { access: { to: off } }\nserver: { error_log: '{folder}/error.log' }\nlisteners: ['{listen}']\nroutes: [{ respond: { body: one } }]\n";
+
+#[test]
+fn it_returns_once_it_serves_and_lives_on_its_own() {
+    let background = Background::new(ONE);
+    let (code, text) = background.call(&["-d"]);
+    assert_eq!((code, text.as_str()), (0, ""));
+    // Not a moment later: now.
+    assert_eq!(background.get(), "one");
+    let pid = background.pid();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    assert_eq!(fields[3], pid.to_string(), "a session of its own");
+    assert_eq!(fields[4], "0", "no terminal");
+    for descriptor in 0..3 {
+        let target = std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap();
+        assert_eq!(target.to_str(), Some("/dev/null"));
+    }
+    // An upgrade of a daemon is a daemon.
+    let (code, text) = background.call(&["-s", "upgrade"]);
+    assert_eq!(code, 0, "{text}");
+    assert_ne!(background.pid(), pid);
+    assert_eq!(background.get(), "one");
+    let (code, text) = background.call(&["-d", "-u"]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(background.get(), "one");
+    assert_eq!(background.call(&["healthcheck"]).0, 0);
+    assert_eq!(background.call(&["-s", "quit"]), (0, "ended; nothing was cut\n".to_owned()));
+    let (code, text) = background.call(&["healthcheck"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("admin.sock does not answer"), "{text}");
+}
+
+#[test]
+fn its_error_is_the_callers() {
+    let background = Background::new(ONE);
+    let _taken = TcpListener::bind(("127.0.0.1", background.port)).unwrap();
+    let (code, text) = background.call(&["-d"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("Address already in use") && text.contains("the daemon ended before it served"), "{text}");
+    std::fs::write(background.folder.0.join("proxy.yaml"), "routes: []\n").unwrap();
+    let (code, text) = background.call(&["-d"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("nothing was changed"), "{text}");
+}
+
+#[test]
+fn a_second_process_is_told_apart_from_a_stale_file() {
+    let background = Background::new(&ONE.replace("server: {", "server: { pid_file: '{folder}/own.pid',"));
+    std::fs::write(background.folder.0.join("own.pid"), "1\n").unwrap();
+    assert_eq!(background.call(&["-d"]).0, 0);
+    let pid = background.read("own.pid");
+    assert_ne!(pid, "1\n");
+    // The same configuration on another port.
+    let yaml = background.read("proxy.yaml").replace(&background.port.to_string(), &support::free_port().to_string());
+    let yaml = yaml
+        .replace("/admin.sock", "/admin2.sock")
+        .replace("server: {", "server: { upgrade_sock: '{folder}/other.sock',");
+    background.folder.write("other.yaml", &yaml.replace("{folder}", background.folder.0.to_str().unwrap()));
+    let output = Command::new(BINARY).args(["-c", "other.yaml"]).current_dir(&background.folder.0).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let words = format!("another pingora-proxy (process {}) holds the pid file", pid.trim());
+    assert!(background.read("error.log").contains(&words) || String::from_utf8_lossy(&output.stderr).contains(&words));
+    assert_eq!(background.read("own.pid"), pid);
+}
+
+#[test]
+fn it_becomes_the_user_it_is_told_to() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return; // only root can become somebody else
+    }
+    let background = Background::new(
+        &ONE.replace("server: {", "server: { user: nobody,").replace("error_log: '{folder}/error.log'", "drain: {}"),
+    );
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    std::os::unix::fs::chown(&background.folder.0, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
+    let (code, text) = background.call(&["-d"]);
+    assert_eq!(code, 0, "{text}");
+    let status = background.status();
+    let line = |name: &str| {
+        status.lines().find_map(|l| l.strip_prefix(name)).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let four = |id: u32| vec![id.to_string(); 4].join(" ");
+    assert_eq!(line("Uid:"), four(nobody.uid.as_raw()));
+    assert_eq!(line("Gid:"), four(nobody.gid.as_raw()));
+    assert!(line("Groups:").split(' ').all(|id| id.is_empty() || id == nobody.gid.to_string()), "{}", line("Groups:"));
+    assert_eq!(line("CapEff:"), "0000000000000000");
+    // It can still be upgraded, by itself and by root.
+    let (code, text) = background.call(&["-s", "upgrade"]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = background.call(&["-d", "-u"]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(background.get(), "one");
+}
+
+#[test]
+fn logs_are_opened_anew_without_losing_a_line() {
+    let proxy = Proxy::start(
+        "server: { error_log: '{folder}/error.log' }\nlog: { access: { to: '{folder}/access.log' } }\nlisteners: ['{listen}']\nroutes: [{ respond: { status: 204 } }]\n",
+    );
+    let mut files = vec!["access.log".to_owned()];
+    let asked = std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            let mut client = proxy.connect();
+            let mut asked = 0;
+            while !proxy.folder.0.join("enough").exists() {
+                client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+                assert_eq!(client.response().status, 204);
+                asked += 1;
+            }
+            asked
+        });
+        for turn in 0..5 {
+            await_until("lines", || proxy.read("access.log").lines().count() > 20);
+            let moved = format!("access.{turn}.log");
+            std::fs::rename(proxy.folder.0.join("access.log"), proxy.folder.0.join(&moved)).unwrap();
+            files.push(moved);
+            match turn % 2 {
+                0 => proxy.signal("USR1"),
+                _ => assert_eq!(proxy.order("reopen"), (0, "the logs were opened anew\n".to_owned())),
+            }
+            await_until("the new file", || proxy.folder.0.join("access.log").exists());
+        }
+        proxy.folder.write("enough", "");
+        traffic.join().unwrap()
+    });
+    let lines = || files.iter().map(|file| proxy.read(file).lines().count()).sum::<usize>();
+    await_until("every line", || lines() >= asked);
+    assert_eq!(lines(), asked);
+    std::fs::rename(proxy.folder.0.join("error.log"), proxy.folder.0.join("error.1.log")).unwrap();
+    assert_eq!(proxy.order("reopen").0, 0);
+    assert!(proxy.read("error.log").contains("the logs were opened anew"));
+}
+
+#[test]
+fn a_service_manager_is_told_everything() {
+    let folder = Folder::new();
+    let manager = UnixDatagram::bind(folder.0.join("notify")).unwrap();
+    manager.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let port = support::free_port();
+    folder.write(
+        "proxy.yaml",
+        &format!(
+            "admin: {{ address: off }}\nlisteners: ['127.0.0.1:{port}']\nroutes: [{{ respond: {{ body: one }} }}]\n"
+        ),
+    );
+    let child = command(&folder, &["-c", "proxy.yaml"])
+        .current_dir(&folder.0)
+        .env("NOTIFY_SOCKET", folder.0.join("notify"))
+        .spawn()
+        .unwrap();
+    let mut old = support::Process(child);
+    let hear = |wanted: &str| {
+        let mut seen = String::new();
+        while !seen.lines().any(|line| line.starts_with(wanted)) {
+            let mut word = [0; 512];
+            let length = manager.recv(&mut word).unwrap_or_else(|e| panic!("no {wanted}: {e}\n{seen}"));
+            seen.push_str(std::str::from_utf8(&word[..length]).unwrap());
+        }
+        seen
+    };
+    assert!(hear("READY=1").contains(&format!("MAINPID={}", old.0.id())));
+    signal(old.0.id(), "HUP");
+    assert!(hear("RELOADING=1").contains("MONOTONIC_USEC="));
+    hear("READY=1");
+    signal(old.0.id(), "USR2");
+    let text = hear("MAINPID=");
+    let newest: u32 = text.lines().find_map(|l| l.strip_prefix("MAINPID=")).unwrap().parse().unwrap();
+    assert_ne!(newest, old.0.id());
+    assert_eq!(old.0.wait().unwrap().code(), Some(0));
+    signal(newest, "TERM");
+    hear("STOPPING=1");
+}
+
+#[test]
+fn sockets_of_a_service_manager_are_used() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+    let folder = Folder::new();
+    folder.write(
+        "proxy.yaml",
+        &format!("admin: {{ address: off }}\nlisteners: ['{address}']\nroutes: [{{ respond: {{ body: one }} }}]\n"),
+    );
+    let script = format!("exec 3<&{}; LISTEN_PID=$$ LISTEN_FDS=1 exec {BINARY} -c proxy.yaml", listener.as_raw_fd());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0);
+    let _running = support::Process(shell.spawn().unwrap());
+    // The port is open all along: the answer tells.
+    let mut client = support::Client::connect(address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().text(), "one");
+}

@@ -1,0 +1,185 @@
+//! The end of the process: what is in flight is finished, what is not wanted is not
+//! waited for, and the exit code tells which it was.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::net::TcpStream;
+use std::process::ExitStatus;
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
+
+use support::{Origin, Proxy, await_until};
+
+/// Its response takes as long as the path says, in milliseconds.
+fn slow() -> Origin {
+    Origin::start(|request, wire| {
+        let millis: u64 = request.target().trim_start_matches('/').parse().unwrap();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+        for _ in 0..10 {
+            let end = Instant::now() + Duration::from_millis(millis / 10);
+            while let Some(left) = end.checked_duration_since(Instant::now()) {
+                park_timeout(left);
+            }
+            wire.send("x");
+        }
+        true
+    })
+}
+
+fn before(origin: &Origin, drain: &str) -> Proxy {
+    let port = support::free_port();
+    Proxy::start(&format!(
+        "server: {{ drain: {drain} }}\nadmin: {{ address: '127.0.0.1:{port}' }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+        origin.address
+    ))
+}
+
+fn admin(proxy: &Proxy, path: &str) -> (u16, String) {
+    let yaml = proxy.read("proxy.yaml");
+    let address = yaml.lines().find_map(|l| l.strip_prefix("admin: { address: '")).unwrap().split('\'').next().unwrap();
+    let mut client = support::Client::connect(address.parse().unwrap());
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    let answer = client.response();
+    (answer.status, answer.text())
+}
+
+fn ended(proxy: &mut Proxy) -> (ExitStatus, Duration) {
+    let began = Instant::now();
+    (proxy.process.0.wait().unwrap(), began.elapsed())
+}
+
+#[test]
+fn with_nothing_in_flight_it_ends_at_once() {
+    let origin = slow();
+    let mut proxy = before(&origin, "{}");
+    // Two that are open and idle: one that never asked, one that has its answer.
+    let mut silent = proxy.connect();
+    let mut answered = proxy.connect();
+    answered.send("GET /10 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answered.response().status, 200);
+    proxy.signal("TERM");
+    let (status, took) = ended(&mut proxy);
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_millis(200), "{took:?}");
+    assert!(silent.wire.is_closed() && answered.wire.is_closed());
+    assert!(!proxy.folder.0.join("upgrade.sock").exists() && !proxy.folder.0.join("pingora-proxy.pid").exists());
+    assert_eq!(proxy.access_log(1).len(), 1);
+}
+
+#[test]
+fn a_download_in_flight_is_finished_and_nothing_waits_longer() {
+    let origin = slow();
+    let mut proxy = before(&origin, "{}");
+    let mut client = proxy.connect();
+    client.send("GET /1500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    proxy.signal("TERM");
+    await_until("closed listeners", || TcpStream::connect(proxy.address).is_err());
+    assert_eq!(admin(&proxy, "/ready").0, 503);
+    assert_eq!(admin(&proxy, "/health").0, 200);
+    assert_eq!(client.wire.exactly(10), b"xxxxxxxxxx");
+    let (status, took) = ended(&mut proxy);
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_millis(400), "{took:?}");
+}
+
+#[test]
+fn during_the_delay_everything_is_served_and_readiness_fails() {
+    let origin = slow();
+    let mut proxy = before(&origin, "{ delay: 700ms }");
+    assert_eq!(admin(&proxy, "/ready").0, 200);
+    let mut idle = proxy.connect();
+    proxy.signal("TERM");
+    await_until("/ready", || admin(&proxy, "/ready").0 == 503);
+    assert!(admin(&proxy, "/ready").1.contains("about to end"));
+    // A new connection and an old one are answered, and told to go elsewhere.
+    for answer in [proxy.get("/10"), {
+        idle.send("GET /10 HTTP/1.1\r\nHost: a\r\n\r\n");
+        idle.response()
+    }] {
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    }
+    let (status, took) = ended(&mut proxy);
+    assert_eq!(status.code(), Some(0));
+    assert!((Duration::from_millis(300)..Duration::from_millis(1200)).contains(&took), "{took:?}");
+}
+
+#[test]
+fn at_the_deadline_what_is_left_is_cut_and_counted() {
+    let origin = slow();
+    let mut proxy = before(&origin, "{ timeout: 300ms }");
+    let mut client = proxy.connect();
+    client.send("GET /20000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head();
+    proxy.signal("TERM");
+    let (status, took) = ended(&mut proxy);
+    assert_eq!(status.code(), Some(3));
+    assert!((Duration::from_millis(250)..Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert!(proxy.read("stderr").contains("ended; cut: 1 requests, 0 tunnels"), "{}", proxy.read("stderr"));
+    assert!(client.wire.until_end().len() < 10);
+}
+
+#[test]
+fn a_second_term_or_an_int_ends_now() {
+    let origin = slow();
+    for second in ["TERM", "INT"] {
+        let mut proxy = before(&origin, "{}");
+        let mut client = proxy.connect();
+        client.send("GET /20000 HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.head();
+        proxy.signal("TERM");
+        await_until("the drain", || proxy.read("stderr").contains("draining: 1 requests"));
+        proxy.signal(second);
+        let (status, took) = ended(&mut proxy);
+        assert_eq!(status.code(), Some(3), "{second}");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[test]
+fn quit_waits_and_reports_and_stop_does_not() {
+    let origin = slow();
+    let mut proxy = before(&origin, "{}");
+    let mut client = proxy.connect();
+    client.send("GET /800 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head();
+    let began = Instant::now();
+    let (code, text) = proxy.order("quit");
+    assert_eq!((code, text.as_str()), (0, "ended; nothing was cut\n"));
+    assert!(began.elapsed() > Duration::from_millis(300));
+    assert_eq!(client.wire.exactly(10), b"xxxxxxxxxx");
+    assert_eq!(ended(&mut proxy).0.code(), Some(0));
+
+    let mut proxy = before(&origin, "{}");
+    let mut client = proxy.connect();
+    client.send("GET /20000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head();
+    let (code, text) = proxy.order("stop");
+    assert_eq!(code, 1);
+    assert!(text.contains("cut: 1 requests"), "{text}");
+    assert_eq!(ended(&mut proxy).0.code(), Some(3));
+}
+
+#[test]
+fn a_half_sent_request_and_an_upload_are_in_flight_too() {
+    let origin = Origin::start(|request, wire| {
+        let body = wire.body(&request.headers, false);
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", body.len()));
+        true
+    });
+    let mut proxy = before(&origin, "{}");
+    let mut half = proxy.connect();
+    half.send("GET / HTTP/1.1\r\nHo");
+    let mut upload = proxy.connect();
+    upload.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    await_until("the upload", || origin.count() == 1);
+    await_until("both", || proxy.order("status").1.contains("2 requests"));
+    proxy.signal("TERM");
+    await_until("closed listeners", || TcpStream::connect(proxy.address).is_err());
+    upload.send("cd");
+    assert_eq!(upload.response().text(), "4");
+    half.send("st: a\r\n\r\n");
+    assert_eq!(half.response().text(), "0");
+    assert_eq!(ended(&mut proxy).0.code(), Some(0));
+}
