@@ -1,5 +1,5 @@
 # Each target does all its own set-up.
-.PHONY: help setup build demo test browser-test bench
+.PHONY: help setup build demo test browser-test bench ledger
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,6 +18,9 @@ test: setup ## every test
 
 browser-test: setup ## the demo's page in a real browser, through the proxy
 	scripts/browser-test
+
+ledger: setup ## a hundred upgrades under traffic of every kind, and what others lose
+	cargo test --release --locked --test ledger -- --ignored --nocapture --test-threads=1
 
 bench: setup ## the cost of finding a route, from 10 to 10,000 of them
 	cargo bench --locked

@@ -8,16 +8,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{BINARY, Client, Origin, Process, Response, await_until, free_port};
+use support::{BINARY, Client, Folder, Origin, Process, Response, await_until, free_port, signal};
 
 struct Example {
     address: SocketAddr,
-    _process: Process,
+    admin: SocketAddr,
+    process: Process,
+    folder: Folder,
 }
 
 impl Example {
     fn start(name: &str, service: &str, second: &str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let folder = Folder::new();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/examples").join(name);
         let child = Command::new(BINARY)
             .arg("-c")
@@ -25,12 +29,14 @@ impl Example {
             .env("LISTEN", address.to_string())
             .env("SERVICE", service)
             .env("SECOND", second)
+            .env("ADMIN", admin.to_string())
+            .env("RUNTIME_DIRECTORY", &folder.0)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let process = Process(child);
         await_until(name, || std::net::TcpStream::connect(address).is_ok());
-        Self { address, _process: process }
+        Self { address, admin, process, folder }
     }
 
     fn ask(&self, request: &str) -> Response {
@@ -191,4 +197,22 @@ fn upstream_tls_refuses_what_it_cannot_verify() {
     assert_eq!(response.header("proxy-status").unwrap().split(';').nth(1), Some(" error=tls_protocol_error"));
     // Nothing of the request reached it in the clear: a TLS record came.
     assert_eq!(server.join().unwrap(), 22);
+}
+
+#[test]
+fn process() {
+    let origin = mirror();
+    let mut example = Example::start("process.yaml", &origin.address.to_string(), "");
+    let ready = |admin: SocketAddr| {
+        let mut client = Client::connect(admin);
+        client.send("GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.response().status
+    };
+    assert_eq!(ready(example.admin), 200);
+    assert!(example.folder.0.join("pingora-proxy.pid").exists());
+    signal(example.process.0.id(), "TERM");
+    await_until("the drain", || ready(example.admin) == 503);
+    // The delay of the file.
+    assert_eq!(example.get("a", "/").status, 200);
+    assert_eq!(example.process.0.wait().unwrap().code(), Some(0));
 }

@@ -68,8 +68,12 @@ enum Command {
     Demo(demo::Demo),
     /// Says which route takes a request, what is rewritten, and why the other routes do not match
     Explain(explain::Explain),
-    /// Exits with 0 if the running process is ready
-    Healthcheck,
+    /// Exits with 0 if the running process is ready for clients
+    Healthcheck {
+        /// Asks whether it lives instead, which it also does while it drains
+        #[arg(long)]
+        live: bool,
+    },
     /// Prints the JSON Schema of the configuration file
     Schema {
         /// Prints the reference page instead
@@ -118,9 +122,9 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
         Command::Proxy(quick) => return quick.run(),
         Command::Demo(demo) => return demo.run(),
         Command::Explain(explain) => explain.run(&file.unwrap_or_else(default))?,
-        Command::Healthcheck => {
+        Command::Healthcheck { live } => {
             let config = check::load(&file.unwrap_or_else(default))?;
-            server::check_health(&config).map_err(|reason| format!("error: {reason}"))?;
+            server::check_health(&config, live).map_err(|reason| format!("error: {reason}"))?;
         }
         Command::Schema { markdown: true } => print!("{}", config::reference()),
         Command::Schema { markdown: false } => println!("{:#}", config::json_schema()),

@@ -91,18 +91,17 @@ async fn ready(State(status): State<Arc<Status>>) -> Response {
     }
 }
 
-/// Asks `/ready` of a process, as a probe would.
+/// Asks a process for `what`, as a probe would.
 ///
 /// # Errors
-/// Why it is not ready.
-pub fn ask_ready(address: &Address) -> Result<(), String> {
+/// When the answer is not 200, or there is none.
+pub fn ask(address: &Address, what: &str) -> Result<(), String> {
     const WAIT: Duration = Duration::from_secs(5);
     let asked = match address {
         Address::Tcp(address) => TcpStream::connect_timeout(address, WAIT)
-            .and_then(|stream| stream.set_read_timeout(Some(WAIT)).and_then(|()| ask(stream))),
-        Address::Unix(path) => {
-            UnixStream::connect(path).and_then(|stream| stream.set_read_timeout(Some(WAIT)).and_then(|()| ask(stream)))
-        }
+            .and_then(|stream| stream.set_read_timeout(Some(WAIT)).and_then(|()| exchange(stream, what))),
+        Address::Unix(path) => UnixStream::connect(path)
+            .and_then(|stream| stream.set_read_timeout(Some(WAIT)).and_then(|()| exchange(stream, what))),
     };
     let answer = asked.map_err(|e| format!("{} does not answer: {e}", address_text(address)))?;
     if answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.0 200 ") {
@@ -111,8 +110,8 @@ pub fn ask_ready(address: &Address) -> Result<(), String> {
     Err(format!("not ready: {}", answer.lines().last().unwrap_or("no answer")))
 }
 
-fn ask(mut stream: impl Read + Write) -> io::Result<String> {
-    stream.write_all(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+fn exchange(mut stream: impl Read + Write, what: &str) -> io::Result<String> {
+    stream.write_all(format!("GET {what} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.take(64 * 1024).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, address_text};
+use crate::config::{AccessTarget, Address, AdminAddress, Config, Place};
 use crate::downstream::Connections;
 use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
@@ -196,7 +196,7 @@ fn assemble(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> 
         server.add_service(Admin { address, socket: Some(socket), gate, status });
     }
     for listener in &config.listeners {
-        log::info!("listening on {}", address_text(&listener.address));
+        log::info!("listening on {}", sockets.bound(&Use::Listener(listener.address.clone())));
     }
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(ORDERS);
@@ -256,19 +256,23 @@ pub fn order(upgrade_sock: &Place, pid_file: &Place, order: Order) -> Result<(bo
     })
 }
 
-/// Whether the process of this configuration is ready, asked as a probe would.
+/// Whether the process of this configuration is ready, or at least `live`, asked as a
+/// probe would. Where the admin endpoint's address is not written, another process may
+/// have it: then the control socket is asked.
 ///
 /// # Errors
 /// Why it is not.
-pub fn check_health(config: &Config) -> Result<(), String> {
-    let address = match &config.admin {
-        AdminAddress::Off => {
-            return order(&config.server.upgrade_sock, &config.server.pid_file, Order::Status).map(drop);
+pub fn check_health(config: &Config, live: bool) -> Result<(), String> {
+    match &config.admin {
+        AdminAddress::At(address) => admin::ask(address, if live { "/health" } else { "/ready" }),
+        AdminAddress::Auto | AdminAddress::Off => {
+            let asked = if live { Order::Status } else { Order::Ready };
+            match order(&config.server.upgrade_sock, &config.server.pid_file, asked)? {
+                (true, _) => Ok(()),
+                (false, text) => Err(format!("not ready: {text}")),
+            }
         }
-        AdminAddress::At(address) => address.clone(),
-        AdminAddress::Auto => Address::Tcp(([127, 0, 0, 1], ADMIN_PORT).into()),
-    };
-    admin::ask_ready(&address)
+    }
 }
 
 /// The absolute form of a path, so that a later reload does not depend on where it is asked for.

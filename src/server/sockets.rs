@@ -149,6 +149,15 @@ impl Sockets {
         self.0.iter().map(|named| (named.name.as_str(), named.socket.as_fd()))
     }
 
+    /// Where a socket is bound, which tells more than its name where that has port 0.
+    pub fn bound(&self, wanted: &Use) -> String {
+        let socket = self.duplicate(wanted).map(TcpListener::from);
+        match (wanted.address(), socket.and_then(|socket| socket.local_addr())) {
+            (Address::Tcp(_), Ok(address)) => address.to_string(),
+            (address, _) => address_text(address),
+        }
+    }
+
     /// Another descriptor of the same socket.
     ///
     /// # Errors
@@ -186,6 +195,7 @@ mod tests {
         assert!(Inherited::default().open(&wanted).unwrap_err().contains("Address already in use"));
         assert_eq!(inherited.unclaimed(), ["127.0.0.1:1"]);
         let sockets = Sockets::new(vec![opened]);
+        assert_eq!(sockets.bound(&wanted), address_text(&address));
         assert!(sockets.duplicate(&wanted).is_ok());
         assert!(sockets.duplicate(&Use::Admin(address)).is_err());
     }

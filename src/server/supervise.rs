@@ -181,6 +181,9 @@ impl Running {
     fn requested(&mut self, request: Request) -> Option<Ended> {
         match request {
             Request::Do(Order::Status, answer) => reply(&answer, (true, self.describe())),
+            Request::Do(Order::Ready, answer) => {
+                reply(&answer, (matches!(self.course, Course::Serving), self.describe()));
+            }
             Request::Do(Order::Reload, answer) => reply(&answer, self.reload()),
             Request::Do(Order::Reopen, answer) => reply(&answer, self.reopen()),
             Request::Do(Order::Upgrade, answer) => self.upgrade(Some(answer)),

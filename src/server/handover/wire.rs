@@ -29,6 +29,8 @@ pub enum Order {
     Quit,
     Stop,
     Status,
+    /// As [`Self::Status`], and well only while it serves.
+    Ready,
 }
 
 impl Order {
@@ -36,7 +38,7 @@ impl Order {
     pub fn ends_the_process(self) -> bool {
         match self {
             Self::Quit | Self::Stop => true,
-            Self::Reload | Self::Reopen | Self::Upgrade | Self::Status => false,
+            Self::Reload | Self::Reopen | Self::Upgrade | Self::Status | Self::Ready => false,
         }
     }
 }
