@@ -6,11 +6,13 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{BINARY, Origin, Proxy, await_until, command, signal};
@@ -54,6 +56,45 @@ fn install(program: &PathBuf, script: &str) {
     std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Requests on new and on kept connections all the while, none tried twice.
+fn under_traffic(proxy: &Proxy, work: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    let ask = |client: &mut support::Client| {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    };
+    std::thread::scope(|scope| {
+        let fresh = scope.spawn(|| {
+            let mut asked = 0;
+            while !stop.load(Ordering::SeqCst) {
+                ask(&mut proxy.connect());
+                asked += 1;
+            }
+            asked
+        });
+        let kept = scope.spawn(|| {
+            let mut client = proxy.connect();
+            while !stop.load(Ordering::SeqCst) {
+                ask(&mut client);
+            }
+        });
+        // Also when it fails: the clients would go on for ever.
+        let _stop = OnDrop(|| stop.store(true, Ordering::SeqCst));
+        work();
+        stop.store(true, Ordering::SeqCst);
+        kept.join().unwrap();
+        assert!(fresh.join().unwrap() > 0);
+    });
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// The upgrade fails for this reason, and nothing has changed.
 fn assert_serves_on(proxy: &Proxy, (code, text): (i32, String), reason: &str) {
     assert_eq!(code, 1, "{text}");
@@ -74,32 +115,36 @@ impl Newest<'_> {
 #[test]
 fn a_new_process_that_cannot_serve_changes_nothing() {
     let (proxy, program) = with_own_program(ONE);
-    // A bad configuration, in its own words.
-    proxy.rewrite("listeners: ['{listen}']\nroutes: [{ respnd: 1 }]\n");
-    assert_serves_on(&proxy, proxy.order("upgrade"), "unknown key `respnd`");
-    // A certificate that is gone.
-    proxy.rewrite("listeners: ['{listen}']\nupstreams: { a: { servers: ['127.0.0.1:1'], tls: { sni: a, ca: gone.pem } } }\nroutes: [{ upstream: a }]\n");
-    assert_serves_on(&proxy, proxy.order("upgrade"), "cannot read `gone.pem`");
-    // A new listener's port that is taken.
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    proxy.rewrite(&format!("listeners: ['{{listen}}', '{address}']\nroutes: [{{ respond: {{ body: two }} }}]\n"));
-    assert_serves_on(&proxy, proxy.order("upgrade"), &format!("cannot listen on {address}: Address already in use"));
-    proxy.rewrite(TWO);
-    // It crashes before it asks for anything, and after.
-    install(&program, "exit 7");
-    assert_serves_on(&proxy, proxy.order("upgrade"), "the new program ended with exit code 7");
-    install(&program, "for word; do [ \"$word\" = -t ] && exit 0; done\nkill -9 $$");
-    assert_serves_on(&proxy, proxy.order("upgrade"), "was killed by signal 9 before it took over");
-    // There is none.
-    std::fs::remove_file(&program).unwrap();
-    assert_serves_on(&proxy, proxy.order("upgrade"), "No such file or directory");
+    under_traffic(&proxy, || try_bad_ones(&proxy, &program));
     // After all that, one that works.
     std::fs::copy(BINARY, &program).unwrap();
     let _newest = Newest(&proxy);
     let (code, text) = proxy.order("upgrade");
     assert_eq!(code, 0, "{text}");
     assert_eq!(proxy.get("/").text(), "two");
+}
+
+fn try_bad_ones(proxy: &Proxy, program: &PathBuf) {
+    // A bad configuration, in its own words.
+    proxy.rewrite("listeners: ['{listen}']\nroutes: [{ respnd: 1 }]\n");
+    assert_serves_on(proxy, proxy.order("upgrade"), "unknown key `respnd`");
+    // A certificate that is gone.
+    proxy.rewrite("listeners: ['{listen}']\nupstreams: { a: { servers: ['127.0.0.1:1'], tls: { sni: a, ca: gone.pem } } }\nroutes: [{ upstream: a }]\n");
+    assert_serves_on(proxy, proxy.order("upgrade"), "cannot read `gone.pem`");
+    // A new listener's port that is taken.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    proxy.rewrite(&format!("listeners: ['{{listen}}', '{address}']\nroutes: [{{ respond: {{ body: two }} }}]\n"));
+    assert_serves_on(proxy, proxy.order("upgrade"), &format!("cannot listen on {address}: Address already in use"));
+    proxy.rewrite(TWO);
+    // It crashes before it asks for anything, and after.
+    install(program, "exit 7");
+    assert_serves_on(proxy, proxy.order("upgrade"), "the new program ended with exit code 7");
+    install(program, "for word; do [ \"$word\" = -t ] && exit 0; done\nkill -9 $$");
+    assert_serves_on(proxy, proxy.order("upgrade"), "was killed by signal 9 before it took over");
+    // There is none.
+    std::fs::remove_file(program).unwrap();
+    assert_serves_on(proxy, proxy.order("upgrade"), "No such file or directory");
 }
 
 /// A process that speaks the hand-over's words and stops at some stage.
@@ -131,33 +176,37 @@ impl Fake {
 #[test]
 fn a_new_process_that_dies_or_lies_at_any_stage_changes_nothing() {
     let proxy = Proxy::start(ONE);
+    under_traffic(&proxy, || die_at_each_stage(&proxy));
+}
+
+fn die_at_each_stage(proxy: &Proxy) {
     let serves = |stage: &str| {
         await_until(stage, || proxy.read("stderr").matches("this process serves on").count() >= 1);
         assert_eq!(proxy.get("/").text(), "one", "{stage}");
         std::fs::write(proxy.folder.0.join("stderr"), "").unwrap();
     };
-    assert!(Fake::ask(&proxy, 9).hear().contains("speaks version 9"));
+    assert!(Fake::ask(proxy, 9).hear().contains("speaks version 9"));
     serves("another version");
 
-    let mut fake = Fake::ask(&proxy, 1);
+    let mut fake = Fake::ask(proxy, 1);
     assert!(fake.hear().starts_with("{\"sockets\":"));
     drop(fake);
     serves("dead with the sockets in its hands");
 
-    let mut fake = Fake::ask(&proxy, 1);
+    let mut fake = Fake::ask(proxy, 1);
     fake.hear();
     fake.say("\"ready\"");
     assert_eq!(fake.hear(), "\"commit\"");
     drop(fake);
     serves("dead after the commit");
 
-    let mut fake = Fake::ask(&proxy, 1);
+    let mut fake = Fake::ask(proxy, 1);
     fake.hear();
     fake.say("\"started\"");
     assert!(fake.hear().contains("refused"));
     serves("a lie");
 
-    let mut fake = Fake::ask(&proxy, 1);
+    let mut fake = Fake::ask(proxy, 1);
     fake.hear();
     fake.say("{\"refused\":{\"reason\":\"no disk\"}}");
     await_until("its reason", || proxy.read("stderr").contains("the new process gave up: no disk"));
@@ -369,7 +418,9 @@ fn generations_do_not_grow() {
     let measure = |pid: u32| {
         let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
-        (descriptors, threads)
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let memory = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+        (descriptors, threads, memory.unwrap_or(0usize))
     };
     let step = || {
         let (code, text) = proxy.order("upgrade");
@@ -379,10 +430,46 @@ fn generations_do_not_grow() {
     };
     // The first was started by hand; from the second on each is its elder's child.
     step();
-    let (descriptors, threads) = step();
+    let (descriptors, threads, memory) = step();
     for _ in 0..6 {
-        let (now, now_threads) = step();
+        let (now, now_threads, now_memory) = step();
+        assert!(now_memory < memory + memory / 5, "{now_memory} KiB after {memory}");
         assert!(now <= descriptors + 1, "{now} descriptors after {descriptors}");
         assert!(now_threads <= threads + 1, "{now_threads} threads after {threads}");
     }
+}
+
+#[test]
+fn an_old_process_that_dies_in_the_hand_over_is_replaced() {
+    let folder = support::Folder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    folder.write(
+        "proxy.yaml",
+        &format!("admin: {{ address: off }}\nlisteners: ['{address}']\nroutes: [{{ respond: {{ body: two }} }}]\n"),
+    );
+    // It gives its socket away, hears Ready, and is dead.
+    let control = UnixListener::bind(folder.0.join("upgrade.sock")).unwrap();
+    let child = command(&folder, &["-c", "proxy.yaml", "-u"]).current_dir(&folder.0).spawn().unwrap();
+    let _newest = support::Process(child);
+    let (old, _) = control.accept().unwrap();
+    drop(control);
+    let mut lines = BufReader::new(old.try_clone().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.starts_with("{\"take_over\":"), "{line}");
+    let words = format!("{{\"sockets\":{{\"names\":[\"{address}\"],\"more\":false}}}}\n");
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let sockets = [listener.as_fd()];
+    assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&sockets)));
+    let bytes = [std::io::IoSlice::new(words.as_bytes())];
+    rustix::net::sendmsg(&old, &bytes, &mut control, rustix::net::SendFlags::empty()).unwrap();
+    line.clear();
+    lines.read_line(&mut line).unwrap();
+    assert_eq!(line, "\"ready\"\n");
+    drop((lines, old));
+    let mut client = support::Client::connect(address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "two");
 }

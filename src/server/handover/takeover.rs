@@ -1,5 +1,6 @@
 //! The newer process's side of an upgrade. Blocks.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -11,9 +12,9 @@ use crate::server::sockets::{Inherited, Named};
 #[derive(Debug)]
 pub struct Takeover(Channel);
 
-/// The older process waits for us to accept.
+/// The older process waits for us to accept, or is dead.
 #[derive(Debug)]
-pub struct Committed(Channel);
+pub struct Committed(Option<Channel>);
 
 impl Takeover {
     /// Asks the process behind `control` for its listeners.
@@ -48,14 +49,15 @@ impl Takeover {
         }
     }
 
-    /// Everything is started: asks to be let in.
+    /// Everything is started: asks to be let in. An older process that has died since it
+    /// gave its sockets away has nothing to say any more: somebody must serve.
     ///
     /// # Errors
-    /// When the older process has changed its mind, or is gone.
+    /// When the older process has changed its mind, or does not answer.
     pub fn ready(mut self) -> Result<Committed, String> {
-        self.0.send(&Message::Ready).map_err(|e| format!("the running process was lost: {e}"))?;
-        match next(&mut self.0)? {
-            Message::Commit => Ok(Committed(self.0)),
+        match say(&mut self.0, &Message::Ready)? {
+            Message::Commit => Ok(Committed(Some(self.0))),
+            Message::Done => Ok(Committed(None)),
             other => Err(unexpected(&other)),
         }
     }
@@ -73,12 +75,25 @@ impl Committed {
     ///
     /// # Errors
     /// When it is not known whether the older one has stopped; it then serves on.
-    pub fn started(mut self) -> Result<(), String> {
-        self.0.send(&Message::Started).map_err(|e| format!("the running process was lost: {e}"))?;
-        match next(&mut self.0)? {
+    pub fn started(self) -> Result<(), String> {
+        let Some(mut channel) = self.0 else { return Ok(()) };
+        match say(&mut channel, &Message::Started)? {
             Message::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
+    }
+}
+
+/// The answer to `message`; [`Message::Done`] where the older process is dead.
+fn say(channel: &mut Channel, message: &Message) -> Result<Message, String> {
+    match channel.send(message).and_then(|()| channel.receive(ONE_STEP)) {
+        Ok(Message::Refused { reason }) => Err(format!("the running process refused: {reason}")),
+        Ok(answer) => Ok(answer),
+        Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+            log::warn!("upgrade: the running process is gone; this one serves alone");
+            Ok(Message::Done)
+        }
+        Err(e) => Err(format!("the running process did not answer: {e}")),
     }
 }
 
