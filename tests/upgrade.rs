@@ -351,16 +351,16 @@ fn fifty_listeners_move_and_some_come_and_go() {
     let taken: Vec<TcpListener> = (0..50).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let ports: Vec<u16> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
     drop(taken);
-    let listeners = |ports: &[u16]| {
+    let listeners = |ports: &[u16], socket: &str| {
         let list: Vec<String> = ports.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
         format!(
-            "listeners: ['{{listen}}', 'unix:{{folder}}/l.sock', {}]\nroutes: [{{ respond: {{ body: one }} }}]\n",
+            "listeners: ['{{listen}}', 'unix:{{folder}}/l.sock', 'unix:{{folder}}/{socket}', {}]\nroutes: [{{ respond: {{ body: one }} }}]\n",
             list.join(", ")
         )
     };
-    let proxy = Proxy::start(&listeners(&ports[..49]));
+    let proxy = Proxy::start(&listeners(&ports[..49], "old.sock"));
     let _newest = Newest(&proxy);
-    proxy.rewrite(&listeners(&ports[1..]));
+    proxy.rewrite(&listeners(&ports[1..], "new.sock"));
     let (code, text) = proxy.order("reload");
     assert_eq!(code, 0);
     assert!(text.contains("these wait for an upgrade (`-s upgrade`): listeners"), "{text}");
@@ -374,6 +374,7 @@ fn fifty_listeners_move_and_some_come_and_go() {
     assert_eq!(code, 0, "{text}");
     assert!(ports[1..].iter().all(|port| answers(*port) == "one"));
     await_until("the old listener is closed", || std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_err());
+    assert!(!proxy.folder.0.join("old.sock").exists() && proxy.folder.0.join("new.sock").exists());
     let mut client = UnixStream::connect(proxy.folder.0.join("l.sock")).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();

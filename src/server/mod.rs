@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use crate::config::{AccessTarget, Address, AdminAddress, Config, Place};
+use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, address_text};
 use crate::downstream::Connections;
 use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
@@ -93,10 +93,11 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     };
     match prepare(config, start, control, &mut inherited) {
         Ok(prepared) => {
-            for name in inherited.unclaimed() {
-                log::info!("the inherited listener {name} is not wanted any more");
+            let unwanted = inherited.unclaimed();
+            for address in &unwanted {
+                log::info!("the inherited listener {} is not wanted any more", address_text(address));
             }
-            Ok(serve(config, prepared, takeover))
+            Ok(serve(config, prepared, takeover, unwanted))
         }
         Err(reason) => {
             if let Some(takeover) = takeover {
@@ -170,8 +171,8 @@ fn open_admin(
     }
 }
 
-fn serve(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> Ended {
-    match assemble(config, prepared, takeover) {
+fn serve(config: &Config, prepared: Prepared, takeover: Option<Takeover>, unwanted: Vec<Address>) -> Ended {
+    match assemble(config, prepared, takeover, unwanted) {
         Ok((server, supervisor, ended)) => {
             server.run(RunArgs { shutdown_signal: Box::new(supervisor) });
             ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -182,7 +183,12 @@ fn serve(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> End
 
 type Assembled = (Server, Supervisor, Arc<Mutex<Ended>>);
 
-fn assemble(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> Result<Assembled, String> {
+fn assemble(
+    config: &Config,
+    prepared: Prepared,
+    takeover: Option<Takeover>,
+    unwanted: Vec<Address>,
+) -> Result<Assembled, String> {
     let Prepared { start, control, pid_file, sockets, admin, error_file, live } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
@@ -214,6 +220,7 @@ fn assemble(config: &Config, prepared: Prepared, takeover: Option<Takeover>) -> 
         desk,
         requests,
         takeover,
+        unwanted,
         pid_file,
         control,
         error_file,

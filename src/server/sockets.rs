@@ -102,9 +102,13 @@ impl Inherited {
         Ok(Named { name: wanted.name(), socket })
     }
 
-    /// The names of those that nobody claimed; they are closed.
-    pub fn unclaimed(self) -> Vec<String> {
-        self.0.into_iter().map(|named| named.name).collect()
+    /// The addresses of those that nobody claimed; they are closed.
+    pub fn unclaimed(self) -> Vec<Address> {
+        let address = |name: &str| match name.strip_prefix("unix:") {
+            Some(path) => Some(Address::Unix(path.into())),
+            None => name.parse().ok().map(Address::Tcp),
+        };
+        self.0.iter().filter_map(|named| address(named.name.strip_prefix("admin ").unwrap_or(&named.name))).collect()
     }
 }
 
@@ -193,7 +197,7 @@ mod tests {
         // It could not be bound a second time.
         let opened = inherited.open(&wanted).unwrap();
         assert!(Inherited::default().open(&wanted).unwrap_err().contains("Address already in use"));
-        assert_eq!(inherited.unclaimed(), ["127.0.0.1:1"]);
+        assert_eq!(inherited.unclaimed(), [Address::Tcp("127.0.0.1:1".parse().unwrap())]);
         let sockets = Sockets::new(vec![opened]);
         assert_eq!(sockets.bound(&wanted), address_text(&address));
         assert!(sockets.duplicate(&wanted).is_ok());

@@ -18,11 +18,11 @@ use super::pid_file::{PidFile, Refused};
 use super::respawn::Respawn;
 use super::service::Gate;
 use super::signals::{Asked, Signals, reap};
-use super::sockets::Sockets;
+use super::sockets::{self, Sockets};
 use super::status::{Phase, Status};
 use super::watch::FileWatch;
 use super::{Ended, daemon, notify};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::downstream::Connections;
 use crate::observe::ErrorFile;
 use crate::proxy::Front;
@@ -45,6 +45,8 @@ pub struct Process {
     pub desk: Arc<Desk>,
     pub requests: Receiver<Request>,
     pub takeover: Option<Takeover>,
+    /// Listeners of the older process that this one has not.
+    pub unwanted: Vec<Address>,
     pub pid_file: Option<Own>,
     pub control: Option<Own>,
     pub error_file: Option<ErrorFile>,
@@ -77,6 +79,7 @@ impl ShutdownSignalWatch for Supervisor {
         ShutdownSignal::FastShutdown
     }
 }
+
 /// The process, from its start to its end. What it does on the way stands in `orders`
 /// and `ending`.
 pub(super) struct Running {
@@ -110,11 +113,7 @@ impl Running {
             return Err(reason);
         }
         if let Some(takeover) = takeover {
-            let committed = blocking(move || takeover.ready()).await?;
-            process.gate.open();
-            // A listener that could not be served would end the process by now.
-            tokio::time::sleep(SETTLE).await;
-            blocking(move || committed.started()).await?;
+            take_over(&process, takeover).await?;
         }
         let (pid_file, control) = own_files(&process, after_takeover)?;
         process.gate.open();
@@ -236,6 +235,27 @@ impl Running {
             self.reload();
         }
     }
+}
+
+async fn take_over(process: &Process, takeover: Takeover) -> Result<(), String> {
+    let committed = blocking(move || takeover.ready()).await?;
+    process.gate.open();
+    // A listener that could not be served would end the process by now.
+    tokio::time::sleep(SETTLE).await;
+    let started = blocking(move || committed.started()).await;
+    if started.is_err() {
+        // The older process serves on; those who came here meanwhile get their answers.
+        process.gate.retire();
+        process.connections.close_after_answers();
+        let end = Instant::now() + process.config.server.drain.timeout;
+        tokio::time::sleep(SETTLE).await;
+        while process.connections.census().requests > 0 && Instant::now() < end {
+            tokio::time::sleep(SETTLE).await;
+        }
+    } else {
+        process.unwanted.iter().for_each(sockets::remove_file);
+    }
+    started
 }
 
 /// Blocking calls of the hand-over, off the threads that serve.
