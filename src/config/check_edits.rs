@@ -7,6 +7,7 @@ use super::decode::{Cx, Fields};
 use super::keys;
 use super::model::*;
 use super::node::{Kind, Node};
+use super::pattern;
 use super::value::{self, Read, Wrong, nearest};
 
 pub fn request(cx: &mut Cx<'_>, node: &Node) -> RequestEdits {
@@ -59,15 +60,15 @@ fn path_edit(cx: &mut Cx<'_>, node: &Node) -> Option<PathEdit> {
     let (strip, add) = (fields.get("strip_prefix"), fields.get("add_prefix"));
     let (replace, regex, with) = (fields.get("replace"), fields.get("regex"), fields.get("with"));
     match (strip, add, replace, regex, with) {
-        (Some(node), None, None, None, None) => cx.read(node, PATH, value::path_prefix).map(PathEdit::StripPrefix),
-        (None, Some(node), None, None, None) => cx.read(node, PATH, value::path_prefix).map(PathEdit::AddPrefix),
-        (None, None, Some(node), None, None) => cx.read(node, PATH, value::path).map(PathEdit::Replace),
+        (Some(node), None, None, None, None) => cx.read(node, PATH, pattern::matched_prefix).map(PathEdit::StripPrefix),
+        (None, Some(node), None, None, None) => cx.read(node, PATH, pattern::path_prefix).map(PathEdit::AddPrefix),
+        (None, None, Some(node), None, None) => cx.read(node, PATH, pattern::path).map(PathEdit::Replace),
         (None, None, None, Some(regex), Some(with)) => {
-            let pattern = cx.read(regex, "a regex", value::regex);
+            let compiled = cx.read(regex, "a regex", pattern::regex);
             let with_text = cx.text(with, "a path such as `/$1`");
-            let (pattern, with_text) = (pattern?, with_text?);
-            cx.accept(with.span, value::replacement(&pattern, with_text))?;
-            Some(PathEdit::Regex { pattern, with: with_text.to_owned() })
+            let (compiled, with_text) = (compiled?, with_text?);
+            cx.accept(with.span, pattern::replacement(&compiled, with_text))?;
+            Some(PathEdit::Regex { pattern: compiled, with: with_text.to_owned() })
         }
         (None, None, None, Some(_), None) => {
             cx.error(fields.key_span("regex"), "`regex` needs `with` beside it");
@@ -225,7 +226,7 @@ fn cookie_domain(text: &str) -> Read<String> {
 }
 
 fn cookie_path(text: &str) -> Read<String> {
-    let path = value::path(text)?;
+    let path = pattern::path(text)?;
     if path.contains([';', ',']) {
         return Err(Wrong::new("a cookie's path has no `;` or `,` in it"));
     }

@@ -6,6 +6,7 @@ use super::decode::{Cx, Fields};
 use super::keys;
 use super::model::{Match, PathPattern, ValuePattern};
 use super::node::{Kind, Node};
+use super::pattern;
 use super::value::{self, Read, Wrong};
 
 pub fn matcher(cx: &mut Cx<'_>, node: &Node) -> Match {
@@ -19,13 +20,13 @@ pub fn matcher(cx: &mut Cx<'_>, node: &Node) -> Match {
         m.methods = each(cx, node, "a method such as `GET`", method);
     }
     if let Some(node) = fields.get("header") {
-        m.headers = conditions(cx, node, |name| value::header_name(name).map(|f| f.name));
+        m.headers = conditions(cx, node, |name| value::header_name(name).map(|f| f.name), header_value);
     }
     if let Some(node) = fields.get("query") {
-        m.query = conditions(cx, node, |name| Ok(name.to_owned()));
+        m.query = conditions(cx, node, |name| Ok(name.to_owned()), |_| Ok(()));
     }
     if let Some(node) = fields.get("cookie") {
-        m.cookies = conditions(cx, node, value::cookie_name);
+        m.cookies = conditions(cx, node, value::cookie_name, cookie_value);
     }
     if let Some(node) = fields.get("client_ip") {
         m.client_ips = each(cx, node, "a network such as `10.0.0.0/8`", value::cidr);
@@ -39,18 +40,15 @@ fn each<T>(cx: &mut Cx<'_>, node: &Node, what: &str, read: impl Fn(&str) -> Read
 
 fn path(cx: &mut Cx<'_>, node: &Node) -> Option<PathPattern> {
     if !matches!(node.kind, Kind::Map(_)) {
-        return cx.read(node, "a path such as `/api/`", value::path_prefix).map(PathPattern::Prefix);
+        return cx.read(node, "a path such as `/api/`", pattern::matched_prefix).map(PathPattern::Prefix);
     }
     let fields = Fields::open(cx, node, &keys::MATCH_PATH)?;
-    match (fields.get("exact"), fields.get("regex")) {
-        (Some(exact), None) => cx.read(exact, "a path such as `/api`", value::path).map(PathPattern::Exact),
-        (None, Some(regex)) => cx.read(regex, "a regex", value::regex).map(PathPattern::Regex),
-        (None, None) if fields.refused => None,
-        _ => {
-            cx.error(fields.span, "expected one of `exact` and `regex`");
-            None
-        }
+    let exact = fields.get("exact").map(|node| cx.read(node, "a path such as `/api`", pattern::matched_path));
+    let regex = fields.get("regex").map(|node| cx.read(node, "a regex", pattern::regex));
+    if exact.is_some() == regex.is_some() && !fields.refused {
+        cx.error(fields.span, "expected one of `exact` and `regex`");
     }
+    exact.flatten().map(PathPattern::Exact).or(regex.flatten().map(PathPattern::Regex))
 }
 
 fn method(text: &str) -> Read<Method> {
@@ -60,14 +58,39 @@ fn method(text: &str) -> Read<Method> {
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Err(Wrong::with_help(wrong().message, format!("write `{}`", text.to_ascii_uppercase())));
     }
+    if matches!(text, "CONNECT" | "TRACE") {
+        return Err(Wrong::with_help(format!("no route takes {text}"), "the proxy answers 405 to it"));
+    }
     Ok(method)
 }
 
-fn conditions<N: PartialEq>(cx: &mut Cx<'_>, node: &Node, name: impl Fn(&str) -> Read<N>) -> Vec<(N, ValuePattern)> {
+/// Whether a request can carry it.
+fn header_value(text: &str) -> Read<()> {
+    value::header_value(text).map(drop)
+}
+
+/// Browsers send more than RFC 6265 allows, but a `;` ends a value and the blanks
+/// around it are no part of it.
+fn cookie_value(text: &str) -> Read<()> {
+    if text.contains(';') {
+        return Err(Wrong::with_help("no cookie's value has a `;` in it", "it is matched as it is sent, not decoded"));
+    }
+    value::header_value(text).map(drop).map_err(|_| {
+        Wrong::new("a cookie's value cannot begin or end with a space, or hold line breaks or control characters")
+    })
+}
+
+/// `possible`: whether there can be such a value at all.
+fn conditions<N: PartialEq>(
+    cx: &mut Cx<'_>,
+    node: &Node,
+    name: impl Fn(&str) -> Read<N>,
+    possible: impl Fn(&str) -> Read<()>,
+) -> Vec<(N, ValuePattern)> {
     let mut out: Vec<(N, ValuePattern)> = Vec::new();
     for (key, node) in cx.entries(node, "names to values") {
         let name = cx.accept(key.span, name(&key.text));
-        let pattern = pattern(cx, node);
+        let pattern = value_pattern(cx, node, &possible);
         let (Some(name), Some(pattern)) = (name, pattern) else { continue };
         if out.iter().any(|(known, _)| *known == name) {
             cx.error(key.span, format!("duplicate condition on `{}`", key.text));
@@ -77,22 +100,18 @@ fn conditions<N: PartialEq>(cx: &mut Cx<'_>, node: &Node, name: impl Fn(&str) ->
     out
 }
 
-fn pattern(cx: &mut Cx<'_>, node: &Node) -> Option<ValuePattern> {
+fn value_pattern(cx: &mut Cx<'_>, node: &Node, possible: impl Fn(&str) -> Read<()>) -> Option<ValuePattern> {
     if !matches!(node.kind, Kind::Map(_)) {
-        return cx
-            .text(node, "a value, `{ regex: … }` or `{ present: true }`")
-            .map(|text| ValuePattern::Is(text.to_owned()));
+        return cx.read(node, "a value, `{ regex: … }` or `{ present: true }`", |text| {
+            possible(text).map(|()| ValuePattern::Is(text.to_owned()))
+        });
     }
     let fields = Fields::open(cx, node, &keys::MATCH_VALUE)?;
-    match (fields.get("regex"), fields.get("present")) {
-        (Some(regex), None) => cx.read(regex, "a regex", value::regex).map(ValuePattern::Regex),
-        (None, Some(present)) => {
-            cx.boolean(present).map(|p| if p { ValuePattern::Present } else { ValuePattern::Absent })
-        }
-        (None, None) if fields.refused => None,
-        _ => {
-            cx.error(fields.span, "expected one of `regex` and `present`");
-            None
-        }
+    let regex = fields.get("regex").map(|node| cx.read(node, "a regex", pattern::regex));
+    let present = fields.get("present").map(|node| cx.boolean(node));
+    if regex.is_some() == present.is_some() && !fields.refused {
+        cx.error(fields.span, "expected one of `regex` and `present`");
     }
+    let presence = |there: bool| if there { ValuePattern::Present } else { ValuePattern::Absent };
+    regex.flatten().map(ValuePattern::Regex).or(present.flatten().map(presence))
 }

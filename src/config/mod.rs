@@ -17,6 +17,7 @@ mod keys;
 mod keys_process;
 mod model;
 mod node;
+mod pattern;
 mod problem;
 mod reach;
 mod reference;

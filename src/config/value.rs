@@ -1,12 +1,11 @@
 //! The small languages inside values: durations, CIDRs, header and cookie names,
-//! hosts, paths, templates. Text in, typed value out; must not know YAML or keys.
+//! hosts, templates. Text in, typed value out; must not know YAML or keys.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use regex::{Regex, RegexBuilder};
 
 use super::model::{FieldName, HostPattern, Template, TemplatePart};
 
@@ -118,16 +117,26 @@ pub fn size_text(bytes: usize) -> String {
 
 /// A network, or one address.
 pub fn cidr(text: &str) -> Read<IpNet> {
-    if let Ok(net) = text.parse::<IpNet>() {
-        return Ok(net.trunc());
-    }
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(ip));
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    if let Ok(net) = net {
+        return as_matched(text, net.trunc());
     }
     Err(Wrong::with_help(
         format!("`{text}` is not a network"),
         "write it as `10.0.0.0/8`, `2001:db8::/32` or one IP address",
     ))
+}
+
+/// IPv4 addresses that arrive on an IPv6 socket are compared as IPv4.
+fn as_matched(text: &str, net: IpNet) -> Read<IpNet> {
+    if let IpNet::V6(v6) = net
+        && let Some(ip) = v6.network().to_ipv4_mapped()
+        && let Some(length) = v6.prefix_len().checked_sub(96)
+    {
+        let help = format!("addresses are matched in their canonical form: write `{ip}/{length}`");
+        return Err(Wrong::with_help(format!("no client is in `{text}`"), help));
+    }
+    Ok(net)
 }
 
 pub fn header_name(text: &str) -> Read<FieldName> {
@@ -233,68 +242,6 @@ pub fn host_pattern(text: &str) -> Read<HostPattern> {
         ));
     }
     dns_name(text).map(HostPattern::Exact)
-}
-
-/// A path as it stands in a request: from its `/`, without query.
-pub fn path(text: &str) -> Read<String> {
-    if !text.starts_with('/') {
-        let help = if text.starts_with('^') { "{ regex: ".to_owned() + text + " }" } else { format!("/{text}") };
-        return Err(Wrong::with_help("a path begins with `/`", format!("write `{help}`")));
-    }
-    if text.contains(['?', '#']) {
-        return Err(Wrong::new("a path has no `?` or `#` in it"));
-    }
-    if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Wrong::new("a path holds no spaces, control or non-ASCII characters: percent-encode them"));
-    }
-    Ok(text.to_owned())
-}
-
-/// A path which stands for everything below it.
-pub fn path_prefix(text: &str) -> Read<String> {
-    if let Some(prefix) = text.strip_suffix('*') {
-        return Err(Wrong::with_help("a path is already a prefix", format!("write `{prefix}`")));
-    }
-    path(text)
-}
-
-pub fn regex(text: &str) -> Read<Regex> {
-    RegexBuilder::new(text).size_limit(1 << 20).build().map_err(|e| match e {
-        regex::Error::Syntax(long) => {
-            let reason = long.lines().rev().find_map(|l| l.trim().strip_prefix("error: ")).unwrap_or("syntax");
-            Wrong::new(format!("this regex does not compile: {reason}"))
-        }
-        _ => Wrong::new("this regex does not compile: it is too large"),
-    })
-}
-
-/// Whether the groups named in a replacement exist: a missing one would silently be nothing.
-pub fn replacement(pattern: &Regex, with: &str) -> Read<()> {
-    let mut rest = with;
-    while let Some((_, after)) = rest.split_once('$') {
-        if let Some(after) = after.strip_prefix('$') {
-            rest = after;
-            continue;
-        }
-        let name: String = match after.strip_prefix('{') {
-            Some(braced) => braced.chars().take_while(|c| *c != '}').collect(),
-            None => after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect(),
-        };
-        let known = match name.parse::<usize>() {
-            Ok(number) => number < pattern.captures_len(),
-            Err(_) => name.is_empty() || pattern.capture_names().flatten().any(|n| n == name),
-        };
-        if !known {
-            let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
-            let help = match digits.parse::<usize>() {
-                Ok(n) if n < pattern.captures_len() => Some(format!("for group {n}, write `$${{{n}}}`")),
-                _ => None,
-            };
-            return Err(Wrong { message: format!("the regex has no group `{name}`"), help });
-        }
-        rest = after;
-    }
-    Ok(())
 }
 
 const PLACEHOLDERS: [(&str, TemplatePart); 7] = [

@@ -54,35 +54,58 @@ pub struct Resolved<'p> {
 
 /// `None` when the path has no canonical form (see [`canonical`]).
 pub fn resolve(path: &str) -> Option<Resolved<'_>> {
-    if is_plain(path.as_bytes()) {
+    let bytes = path.as_bytes();
+    let plain = has_plain_segments(bytes);
+    if plain && bytes.iter().fold(true, |plain, b| plain & PLAIN[usize::from(*b)]) {
         return Some(Resolved { matched: Cow::Borrowed(path), forwarded: Cow::Borrowed(path) });
     }
-    let decoded = decode_unreserved(path)?;
-    let matched = canonical_of(&decoded)?;
-    let dotted = decoded.split('/').any(is_dots);
+    let normal = normal_escapes(path)?;
+    if plain && matches!(normal, Cow::Borrowed(_)) && memchr::memchr(b';', bytes).is_none() && !hides_dots(path) {
+        return Some(Resolved { matched: normal, forwarded: Cow::Borrowed(path) });
+    }
+    let matched = canonical_of(&normal)?;
+    let dotted = normal.split('/').any(is_dots);
     let forwarded = if dotted { Cow::Owned(matched.clone()) } else { Cow::Borrowed(path) };
     Some(Resolved { matched: Cow::Owned(matched), forwarded })
 }
 
-/// Whether the path is its own canonical form at a glance.
-fn is_plain(path: &[u8]) -> bool {
-    memchr::memchr3(b'%', b';', b'\\', path).is_none()
-        && memchr::memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'.' | b'/')))
+/// Whether no segment is empty or begins with a dot.
+fn has_plain_segments(path: &[u8]) -> bool {
+    memchr::memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'.' | b'/')))
 }
+
+/// What a path may hold unescaped (RFC 3986 section 3.3), without `;`, which begins
+/// parameters.
+static PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'='
+                    | b':' | b'@'
+            );
+        byte += 1;
+    }
+    table
+};
 
 fn is_dots(segment: &str) -> bool {
     matches!(segment, "." | "..")
 }
 
 /// The form that routes are matched on: dot segments removed (RFC 3986 section
-/// 5.2.4), encoded unreserved characters decoded (section 6.2.2.2), empty
-/// segments and `;` parameters left out, so that neither `/a/%2e%2e/admin` nor
-/// `//admin;x` can walk around a route for `/admin`.
+/// 5.2.4), encoded unreserved characters decoded (section 6.2.2.2), every other escape
+/// in upper case (section 6.2.2.1), what a URI cannot hold escaped, empty segments and
+/// `;` parameters left out, so that neither `/a/%2e%2e/admin` nor `//admin;x` can walk
+/// around a route for `/admin`.
 ///
 /// `None` when the path can be read two ways: a `%` without two hex digits, an
 /// encoded NUL, CR or LF, a backslash, or dots disguised as `..;` or `..%2f`.
 pub fn canonical(path: &str) -> Option<String> {
-    canonical_of(&decode_unreserved(path)?)
+    canonical_of(&normal_escapes(path)?)
 }
 
 fn canonical_of(decoded: &str) -> Option<String> {
@@ -118,32 +141,54 @@ fn canonical_of(decoded: &str) -> Option<String> {
 
 /// An origin that decodes `%2f` before it splits would see dot segments.
 fn hides_dots(segment: &str) -> bool {
-    segment.contains('%') && segment.replace("%2F", "%2f").split("%2f").any(is_dots)
+    segment.contains("%2F") && segment.split('/').flat_map(|s| s.split("%2F")).any(is_dots)
 }
 
-fn decode_unreserved(path: &str) -> Option<String> {
+/// Borrowed when every escape is one that must be there, in upper case.
+fn normal_escapes(path: &str) -> Option<Cow<'_, str>> {
     let bytes = path.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
+    let mut out = Vec::new();
+    // What stands before is as it should be, and not copied yet.
+    let mut kept = 0;
     let mut at = 0;
     while let Some(&b) = bytes.get(at) {
         if b == b'\\' {
             return None;
         }
-        if b != b'%' {
-            out.push(b);
+        if PLAIN[usize::from(b)] || b == b';' {
             at += 1;
             continue;
         }
-        let code = bytes.get(at + 1..at + 3)?;
-        let value = hex(code[0])? << 4 | hex(code[1])?;
-        match value {
-            0 | b'\r' | b'\n' => return None,
-            v if v.is_ascii_alphanumeric() || b"-._~".contains(&v) => out.push(v),
-            _ => out.extend_from_slice(&[b'%', code[0], code[1]]),
+        let (value, length) = if b == b'%' {
+            let code = bytes.get(at + 1..at + 3)?;
+            (hex(code[0])? << 4 | hex(code[1])?, 3)
+        } else {
+            (b, 1)
+        };
+        if matches!(value, 0 | b'\r' | b'\n') {
+            return None;
         }
-        at += 3;
+        let escape = [b'%', DIGITS[usize::from(value >> 4)], DIGITS[usize::from(value & 15)]];
+        let wanted = if is_unreserved(value) { &[value][..] } else { &escape[..] };
+        if bytes.get(at..at + length) != Some(wanted) {
+            out.reserve(bytes.len() - kept + 2);
+            out.extend_from_slice(&bytes[kept..at]);
+            out.extend_from_slice(wanted);
+            kept = at + length;
+        }
+        at += length;
     }
-    String::from_utf8(out).ok()
+    if kept == 0 {
+        return Some(Cow::Borrowed(path));
+    }
+    out.extend_from_slice(&bytes[kept..]);
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+
+fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-._~".contains(&b)
 }
 
 fn hex(b: u8) -> Option<u8> {
@@ -194,7 +239,11 @@ mod tests {
             ("/a/.", "/a/"),
             ("/a/..", "/"),
             ("/..", "/"),
-            ("/a%2fb", "/a%2fb"),
+            ("/a%2fb", "/a%2Fb"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/café", "/caf%C3%A9"),
+            ("/a<{b}|`^\">", "/a%3C%7Bb%7D%7C%60%5E%22%3E"),
+            ("/a%3b%2C/b", "/a%3B%2C/b"),
             ("/a//b", "/a/b"),
             ("//admin;x", "/admin"),
             ("/a/;x", "/a/"),
@@ -203,23 +252,37 @@ mod tests {
         ] {
             assert_eq!(canonical(path).as_deref(), Some(form), "{path}");
         }
-        for bad in ["/%", "/%0", "/%zz", "/%00", "/%0d%0a", "/a\\b", "/x/..;/b", "/x/..%2fb", "/x/%2e%2e%2Fb"] {
+        for bad in ["/%", "/%0", "/%zz", "/%00", "/%0d%0a", "/a\\b", "/x/..;/b", "/x/..%2fb", "/x/%2e%2e%2Fb", "/x/b%2F.."] {
             assert_eq!(canonical(bad), None, "{bad}");
         }
         let kept = resolve("/%7euser/a%2Fb").unwrap();
         assert_eq!((kept.matched.as_ref(), kept.forwarded.as_ref()), ("/~user/a%2Fb", "/%7euser/a%2Fb"));
+        let lower = resolve("/caf%c3%a9").unwrap();
+        assert_eq!((lower.matched.as_ref(), lower.forwarded.as_ref()), ("/caf%C3%A9", "/caf%c3%a9"));
         let dotted = resolve("/a/%2e%2e/b").unwrap();
         assert_eq!((dotted.matched.as_ref(), dotted.forwarded.as_ref()), ("/b", "/b"));
     }
 
+    #[test]
+    fn a_canonical_path_is_not_copied() {
+        for path in ["/", "/a/b", "/caf%C3%A9/x%2Fy", "/a.b/~c", "*"] {
+            let resolved = resolve(path).unwrap();
+            assert!(matches!(resolved.matched, Cow::Borrowed(p) if p == path), "{path}");
+            assert!(matches!(resolved.forwarded, Cow::Borrowed(p) if p == path), "{path}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn canonical_is_stable(s in "/[ -~]{0,40}") {
-            if let Some(once) = canonical(&s) {
+        fn canonical_is_stable(s in "/([ -~é]|[./;]|%2[eEfF]|%[2-7][0-9a-fA-F]){0,40}") {
+            let once = canonical(&s);
+            if let Some(once) = &once {
                 prop_assert!(once.starts_with('/'));
-                // `%` may be revealed by decoding, but dot segments never come back.
                 prop_assert!(!once.split('/').any(|p| p == ".."));
+                prop_assert_eq!(canonical(once), Some(once.clone()));
             }
+            // The short cut sees what the long way sees.
+            prop_assert_eq!(resolve(&s).map(|r| r.matched.into_owned()), once);
             strip_prefix(&s, "/a");
         }
     }

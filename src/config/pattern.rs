@@ -1,0 +1,135 @@
+//! What a path may look like, as it is matched and as it is made: paths, prefixes,
+//! regexes and their replacements. Text in, typed value out; must not know YAML or keys.
+
+use regex::{Regex, RegexBuilder};
+
+use super::value::{Read, Wrong};
+use crate::message::path::canonical;
+
+/// A path as it stands in a request: from its `/`, without query.
+pub fn path(text: &str) -> Read<String> {
+    if !text.starts_with('/') {
+        let help = if text.starts_with('^') { "{ regex: ".to_owned() + text + " }" } else { format!("/{text}") };
+        return Err(Wrong::with_help("a path begins with `/`", format!("write `{help}`")));
+    }
+    if text.contains(['?', '#']) {
+        return Err(Wrong::new("a path has no `?` or `#` in it"));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Wrong::new("a path holds no spaces, control or non-ASCII characters: percent-encode them"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A path which stands for everything below it.
+pub fn path_prefix(text: &str) -> Read<String> {
+    if let Some(prefix) = text.strip_suffix('*') {
+        return Err(Wrong::with_help("a path is already a prefix", format!("write `{prefix}`")));
+    }
+    path(text)
+}
+
+/// A path to compare a request's with: in any other form than the canonical one it
+/// would never be equal.
+pub fn matched_path(text: &str) -> Read<String> {
+    if !text.starts_with('/') || text.contains(['?', '#']) {
+        return path(text);
+    }
+    let help = match canonical(text) {
+        Some(form) if form == text => return Ok(form),
+        Some(form) => format!("paths are matched in their canonical form: write `{form}`"),
+        None => "the proxy answers 400 to a broken escape, a `\\`, and dot segments in disguise".to_owned(),
+    };
+    Err(Wrong::with_help(format!("no request has the path `{text}`"), help))
+}
+
+/// The same, for everything below it.
+pub fn matched_prefix(text: &str) -> Read<String> {
+    if text.ends_with('*') { path_prefix(text) } else { matched_path(text) }
+}
+
+pub fn regex(text: &str) -> Read<Regex> {
+    RegexBuilder::new(text).size_limit(1 << 20).build().map_err(|e| match e {
+        regex::Error::Syntax(long) => {
+            let reason = long.lines().rev().find_map(|l| l.trim().strip_prefix("error: ")).unwrap_or("syntax");
+            Wrong::new(format!("this regex does not compile: {reason}"))
+        }
+        _ => Wrong::new("this regex does not compile: it is too large"),
+    })
+}
+
+/// Whether the groups named in a replacement exist: a missing one would silently be nothing.
+pub fn replacement(pattern: &Regex, with: &str) -> Read<()> {
+    let mut rest = with;
+    while let Some((_, after)) = rest.split_once('$') {
+        if let Some(after) = after.strip_prefix('$') {
+            rest = after;
+            continue;
+        }
+        let name: String = match after.strip_prefix('{') {
+            Some(braced) => braced.chars().take_while(|c| *c != '}').collect(),
+            None => after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect(),
+        };
+        let known = match name.parse::<usize>() {
+            Ok(number) => number < pattern.captures_len(),
+            Err(_) => name.is_empty() || pattern.capture_names().flatten().any(|n| n == name),
+        };
+        if !known {
+            let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
+            let help = match digits.parse::<usize>() {
+                Ok(n) if n < pattern.captures_len() => Some(format!("for group {n}, write `$${{{n}}}`")),
+                _ => None,
+            };
+            return Err(Wrong { message: format!("the regex has no group `{name}`"), help });
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        assert!(path("/a/%20b").is_ok());
+        for bad in ["a", "", "/a?b", "/a b", "/ü", "^/a"] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+        assert_eq!(path_prefix("/api/*").unwrap_err().help.as_deref(), Some("write `/api/`"));
+    }
+
+    #[test]
+    fn regexes_and_replacements() {
+        assert_eq!(regex("(a").unwrap_err().message, "this regex does not compile: unclosed group");
+        let r = regex("^/v([0-9]+)/(?P<rest>.*)$").unwrap();
+        for good in ["/$1/$rest", "/${1}x/${rest}", "$$1x", "/", "$2"] {
+            assert_eq!(replacement(&r, good), Ok(()), "{good}");
+        }
+        assert!(replacement(&r, "$3").is_err());
+        assert_eq!(replacement(&r, "$1x").unwrap_err().help.as_deref(), Some("for group 1, write `$${1}`"));
+    }
+
+    #[test]
+    fn a_path_that_no_request_has_is_refused() {
+        for (text, form) in [
+            ("/a//b", "/a/b"),
+            ("/a/../c", "/c"),
+            ("/%41", "/A"),
+            ("/x;v=1", "/x"),
+            ("/p//", "/p/"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a b", "/a%20b"),
+            ("/a<b", "/a%3Cb"),
+        ] {
+            let help = format!("paths are matched in their canonical form: write `{form}`");
+            assert_eq!(matched_path(text).unwrap_err().help, Some(help), "{text}");
+            assert_eq!(matched_prefix(form).as_deref(), Ok(form));
+        }
+        for text in ["/zz%", "/a\\b", "/%00", "/a/..;/b", "a", "/a?b", "/a#"] {
+            assert!(matched_path(text).is_err(), "{text}");
+        }
+        assert_eq!(matched_prefix("/api/*").unwrap_err().help.as_deref(), Some("write `/api/`"));
+    }
+}
