@@ -19,6 +19,7 @@ mod model;
 mod node;
 mod pattern;
 mod problem;
+pub mod rank;
 mod reach;
 mod reference;
 mod schema;

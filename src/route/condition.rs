@@ -106,15 +106,6 @@ fn describe(pattern: &ValuePattern) -> String {
     }
 }
 
-/// How many conditions beside host and path there are.
-pub(super) fn count(matcher: &Match) -> usize {
-    usize::from(!matcher.methods.is_empty())
-        + matcher.headers.len()
-        + matcher.query.len()
-        + matcher.cookies.len()
-        + usize::from(!matcher.client_ips.is_empty())
-}
-
 /// Every condition beside host and path.
 pub(super) fn others_hold(matcher: &Match, view: &RequestView<'_>) -> bool {
     method_holds(matcher, view)

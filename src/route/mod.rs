@@ -3,9 +3,10 @@
 //! upstreams, actions or Pingora; a route is an index here.
 
 mod condition;
-mod rank;
 mod table;
 
 pub use condition::{Mismatch, RequestView};
-pub use rank::{HostRank, PathRank, Rank};
 pub use table::{RouteIndex, RouteTable};
+
+#[cfg(test)]
+mod reach_tests;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::condition::{self, Mismatch, RequestView};
-use super::rank::{HostRank, PathRank, Rank};
+use crate::config::rank::{self, Rank};
 use crate::config::{HostPattern, Match, PathPattern};
 
 /// Index of a route in the order of the file.
@@ -53,17 +53,13 @@ impl RouteTable {
     }
 
     fn insert(&mut self, index: RouteIndex, matcher: &Match, priority: i32) {
-        let any = [HostPattern::Any];
-        let hosts = if matcher.hosts.is_empty() { &any[..] } else { &matcher.hosts };
-        for host in hosts {
-            let (host_rank, paths) = match host {
-                HostPattern::Any => (HostRank::Any, &mut self.any_host),
-                HostPattern::Suffix(suffix) => {
-                    (HostRank::Suffix(suffix.len()), self.suffixes.entry(suffix.clone()).or_default())
-                }
-                HostPattern::Exact(exact) => (HostRank::Exact, self.exact_hosts.entry(exact.clone()).or_default()),
+        for host in rank::hosts(matcher) {
+            let paths = match host {
+                HostPattern::Any => &mut self.any_host,
+                HostPattern::Suffix(suffix) => self.suffixes.entry(suffix.clone()).or_default(),
+                HostPattern::Exact(exact) => self.exact_hosts.entry(exact.clone()).or_default(),
             };
-            paths.insert(index, matcher, priority, host_rank);
+            paths.insert(index, matcher, Rank::of(matcher, priority, host, index));
         }
     }
 
@@ -96,19 +92,18 @@ impl RouteTable {
 }
 
 impl Paths {
-    fn insert(&mut self, index: RouteIndex, matcher: &Match, priority: i32, host: HostRank) {
-        let (path, list) = match &matcher.path {
-            None => (PathRank::Any, &mut self.any),
-            Some(PathPattern::Regex(_)) => (PathRank::Regex, &mut self.regex),
-            Some(PathPattern::Exact(exact)) => (PathRank::Exact, self.exact.entry(exact.clone()).or_default()),
+    fn insert(&mut self, index: RouteIndex, matcher: &Match, rank: Rank) {
+        let list = match &matcher.path {
+            None => &mut self.any,
+            Some(PathPattern::Regex(_)) => &mut self.regex,
+            Some(PathPattern::Exact(exact)) => self.exact.entry(exact.clone()).or_default(),
             Some(PathPattern::Prefix(prefix)) => {
-                let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+                let bare = rank::bare(prefix);
                 self.longest_prefix = self.longest_prefix.max(bare.len());
-                (PathRank::Prefix(bare.len()), self.prefix.entry(bare.to_owned()).or_default())
+                self.prefix.entry(bare.to_owned()).or_default()
             }
         };
-        let conditions = condition::count(matcher);
-        list.push((Rank { priority, host, path, conditions, order: Reverse(index) }, index));
+        list.push((rank, index));
     }
 
     fn sort(&mut self) {
@@ -252,20 +247,7 @@ mod tests {
             let table = RouteTable::new(matchers.clone());
             let plain = matchers.iter().enumerate()
                 .filter(|(_, (m, _))| condition::first_mismatch(m, &view).is_none())
-                .map(|(i, (m, priority))| {
-                    let host = match m.hosts.first() {
-                        None | Some(HostPattern::Any) => HostRank::Any,
-                        Some(HostPattern::Suffix(s)) => HostRank::Suffix(s.len()),
-                        Some(HostPattern::Exact(_)) => HostRank::Exact,
-                    };
-                    let path = match &m.path {
-                        None => PathRank::Any,
-                        Some(PathPattern::Regex(_)) => PathRank::Regex,
-                        Some(PathPattern::Prefix(p)) => PathRank::Prefix(p.strip_suffix('/').unwrap_or(p).len()),
-                        Some(PathPattern::Exact(_)) => PathRank::Exact,
-                    };
-                    (Rank { priority: *priority, host, path, conditions: 0, order: Reverse(i) }, i)
-                })
+                .map(|(i, (m, priority))| (Rank::of(m, *priority, &rank::hosts(m)[0], i), i))
                 .max();
             prop_assert_eq!(table.find_ranked(&view), plain);
         }

@@ -1,6 +1,9 @@
-//! Precedence as data: the greater [`Rank`] wins. Field order is the contract.
+//! Precedence as data: the greater [`Rank`] wins. Field order is the contract, for the
+//! table that finds routes and for the check that warns of those nothing reaches.
 
 use std::cmp::Reverse;
+
+use super::model::{HostPattern, Match, PathPattern};
 
 /// How strongly a route claims a request that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +33,39 @@ pub enum PathRank {
     Regex,
     Prefix(usize),
     Exact,
+}
+
+impl Rank {
+    /// Of a route for the requests that match it by this one of its hosts.
+    pub fn of(matcher: &Match, priority: i32, host: &HostPattern, index: usize) -> Self {
+        let host = match host {
+            HostPattern::Any => HostRank::Any,
+            HostPattern::Suffix(suffix) => HostRank::Suffix(suffix.len()),
+            HostPattern::Exact(_) => HostRank::Exact,
+        };
+        let path = match &matcher.path {
+            None => PathRank::Any,
+            Some(PathPattern::Regex(_)) => PathRank::Regex,
+            Some(PathPattern::Prefix(prefix)) => PathRank::Prefix(bare(prefix).len()),
+            Some(PathPattern::Exact(_)) => PathRank::Exact,
+        };
+        let conditions = usize::from(!matcher.methods.is_empty())
+            + matcher.headers.len()
+            + matcher.query.len()
+            + matcher.cookies.len()
+            + usize::from(!matcher.client_ips.is_empty());
+        Self { priority, host, path, conditions, order: Reverse(index) }
+    }
+}
+
+/// The hosts of a route; one that names none takes any.
+pub fn hosts(matcher: &Match) -> &[HostPattern] {
+    if matcher.hosts.is_empty() { &[HostPattern::Any] } else { &matcher.hosts }
+}
+
+/// A prefix without its final slash; the root is the empty text.
+pub fn bare(prefix: &str) -> &str {
+    prefix.strip_suffix('/').unwrap_or(prefix)
 }
 
 #[cfg(test)]
