@@ -5,9 +5,18 @@ use super::value::Wrong;
 
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Whether the whole text is one variable, whose value then says what it is.
+pub fn is_one(text: &str) -> bool {
+    text.starts_with("${") && text.find('}') == text.len().checked_sub(1)
+}
+
 /// Replaces every variable. `$${` stands for a literal `${`; any other `$` stands for itself.
-pub fn expand(text: &str, env: Env<'_>) -> Result<String, Wrong> {
+///
+/// # Errors
+/// Everything that is wrong, each once.
+pub fn expand(text: &str, env: Env<'_>) -> Result<String, Vec<Wrong>> {
     let mut out = String::with_capacity(text.len());
+    let mut wrongs: Vec<Wrong> = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
         let (before, from) = rest.split_at(at);
@@ -17,17 +26,22 @@ pub fn expand(text: &str, env: Env<'_>) -> Result<String, Wrong> {
             rest = after;
         } else if let Some(after) = from.strip_prefix("${") {
             let Some((inside, after)) = after.split_once('}') else {
-                return Err(Wrong::with_help("`${` without its `}`", "a literal `${` is written `$${`"));
+                wrongs.push(Wrong::with_help("`${` without its `}`", "a literal `${` is written `$${`"));
+                return Err(wrongs);
             };
-            out.push_str(&lookup(inside, env)?);
             rest = after;
+            match lookup(inside, env) {
+                Ok(value) => out.push_str(&value),
+                Err(wrong) if wrongs.contains(&wrong) => {}
+                Err(wrong) => wrongs.push(wrong),
+            }
         } else {
             out.push('$');
             rest = from.get(1..).unwrap_or("");
         }
     }
     out.push_str(rest);
-    Ok(out)
+    if wrongs.is_empty() { Ok(out) } else { Err(wrongs) }
 }
 
 fn lookup(inside: &str, env: Env<'_>) -> Result<String, Wrong> {
@@ -35,6 +49,12 @@ fn lookup(inside: &str, env: Env<'_>) -> Result<String, Wrong> {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
     };
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(Wrong::with_help(
+            format!("the default of `{name}` holds another variable"),
+            format!("only text can be a default, as in `${{{name}:-text}}`"),
+        ));
+    }
     let valid = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -72,7 +92,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        expand(text, &env).map_err(|w| w.message)
+        expand(text, &env).map_err(|w| w.into_iter().map(|w| w.message).collect::<Vec<_>>().join("; "))
     }
 
     #[test]
@@ -96,9 +116,19 @@ mod tests {
     #[test]
     fn says_what_is_missing() {
         assert_eq!(with("${B}"), Err("the environment variable `B` is not set".into()));
+        assert!(with("${B} x ${A} y ${C} ${B}").is_err_and(|e| e.matches("is not set").count() == 2));
+        assert_eq!(with("${B:-${C:-c}}"), Err("the default of `B` holds another variable".into()));
         assert!(with("${B").is_err());
         assert!(with("${}").is_err());
         assert!(with("${9}").is_err());
+    }
+
+    #[test]
+    fn one_variable_is_told_from_a_text() {
+        assert!(is_one("${A}") && is_one("${A:-x y}"));
+        for text in ["", "$", "${A}${A}", "${A} ", "$${A}", "x${A}", "${A"] {
+            assert!(!is_one(text), "{text}");
+        }
     }
 
     #[test]

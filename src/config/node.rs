@@ -209,14 +209,17 @@ impl<'t> Builder<'t> {
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Kind {
-        let text = match env::expand(text, self.env) {
-            Ok(text) => text,
-            Err(wrong) => {
-                self.report(span, wrong.message, wrong.help);
+        let expanded = match env::expand(text, self.env) {
+            Ok(expanded) => expanded,
+            Err(wrongs) => {
+                wrongs.into_iter().for_each(|wrong| self.report(span, wrong.message, wrong.help));
                 return Kind::Bad;
             }
         };
-        if style == ScalarStyle::Plain { plain(text) } else { Kind::String(text) }
+        // In flow style a variable needs quotes, which say nothing of its value; but
+        // an empty one between quotes is a text.
+        let quoted_variable = env::is_one(text) && !expanded.is_empty();
+        if style == ScalarStyle::Plain || quoted_variable { plain(expanded) } else { Kind::String(expanded) }
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Kind, Stop> {
@@ -326,9 +329,22 @@ mod tests {
         assert!(s[2].is_null());
         assert!(matches!(&s[3].kind, Kind::String(t) if t == "1"));
         assert!(matches!(&s[4].kind, Kind::Number(t) if t == "8"));
-        assert!(matches!(&s[5].kind, Kind::String(t) if t == "8"));
+        assert!(matches!(&s[5].kind, Kind::Number(t) if t == "8"));
         assert!(matches!(&s[6].kind, Kind::String(t) if t == "off"));
         assert!(matches!(&s[7].kind, Kind::String(t) if t == "10s"));
+    }
+
+    #[test]
+    fn a_variable_is_typed_by_its_value_quoted_or_not() {
+        let (node, _) = read("[\"${N}\", '${W:-2}', \"${T:-false}\", \"${N}8\", \"${E:-}\", \"$${N}\", \"${U:-null}\"]");
+        let Some(Node { kind: Kind::Seq(s), .. }) = node else { panic!() };
+        assert!(matches!(&s[0].kind, Kind::Number(t) if t == "8"));
+        assert!(matches!(&s[1].kind, Kind::Number(t) if t == "2"));
+        assert!(matches!(&s[2].kind, Kind::Bool(false, _)));
+        assert!(matches!(&s[3].kind, Kind::String(t) if t == "88"));
+        assert!(matches!(&s[4].kind, Kind::String(t) if t.is_empty()));
+        assert!(matches!(&s[5].kind, Kind::String(t) if t == "${N}"));
+        assert!(s[6].is_null());
     }
 
     #[test]

@@ -11,8 +11,8 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Configuration reference\n\n\
          Made from the code by `pingora-proxy schema --markdown`; a test keeps it so. Durations are `500ms`, `10s`, \
-         `5m`, `1h`.\n`${NAME}` and `${NAME:-default}` take environment variables, `$${` is a literal `${`. \
-         A value without a default is left out.\n\n\
+         `5m`, `1h`.\n`${NAME}` and `${NAME:-default}` take environment variables; a value that is one and nothing else \
+         may be a number or a boolean,\nquoted or not. `$${` is a literal `${`. A value without a default is left out.\n\n\
          | key | value | default | meaning |\n| --- | --- | --- | --- |\n",
     );
     for row in rows {
