@@ -13,9 +13,7 @@ use proxy_service::runtime::Snapshot;
 /// Every problem, rendered.
 pub fn load(path: &Path) -> Result<Config, String> {
     let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
-    for warning in &warnings {
-        eprint!("{}", warning.render(&path.display().to_string()));
-    }
+    eprint!("{}", config::render(&warnings, &path.display().to_string()));
     compile(&config)?;
     Ok(config)
 }

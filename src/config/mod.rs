@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 pub use address::text as address_text;
 pub use emit::to_yaml;
 pub use model::*;
-pub use problem::{Problem, Rejected, Severity};
+pub use problem::{Problem, Rejected, Severity, render};
 pub use reference::reference;
 pub use schema::json_schema;
 
@@ -98,18 +98,15 @@ fn folder_of(file_name: &str) -> PathBuf {
 
 /// In the file's order, each once (an alias shows its anchor's problems again), with its line.
 fn finish(problems: &mut Vec<Problem>, text: &str) {
-    let lines: Vec<&str> = text.lines().collect();
-    for problem in problems.iter_mut() {
-        let line = problem.line.checked_sub(1).and_then(|n| lines.get(n));
-        problem.source_line = line.map_or(String::new(), |l| (*l).to_owned());
-    }
     problems.sort_by_key(|p| (p.line, p.column));
-    let mut once: Vec<Problem> = Vec::with_capacity(problems.len());
+    let mut once: Vec<Problem> = Vec::new();
     for problem in problems.drain(..) {
-        if !once.iter().rev().take_while(|p| p.line == problem.line).any(|p| *p == problem) {
+        let here = |p: &&Problem| (p.line, p.column) == (problem.line, problem.column);
+        if !once.iter().rev().take_while(here).any(|p| *p == problem) {
             once.push(problem);
         }
     }
+    problem::excerpt(&mut once, text);
     *problems = once;
 }
 

@@ -12,6 +12,8 @@ use super::problem::{Problem, Severity, Span};
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 32;
+/// Of all values that have an anchor or stand for one, in memory.
+const MAX_COPIED: usize = 64 * 1024 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -55,11 +57,17 @@ impl Node {
         matches!(self.kind, Kind::Bad)
     }
 
-    fn count(&self) -> usize {
-        1 + match &self.kind {
-            Kind::Seq(items) => items.iter().map(Node::count).sum(),
-            Kind::Map(entries) => entries.iter().map(|(_, v)| v.count()).sum::<usize>(),
-            _ => 0,
+    /// How many values it is, and how many bytes they take.
+    fn size(&self) -> (usize, usize) {
+        let own = (1, size_of::<Node>() + self.text().map_or(0, str::len));
+        let add = |(count, bytes): (usize, usize), (c, b): (usize, usize)| (count + c, bytes + b);
+        match &self.kind {
+            Kind::Seq(items) => items.iter().map(Node::size).fold(own, add),
+            Kind::Map(entries) => {
+                let entry = |(key, value): &(Key, Node)| add((0, size_of::<Key>() + key.text.len()), value.size());
+                entries.iter().map(entry).fold(own, add)
+            }
+            Kind::Null | Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Bad => own,
         }
     }
 }
@@ -82,6 +90,7 @@ pub fn parse(text: &str, env: Env<'_>) -> (Option<Node>, Vec<Problem>) {
         env,
         anchors: HashMap::new(),
         nodes: 0,
+        copied: 0,
         problems,
     };
     let root = builder.document();
@@ -104,6 +113,7 @@ struct Builder<'t> {
     env: Env<'t>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    copied: usize,
     problems: Vec<Problem>,
 }
 
@@ -180,17 +190,28 @@ impl<'t> Builder<'t> {
         };
         let node = Node { span, kind };
         if anchor != 0 {
+            self.copy(node.size().1, span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, Stop> {
-        let Some(node) = self.anchors.get(&id).cloned() else {
-            return Err(stop(span, "this alias refers to the value it stands in", None));
-        };
-        self.grow(node.count(), span)?;
-        Ok(node)
+        let size = self.anchors.get(&id).map(Node::size);
+        let (count, bytes) = size.ok_or_else(|| stop(span, "this alias refers to the value it stands in", None))?;
+        self.grow(count, span)?;
+        self.copy(bytes, span)?;
+        self.anchors.get(&id).cloned().ok_or_else(|| stop(span, "there is no such anchor", None))
+    }
+
+    // A few aliases of a long value describe as much as many of a short one.
+    fn copy(&mut self, bytes: usize, span: Span) -> Result<(), Stop> {
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied > MAX_COPIED {
+            let message = format!("aliases stand for more than {} MiB in this file", MAX_COPIED / 1024 / 1024);
+            return Err(stop(span, &message, None));
+        }
+        Ok(())
     }
 
     // Aliases of aliases can describe more values than memory holds.
@@ -372,6 +393,11 @@ mod tests {
             bomb.push_str(&format!("a{i}: &a{i} [{}]\n", vec![item; 10].join(",")));
         }
         assert!(first(&bomb).message.contains("more than"));
+        let long = format!("a: &x \"{}\"\nb: [{}]\n", "y".repeat(2 << 20), vec!["*x"; 150_000].join(","));
+        assert_eq!(first(&long).message, "aliases stand for more than 64 MiB in this file");
+        let open: String = (0..30).map(|n| format!("&a{n} [")).collect();
+        let nested = format!("{open}\"{}\"{}", "y".repeat(3 << 20), "]".repeat(30));
+        assert!(first(&nested).message.contains("64 MiB"), "{:?}", first(&nested));
     }
 
     #[test]

@@ -26,9 +26,19 @@ pub struct Problem {
     pub len: usize,
     pub message: String,
     pub help: Option<String>,
-    /// The line of the file it points at, so that it can be shown without the file.
-    pub source_line: String,
+    /// Set by [`excerpt`], so that it can be shown without the file.
+    shown: Option<Shown>,
 }
+
+/// The part of a line around a problem, and where in it the problem starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    text: String,
+    at: usize,
+}
+
+/// Nobody reads on after so many; the rest is counted only.
+pub const MOST_SHOWN: usize = 1_000;
 
 impl Problem {
     pub fn new(severity: Severity, span: Span, message: impl Into<String>) -> Problem {
@@ -39,7 +49,7 @@ impl Problem {
             len: span.len,
             message: message.into(),
             help: None,
-            source_line: String::new(),
+            shown: None,
         }
     }
 
@@ -54,42 +64,86 @@ impl Problem {
             let help = self.help.as_deref().map_or(String::new(), |h| format!("   = {}\n", printable(h)));
             return format!("{kind}: {message}\n  --> {file_name}\n{help}");
         }
-        let (shown, at) = window(&self.source_line, self.column, self.len);
         let number = self.line.to_string();
         let pad = " ".repeat(number.len());
-        let space = " ".repeat(at);
-        let room = shown.chars().count().saturating_sub(at).max(1);
+        let place = format!("{kind}: {message}\n{pad}--> {file_name}:{}:{}\n", self.line, self.column);
+        let Some(Shown { text, at }) = &self.shown else { return place };
+        let space = " ".repeat(*at);
+        let room = text.chars().count().saturating_sub(*at).max(1);
         let carets = "^".repeat(self.len.clamp(1, room));
         let help = self.help.as_deref().map_or(String::new(), |h| format!(" {}", printable(h)));
-        format!(
-            "{kind}: {message}\n{pad}--> {file_name}:{}:{}\n{pad} |\n{number} | {shown}\n{pad} | {space}{carets}{help}\n",
-            self.line, self.column
-        )
+        format!("{place}{pad} |\n{number} | {text}\n{pad} | {space}{carets}{help}\n")
     }
 }
 
-/// The part of a line to show, and where in it the problem starts.
-fn window(line: &str, column: usize, len: usize) -> (String, usize) {
-    const WIDTH: usize = 140;
-    const BEFORE: usize = 40;
-    let line = printable(line);
-    let start = column.saturating_sub(1);
-    if start.saturating_add(len.min(WIDTH / 2)) <= WIDTH {
-        let mut shown: String = line.chars().take(WIDTH).collect();
-        if line.chars().count() > WIDTH {
-            shown.push('…');
-        }
-        return (shown, start);
+/// Gives the problems that are shown their part of the text. They stand in the text's
+/// order, so that a line is walked once however many are on it.
+pub fn excerpt(problems: &mut [Problem], text: &str) {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let mut walked = Walked::default();
+    for problem in problems.iter_mut().take(MOST_SHOWN) {
+        let line = problem.line.checked_sub(1).and_then(|n| lines.get(n)).copied();
+        problem.shown = line.map(|line| walked.window(problem, line));
     }
-    let skip = start.saturating_sub(BEFORE);
-    let mut shown = String::from("…");
-    shown.extend(line.chars().skip(skip).take(WIDTH));
-    (shown, start - skip + 1)
+}
+
+/// How far the present line was read.
+#[derive(Default)]
+struct Walked {
+    line: usize,
+    chars: usize,
+    bytes: usize,
+}
+
+impl Walked {
+    fn window(&mut self, problem: &Problem, line: &str) -> Shown {
+        const WIDTH: usize = 140;
+        const BEFORE: usize = 40;
+        let start = problem.column.saturating_sub(1);
+        if start.saturating_add(problem.len.min(WIDTH / 2)) <= WIDTH {
+            let mut shown: String = line.chars().take(WIDTH).map(visible).collect();
+            if line.chars().nth(WIDTH).is_some() {
+                shown.push('…');
+            }
+            return Shown { text: shown, at: start };
+        }
+        let skip = start.saturating_sub(BEFORE);
+        let mut shown = String::from("…");
+        shown.extend(self.from(line, problem.line, skip).chars().take(WIDTH).map(visible));
+        Shown { text: shown, at: start - skip + 1 }
+    }
+
+    /// The line without its first `skip` characters.
+    fn from<'l>(&mut self, line: &'l str, number: usize, skip: usize) -> &'l str {
+        if self.line != number || self.chars > skip {
+            *self = Walked { line: number, chars: 0, bytes: 0 };
+        }
+        let rest = line.get(self.bytes..).unwrap_or("");
+        let more = rest.char_indices().nth(skip - self.chars).map_or(rest.len(), |(at, _)| at);
+        self.bytes += more;
+        self.chars = skip;
+        line.get(self.bytes..).unwrap_or("")
+    }
 }
 
 // A file may hold bytes that would move the cursor or colour the terminal.
 fn printable(text: &str) -> String {
-    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.trim_end().chars().map(visible).collect()
+}
+
+fn visible(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+/// Problems in the file's order as the command line prints them, up to [`MOST_SHOWN`].
+pub fn render<'p>(problems: impl IntoIterator<Item = &'p Problem>, file_name: &str) -> String {
+    let mut all: Vec<&Problem> = problems.into_iter().collect();
+    all.sort_by_key(|p| (p.line, p.column));
+    let mut out: String = all.iter().take(MOST_SHOWN).map(|p| p.render(file_name)).collect();
+    if let Some(more) = all.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        out.push_str(&format!("… and {more} more\n"));
+    }
+    out
 }
 
 /// A configuration that was not accepted, with everything that is wrong with it.
@@ -104,9 +158,7 @@ pub struct Rejected {
 impl Rejected {
     /// Every problem and warning in the file's order, then the count.
     pub fn render(&self) -> String {
-        let mut all: Vec<&Problem> = self.problems.iter().chain(&self.warnings).collect();
-        all.sort_by_key(|p| (p.line, p.column));
-        let mut out: String = all.iter().map(|p| p.render(&self.file_name)).collect();
+        let mut out = render(self.problems.iter().chain(&self.warnings), &self.file_name);
         out.push_str(&format!(
             "{}, {}; nothing was changed\n",
             count(self.problems.len(), "error"),
@@ -135,7 +187,7 @@ mod tests {
     fn problem(span: Span, line: &str) -> Problem {
         let mut p = Problem::new(Severity::Error, span, "unknown key `upstrem`");
         p.help = Some("did you mean `upstream`?".into());
-        p.source_line = line.into();
+        excerpt(std::slice::from_mut(&mut p), &format!("{}{line}", "\n".repeat(span.line - 1)));
         p
     }
 
@@ -163,6 +215,20 @@ mod tests {
         let lines: Vec<&str> = p.lines().collect();
         let bad = lines[3].chars().position(|c| c == 'B');
         assert_eq!(bad, lines[4].chars().position(|c| c == '^'));
+    }
+
+    #[test]
+    fn many_problems_on_one_long_line_share_one_walk_over_it() {
+        let line = "é".repeat(1_000_000);
+        let mut many: Vec<Problem> = (0..1_500)
+            .map(|n| Problem::new(Severity::Error, Span { line: 1, column: n * 600 + 1, len: 5 }, "x"))
+            .collect();
+        excerpt(&mut many, &line);
+        assert!(many.iter().take(MOST_SHOWN).all(|p| p.render("f").contains(" | …é") || p.column < 140));
+        let rendered = render(&many, "f");
+        assert!(rendered.ends_with("\n… and 500 more\n"), "{}", rendered.len());
+        assert!(rendered.len() < 1_000_000, "{}", rendered.len());
+        assert!(many.last().unwrap().render("f").ends_with("--> f:1:899401\n"));
     }
 
     #[test]

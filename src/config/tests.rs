@@ -332,6 +332,16 @@ fn warnings_do_not_reject() {
 }
 
 #[test]
+fn many_problems_on_one_line_are_shown_in_bounds() {
+    let keys: String = (0..20_000).map(|n| format!("unknown_{n}: 1, ")).collect();
+    let rejected = read(&format!("{{ {keys} listeners: [':80'], routes: [{{ respond: {{}} }}] }}")).unwrap_err();
+    assert_eq!(rejected.problems.len(), 20_000);
+    let shown = rejected.render();
+    assert!(shown.len() < 1_000_000, "{}", shown.len());
+    assert!(shown.ends_with("\n… and 19000 more\n20000 errors, 0 warnings; nothing was changed\n"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem() {
     let rejected = load(Path::new("/nonexistent/proxy.yaml")).unwrap_err();
     assert!(rejected.render().starts_with("error: cannot read the file: No such file"), "{rejected}");
