@@ -2,7 +2,7 @@
 //! which everything is checked. Only the `check*` files build model values.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::decode::{Cx, Fields};
@@ -103,7 +103,7 @@ fn listeners(cx: &mut Cx<'_>, fields: &Fields<'_>) -> Vec<Listener> {
 fn listener(cx: &mut Cx<'_>, node: &Node) -> Option<(Address, Span)> {
     const WHAT: &str = "an address such as `0.0.0.0:8080`";
     if node.text().is_some() {
-        return Some((cx.read(node, WHAT, address::listener)?, node.span));
+        return listening(cx, node, WHAT);
     }
     if !matches!(node.kind, super::node::Kind::Map(_)) {
         cx.expected(node, WHAT);
@@ -111,7 +111,15 @@ fn listener(cx: &mut Cx<'_>, node: &Node) -> Option<(Address, Span)> {
     }
     let fields = Fields::open(cx, node, &keys::LISTENER)?;
     let address = fields.required(cx, "address")?;
-    Some((cx.read(address, WHAT, address::listener)?, address.span))
+    listening(cx, address, WHAT)
+}
+
+fn listening(cx: &mut Cx<'_>, node: &Node, what: &str) -> Option<(Address, Span)> {
+    let address = cx.read(node, what, address::listener)?;
+    if let Address::Unix(path) = &address {
+        has_folder(cx, node, path);
+    }
+    Some((address, node.span))
 }
 
 fn networks(cx: &mut Cx<'_>, node: &Node) -> Vec<ipnet::IpNet> {
@@ -235,5 +243,18 @@ pub fn read_file(cx: &mut Cx<'_>, node: &Node, path: &Path) -> Option<Vec<u8>> {
             cx.wrong(node.span, Wrong { message: format!("cannot read `{text}`: {reason}"), help });
             None
         }
+    }
+}
+
+/// A file or socket that start-up will make: it cannot where the folder is missing.
+pub fn has_folder(cx: &mut Cx<'_>, node: &Node, path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let text = node.text().unwrap_or_default();
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let folder: PathBuf = folder.components().collect();
+        let help = format!("make {}, or name another", folder.display());
+        cx.error_help(node.span, format!("cannot make `{text}`: its folder does not exist"), help);
+    } else if path.is_dir() {
+        cx.error(node.span, format!("cannot make `{text}`: it is a folder"));
     }
 }

@@ -8,7 +8,7 @@ use log::LevelFilter;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::address;
-use super::check::{DURATION, open};
+use super::check::{DURATION, has_folder, open};
 use super::decode::{Cx, Fields};
 use super::keys;
 use super::model::*;
@@ -39,6 +39,7 @@ pub fn server(cx: &mut Cx<'_>, node: Option<&Node>) -> Server {
         && node.text() != Some("stderr")
         && let Some(path) = file(cx, node, "`stderr` or a file's path", &["stderr"])
     {
+        has_folder(cx, node, &path);
         server.error_log = ErrorLog::File(path);
     }
     drain(cx, fields.get("drain"), &mut server.drain);
@@ -174,6 +175,7 @@ pub fn log(cx: &mut Cx<'_>, node: Option<&Node>) -> Log {
             Some("off") => AccessTarget::Off,
             Some("stdout") => AccessTarget::Stdout,
             _ => file(cx, node, "`off`, `stdout` or a file's path", &["off", "stdout"])
+                .inspect(|path| has_folder(cx, node, path))
                 .map_or(AccessTarget::Off, AccessTarget::File),
         };
     }

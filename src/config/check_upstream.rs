@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rustls_pki_types::PrivateKeyDer;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{PemObject, SectionKind};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::address;
@@ -15,7 +16,7 @@ use super::keys;
 use super::model::*;
 use super::node::{Key, Kind, Node};
 use super::problem::Span;
-use super::value::{self, Wrong, nearest};
+use super::value::{self, Read, Wrong, nearest};
 
 /// The upstreams in the order of their ids, while routes are still being read.
 pub struct Upstreams {
@@ -251,8 +252,28 @@ fn tls(cx: &mut Cx<'_>, node: &Node, at: Span, names: &[Option<String>], servers
             cx.error(fields.key_span(one), format!("`{one}` needs `{other}` beside it"));
         }
     }
+    let identity = cert.zip(key);
+    if let Some((cert, key)) = &identity {
+        cx.accept(fields.key_span("key"), belong_together(cert, key));
+    }
     let sni = sni(cx, fields.get("sni"), at, verify, names, servers)?;
-    Some(UpstreamTls { sni, verify, ca, identity: cert.zip(key) })
+    Some(UpstreamTls { sni, verify, ca, identity })
+}
+
+/// Asks rustls itself, which is what will use them.
+fn belong_together(cert: &PemFile, key: &PemFile) -> Read<()> {
+    let chain = cert.der.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    let unusable = |reason: &dyn std::fmt::Display| Wrong::new(format!("the private key cannot be used: {reason}"));
+    let der = key.der.first().cloned().unwrap_or_default();
+    let der = PrivateKeyDer::try_from(der).map_err(|e| unusable(&e))?;
+    match CertifiedKey::from_der(chain, der, &rustls::crypto::ring::default_provider()) {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            let help = format!("it is not the key of {}", cert.path.display());
+            Err(Wrong::with_help("`cert` and `key` do not belong together", help))
+        }
+        Err(e) => Err(unusable(&e)),
+    }
 }
 
 /// The name to ask for, given or taken from the servers. Never empty.

@@ -9,11 +9,11 @@ use super::*;
 
 /// Every delivered key, none with its default.
 const FULL: &str = r#"
-server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: ./error.log,
+server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: @DIR@/error.log,
   daemon: true, upgrade_sock: run/u.sock, user: @UID@, group: @GID@, reload_on_change: true,
   drain: { delay: 1s, timeout: 0s, tunnels: 1h } }
 admin: { address: "[::1]:9180" }
-log: { level: debug, access: { to: access.log, format: combined } }
+log: { level: debug, access: { to: @DIR@/access.log, format: combined } }
 listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
 trusted_proxies: [10.0.0.0/8, "::1"]
 limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256 }
@@ -73,6 +73,7 @@ impl Folder {
         let cert = rcgen::CertificateParams::new(["app.internal".to_owned()]).unwrap().self_signed(&key).unwrap();
         std::fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
         std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(dir.join("other.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
         std::fs::write(dir.join("e.html"), "<p>").unwrap();
         std::fs::write(dir.join("e.json"), "{}").unwrap();
         Folder(dir)
@@ -329,6 +330,17 @@ fn warnings_do_not_reject() {
     assert!(messages(&text).is_empty());
     let text = text.replace("name: a", "name: a, priority: 1");
     assert_eq!(messages(&text), ["no request reaches the route `b`"]);
+}
+
+#[test]
+fn a_certificate_with_the_key_of_another_is_refused() {
+    let folder = Folder::new("pair");
+    let text = folder.full().replace("/key.pem", "/other.pem");
+    let rejected = read(&text).unwrap_err();
+    assert_eq!(rejected.problems.len(), 1, "{rejected}");
+    assert_eq!(rejected.problems[0].message, "`cert` and `key` do not belong together");
+    let line = text.lines().position(|line| line.contains("other.pem")).unwrap();
+    assert_eq!(rejected.problems[0].line, line + 1);
 }
 
 #[test]
