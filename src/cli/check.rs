@@ -13,7 +13,7 @@ use proxy_service::runtime::Snapshot;
 /// Every problem, rendered.
 pub fn load(path: &Path) -> Result<Config, String> {
     let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
-    eprint!("{}", config::render(&warnings, &path.display().to_string()));
+    super::out::tell(&config::render(&warnings, &path.display().to_string()));
     compile(&config)?;
     Ok(config)
 }
@@ -25,11 +25,9 @@ pub fn compile(config: &Config) -> Result<Snapshot, String> {
 
 pub fn test(path: &Path) -> Result<(), String> {
     load(path)?;
-    println!("{}: the configuration is fine", path.display());
-    Ok(())
+    super::out::print(&format!("{}: the configuration is fine\n", path.display()))
 }
 
 pub fn print(path: &Path) -> Result<(), String> {
-    print!("{}", config::to_yaml(&load(path)?));
-    Ok(())
+    super::out::print(&config::to_yaml(&load(path)?))
 }

@@ -25,8 +25,10 @@ impl Demo {
             .name("service-a".to_owned())
             .spawn(move || serve(service))
             .map_err(|e| format!("error: {e}"))?;
-        eprintln!("service A listens on http://{address}");
-        eprintln!("open http://{} to see it through the proxy; Ctrl-C ends both", self.listen);
+        super::out::tell(&format!(
+            "service A listens on http://{address}\nopen http://{} to see it through the proxy; Ctrl-C ends both\n",
+            self.listen
+        ));
         super::serve(&config, Start::default())
     }
 }

@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 mod explain;
+mod out;
 mod quick;
 mod signal;
 
@@ -112,7 +113,7 @@ fn wrong_usage(message: &str) -> ! {
 }
 
 fn failed(message: &str) -> ExitCode {
-    eprintln!("{}", message.trim_end());
+    out::tell(&format!("{}\n", message.trim_end()));
     ExitCode::FAILURE
 }
 
@@ -126,8 +127,8 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
             let config = check::load(&file.unwrap_or_else(default))?;
             server::check_health(&config, live).map_err(|reason| format!("error: {reason}"))?;
         }
-        Command::Schema { markdown: true } => print!("{}", config::reference()),
-        Command::Schema { markdown: false } => println!("{:#}", config::json_schema()),
+        Command::Schema { markdown: true } => out::print(&config::reference())?,
+        Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,
     }
     Ok(Ended::Fine)
 }

@@ -23,8 +23,7 @@ impl Quick {
         let yaml = yaml(&self.from, &self.to);
         let config = parse("(command line)", &format!("{yaml}{ALONE}"))?;
         if self.print_config {
-            print!("{yaml}");
-            return Ok(Ended::Fine);
+            return super::out::print(&yaml).map(|()| Ended::Fine);
         }
         super::serve(&config, Start::default())
     }

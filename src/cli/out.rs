@@ -1,0 +1,20 @@
+//! The terminal's two streams, of which either may be closed or full.
+
+use std::io::{ErrorKind, Write};
+
+/// A reader that has seen enough and left, as `head` does, is no error.
+///
+/// # Errors
+/// When the text cannot be written for any other reason.
+pub fn print(text: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("error: cannot write to stdout: {e}")),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// There is nobody left to tell that stderr cannot be written.
+pub fn tell(text: &str) {
+    std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
+}
