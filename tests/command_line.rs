@@ -101,6 +101,98 @@ fn explain_names_the_route_and_why_the_others_did_not_match() {
     }
 }
 
+/// What explain prints behind a label, line by line.
+fn told(text: &str, label: &str) -> Vec<String> {
+    text.lines().filter_map(|l| l.trim_start().strip_prefix(label)).map(|l| l.trim().to_owned()).collect()
+}
+
+#[test]
+fn explain_says_what_the_proxy_does() {
+    let origin = Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ntrusted_proxies: [127.0.0.0/8]\nroutes:\n  \
+         - {{ name: edit, match: {{ path: /api/ }}, request: {{ path: {{ strip_prefix: /api }}, header: {{ set: {{ X-A: '1' }}, remove: [x-c] }}, \
+         query: {{ remove: [y] }}, cookie: {{ remove: [t] }}, host: a.internal }}, upstream: '{0}' }}\n  \
+         - {{ name: inside, match: {{ client_ip: 9.9.9.9 }}, redirect: '{{scheme}}://{{host}}/new{{path}}{{query}}' }}\n  \
+         - {{ name: plain, match: {{ host: a.test }}, upstream: '{0}' }}\n  \
+         - {{ name: fixed, match: {{ host: b.test }}, respond: {{ status: 418 }} }}\n",
+        origin.address
+    ));
+    let far = "X-Forwarded-For: 9.9.9.9";
+    let cases: [(&str, &str, &[&str]); 15] = [
+        ("GET", "/x/../api//%7eq/caf%c3%a9?y=1&z=2", &["Host: a.test", "Cookie: t=1; u=2", "x-c: 3"]),
+        ("GET", "/x//%7eq/caf%c3%a9?y=1", &["Host: A.test:80", "x_y: 1"]),
+        ("GET", "/a/./b", &["Host: a.test"]),
+        ("GET", "/a<b", &["Host: a.test"]),
+        ("POST", "/", &["Host: a.test", "X-Forwarded-Proto: https", "Connection: x-q", "x-q: 1"]),
+        ("GET", "/p?q", &["Host: a.test", far]),
+        ("GET", "/p?q", &["Host: a.test", far, "X-Forwarded-Proto: https"]),
+        ("GET", "/", &["Host: b.test"]),
+        ("GET", "/", &["Host: c.test"]),
+        ("TRACE", "/", &["Host: a.test"]),
+        ("GET", "/%zz", &["Host: a.test"]),
+        ("GET", "/a#b", &["Host: a.test"]),
+        ("GET", "/", &["Host: a,b"]),
+        ("GET", "/", &["Host: a.test", "Host: a.test"]),
+        ("GET", "/", &["Host: a.test", "Expect: more"]),
+    ];
+    for (method, target, fields) in cases {
+        let lines: String = fields.iter().map(|f| format!("{f}\r\n")).collect();
+        let before = origin.count();
+        let answer = proxy.ask(format!("{method} {target} HTTP/1.1\r\n{lines}\r\n"));
+        let mut call_with = vec!["explain", "-c", "proxy.yaml", method, target];
+        fields.iter().for_each(|f| call_with.extend(["-H", f]));
+        let (code, said, stderr) = call(&call_with, &proxy.folder.0);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{said}");
+        if origin.count() > before {
+            let came = origin.last();
+            assert_eq!(told(&said, "request:"), [format!("{method} {}", came.target())], "{said}");
+            assert_eq!(told(&said, "host:"), [came.header("host").unwrap()], "{said}");
+            let got: Vec<String> = came.headers.iter().map(|(n, v)| format!("{n}: {v}")).collect();
+            assert!(told(&said, "adds:").iter().all(|line| got.contains(line)), "{said}{got:?}");
+            assert!(told(&said, "removes:").iter().all(|line| !got.contains(line)), "{said}{got:?}");
+            let sent = fields.len() + told(&said, "adds:").len() - told(&said, "removes:").len();
+            assert_eq!(got.len(), sent, "{said}{got:?}");
+        } else if let Some(location) = answer.header("location") {
+            assert_eq!(told(&said, "redirect:"), [format!("308 Permanent Redirect, to {location}")]);
+        } else if answer.status == 418 {
+            assert_eq!(told(&said, "respond:"), ["418 I'm a teapot"]);
+        } else {
+            let reason = answer.text().lines().next().unwrap().split_once(": ").unwrap().1.to_owned();
+            let first = said.lines().next().unwrap();
+            let status = format!("the proxy answers {}", answer.status);
+            assert!(first.ends_with(&status) || first.ends_with(&format!("{status}, {reason}")), "{first}\n{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_stdout_that_is_closed_or_full_is_no_panic() {
+    let folder = Folder::new();
+    folder.write("p.yaml", "listeners: ['127.0.0.1:1']\nroutes: [{ respond: {} }]\n");
+    let calls: [&[&str]; 5] = [
+        &["-t", "-c", "p.yaml"],
+        &["-T", "-c", "p.yaml"],
+        &["schema"],
+        &["explain", "-c", "p.yaml", "GET", "/"],
+        &["proxy", "--from", ":80", "--to", "127.0.0.1:1", "--print-config"],
+    ];
+    for arguments in calls {
+        let run = |stdout: std::process::Stdio| {
+            let mut command = std::process::Command::new(BINARY);
+            let output = command.args(arguments).current_dir(&folder.0).stdout(stdout).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (code, stderr) = run(full.into());
+        assert_eq!(code, Some(1), "{arguments:?}");
+        assert!(stderr.starts_with("error: cannot write to stdout: No space left"), "{stderr}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run(writer.into()), (Some(0), String::new()), "{arguments:?}");
+    }
+}
+
 #[test]
 fn proxy_from_to_needs_no_file() {
     let folder = Folder::new();

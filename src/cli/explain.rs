@@ -1,13 +1,16 @@
-//! `explain`: asks the production matcher about one request and says what it did.
+//! `explain`: asks the proxy's own functions about one request and says what they did.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use proxy_service::filter::request::edited_target;
-use proxy_service::message::{host, path};
-use proxy_service::route::RequestView;
-use proxy_service::runtime::{Action, Snapshot};
+use http::{HeaderName, HeaderValue, Method};
+use proxy_service::config::{FieldName, ResponseEdits};
+use proxy_service::proxy::{End, Rehearsal, rehearse};
+use proxy_service::runtime::Snapshot;
 
 #[derive(Args, Debug)]
 pub struct Explain {
@@ -17,56 +20,75 @@ pub struct Explain {
     url: String,
     /// A request header, `name: value`
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = parse_header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// The client's address
+    headers: Vec<(String, HeaderValue)>,
+    /// The address the request comes from: the client's, or that of a trusted proxy
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    client_ip: std::net::IpAddr,
+    client_ip: IpAddr,
 }
 
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+fn parse_header(text: &str) -> Result<(String, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("expected `name: value`")?;
-    let name = HeaderName::try_from(name.trim()).map_err(|e| e.to_string())?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|e| e.to_string())?;
-    Ok((name, value))
+    let name = name.trim();
+    HeaderName::try_from(name).map_err(|e| e.to_string())?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|e| e.to_string())?;
+    Ok((name.to_owned(), value))
 }
 
 impl Explain {
     pub fn run(self, file: &Path) -> Result<(), String> {
         let config = super::check::load(file)?;
-        let snapshot = super::check::compile(&config)?;
-        let headers: HeaderMap = self.headers.iter().cloned().collect();
+        let snapshot = Arc::new(super::check::compile(&config)?);
+        let rehearsal = rehearse(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
+        let mut out = format!("{} {} ", self.method, self.url);
+        // Writing to a String cannot fail.
+        self.describe(&mut out, &rehearsal, &snapshot).unwrap_or_default();
+        super::out::print(&out)
+    }
+
+    /// The request as it would come over the wire. One without a host is HTTP/1.0's.
+    fn head(&self) -> Vec<u8> {
         let (authority, target) = split_url(&self.url);
-        let authority = headers.get("host").and_then(|h| h.to_str().ok()).unwrap_or(authority);
-        let (path_part, query) = path::split_query(target);
-        let resolved = path::resolve(path_part).ok_or("error: the path has a bad escape; the proxy answers 400")?;
-        let bare = host::split(authority).map_or("", |(name, _)| name);
-        let view = RequestView {
-            method: &self.method,
-            host: &host::normalize(bare),
-            path: &resolved.matched,
-            query: query.unwrap_or(""),
-            headers: &headers,
-            client_ip: Some(self.client_ip),
-        };
-        let found = snapshot.table.find_ranked(&view);
-        match found {
-            Some((rank, index)) => {
-                let forwarded = match query {
-                    Some(query) => format!("{}?{query}", resolved.forwarded),
-                    None => resolved.forwarded.to_string(),
-                };
-                println!("{} {} is taken by", self.method, self.url);
-                describe(&snapshot, index, &self.method, &forwarded);
-                println!("  precedence: {rank:?}");
-            }
-            None => println!("{} {} is taken by no route: the proxy answers 404", self.method, self.url),
+        let given = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let version = if authority.is_empty() && !given { "1.0" } else { "1.1" };
+        let mut head = format!("{} {target} HTTP/{version}\r\n", self.method).into_bytes();
+        if !authority.is_empty() && !given {
+            head.extend_from_slice(format!("Host: {authority}\r\n").as_bytes());
         }
-        for index in 0..snapshot.routes.len() {
-            if found.is_none_or(|(_, winner)| winner != index) {
-                let reason = snapshot.table.mismatch(index, &view);
-                let reason = reason.map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());
-                println!("not {}: {reason}", title(&snapshot, index));
+        for (name, value) in &self.headers {
+            [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| head.extend_from_slice(part));
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    fn describe(&self, out: &mut String, rehearsal: &Rehearsal, snapshot: &Snapshot) -> std::fmt::Result {
+        let winner = rehearsal.winner.map(|(_, index)| index);
+        match (&rehearsal.end, winner.and_then(|index| snapshot.routes.get(index))) {
+            (End::Refused(cause), None) if !rehearsal.mismatches.is_empty() => {
+                writeln!(out, "is taken by no route: the proxy answers {}", cause.status())?;
             }
+            (End::Refused(cause), _) => {
+                writeln!(out, "is refused: the proxy answers {}, {}", cause.status(), cause.message())?;
+            }
+            (end, route) => {
+                writeln!(out, "is taken by")?;
+                writeln!(out, "  route:      {}", winner.map_or_else(String::new, |index| title(snapshot, index)))?;
+                describe_end(out, end)?;
+                if let Some(route) = route {
+                    describe_answer(out, &route.response)?;
+                }
+            }
+        }
+        if let (Some(client), true) = (rehearsal.client_ip, rehearsal.peer_trusted) {
+            let (scheme, proxy) = (rehearsal.scheme, self.client_ip);
+            writeln!(out, "  client:     {client} by {scheme}, as the trusted proxy {proxy} says")?;
+        }
+        if let Some((rank, _)) = rehearsal.winner {
+            writeln!(out, "  precedence: {rank:?}")?;
+        }
+        for (index, mismatch) in rehearsal.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
+            let reason = mismatch.as_ref().map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());
+            writeln!(out, "not {}: {reason}", title(snapshot, index))?;
         }
         Ok(())
     }
@@ -76,26 +98,53 @@ fn title(snapshot: &Snapshot, index: usize) -> String {
     snapshot.routes.get(index).map_or_else(String::new, |r| format!("{} (line {})", r.name, r.line))
 }
 
-fn describe(snapshot: &Snapshot, index: usize, method: &Method, target: &str) {
-    println!("  route:      {}", title(snapshot, index));
-    let Some(route) = snapshot.routes.get(index) else {
-        return;
-    };
-    match &route.action {
-        Action::Upstream(pool) => {
-            println!("  upstream:   {}", pool.name);
-            let sent = edited_target(target, &route.request).unwrap_or_else(|| target.to_owned());
-            println!("  request:    {method} {sent}");
+fn describe_end(out: &mut String, end: &End) -> std::fmt::Result {
+    match end {
+        End::Refused(cause) => writeln!(out, "  refused:    {}", cause.status()),
+        End::Redirected { status, location } => writeln!(out, "  redirect:   {status}, to {location}"),
+        End::Answered { status } => writeln!(out, "  respond:    {status}"),
+        End::Forwarded { upstream, came, sent } => {
+            writeln!(out, "  upstream:   {upstream}")?;
+            writeln!(out, "  request:    {}", sent.first().map_or("", String::as_str))?;
+            let host =
+                sent.iter().filter_map(|line| line.split_once(": ")).find(|(n, _)| n.eq_ignore_ascii_case("host"));
+            writeln!(out, "  host:       {}", host.map_or("", |(_, value)| value))?;
+            missing_in(sent, came).try_for_each(|line| writeln!(out, "  removes:    {line}"))?;
+            missing_in(came, sent).try_for_each(|line| writeln!(out, "  adds:       {line}"))
         }
-        Action::Redirect { status, .. } => println!("  redirect:   {status}"),
-        Action::Respond { status, .. } => println!("  respond:    {status}"),
     }
+}
+
+/// The fields of `all` that `fields` does not have, or not so often.
+fn missing_in<'l>(fields: &'l [String], all: &'l [String]) -> impl Iterator<Item = &'l String> {
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    fields.iter().skip(1).for_each(|field| *left.entry(field).or_default() += 1);
+    all.iter().skip(1).filter(move |field| match left.get_mut(field.as_str()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        Some(_) | None => true,
+    })
+}
+
+/// What the route changes in whatever answer comes.
+fn describe_answer(out: &mut String, edits: &ResponseEdits) -> std::fmt::Result {
+    let headers = &edits.headers;
+    let mut field = |verb: &str, (name, value): &(FieldName, HeaderValue)| {
+        writeln!(out, "  answer:     {verb} {}: {}", name.spelled, String::from_utf8_lossy(value.as_bytes()))
+    };
+    headers.set.iter().try_for_each(|pair| field("sets", pair))?;
+    headers.add.iter().try_for_each(|pair| field("adds", pair))?;
+    headers.remove.iter().try_for_each(|name| writeln!(out, "  answer:     removes {name}"))
 }
 
 /// Host and target of a URL; a bare path has no host.
 fn split_url(url: &str) -> (&str, &str) {
-    let Some((_, rest)) = url.split_once("://") else {
-        return ("", url);
+    let rest = match url.split_once("://") {
+        Some((_, rest)) => rest,
+        None if url.starts_with(['/', '*']) => return ("", url),
+        None => url,
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);

@@ -357,7 +357,8 @@ mod tests {
 
     #[test]
     fn a_variable_is_typed_by_its_value_quoted_or_not() {
-        let (node, _) = read("[\"${N}\", '${W:-2}', \"${T:-false}\", \"${N}8\", \"${E:-}\", \"$${N}\", \"${U:-null}\"]");
+        let (node, _) =
+            read("[\"${N}\", '${W:-2}', \"${T:-false}\", \"${N}8\", \"${E:-}\", \"$${N}\", \"${U:-null}\"]");
         let Some(Node { kind: Kind::Seq(s), .. }) = node else { panic!() };
         assert!(matches!(&s[0].kind, Kind::Number(t) if t == "8"));
         assert!(matches!(&s[1].kind, Kind::Number(t) if t == "2"));

@@ -13,7 +13,7 @@ mod wait;
 
 pub use chunk::BadChunk;
 pub use connections::{Activity, Census, Connections};
-pub use head::{Malformed, field};
+pub use head::{Head, Malformed, escaped, field};
 pub use peer::Peer;
 pub use stream::{ClientStream, UpstreamSilent};
 pub use wait::{Arrival, Deadlines};

@@ -84,8 +84,22 @@ static PLAIN: [bool; 256] = {
         table[byte] = b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'='
-                    | b':' | b'@'
+                b'/' | b'-'
+                    | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b'='
+                    | b':'
+                    | b'@'
             );
         byte += 1;
     }
@@ -252,7 +266,9 @@ mod tests {
         ] {
             assert_eq!(canonical(path).as_deref(), Some(form), "{path}");
         }
-        for bad in ["/%", "/%0", "/%zz", "/%00", "/%0d%0a", "/a\\b", "/x/..;/b", "/x/..%2fb", "/x/%2e%2e%2Fb", "/x/b%2F.."] {
+        for bad in
+            ["/%", "/%0", "/%zz", "/%00", "/%0d%0a", "/a\\b", "/x/..;/b", "/x/..%2fb", "/x/%2e%2e%2Fb", "/x/b%2F.."]
+        {
             assert_eq!(canonical(bad), None, "{bad}");
         }
         let kept = resolve("/%7euser/a%2Fb").unwrap();

@@ -31,10 +31,10 @@ pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
 }
 
 /// The reply of a route that answers by itself.
-pub fn local_reply(session: &Session, ctx: &RequestCtx) -> Option<Reply> {
+pub fn local_reply(request: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
     match &ctx.route()?.action {
         Action::Upstream(_) => None,
-        Action::Redirect { to, status } => Some(Reply::Redirect { location: fill(to, session, ctx), status: *status }),
+        Action::Redirect { to, status } => Some(Reply::Redirect { location: fill(to, request, ctx), status: *status }),
         Action::Respond { status, body, headers } => {
             Some(Reply::Respond { status: *status, body: body.clone(), headers: headers.clone() })
         }
@@ -91,10 +91,22 @@ pub fn is_unanswered(session: &Session) -> bool {
 
 /// Everything the upstream request differs in from the client's.
 pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
-    let client = session.req_header();
+    let Some(peer) = Peer::of(session.digest()) else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a peer was forwarded");
+    };
+    change_request(session.req_header(), peer, upstream, ctx)
+}
+
+/// `upstream` is a copy of what the client sent.
+pub fn change_request(
+    client: &RequestHeader,
+    peer: &Peer,
+    upstream: &mut RequestHeader,
+    ctx: &RequestCtx,
+) -> Result<()> {
     request::strip(upstream, ctx.peer_trusted, ctx.upgrade)?;
-    let (Some(route), Some(peer)) = (ctx.route(), Peer::of(session.digest())) else {
-        return Error::e_explain(ErrorType::InternalError, "a request without a route or a peer was forwarded");
+    let Some(route) = ctx.route() else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a route was forwarded");
     };
     let edited = {
         let target = match &ctx.target {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, Version, header};
+use ipnet::IpNet;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -14,19 +15,80 @@ use crate::downstream::Peer;
 use crate::filter::request::asks_for_upgrade;
 use crate::message::hop::connection_has;
 use crate::message::{client, host, path};
-use crate::route::RequestView;
+use crate::route::{RequestView, RouteIndex};
+use crate::runtime::Snapshot;
+
+/// What is decided of a request before anything is done with it.
+#[derive(Debug)]
+pub struct Admission {
+    /// Who the request is from, after trusted proxies have been believed.
+    pub client_ip: Option<IpAddr>,
+    pub peer_trusted: bool,
+    /// How the client came, as far as is believed: `http` or `https`.
+    pub scheme: &'static str,
+    /// As sent; empty for an HTTP/1.0 request without one.
+    pub host: HeaderValue,
+    /// Whether the client asks for another protocol, such as WebSocket.
+    pub upgrade: bool,
+    /// Origin form, where what goes upstream is not what came.
+    pub target: Option<String>,
+    /// The route that takes it, or why it is refused.
+    pub route: Result<RouteIndex, Cause>,
+}
 
 /// Checks the request, fills the context and finds the route.
 pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
-    let request = session.req_header();
-    check_fields(&request.headers)?;
-    identify(session, ctx);
-    ctx.upgrade = asks_for_upgrade(request);
-    ctx.host = checked_host(request)?;
+    ctx.peer_ip = Peer::of(session.digest()).and_then(|peer| peer.ip);
+    let admission = decide(session.req_header(), ctx.peer_ip, &ctx.snapshot);
+    fill(ctx, admission)
+}
+
+/// Hands the decision on to the hooks.
+pub fn fill(ctx: &mut RequestCtx, admission: Admission) -> Result<(), Cause> {
+    ctx.client_ip = admission.client_ip;
+    ctx.peer_trusted = admission.peer_trusted;
+    ctx.scheme = admission.scheme;
+    ctx.host = admission.host;
+    ctx.upgrade = admission.upgrade;
+    ctx.target = admission.target;
+    ctx.route = Some(admission.route?);
+    Ok(())
+}
+
+/// The same for a live request and for one that is only asked about.
+pub fn decide(request: &RequestHeader, peer: Option<IpAddr>, snapshot: &Snapshot) -> Admission {
+    let mut admission = identify(request, peer, &snapshot.trusted_proxies);
+    admission.route = check_fields(&request.headers)
+        .and_then(|()| checked_host(request))
+        .and_then(|host| {
+            admission.upgrade = asks_for_upgrade(request);
+            admission.host = host;
+            look(request, &admission, |seen| take(request, snapshot, seen))
+        })
+        .and_then(|(route, target)| {
+            admission.target = target;
+            route
+        });
+    admission
+}
+
+/// A request as routes see it, and the parts of its target.
+#[derive(Debug)]
+pub struct Seen<'r> {
+    pub view: RequestView<'r>,
+    target: &'r str,
+    path: &'r str,
+    query: Option<&'r str>,
+    forwarded: &'r str,
+}
+
+/// Gives a request that [`identify`] and [`checked_host`] have seen to whoever wants to
+/// know more of it.
+pub fn look<T>(request: &RequestHeader, admission: &Admission, ask: impl FnOnce(&Seen<'_>) -> T) -> Result<T, Cause> {
     let target = origin_form(request)?;
-    let (path_part, query) = path::split_query(&target);
-    let resolved = path::resolve(path_part).ok_or(Cause::TargetInvalid)?;
-    let authority = ctx.host.to_str().unwrap_or("");
+    let (path, query) = path::split_query(&target);
+    let resolved = path::resolve(path).ok_or(Cause::TargetInvalid)?;
+    let authority = admission.host.to_str().unwrap_or("");
     let bare_host = host::split(authority).map_or("", |(name, _)| name);
     let view = RequestView {
         method: &request.method,
@@ -34,18 +96,23 @@ pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
         path: &resolved.matched,
         query: query.unwrap_or(""),
         headers: &request.headers,
-        client_ip: ctx.client_ip,
+        client_ip: admission.client_ip,
     };
-    ctx.route = Some(ctx.snapshot.table.find(&view).ok_or(Cause::NoRoute)?);
+    Ok(ask(&Seen { view, target: &target, path, query, forwarded: &resolved.forwarded }))
+}
+
+/// The route, and the target for its upstream where it is not the one that came.
+fn take(request: &RequestHeader, snapshot: &Snapshot, seen: &Seen<'_>) -> (Result<RouteIndex, Cause>, Option<String>) {
+    let Some(index) = snapshot.table.find(&seen.view) else { return (Err(Cause::NoRoute), None) };
     // An edit must see the path that was matched.
-    let edited = ctx.route().is_some_and(|route| route.request.path.is_some());
-    let forwarded = if edited { resolved.matched } else { resolved.forwarded };
-    let as_sent = forwarded == path_part && request.raw_path() == target.as_bytes();
-    ctx.target = (!as_sent).then(|| match query {
+    let edited = snapshot.routes.get(index).is_some_and(|route| route.request.path.is_some());
+    let forwarded = if edited { seen.view.path } else { seen.forwarded };
+    let as_sent = forwarded == seen.path && request.raw_path() == seen.target.as_bytes();
+    let target = (!as_sent).then(|| match seen.query {
         Some(query) => format!("{forwarded}?{query}"),
-        None => forwarded.into_owned(),
+        None => forwarded.to_owned(),
     });
-    Ok(())
+    (Ok(index), target)
 }
 
 /// Fields that Connection may not take away, and expectations we cannot meet.
@@ -61,28 +128,28 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
     }
 }
 
-fn identify(session: &Session, ctx: &mut RequestCtx) {
-    ctx.peer_ip = Peer::of(session.digest()).and_then(|peer| peer.ip);
-    let Some(peer) = ctx.peer_ip else {
-        return;
+/// Whom the request is from; nothing else of it is decided yet.
+fn identify(request: &RequestHeader, peer: Option<IpAddr>, trusted: &[IpNet]) -> Admission {
+    let mut admission = Admission {
+        client_ip: peer,
+        peer_trusted: false,
+        scheme: "http",
+        host: HeaderValue::from_static(""),
+        upgrade: false,
+        target: None,
+        route: Err(Cause::NoRoute),
     };
-    ctx.client_ip = Some(peer);
-    if ctx.snapshot.trusted_proxies.is_empty() {
-        return;
-    }
-    ctx.peer_trusted = client::is_in(peer, &ctx.snapshot.trusted_proxies);
-    if ctx.peer_trusted {
-        ctx.client_ip = Some(believed_client(session.req_header(), peer, ctx));
-        let proto = session.get_header("x-forwarded-proto").map(HeaderValue::as_bytes);
-        if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
-            ctx.scheme = "https";
-        }
-    }
-}
-
-fn believed_client(request: &RequestHeader, peer: IpAddr, ctx: &RequestCtx) -> IpAddr {
+    let Some(peer) = peer.filter(|peer| !trusted.is_empty() && client::is_in(*peer, trusted)) else {
+        return admission;
+    };
+    admission.peer_trusted = true;
     let fields = request.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
-    client::from_forwarded_for(peer, fields, &ctx.snapshot.trusted_proxies)
+    admission.client_ip = Some(client::from_forwarded_for(peer, fields, trusted));
+    let proto = request.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
+    if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
+        admission.scheme = "https";
+    }
+    admission
 }
 
 /// RFC 9112 section 3.2. That there is no second one was seen to before.

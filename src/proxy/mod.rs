@@ -7,6 +7,7 @@ mod forward;
 mod front;
 mod intake;
 mod record;
+mod rehearse;
 mod reply;
 
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::runtime::Live;
 pub use context::RequestCtx;
+pub use fail::Cause;
 pub use front::Front;
+pub use rehearse::{End, Rehearsal, rehearse};
 
 /// The service that Pingora drives.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let local = match intake::admit(session, ctx) {
-            Ok(()) => forward::local_reply(session, ctx),
+            Ok(()) => forward::local_reply(session.req_header(), ctx),
             Err(cause) => Some(reply::Reply::Error(cause)),
         };
         match local {

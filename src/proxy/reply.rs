@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
@@ -89,8 +89,7 @@ pub fn end_if_closing(session: &mut Session) {
 }
 
 /// `{scheme}` and the rest filled in from the request.
-pub fn fill(template: &Template, session: &Session, ctx: &RequestCtx) -> String {
-    let request = session.req_header();
+pub fn fill(template: &Template, request: &RequestHeader, ctx: &RequestCtx) -> String {
     let target = ctx.target.as_deref().or_else(|| std::str::from_utf8(request.raw_path()).ok()).unwrap_or("/");
     let (path, query) = crate::message::path::split_query(target);
     let mut out = String::with_capacity(64);

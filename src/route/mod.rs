@@ -8,5 +8,7 @@ mod table;
 pub use condition::{Mismatch, RequestView};
 pub use table::{RouteIndex, RouteTable};
 
+pub use crate::config::rank::Rank;
+
 #[cfg(test)]
 mod reach_tests;

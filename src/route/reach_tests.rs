@@ -11,7 +11,8 @@ use crate::config::{self, Config};
 
 /// The configuration, and the names of the routes it is warned of.
 fn read(routes: &[String]) -> (Config, Vec<String>) {
-    let items: String = routes.iter().enumerate().map(|(i, m)| format!("  - {{ name: r{i}, {m}, respond: {{}} }}\n")).collect();
+    let items: String =
+        routes.iter().enumerate().map(|(i, m)| format!("  - {{ name: r{i}, {m}, respond: {{}} }}\n")).collect();
     let text = format!("listeners: [':80']\nroutes:\n{items}");
     let (config, warnings) = config::parse("f", &text, &|_| None).unwrap_or_else(|e| panic!("{text}{e}"));
     let name = |text: &str| text.split('`').nth(1).unwrap().to_owned();
@@ -32,8 +33,14 @@ fn a_host_beside_the_asterisk_is_reached_by_its_own_rank() {
 #[test]
 fn a_regex_beside_an_unconditional_prefix_is_not_reached() {
     assert_eq!(warned(&["match: { path: { regex: '^/x' } }", "match: { path: / }"]), ["r0"]);
-    assert_eq!(warned(&["match: { host: a.com, path: { regex: '^/x' } }", "match: { host: '*.com', path: / }"]), [""; 0]);
-    assert_eq!(warned(&["match: { host: '*.com', path: { regex: '^/x' } }", "match: { host: '*.com', path: / }"]), ["r0"]);
+    assert_eq!(
+        warned(&["match: { host: a.com, path: { regex: '^/x' } }", "match: { host: '*.com', path: / }"]),
+        [""; 0]
+    );
+    assert_eq!(
+        warned(&["match: { host: '*.com', path: { regex: '^/x' } }", "match: { host: '*.com', path: / }"]),
+        ["r0"]
+    );
     assert!(warned(&["match: { path: { regex: '^/x' } }, priority: 1", "match: { path: / }"]).is_empty());
     assert!(warned(&["match: { path: { regex: '^/x' } }", "match: { path: /, method: GET }"]).is_empty());
     // `OPTIONS *` is not under `/`.
