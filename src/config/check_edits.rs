@@ -1,6 +1,8 @@
 //! From the tree to what a route changes in requests and responses. Must not know
 //! what the route matches or where it leads.
 
+use std::collections::HashMap;
+
 use http::HeaderValue;
 
 use super::decode::{Cx, Fields};
@@ -124,16 +126,22 @@ fn names<T>(cx: &mut Cx<'_>, node: &Node, what: &str, read: impl Fn(&str) -> Rea
     cx.list(node, what).iter().filter_map(|item| cx.read(item, "a name", &read)).collect()
 }
 
-fn pairs<N, V>(
+fn pairs(
     cx: &mut Cx<'_>,
     node: &Node,
-    name: impl Fn(&str) -> Read<N>,
-    value: impl Fn(&str) -> Read<V>,
-) -> Vec<(N, V)> {
+    name: impl Fn(&str) -> Read<String>,
+    value: impl Fn(&str) -> Read<String>,
+) -> Vec<(String, String)> {
     let mut out = Vec::new();
+    let mut lines = HashMap::new();
     for (key, node) in cx.entries(node, "names to values") {
         let name = cx.accept(key.span, name(&key.text));
         let value = cx.read(node, "a value", &value);
+        // Two spellings of one name; the same one twice is refused by its text already.
+        if let Some(line) = name.as_ref().and_then(|name| lines.insert(name.clone(), key.span.line)) {
+            let help = format!("it is the same as the one on line {line}");
+            cx.error_help(key.span, format!("duplicate key `{}`", key.text), help);
+        }
         out.extend(name.zip(value));
     }
     out

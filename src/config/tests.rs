@@ -193,6 +193,16 @@ fn awkward_text_survives_printing() {
     }
 }
 
+#[test]
+fn every_character_survives_printing() {
+    let all: String = ('\u{0}'..='\u{ffff}').chain(['\u{1fffe}', '\u{1ffff}', '\u{10ffff}']).collect();
+    let mut config = good("listeners: [':80']\nroutes: [{ respond: {} }]\n");
+    let Action::Respond { body, .. } = &mut config.routes[0].action else { panic!() };
+    body.clone_from(&all);
+    let Action::Respond { body, .. } = &good(&to_yaml(&config)).routes[0].action else { panic!() };
+    assert_eq!(body, &all);
+}
+
 /// Walks a tree along the table and notes each key that is there.
 fn note(section: &'static Section, node: &Node, seen: &mut BTreeSet<(String, &'static str)>) {
     let Kind::Map(entries) = &node.kind else { return };
