@@ -11,6 +11,7 @@ use super::model::*;
 use super::node::{Kind, Node};
 use super::pattern;
 use super::value::{self, Read, Wrong, nearest};
+use crate::message::host::split as split_host;
 
 pub fn request(cx: &mut Cx<'_>, node: &Node) -> RequestEdits {
     let mut edits = RequestEdits::default();
@@ -186,10 +187,9 @@ fn host(text: &str) -> Read<HostPolicy> {
     {
         return Err(Wrong::with_help(format!("`{text}` is hardly a host name"), format!("did you mean `{word}`?")));
     }
-    let authority = text.parse::<http::uri::Authority>();
-    match authority {
-        Ok(a) if !a.host().is_empty() && !text.contains('@') => Ok(HostPolicy::Literal(text.to_owned())),
-        _ => Err(Wrong::new(format!("`{text}` is not a host name"))),
+    match split_host(text) {
+        Some(_) => Ok(HostPolicy::Literal(text.to_owned())),
+        None => Err(Wrong::new(format!("`{text}` is not a host name, with or without a port"))),
     }
 }
 

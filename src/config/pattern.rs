@@ -1,6 +1,7 @@
 //! What a path may look like, as it is matched and as it is made: paths, prefixes,
 //! regexes and their replacements. Text in, typed value out; must not know YAML or keys.
 
+use http::uri::PathAndQuery;
 use regex::{Regex, RegexBuilder};
 
 use super::value::{Read, Wrong};
@@ -12,13 +13,20 @@ pub fn path(text: &str) -> Read<String> {
         let help = if text.starts_with('^') { "{ regex: ".to_owned() + text + " }" } else { format!("/{text}") };
         return Err(Wrong::with_help("a path begins with `/`", format!("write `{help}`")));
     }
+    literal(text).map(|()| text.to_owned())
+}
+
+/// What may stand in a path that the proxy makes, asked of the type that will carry it.
+fn literal(text: &str) -> Read<()> {
     if text.contains(['?', '#']) {
-        return Err(Wrong::new("a path has no `?` or `#` in it"));
+        return Err(Wrong::with_help("a path has no `?` or `#` in it", "the query is matched and edited by `query`"));
     }
-    if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Wrong::new("a path holds no spaces, control or non-ASCII characters: percent-encode them"));
+    let carried = PathAndQuery::try_from(format!("/{text}")).is_ok();
+    if !carried || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        let message = "a path holds no spaces, control or non-ASCII characters, or others that need an escape";
+        return Err(Wrong::with_help(message, "percent-encode them"));
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
 /// A path which stands for everything below it.
@@ -58,18 +66,17 @@ pub fn regex(text: &str) -> Read<Regex> {
     })
 }
 
-/// Whether the groups named in a replacement exist: a missing one would silently be nothing.
+/// Whether a replacement makes a path, and the groups it names exist: a missing one would
+/// silently be nothing.
 pub fn replacement(pattern: &Regex, with: &str) -> Read<()> {
     let mut rest = with;
-    while let Some((_, after)) = rest.split_once('$') {
+    while let Some((text, after)) = rest.split_once('$') {
+        literal(text)?;
         if let Some(after) = after.strip_prefix('$') {
             rest = after;
             continue;
         }
-        let name: String = match after.strip_prefix('{') {
-            Some(braced) => braced.chars().take_while(|c| *c != '}').collect(),
-            None => after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect(),
-        };
+        let (name, after) = group(after);
         let known = match name.parse::<usize>() {
             Ok(number) => number < pattern.captures_len(),
             Err(_) => name.is_empty() || pattern.capture_names().flatten().any(|n| n == name),
@@ -84,7 +91,16 @@ pub fn replacement(pattern: &Regex, with: &str) -> Read<()> {
         }
         rest = after;
     }
-    Ok(())
+    literal(rest)
+}
+
+/// The name behind a `$`, and what follows it.
+fn group(after: &str) -> (&str, &str) {
+    if let Some(braced) = after.strip_prefix('{') {
+        return braced.split_once('}').unwrap_or((braced, ""));
+    }
+    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+    after.split_at(end)
 }
 
 #[cfg(test)]
@@ -94,7 +110,7 @@ mod tests {
     #[test]
     fn paths() {
         assert!(path("/a/%20b").is_ok());
-        for bad in ["a", "", "/a?b", "/a b", "/ü", "^/a"] {
+        for bad in ["a", "", "/a?b", "/a b", "/ü", "^/a", "/a`", "/<a>", "/a#"] {
             assert!(path(bad).is_err(), "{bad}");
         }
         assert_eq!(path_prefix("/api/*").unwrap_err().help.as_deref(), Some("write `/api/`"));
@@ -108,6 +124,9 @@ mod tests {
             assert_eq!(replacement(&r, good), Ok(()), "{good}");
         }
         assert!(replacement(&r, "$3").is_err());
+        for bad in ["/a b", "/$1?x", "/$1#", "/\u{7f}", "/é$1", "/$$\n", "/${rest}<", "/>${1}"] {
+            assert!(replacement(&r, bad).is_err(), "{bad}");
+        }
         assert_eq!(replacement(&r, "$1x").unwrap_err().help.as_deref(), Some("for group 1, write `$${1}`"));
     }
 
