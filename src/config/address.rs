@@ -92,10 +92,12 @@ pub fn server(text: &str) -> Read<Server> {
 
 /// Also `http://host:port` and `https://host:port`, with or without the port.
 pub fn direct(text: &str) -> Read<Direct> {
-    let Some((scheme, rest)) = text.split_once("://") else {
+    let url = text.split_once("://").filter(|_| !text.starts_with("unix:"));
+    let Some((scheme, rest)) = url else {
         return server(text).map(|server| Direct { server, tls: false });
     };
-    let (tls, port) = match scheme {
+    // Schemes know no case (RFC 3986 section 3.1).
+    let (tls, port) = match scheme.to_ascii_lowercase().as_str() {
         "http" => (false, 80),
         "https" => (true, 443),
         _ => return Err(Wrong::with_help(format!("unknown scheme `{scheme}`"), "`http` or `https`")),
@@ -131,6 +133,9 @@ fn unix(text: &str) -> Option<Read<Address>> {
     const LONGEST: usize = 103;
     Some(if !Path::new(path).is_absolute() {
         Err(Wrong::with_help("a Unix socket's path must be absolute", "write it as `unix:/run/app.sock`"))
+    } else if path.starts_with("//") {
+        let path = path.trim_start_matches('/');
+        Err(Wrong::with_help("a Unix socket is named by its path, not by a URL", format!("write `unix:/{path}`")))
     } else if path.len() > LONGEST || path.contains('\0') {
         Err(Wrong::new(format!("a Unix socket's path is at most {LONGEST} bytes long")))
     } else {
@@ -206,6 +211,9 @@ mod tests {
         assert_eq!(tls.server.address, Address::Tcp("127.0.0.1:443".parse().unwrap()));
         assert_eq!(tls.server.written, "localhost");
         assert!(direct("http://[::1]").is_ok());
+        assert!(direct("HTTP://127.0.0.1:1").is_ok_and(|d| !d.tls));
+        assert!(direct("HTTPs://localhost").is_ok_and(|d| d.tls));
+        assert_eq!(direct("unix:///run/x").unwrap_err().help.as_deref(), Some("write `unix:/run/x`"));
         for bad in ["https://127.0.0.1", "http://127.0.0.1:1/x", "ftp://localhost", "http://a@localhost", "http://"] {
             assert!(direct(bad).is_err(), "{bad}");
         }

@@ -149,6 +149,15 @@ fn head_limits(cx: &mut Cx<'_>, node: Option<&Node>) -> HeadLimits {
     {
         limits.request_header_count = usize::try_from(count).unwrap_or(limits.request_header_count);
     }
+    if limits.request_line > limits.request_headers {
+        let (line, head) = (value::size_text(limits.request_line), value::size_text(limits.request_headers));
+        let key = if fields.raw("request_line").is_some() { "request_line" } else { "request_headers" };
+        cx.warn(
+            fields.key_span(key),
+            format!("no request line reaches `request_line`, {line}: it is part of the head"),
+            Some(format!("`request_headers` ends the head at {head}")),
+        );
+    }
     limits
 }
 

@@ -82,6 +82,9 @@ impl Upstreams {
         let names = || self.entries.iter().map(|e| e.name.as_str()).filter(|n| !n.contains(':'));
         let help = match nearest(text, names()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if text == "localhost" || text.contains('.') => {
+                format!("if it is an address, its port is missing, as in `{text}:80`")
+            }
             None if names().next().is_none() => "no upstream is defined; an address is written `host:port`".into(),
             None => format!("defined are: {}", names().take(8).collect::<Vec<_>>().join(", ")),
         };

@@ -336,6 +336,10 @@ fn warnings_do_not_reject() {
     assert_eq!(messages(text), ["no route uses the upstream `a`"]);
     let text = "listeners: [':80']\nroutes:\n  - { name: a, match: { path: /x }, upstream: \"127.0.0.1:2\" }\n  - { name: b, match: { path: /x/ }, respond: {} }\n";
     assert_eq!(messages(text), ["no request reaches the route `b`"]);
+    for limits in ["request_headers: 4KiB", "request_line: 64KiB"] {
+        let text = format!("listeners: [':80']\nlimits: {{ {limits} }}\nroutes: [{{ respond: {{}} }}]\n");
+        assert!(messages(&text)[0].starts_with("no request line reaches `request_line`"), "{text}");
+    }
     let text = text.replace("path: /x/", "path: /x, method: GET");
     assert!(messages(&text).is_empty());
     let text = text.replace("name: a", "name: a, priority: 1");

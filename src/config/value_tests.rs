@@ -93,4 +93,5 @@ fn nearest_words() {
     assert_eq!(nearest("upstrem", ["upstream", "redirect"]), Some("upstream"));
     assert_eq!(nearest("foo", ["upstream", "redirect"]), None);
     assert_eq!(nearest("Host", ["host"]), Some("host"));
+    assert_eq!(nearest("warning", ["error", "warn", "info"]), Some("warn"));
 }
