@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::check_upstream::{Upstreams, check_name};
 use super::decode::{Cx, Fields};
-use super::keys;
+use super::keys::{self, ACTIONS};
 use super::model::*;
 use super::node::{Kind, Node};
 use super::problem::Span;
@@ -94,8 +94,6 @@ fn named(cx: &mut Cx<'_>, node: &Node, names: &mut HashMap<String, usize>) -> Op
     }
     Some(text.to_owned())
 }
-
-const ACTIONS: [&str; 3] = ["upstream", "redirect", "respond"];
 
 fn action(cx: &mut Cx<'_>, fields: &Fields<'_>, upstreams: &mut Upstreams) -> Option<Action> {
     let given: Vec<&str> = ACTIONS.into_iter().filter(|name| fields.get(name).is_some()).collect();

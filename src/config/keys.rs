@@ -11,10 +11,13 @@ pub const BALANCE_LATER: &[&str] = &["least_conn", "p2c", "random", "ip_hash"];
 pub const SAME_SITE: &[&str] = &["strict", "lax", "none"];
 const NONE: Shape = Shape::Word(&["none"]);
 const TEXTS: Shape = Shape::List(&Shape::Text);
-const TEXT_OR_TEXTS: Shape = Shape::Any(&[Shape::Text, TEXTS]);
+const TEXT_OR_TEXTS: Shape = Shape::Any(&[Shape::Text, Shape::Some(&Shape::Text)]);
 const TEXT_MAP: Shape = Shape::Map(&Shape::Text);
 const DEADLINE: Shape = Shape::Any(&[Shape::Duration, NONE]);
 const PATH_OR_NULL: Shape = Shape::Any(&[Shape::Text, Shape::Null]);
+
+/// Of these a route has exactly one.
+pub const ACTIONS: [&str; 3] = ["upstream", "redirect", "respond"];
 
 pub static ROOT: Section = Section {
     title: "the configuration",
@@ -24,7 +27,7 @@ pub static ROOT: Section = Section {
         key("log", Shape::Section(&LOG), "{}", "What is logged, and where."),
         bare(
             "listeners",
-            Shape::List(&Shape::Any(&[Shape::Text, Shape::Section(&LISTENER)])),
+            Shape::Some(&Shape::Any(&[Shape::Text, Shape::Section(&LISTENER)])),
             "Where clients connect: `0.0.0.0:8080`, `:8080`, `[::]:8080` or `unix:/path`.",
         ),
         key(
@@ -36,7 +39,7 @@ pub static ROOT: Section = Section {
         key("limits", Shape::Section(&LIMITS), "{}", "Bounds of what a client may send."),
         key("timeouts", Shape::Section(&TIMEOUTS), "{}", "A client's side."),
         key("upstreams", Shape::Map(&Shape::Section(&UPSTREAM)), "{}", "Groups of servers, by name."),
-        bare("routes", Shape::List(&Shape::Section(&ROUTE)), "Which request goes where. The most specific match wins."),
+        bare("routes", Shape::Some(&Shape::Section(&ROUTE)), "Which request goes where. The most specific match wins."),
         later("cache"),
         key("errors", Shape::Section(&ERRORS), "{}", "What a client sees when the proxy itself answers."),
     ],
@@ -87,7 +90,7 @@ pub static UPSTREAM: Section = Section {
     keys: &[
         bare(
             "servers",
-            Shape::List(&Shape::Any(&[Shape::Text, Shape::Section(&UPSTREAM_SERVER)])),
+            Shape::Some(&Shape::Any(&[Shape::Text, Shape::Section(&UPSTREAM_SERVER)])),
             "`IP:port`, `name:port` or `unix:/path`; at least one.",
         ),
         key("balance", Shape::Word(BALANCE), "\"round_robin\"", "How a server is chosen."),

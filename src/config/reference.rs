@@ -45,7 +45,7 @@ fn row(path: &str, key: &Key) -> String {
 fn descend(shape: &Shape, path: &str, rows: &mut Vec<String>, later: &mut Vec<String>) {
     match shape {
         Shape::Section(section) => walk(section, &format!("{path}."), rows, later),
-        Shape::List(item) => descend(item, &format!("{path}[]"), rows, later),
+        Shape::List(item) | Shape::Some(item) => descend(item, &format!("{path}[]"), rows, later),
         Shape::Map(value) => descend(value, &format!("{path}.NAME"), rows, later),
         Shape::Any(shapes) => shapes.iter().for_each(|s| descend(s, path, rows, later)),
         Shape::Later | Shape::Null | Shape::Bool | Shape::Text | Shape::Duration | Shape::Size => {}
@@ -64,7 +64,7 @@ fn describe(shape: &Shape) -> String {
         Shape::Integer(least, most) => format!("{least} to {most}"),
         Shape::Word(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
         Shape::Section(_) => "map".to_owned(),
-        Shape::List(item) => format!("list of {}", describe(item)),
+        Shape::List(item) | Shape::Some(item) => format!("list of {}", describe(item)),
         Shape::Map(value) => format!("map of {}", describe(value)),
         Shape::Any(shapes) => shapes.iter().map(describe).collect::<Vec<_>>().join(" or "),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Key, ROOT, Section, Shape};
+use super::keys::{ACTIONS, Key, ROOT, ROUTE, Section, Shape};
 
 pub fn json_schema() -> Value {
     let mut schema = section(&ROOT);
@@ -16,7 +16,11 @@ pub fn json_schema() -> Value {
 
 fn section(section: &Section) -> Value {
     let properties: Map<String, Value> = section.delivered().map(|key| (key.name.to_owned(), property(key))).collect();
-    json!({ "type": "object", "additionalProperties": false, "properties": properties })
+    let mut value = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    if let Some(object) = value.as_object_mut().filter(|_| std::ptr::eq(section, &ROUTE)) {
+        object.insert("oneOf".into(), ACTIONS.iter().map(|action| json!({ "required": [action] })).collect());
+    }
+    value
 }
 
 fn property(key: &Key) -> Value {
@@ -46,6 +50,7 @@ fn shape(shape_: &Shape) -> Value {
         Shape::Word(words) => json!({ "anyOf": [{ "enum": words }, variable] }),
         Shape::Section(inner) => section(inner),
         Shape::List(item) => json!({ "type": "array", "items": shape(item) }),
+        Shape::Some(item) => json!({ "type": "array", "items": shape(item), "minItems": 1 }),
         Shape::Map(value) => json!({ "type": "object", "additionalProperties": shape(value) }),
         Shape::Any(shapes) => json!({ "anyOf": shapes.iter().map(shape).collect::<Vec<_>>() }),
     }

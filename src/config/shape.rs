@@ -28,6 +28,8 @@ pub enum Shape {
     Word(&'static [&'static str]),
     Section(&'static Section),
     List(&'static Shape),
+    /// A list of at least one.
+    Some(&'static Shape),
     /// A map whose keys the operator chooses.
     Map(&'static Shape),
     Any(&'static [Shape]),
