@@ -216,7 +216,9 @@ fn note(section: &'static Section, node: &Node, seen: &mut BTreeSet<(String, &'s
 fn note_shape(shape: &Shape, node: &Node, seen: &mut BTreeSet<(String, &'static str)>) {
     match (shape, &node.kind) {
         (Shape::Section(section), _) => note(section, node, seen),
-        (Shape::List(item) | Shape::Some(item), Kind::Seq(items)) => items.iter().for_each(|n| note_shape(item, n, seen)),
+        (Shape::List(item) | Shape::Some(item), Kind::Seq(items)) => {
+            items.iter().for_each(|n| note_shape(item, n, seen))
+        }
         (Shape::Map(value), Kind::Map(entries)) => entries.iter().for_each(|(_, n)| note_shape(value, n, seen)),
         (Shape::Any(shapes), _) => shapes.iter().for_each(|s| note_shape(s, node, seen)),
         _ => {}
@@ -304,10 +306,13 @@ fn the_schema_names_every_key_and_has_valid_defaults() {
         }
     }
     assert!(!text.contains("rate_limit"));
-    for list in ["/properties/listeners", "/properties/routes", "/properties/upstreams/additionalProperties/properties/servers"] {
+    for list in
+        ["/properties/listeners", "/properties/routes", "/properties/upstreams/additionalProperties/properties/servers"]
+    {
         assert_eq!(schema.pointer(&format!("{list}/minItems")), Some(&serde_json::json!(1)), "{list}");
     }
-    let actions = serde_json::json!([{ "required": ["upstream"] }, { "required": ["redirect"] }, { "required": ["respond"] }]);
+    let actions =
+        serde_json::json!([{ "required": ["upstream"] }, { "required": ["redirect"] }, { "required": ["respond"] }]);
     assert_eq!(schema.pointer("/properties/routes/items/oneOf"), Some(&actions));
 }
 
