@@ -236,3 +236,57 @@ fn a_client_that_leaves_while_it_waits_is_noticed() {
     assert_eq!(proxy.access_log(1)[0]["status"], 499);
     assert_eq!(origin.count(), 1);
 }
+
+/// A connection goes on after interim responses, however early they come.
+#[test]
+fn interim_responses_do_not_end_a_connection() {
+    let origin = Origin::start(|request, wire| {
+        wire.send(match request.header("expect") {
+            Some(_) => "HTTP/1.1 100 Continue\r\n\r\n",
+            None => "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+        });
+        let body = wire.body(&request.headers, false);
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+        wire.send(body);
+        true
+    });
+    let proxy = Proxy::before(origin.address);
+    let mut client = proxy.connect();
+    for (expect, interim) in [("Expect: 100-continue\r\n", 100), ("", 103)] {
+        for body in ["hello", "again"] {
+            client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{expect}Content-Length: 5\r\n\r\n"));
+            assert_eq!(client.head().status, interim);
+            client.send(body);
+            let response = client.response();
+            assert_eq!((response.text().as_str(), response.header("connection")), (body, Some("keep-alive")));
+        }
+    }
+}
+
+/// Whether the connection goes on or ends: a body that nobody read is no request.
+#[test]
+fn what_is_left_of_a_body_after_an_early_answer_is_no_request() {
+    let origin = Origin::start(|request, wire| {
+        if request.line.starts_with("GET") {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
+            return true;
+        }
+        wire.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+        false
+    });
+    let proxy = Proxy::before(origin.address);
+    let inner = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (expect, ends) in [("", false), ("Expect: 100-continue\r\n", true)] {
+        let mut client = proxy.connect();
+        client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{expect}Content-Length: {}\r\n\r\n", inner.len()));
+        let early = client.response();
+        assert_eq!((early.status, early.text().as_str()), (413, "big"));
+        assert_eq!(early.header("connection"), Some(if ends { "close" } else { "keep-alive" }));
+        if !ends {
+            client.send(inner);
+            client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.response().text(), "next");
+        }
+    }
+    assert!(origin.seen.lock().unwrap().iter().all(|request| request.target() != "/smuggled"));
+}

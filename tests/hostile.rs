@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use support::{Folder, Origin, Proxy, call};
+use support::{DEADLINE, Folder, Origin, Proxy, call};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -245,4 +247,106 @@ fn deadlines_of_a_response_are_its_own() {
         client.wire.send(byte);
     }
     assert_eq!(client.response().text(), "ok");
+}
+
+/// What a client sends while nobody answers: until it is told to stop, or closed out.
+fn keep_sending(stream: &TcpStream, chunked: bool) {
+    let mut stream = stream.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let piece = [b'x'; 0x10000];
+        while (!chunked || stream.write_all(b"10000\r\n").is_ok())
+            && stream.write_all(&piece).is_ok()
+            && (!chunked || stream.write_all(b"\r\n").is_ok())
+        {}
+    });
+}
+
+/// An upload through a proxy with these timeouts to an origin that does as it is told.
+fn upload(origin: &Origin, timeouts: &str) -> Proxy {
+    Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ntimeouts: {{ request_body_idle: 400ms }}\nupstreams: {{ a: {{ servers: ['{}'], timeouts: {{ {timeouts} }} }} }}\nroutes: [{{ upstream: a }}]\n",
+        origin.address
+    ))
+}
+
+#[test]
+fn an_upstream_that_takes_no_more_of_a_body_is_not_waited_for() {
+    let origin = Origin::start(|request, wire| {
+        if request.target() == "/refused" {
+            wire.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig");
+        }
+        std::thread::park_timeout(DEADLINE);
+        false
+    });
+    let proxy = upload(&origin, "write_idle: 1s");
+    for framing in ["Content-Length: 5000000000", "Transfer-Encoding: chunked"] {
+        let mut client = proxy.connect();
+        let began = Instant::now();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+        keep_sending(&client.wire.stream, framing.ends_with("chunked"));
+        let response = client.response();
+        assert_eq!(response.status, 504, "{framing}: {}", response.text());
+        assert!(response.header("proxy-status").unwrap().contains("connection_write_timeout"));
+        let took = began.elapsed();
+        assert!(took > Duration::from_millis(950) && took < Duration::from_secs(4), "{framing}: {took:?}");
+        client.wire.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+    let log = proxy.access_log(2);
+    assert_eq!((&log[0]["error_source"], &log[0]["status"]), (&"upstream".into(), &504.into()));
+    // Pingora looks for an answer only when it cannot send: there may be one.
+    let mut client = proxy.connect();
+    client.send("POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000000\r\n\r\n");
+    keep_sending(&client.wire.stream, false);
+    assert_eq!(client.response().text(), "big");
+}
+
+#[test]
+fn a_slow_upload_that_goes_on_is_not_cut() {
+    const SIZE: usize = 24 << 20;
+    let origin = Origin::start(|_, wire| {
+        for _ in 0..SIZE >> 20 {
+            std::thread::park_timeout(Duration::from_millis(100));
+            wire.exactly(1 << 20);
+        }
+        wire.send(OK);
+        true
+    });
+    // Longer than every single pause, shorter than all of them.
+    let proxy = upload(&origin, "write_idle: 1s");
+    let mut client = proxy.connect();
+    let began = Instant::now();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"));
+    (0..SIZE >> 20).for_each(|_| client.wire.send(vec![b'x'; 1 << 20]));
+    assert_eq!(client.response().status, 200);
+    assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+/// The client that does not send, and the upstream that does not take, are told apart.
+#[test]
+fn only_the_client_is_held_to_the_deadline_of_its_body() {
+    let origin = Origin::start(|request, wire| {
+        std::thread::park_timeout(Duration::from_millis(1200));
+        let body = wire.body(&request.headers, false);
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Length: {}\r\n\r\n", body.len()));
+        true
+    });
+    let proxy = upload(&origin, "write_idle: 10s");
+    const SIZE: usize = 24 << 20;
+    let mut client = proxy.connect();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"));
+    (0..SIZE >> 20).for_each(|_| client.wire.send(vec![b'x'; 1 << 20]));
+    assert_eq!(client.response().header("x-length"), Some(SIZE.to_string().as_str()));
+    for request in [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha",
+    ] {
+        let mut client = proxy.connect();
+        let began = Instant::now();
+        client.send(request);
+        let response = client.response();
+        assert_eq!(response.status, 408, "{}", response.text());
+        let took = began.elapsed();
+        assert!(took > Duration::from_millis(350) && took < Duration::from_millis(1500), "{took:?}");
+        assert!(client.wire.is_closed());
+    }
 }

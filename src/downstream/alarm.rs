@@ -16,7 +16,11 @@ pub struct Alarm {
 impl Alarm {
     /// From now on it rings after `wait`.
     pub fn set(&mut self, wait: Duration) {
-        let due = Instant::now() + wait;
+        self.set_to(Instant::now() + wait);
+    }
+
+    /// From now on it rings then.
+    pub fn set_to(&mut self, due: Instant) {
         self.due = Some(due);
         if let Some(timer) = &mut self.timer
             && timer.deadline() > due

@@ -12,6 +12,7 @@ use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
 use super::connections::Activity;
+use super::upload::Upload;
 use crate::message::forwarded;
 
 /// The other end of a client's connection.
@@ -31,6 +32,9 @@ pub struct Peer {
     before_head: AtomicU64,
     after_head: AtomicU64,
     anew: AtomicBool,
+    /// In milliseconds.
+    within_body: AtomicU64,
+    pub(super) upload: Upload,
     /// Pingora replaces the `Date` of every response; [`super::answer`] puts this back.
     date: Mutex<Option<HeaderValue>>,
 }
@@ -49,6 +53,8 @@ impl Peer {
             before_head: AtomicU64::new(0),
             after_head: AtomicU64::new(0),
             anew: AtomicBool::new(false),
+            within_body: AtomicU64::new(0),
+            upload: Upload::new(),
             date: Mutex::new(None),
         }
     }
@@ -85,8 +91,7 @@ impl Peer {
     /// that is under way begins anew.
     pub fn wait_at_most(&self, for_head: Option<Duration>, for_more: Option<Duration>) {
         for (place, limit) in [(&self.before_head, for_head), (&self.after_head, for_more)] {
-            let millis = limit.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1));
-            place.store(millis, Ordering::Relaxed);
+            place.store(limit.map_or(0, millis), Ordering::Relaxed);
         }
         self.anew.store(true, Ordering::Relaxed);
     }
@@ -101,6 +106,21 @@ impl Peer {
         self.anew.swap(false, Ordering::Relaxed)
     }
 
+    /// How long the client may be silent in the middle of a body.
+    pub fn expect_body_within(&self, limit: Duration) {
+        self.within_body.store(millis(limit), Ordering::Relaxed);
+    }
+
+    pub(super) fn longest_silence(&self) -> Duration {
+        Duration::from_millis(self.within_body.load(Ordering::Relaxed))
+    }
+
+    /// Another attempt to send the request begins. `longest`: how long Pingora tries to
+    /// send one piece of its body.
+    pub fn begin_upload(&self, longest: Option<Duration>) {
+        self.upload.begin(longest);
+    }
+
     /// The `Date` that the next response head shall carry.
     pub fn keep_date(&self, date: HeaderValue) {
         *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
@@ -109,6 +129,11 @@ impl Peer {
     pub(super) fn take_date(&self) -> Option<HeaderValue> {
         self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// Never 0, which is no limit.
+pub(super) fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// A [`Peer`] where the hooks can reach it: Pingora keeps one thing of ours with
@@ -121,6 +146,10 @@ impl Shared {
     pub fn new(peer: Peer) -> Option<Self> {
         let nothing = ResponseHeader::build(200, Some(0)).ok()?;
         Some(Self(Arc::new(ProxyDigest::new(Box::new(nothing), Some(Box::new(peer))))))
+    }
+
+    pub fn of(digest: Option<&Digest>) -> Option<Self> {
+        digest?.proxy_digest.clone().map(Self)
     }
 
     pub fn digest(&self) -> Arc<ProxyDigest> {

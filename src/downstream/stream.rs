@@ -22,7 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::alarm::Alarm;
 use super::answer::{self, Kind};
+use super::chunk::Scanner;
 use super::connections::{Activity, Connections, Entered};
+use super::deadline::Watch;
 use super::head::{Framing, Head, escaped};
 use super::peer::{Peer, Shared};
 
@@ -49,12 +51,12 @@ enum Passing {
 #[derive(Debug)]
 pub struct ClientStream {
     inner: Stream,
-    peer: Option<Shared>,
+    pub(super) peer: Option<Shared>,
     /// Counts it until it is dropped.
     _entered: Option<Entered>,
     passing: Passing,
     /// Whether the next write is a head.
-    head_due: bool,
+    pub(super) head_due: bool,
     /// Read and not yet handed on, from `taken` on.
     incoming: Vec<u8>,
     taken: usize,
@@ -62,21 +64,8 @@ pub struct ClientStream {
     outgoing: Vec<u8>,
     sent: usize,
     pub(super) alarm: Alarm,
-    /// Whether the alarm is set for the present wait for the upstream.
-    watching: bool,
+    pub(super) watch: Watch,
 }
-
-/// The upstream kept the client waiting for too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpstreamSilent;
-
-impl std::fmt::Display for UpstreamSilent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the upstream did not answer in time")
-    }
-}
-
-impl std::error::Error for UpstreamSilent {}
 
 impl ClientStream {
     pub fn new(inner: Stream, connections: &Arc<Connections>) -> Self {
@@ -94,7 +83,7 @@ impl ClientStream {
             outgoing: Vec::new(),
             sent: 0,
             alarm: Alarm::default(),
-            watching: false,
+            watch: Watch::Nothing,
         }
     }
 
@@ -130,7 +119,10 @@ impl ClientStream {
         }
         self.passing = Passing::Head(length, head.body);
         self.head_due = true;
-        self.watching = false;
+        if let Some(peer) = self.peer() {
+            peer.begin_upload(None);
+        }
+        self.watch = Watch::Nothing;
     }
 
     pub(super) fn skip(&mut self, bytes: usize) {
@@ -186,27 +178,43 @@ impl ClientStream {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>, framing: Framing) -> Poll<io::Result<()>> {
-        match framing {
-            Framing::Length(0) => self.poll_held(cx),
-            Framing::Length(left) => {
-                let most = usize::try_from(left).unwrap_or(usize::MAX);
-                let read = ready!(self.poll_bytes(cx, out, most))?;
-                self.passing = Passing::Body(Framing::Length(left - u64::try_from(read).unwrap_or(left)));
-                Poll::Ready(Ok(()))
-            }
-            Framing::Chunked(scanner) if scanner.is_done() => self.poll_held(cx),
-            Framing::Chunked(mut scanner) => {
-                if self.waiting().is_empty() && ready!(self.poll_fill(cx))? == 0 {
-                    return Poll::Ready(Ok(()));
-                }
-                let piece = self.waiting();
-                let piece = &piece[..piece.len().min(out.remaining())];
-                let body = scanner.advance(piece).map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
-                self.hand_on(out, body);
-                self.passing = Passing::Body(Framing::Chunked(scanner));
-                Poll::Ready(Ok(()))
-            }
+        let has_room = self.peer().is_none_or(|peer| !peer.upload.is_full(cx));
+        let read = match framing {
+            Framing::Length(0) => return self.poll_held(cx),
+            Framing::Chunked(scanner) if scanner.is_done() => return self.poll_held(cx),
+            Framing::Length(_) | Framing::Chunked(_) if !has_room => Poll::Pending,
+            Framing::Length(left) => self.poll_sized(cx, out, left),
+            Framing::Chunked(scanner) => self.poll_chunked(cx, out, scanner),
+        };
+        if read.is_pending() {
+            return self.poll_body_deadlines(cx, has_room);
         }
+        self.watch = Watch::Nothing;
+        read
+    }
+
+    fn poll_sized(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>, left: u64) -> Poll<io::Result<()>> {
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let read = ready!(self.poll_bytes(cx, out, most))?;
+        self.passing = Passing::Body(Framing::Length(left - u64::try_from(read).unwrap_or(left)));
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+        mut scanner: Scanner,
+    ) -> Poll<io::Result<()>> {
+        if self.waiting().is_empty() && ready!(self.poll_fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let piece = self.waiting();
+        let piece = &piece[..piece.len().min(out.remaining())];
+        let body = scanner.advance(piece).map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
+        self.hand_on(out, body);
+        self.passing = Passing::Body(Framing::Chunked(scanner));
+        Poll::Ready(Ok(()))
     }
 
     /// Ready only when the client has gone or the upstream took too long. What it sends meanwhile is kept for the
@@ -220,23 +228,7 @@ impl ClientStream {
                 Poll::Pending => break,
             }
         }
-        self.poll_silence(cx)
-    }
-
-    /// The client has said all and waits. Pingora has one deadline for each read of a
-    /// response, its head included, and sets a timer for it every time.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(peer) = self.peer.as_ref().and_then(Shared::peer) else {
-            return Poll::Pending;
-        };
-        let Some(longest) = peer.longest_wait(self.head_due) else {
-            return Poll::Pending;
-        };
-        if peer.take_anew() || !self.watching {
-            self.alarm.set(longest);
-            self.watching = true;
-        }
-        self.alarm.poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, UpstreamSilent)))
+        self.poll_response_deadlines(cx)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -321,7 +313,10 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.watching = false;
+        self.watch = Watch::Nothing;
+        if let Some(peer) = self.peer() {
+            peer.upload.excuse();
+        }
         if self.head_due {
             self.write_head(bytes);
         } else if self.outgoing.len() - self.sent + bytes.len() > GATHERED || self.is_reading_body() {

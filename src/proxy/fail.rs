@@ -4,7 +4,7 @@
 
 use pingora::{Error, ErrorSource as Side, ErrorType};
 
-use crate::downstream::{BadChunk, Malformed, UpstreamSilent};
+use crate::downstream::{BadChunk, Malformed, Overdue};
 use crate::observe::ErrorSource;
 
 /// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
@@ -156,16 +156,24 @@ pub fn cause_of(error: &Error) -> Cause {
     match by_kind(error) {
         // Pingora keeps rustls's verdict only in the text of the cause.
         Cause::TlsFailed if error.to_string().contains("invalid peer certificate") => Cause::CertificateRefused,
-        Cause::ClientGone if is_caused_by::<BadChunk>(error) => Cause::ChunkInvalid,
-        Cause::ClientGone if is_caused_by::<UpstreamSilent>(error) => Cause::ResponseTimeout,
+        Cause::ClientGone => by_own_stream(error),
         cause => cause,
     }
 }
 
 /// Our own stream's errors come back as those of a client that could not be read.
-fn is_caused_by<E: std::error::Error + 'static>(error: &Error) -> bool {
+fn by_own_stream(error: &Error) -> Cause {
     let io = error.root_cause().downcast_ref::<std::io::Error>();
-    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<E>())
+    let Some(inner) = io.and_then(std::io::Error::get_ref) else {
+        return Cause::ClientGone;
+    };
+    match inner.downcast_ref::<Overdue>() {
+        Some(Overdue::Body) => Cause::BodyTimeout,
+        Some(Overdue::Upload) => Cause::SendTimeout,
+        Some(Overdue::Response) => Cause::ResponseTimeout,
+        None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
+        None => Cause::ClientGone,
+    }
 }
 
 fn by_kind(error: &Error) -> Cause {

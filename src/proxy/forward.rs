@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{StatusCode, Version, header};
 use pingora::{Error, ErrorType, Result};
 use pingora_core::upstreams::peer::HttpPeer;
@@ -10,10 +11,12 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use super::reply::{Reply, end_if_closing, fill};
-use crate::downstream::{Activity, Peer};
+use super::fail::Cause;
+use super::reply::{Reply, end_if_closing, fill, settle_unread_body};
+use crate::downstream::{Activity, Peer, followed};
 use crate::filter::{request, response};
 use crate::message::location::Names;
+use crate::observe::ErrorSource;
 use crate::runtime::Action;
 
 /// How long the rest of a refused body is read before the connection is closed.
@@ -22,8 +25,16 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Those that apply while a request is under way; between two, `front` keeps them.
 pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
     end_if_closing(session);
-    session.set_read_timeout(Some(ctx.snapshot.timeouts.request_body_idle));
+    if let Some(peer) = Peer::of(session.digest()) {
+        peer.expect_body_within(ctx.snapshot.timeouts.request_body_idle);
+    }
+    // A client that waits for the upstream to take its body is not slow, which
+    // Pingora's deadline could not tell.
+    session.set_read_timeout(None);
     session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+    // It would end the connection after an interim response too; `settle_unread_body`
+    // sees to final ones.
+    session.set_close_on_response_before_downstream_finish(false);
     if session.req_header().version == Version::HTTP_10 {
         // An HTTP/1.0 client would take one for the answer (RFC 9110 section 15.2).
         session.set_ignore_info_resp(true);
@@ -56,6 +67,9 @@ pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer
     } else {
         set_longest_wait(session, pool.timeouts().response_header, pool.timeouts().read_idle);
     }
+    if let Some(client) = Peer::of(session.digest()) {
+        client.begin_upload(peer.options.write_timeout);
+    }
     ctx.attempt.pick = Some(pick);
     ctx.attempt.count += 1;
     ctx.attempt.began = Some(Instant::now());
@@ -82,11 +96,31 @@ pub fn may_try_another(ctx: &mut RequestCtx) -> bool {
     usize::try_from(ctx.attempt.count).is_ok_and(|count| count < servers)
 }
 
+/// A client that still sends would lose an answer to a connection that is closed at once.
+pub async fn drain(session: &mut Session, cause: Cause) {
+    match cause.source() {
+        // What it sends is not worth reading.
+        ErrorSource::Client => {}
+        ErrorSource::Proxy | ErrorSource::Upstream => {
+            if let Err(e) = session.as_mut().drain_request_body().await {
+                log::debug!("the rest of a body was not read: {e}");
+            }
+        }
+    }
+}
+
 /// Whether a final answer can still be given: 101 is one, other 1xx are not.
 pub fn is_unanswered(session: &Session) -> bool {
     session
         .response_written()
         .is_none_or(|head| head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS)
+}
+
+/// Has the connection know when the upstream took this piece of a body.
+pub fn follow_body(session: &Session, body: &mut Option<Bytes>) {
+    if let Some(bytes) = body.take_if(|bytes| !bytes.is_empty() && !session.was_upgraded()) {
+        *body = Some(followed(bytes, session.digest()));
+    }
 }
 
 /// Everything the upstream request differs in from the client's.
@@ -155,6 +189,8 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         session.set_read_timeout(Some(ctx.snapshot.timeouts.tunnel_idle));
     } else if head.status.is_informational() {
         return Ok(());
+    } else {
+        settle_unread_body(session);
     }
     if is_event_stream(head) {
         if let Some(peer) = Peer::of(session.digest()) {

@@ -13,6 +13,7 @@ mod reply;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::{Error, Result};
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -96,6 +97,17 @@ impl ProxyHttp for Proxy {
         forward::prepare_request(session, upstream_request, ctx)
     }
 
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        _ctx: &mut RequestCtx,
+    ) -> Result<()> {
+        forward::follow_body(session, body);
+        Ok(())
+    }
+
     async fn upstream_response_filter(
         &self,
         _session: &mut Session,
@@ -123,6 +135,7 @@ impl ProxyHttp for Proxy {
             if let Err(e) = reply::send(session, ctx, reply::Reply::Error(cause)).await {
                 log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
             }
+            forward::drain(session, cause).await;
         }
         FailToProxy { error_code: cause.status(), can_reuse_downstream: false }
     }

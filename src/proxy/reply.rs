@@ -65,18 +65,13 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     Ok(())
 }
 
-/// A client that waits for 100 will not send its body after a final answer
-/// (RFC 9110 section 10.1.1): the next bytes could be either, so the connection ends.
-fn settle_unread_body(session: &mut Session) {
-    if session.as_mut().is_body_done() {
-        return;
-    }
-    if session.req_header().headers.contains_key(header::EXPECT) {
+/// What is left of a body after a final answer is read within the drain limit, so
+/// that a close does not destroy the answer on its way. But a client that waits for
+/// 100 will not send its body any more (RFC 9110 section 10.1.1): the next bytes could
+/// be either, so the connection ends.
+pub fn settle_unread_body(session: &mut Session) {
+    if !session.as_mut().is_body_done() && session.req_header().headers.contains_key(header::EXPECT) {
         session.set_keepalive(None);
-    } else {
-        // What is left of the body is read within the drain limit, so that the close
-        // does not destroy the reply on its way.
-        session.set_close_on_response_before_downstream_finish(false);
     }
 }
 
