@@ -13,26 +13,50 @@ pub struct Names<'n> {
     pub stripped: Option<&'n str>,
 }
 
+/// How a reference to another authority begins (RFC 3986 section 4.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Http,
+    Https,
+    /// `//host/x`: the scheme is that of the request.
+    SchemeRelative,
+}
+
+impl Start {
+    fn of(reference: &str) -> Option<(Self, &str)> {
+        [("http://", Self::Http), ("https://", Self::Https), ("//", Self::SchemeRelative)]
+            .into_iter()
+            .find_map(|(prefix, start)| strip_ascii_prefix(reference, prefix).map(|rest| (start, rest)))
+    }
+
+    /// Whether two authorities behind it are one.
+    fn is_same(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::Http => same_authority(a, b, 80),
+            Self::Https => same_authority(a, b, 443),
+            Self::SchemeRelative => same_authority(a, b, 80) || same_authority(a, b, 443),
+        }
+    }
+}
+
 /// The rewritten URI reference, or `None` when it is not the upstream's own or
 /// is already right.
 pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
-    let (scheme, rest) = if let Some(rest) = strip_ascii_prefix(reference, "http://") {
-        (80, rest)
-    } else if let Some(rest) = strip_ascii_prefix(reference, "https://") {
-        (443, rest)
-    } else if reference.starts_with('/') && !reference.starts_with("//") {
-        let path = put_back(reference, names.stripped?);
+    let Some((start, rest)) = Start::of(reference) else {
+        let path = put_back(reference.starts_with('/').then_some(reference)?, names.stripped?);
         return (path != reference).then_some(path);
-    } else {
-        return None;
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    let own = |name: &str| same_authority(authority, name, scheme);
     // Our own host only under our own scheme: an upstream that sends its users
     // from http to https on the same host means it.
-    let ours = (scheme == 443) == (names.our_scheme == "https") && own(names.our_host);
-    if !ours && !names.upstream.iter().any(|name| own(name)) {
+    let our_scheme = match start {
+        Start::Http => names.our_scheme == "http",
+        Start::Https => names.our_scheme == "https",
+        Start::SchemeRelative => true,
+    };
+    let ours = our_scheme && start.is_same(authority, names.our_host);
+    if !ours && !names.upstream.iter().any(|name| start.is_same(authority, name)) {
         return None;
     }
     if names.our_host.is_empty() {
@@ -42,7 +66,8 @@ pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
         Some(prefix) => put_back(if tail.is_empty() { "/" } else { tail }, prefix),
         None => tail.to_owned(),
     };
-    let out = format!("{}://{}{}", names.our_scheme, names.our_host, tail);
+    let (scheme, colon) = if start == Start::SchemeRelative { ("", "") } else { (names.our_scheme, ":") };
+    let out = format!("{scheme}{colon}//{}{tail}", names.our_host);
     (out != reference).then_some(out)
 }
 
@@ -103,7 +128,12 @@ mod tests {
             ("http://127.0.0.1:3001/", None),
             ("/x", None),
             ("x/y", None),
-            ("//app:3000/x", None),
+            ("//app:3000/x", Some("//example.com:8080/x")),
+            ("//APP:3000", Some("//example.com:8080")),
+            ("//app/x", None),
+            ("//example.com:8080/x", None),
+            ("//elsewhere/x", None),
+            ("///x", None),
         ] {
             assert_eq!(rewritten(from, None).as_deref(), to, "{from}");
         }
@@ -116,6 +146,9 @@ mod tests {
         assert_eq!(rewritten("/api?x=1", Some("/api")), None);
         assert_eq!(rewritten("/?x=1", Some("/api")).as_deref(), Some("/api/?x=1"));
         assert_eq!(rewritten("http://app:3000", Some("/api")).as_deref(), Some("http://example.com:8080/api/"));
+        assert_eq!(rewritten("//example.com:8080/x", Some("/api")).as_deref(), Some("//example.com:8080/api/x"));
+        assert_eq!(rewritten("//elsewhere/x", Some("/api")), None);
+        assert_eq!(rewritten("x/y", Some("/api")), None);
     }
 
     #[test]
@@ -123,6 +156,10 @@ mod tests {
         assert_eq!(
             with_names(None, |names| rewrite_refresh("5; URL='http://app:3000/x'", names)).as_deref(),
             Some("5; URL='http://example.com:8080/x'")
+        );
+        assert_eq!(
+            with_names(None, |names| rewrite_refresh("5;url=//app:3000/x", names)).as_deref(),
+            Some("5;url=//example.com:8080/x")
         );
     }
 
