@@ -6,10 +6,25 @@
 pub struct SetCookieRewrite<'r> {
     pub domains: &'r [(String, String)],
     pub paths: &'r [(String, String)],
-    /// `Some(false)` takes Secure away, `Some(true)` adds it.
+    /// `Some(false)` takes Secure away, and `SameSite=None` with it; `Some(true)` adds it.
     pub secure: Option<bool>,
     pub http_only: Option<bool>,
     pub same_site: Option<&'static str>,
+}
+
+impl SetCookieRewrite<'_> {
+    /// Browsers refuse a cookie with `SameSite=None` and without Secure.
+    fn allows(&self, same_site: &[u8]) -> bool {
+        self.secure != Some(false) || !same_site.eq_ignore_ascii_case(b"none")
+    }
+
+    fn rewrite_same_site(&self, value: &[u8]) -> Rewritten {
+        match self.same_site {
+            Some(to) if self.allows(to.as_bytes()) => Rewritten::To(format!(" SameSite={to}").into_bytes()),
+            Some(_) => Rewritten::Dropped,
+            None => drop_if(!self.allows(value)),
+        }
+    }
 }
 
 fn trim(bytes: &[u8]) -> &[u8] {
@@ -58,7 +73,7 @@ pub fn rewrite_set_cookie(field: &[u8], how: &SetCookieRewrite<'_>) -> Option<Ve
                 drop_if(how.http_only == Some(false))
             } else if name.eq_ignore_ascii_case(b"samesite") {
                 same_site = true;
-                how.same_site.map_or(Rewritten::Same, |s| Rewritten::To(format!(" SameSite={s}").into_bytes()))
+                how.rewrite_same_site(value)
             } else if name.eq_ignore_ascii_case(b"domain") {
                 rewrite_domain(value, how.domains)
             } else if name.eq_ignore_ascii_case(b"path") {
@@ -86,7 +101,10 @@ pub fn rewrite_set_cookie(field: &[u8], how: &SetCookieRewrite<'_>) -> Option<Ve
     for (wanted, text) in [
         (how.secure == Some(true) && !secure, "; Secure".to_owned()),
         (how.http_only == Some(true) && !http_only, "; HttpOnly".to_owned()),
-        (how.same_site.is_some() && !same_site, how.same_site.map_or_else(String::new, |s| format!("; SameSite={s}"))),
+        (
+            how.same_site.is_some_and(|s| how.allows(s.as_bytes())) && !same_site,
+            how.same_site.map_or_else(String::new, |s| format!("; SameSite={s}")),
+        ),
     ] {
         if wanted {
             changed = true;
@@ -175,6 +193,18 @@ mod tests {
             "s=\"a b\"; Domain=example.com; Path=/api/x; Max-Age=5; SameSite=Lax"
         );
         assert_eq!(rewritten("s=1; Path=/", &SetCookieRewrite::default()), None);
+    }
+
+    #[test]
+    fn same_site_none_goes_with_secure() {
+        let insecure = SetCookieRewrite { secure: Some(false), ..SetCookieRewrite::default() };
+        assert_eq!(rewritten("s=1; SameSite=none; Secure; Path=/", &insecure).unwrap(), "s=1; Path=/");
+        assert_eq!(rewritten("s=1; SameSite=Lax; Secure", &insecure).unwrap(), "s=1; SameSite=Lax");
+        let told = SetCookieRewrite { same_site: Some("None"), ..insecure };
+        assert_eq!(rewritten("s=1; SameSite=Lax; Secure", &told).unwrap(), "s=1");
+        assert_eq!(rewritten("s=1", &told), None);
+        let secure = SetCookieRewrite { secure: Some(true), ..told };
+        assert_eq!(rewritten("s=1", &secure).unwrap(), "s=1; Secure; SameSite=None");
     }
 
     #[test]
