@@ -52,14 +52,14 @@ impl Head {
     /// # Errors
     /// As soon as no further byte could make it a request that we take.
     pub fn read(bytes: &[u8], limits: &HeadLimits) -> Result<Option<Self>, Malformed> {
-        let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
-        if line > limits.request_line {
+        let line = &bytes[..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())];
+        if line.strip_suffix(b"\r").unwrap_or(line).len() > limits.request_line {
             return Err(Malformed::LineTooLong);
         }
         let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
         let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
-        match parsed.map_err(|error| from_parser(error, &bytes[..line]))? {
+        match parsed.map_err(|error| from_parser(error, line))? {
             httparse::Status::Partial if bytes.len() > limits.request_headers => Err(Malformed::HeadTooLarge),
             httparse::Status::Partial => Ok(None),
             httparse::Status::Complete(length) if length > limits.request_headers => Err(Malformed::HeadTooLarge),
@@ -152,9 +152,10 @@ fn is_named(name: &str, dashed: &str) -> bool {
         && name.bytes().zip(dashed.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
 }
 
-/// Digits and nothing else: lists, signs and blanks are read differently by others.
+/// Digits and nothing else: lists, signs, blanks and leading zeros, which make a number
+/// octal to some, are read differently by others.
 fn content_length(value: &[u8]) -> Result<u64, Malformed> {
-    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let digits = value == b"0" || (value.iter().all(u8::is_ascii_digit) && !value.starts_with(b"0"));
     let text = std::str::from_utf8(value).ok().filter(|_| digits);
     text.and_then(|text| text.parse().ok()).ok_or(Malformed::Framing)
 }
@@ -277,6 +278,8 @@ mod tests {
             "Content-Length: -0\r\n",
             "Content-Length: 0x5\r\n",
             "Content-Length: 1 0\r\n",
+            "Content-Length: 01\r\n",
+            "Content-Length: 00\r\n",
             "Content-Length: 99999999999999999999\r\n",
             "Content-Length:\r\n",
             "Content_Length: 1\r\n",
@@ -348,6 +351,17 @@ mod tests {
         assert_eq!(with(&"X: 1\r\n".repeat(100)), Err(Malformed::TooManyFields));
         assert_eq!(with(&"X: 1\r\n".repeat(300)), Err(Malformed::TooManyFields));
         assert!(with(&"X: 1\r\n".repeat(99)).is_ok());
+    }
+
+    /// RFC 9112 section 3: method, target and version; the line's end is not counted.
+    #[test]
+    fn a_line_may_be_as_long_as_its_limit() {
+        let limits = HeadLimits { request_line: 16, ..LIMITS };
+        let read = |text: &str| Head::read(text.as_bytes(), &limits).map(|head| head.is_some());
+        assert_eq!(read("GET /xx HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(true));
+        assert_eq!(read("GET /xx HTTP/1.1\r"), Ok(false));
+        assert_eq!(read("GET /xxx HTTP/1.1\r\nHost: a\r\n\r\n"), Err(Malformed::LineTooLong));
+        assert_eq!(read("GET /xxxxxxxxxxxx"), Err(Malformed::LineTooLong));
     }
 
     #[test]
