@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
+use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
@@ -117,10 +118,11 @@ pub fn fill(template: &Template, request: &RequestHeader, ctx: &RequestCtx) -> S
 /// # Errors
 /// Never: each of its fields is made here.
 pub fn refusal(cause: Cause, accept: Option<&[u8]>, pages: &ErrorPages, id: u64) -> pingora::Result<Vec<u8>> {
-    let (head, body) = error_reply(cause, accept, pages, id)?;
+    let (mut head, body) = error_reply(cause, accept, pages, id)?;
     let reason = head.status.canonical_reason().unwrap_or("Error");
     let mut out = Vec::with_capacity(512 + body.len());
     out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).as_bytes());
+    head.insert_header(header::DATE, get_cached_date())?;
     for (name, value) in head.case_header_iter() {
         [name.as_slice(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| out.extend_from_slice(part));
     }
