@@ -67,6 +67,7 @@ fn framing_that_can_be_read_two_ways_is_refused() {
     let proxy = Proxy::before(origin.address);
     for fields in [
         "Content-Length: 3, 3",
+        "Content-Length: 03",
         "Content-Length: 3\r\nContent-Length: 3",
         "Transfer-Encoding: x, chunked",
         "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
@@ -173,6 +174,28 @@ fn responses_that_can_be_read_two_ways_are_refused() {
         client.send("GET /204 HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.response().status, 204);
     }
+}
+
+/// What we do not refuse, nobody behind us shall read two ways.
+#[test]
+fn equal_lengths_of_a_response_become_one() {
+    let origin = Origin::start(|request, wire| {
+        wire.send(match request.target() {
+            "/twice" => "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nA: 1\r\nContent-Length: 3\r\n\r\nabc",
+            "/list" => "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\nA: 1\r\n\r\nabc",
+            "/zeros" => "HTTP/1.1 200 OK\r\nContent-Length: 003\r\nA: 1\r\n\r\nabc",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 3, 4\r\n\r\nabcd",
+        });
+        true
+    });
+    let proxy = Proxy::before(origin.address);
+    let mut client = proxy.connect();
+    for target in ["/twice", "/list", "/zeros"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let response = client.response();
+        assert_eq!((response.all("content-length"), response.text().as_str()), (vec!["3"], "abc"), "{target}");
+    }
+    assert_eq!(proxy.get("/differ").status, 502);
 }
 
 #[test]

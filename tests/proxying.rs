@@ -251,6 +251,59 @@ fn an_http_1_0_client_gets_what_it_can_parse() {
     assert_eq!(response.text(), "abc");
 }
 
+/// RFC 9110 section 2.5: each hop sends its own version.
+#[test]
+fn the_version_of_a_response_is_ours() {
+    let origin = Origin::start(|request, wire| {
+        let (fields, goes_on) = match request.target() {
+            "/length" => ("Content-Length: 3\r\n", false),
+            "/keep-alive" => ("Content-Length: 3\r\nConnection: keep-alive\r\n", true),
+            _ => ("", false),
+        };
+        wire.send(format!("HTTP/1.0 200 Fine\r\n{fields}\r\nabc"));
+        goes_on
+    });
+    let proxy = Proxy::before(origin.address);
+    let mut client = proxy.connect();
+    for target in ["/length", "/keep-alive", "/close", "/length"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let response = client.response();
+        assert_eq!((response.line.as_str(), response.text().as_str()), ("HTTP/1.1 200 Fine", "abc"), "{target}");
+        let old = proxy.ask(format!("GET {target} HTTP/1.0\r\nHost: a\r\n\r\n"));
+        assert_eq!((old.line.as_str(), old.text().as_str()), ("HTTP/1.1 200 Fine", "abc"), "{target}");
+        assert_eq!(old.header("transfer-encoding"), None);
+    }
+}
+
+#[test]
+fn names_keep_the_spelling_of_the_origin() {
+    let origin = Origin::start(|request, wire| {
+        let host = request.header("host").unwrap();
+        wire.send(format!(
+            "HTTP/1.1 302 Found\r\nlocation: http://{host}/x\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\n\
+             CONTENT-location: //{host}/y\r\nset-cookie: a=1; Secure\r\nSET-COOKIE: b=1\r\ncontent-length: 0\r\n\r\n"
+        ));
+        true
+    });
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nroutes: [{{ request: {{ host: upstream }}, upstream: '{}' }}]\n",
+        origin.address
+    ));
+    let response = proxy.ask("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    let fields: Vec<String> = response.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    assert_eq!(
+        fields[..6],
+        [
+            "location: http://example.com/x",
+            "date: Mon, 01 Jan 2024 00:00:00 GMT",
+            "CONTENT-location: //example.com/y",
+            "set-cookie: a=1",
+            "SET-COOKIE: b=1",
+            "content-length: 0"
+        ]
+    );
+}
+
 #[test]
 fn forwarding_fields_are_believed_only_from_trusted_proxies() {
     let origin = Origin::fixed(OK);

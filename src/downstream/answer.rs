@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use http::HeaderValue;
+
 /// What a head that was just written means for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -22,28 +24,37 @@ pub fn kind(head: &[u8]) -> Kind {
     }
 }
 
-/// Appends `head` to `out` with the value of its `Date` replaced.
-pub fn write_with_date(out: &mut Vec<u8>, head: &[u8], date: &[u8]) {
-    match date_value(head) {
+/// The `Date` of an upstream's response.
+#[derive(Clone, Debug)]
+pub struct Date {
+    /// As it was spelled.
+    pub name: [u8; 4],
+    pub value: HeaderValue,
+}
+
+/// Appends `head` to `out` with another `Date` in place of its own.
+pub fn write_with_date(out: &mut Vec<u8>, head: &[u8], date: &Date) {
+    match date_field(head) {
         Some(place) => {
             out.extend_from_slice(&head[..place.start]);
-            out.extend_from_slice(date);
+            out.extend_from_slice(&date.name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(date.value.as_bytes());
             out.extend_from_slice(&head[place.end..]);
         }
         None => out.extend_from_slice(head),
     }
 }
 
-/// Where the value of the first `Date` stands in a head.
-fn date_value(head: &[u8]) -> Option<Range<usize>> {
+/// Where the first `Date` stands in a head.
+fn date_field(head: &[u8]) -> Option<Range<usize>> {
     memchr::memchr_iter(b'\n', head).find_map(|end_of_line| {
         let start = end_of_line + 1;
         let name = head.get(start..start + 6)?;
         if !name.eq_ignore_ascii_case(b"date: ") {
             return None;
         }
-        let value = start + 6;
-        Some(value..value + memchr::memchr(b'\r', &head[value..])?)
+        Some(start..start + memchr::memchr(b'\r', &head[start..])?)
     })
 }
 
@@ -61,12 +72,13 @@ mod tests {
 
     #[test]
     fn only_the_date_changes() {
-        let head = b"HTTP/1.1 200 OK\r\nX-Date: a\r\ndate: Tue, 24 Nov 2026 17:00:00 GMT\r\nA: 1\r\n\r\n";
+        let then = Date { name: *b"date", value: HeaderValue::from_static("then") };
+        let head = b"HTTP/1.1 200 OK\r\nX-Date: a\r\nDate: Tue, 24 Nov 2026 17:00:00 GMT\r\nA: 1\r\n\r\n";
         let mut out = Vec::new();
-        write_with_date(&mut out, head, b"then");
+        write_with_date(&mut out, head, &then);
         assert_eq!(out, b"HTTP/1.1 200 OK\r\nX-Date: a\r\ndate: then\r\nA: 1\r\n\r\n");
         out.clear();
-        write_with_date(&mut out, b"HTTP/1.1 200 OK\r\n\r\n", b"then");
+        write_with_date(&mut out, b"HTTP/1.1 200 OK\r\n\r\n", &then);
         assert_eq!(out, b"HTTP/1.1 200 OK\r\n\r\n");
     }
 }

@@ -13,6 +13,7 @@ mod stream;
 mod upload;
 mod wait;
 
+pub use answer::Date;
 pub use chunk::BadChunk;
 pub use connections::{Activity, Census, Connections};
 pub use deadline::Overdue;

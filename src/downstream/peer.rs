@@ -11,6 +11,7 @@ use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
+use super::answer::Date;
 use super::connections::Activity;
 use super::upload::Upload;
 use crate::message::forwarded;
@@ -36,7 +37,7 @@ pub struct Peer {
     within_body: AtomicU64,
     pub(super) upload: Upload,
     /// Pingora replaces the `Date` of every response; [`super::answer`] puts this back.
-    date: Mutex<Option<HeaderValue>>,
+    date: Mutex<Option<Date>>,
 }
 
 impl Peer {
@@ -122,11 +123,11 @@ impl Peer {
     }
 
     /// The `Date` that the next response head shall carry.
-    pub fn keep_date(&self, date: HeaderValue) {
+    pub fn keep_date(&self, date: Date) {
         *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
     }
 
-    pub(super) fn take_date(&self) -> Option<HeaderValue> {
+    pub(super) fn take_date(&self) -> Option<Date> {
         self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -256,7 +256,7 @@ impl ClientStream {
             self.set_activity(Activity::Tunnel);
         }
         match self.peer().and_then(Peer::take_date) {
-            Some(date) => answer::write_with_date(&mut self.outgoing, head, date.as_bytes()),
+            Some(date) => answer::write_with_date(&mut self.outgoing, head, &date),
             None => self.outgoing.extend_from_slice(head),
         }
     }

@@ -2,10 +2,12 @@
 //! edits of the route. Local replies pass through the same function.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use pingora::{Error, ErrorType};
 use pingora_http::ResponseHeader;
 
 use super::order::{self, Unwanted};
 use crate::config::{HeaderEdits, ResponseEdits, SameSite, SecurePolicy, SetCookieEdits};
+use crate::downstream::Date;
 use crate::message::cookie::{SetCookieRewrite, rewrite_set_cookie};
 use crate::message::hop::Connection;
 use crate::message::location::{Names, rewrite, rewrite_refresh};
@@ -78,15 +80,58 @@ pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits, origin: Option
 }
 
 fn rewrite_redirects(response: &mut ResponseHeader, names: &Names<'_>) -> pingora::Result<()> {
-    for (name, spelled) in [(header::LOCATION, "Location"), (header::CONTENT_LOCATION, "Content-Location")] {
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
         if let Some(to) = text(response, &name).and_then(|reference| rewrite(reference, names)) {
-            response.insert_header(spelled, to)?;
+            replace(response, name, value(to)?)?;
         }
     }
     if let Some(to) = text(response, &header::REFRESH).and_then(|field| rewrite_refresh(field, names)) {
-        response.insert_header("Refresh", to)?;
+        replace(response, header::REFRESH, value(to)?)?;
     }
     Ok(())
+}
+
+/// Another value under the name as the origin spelled it, in the place of the first.
+fn replace(response: &mut ResponseHeader, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
+    let spelled = response.case_header_iter().find(|(spelled, _)| is(spelled.as_slice(), &name));
+    match spelled.map(|(spelled, _)| spelled.clone()) {
+        Some(spelled) => response.insert_header(spelled, value),
+        None => response.insert_header(name, value),
+    }
+}
+
+fn is(spelled: &[u8], name: &HeaderName) -> bool {
+    spelled.eq_ignore_ascii_case(name.as_str().as_bytes())
+}
+
+/// The `Date` of an upstream's response, as it came.
+pub fn date(response: &ResponseHeader) -> Option<Date> {
+    let (name, value) = response.case_header_iter().find(|(name, _)| is(name.as_slice(), &header::DATE))?;
+    Some(Date { name: name.as_slice().try_into().ok()?, value: value.clone() })
+}
+
+/// A rewritten value is made of what was one and of a checked host.
+fn value(text: String) -> pingora::Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|e| Error::because(ErrorType::InvalidHTTPHeader, "rewritten field", e))
+}
+
+/// Several equal lengths, or one with leading zeros, become the one that was meant:
+/// who stands behind us may read another one (RFC 9112 section 6.3). Pingora has
+/// refused those that differ.
+pub fn settle_length(response: &mut ResponseHeader) -> pingora::Result<()> {
+    let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lengths.next() else {
+        return Ok(());
+    };
+    let is_canonical = first == b"0" || (first.iter().all(u8::is_ascii_digit) && !first.starts_with(b"0"));
+    if is_canonical && lengths.next().is_none() {
+        return Ok(());
+    }
+    let number = first.split(|b| *b == b',').next().and_then(|text| std::str::from_utf8(text.trim_ascii()).ok());
+    let Some(number) = number.and_then(|text| text.parse::<u64>().ok()) else {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a length that is no number").into_up());
+    };
+    replace(response, header::CONTENT_LENGTH, HeaderValue::from(number))
 }
 
 fn text<'r>(response: &'r ResponseHeader, name: &HeaderName) -> Option<&'r str> {
@@ -111,16 +156,17 @@ fn rewrite_cookies(response: &mut ResponseHeader, edits: &SetCookieEdits, secure
         }),
     };
     let mut changed = false;
-    let rewritten: Vec<HeaderValue> = response
-        .headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .map(|value| match rewrite_set_cookie(value.as_bytes(), &how) {
-            Some(bytes) => {
-                changed = true;
-                pingora_http::header_value_from_raw(bytes)
-            }
-            None => value.clone(),
+    let fields = response.case_header_iter().filter(|(name, _)| is(name.as_slice(), &header::SET_COOKIE));
+    let rewritten: Vec<(_, HeaderValue)> = fields
+        .map(|(name, value)| {
+            let value = match rewrite_set_cookie(value.as_bytes(), &how) {
+                Some(bytes) => {
+                    changed = true;
+                    pingora_http::header_value_from_raw(bytes)
+                }
+                None => value.clone(),
+            };
+            (name.clone(), value)
         })
         .collect();
     if !changed {
@@ -128,11 +174,11 @@ fn rewrite_cookies(response: &mut ResponseHeader, edits: &SetCookieEdits, secure
     }
     let mut rewritten = rewritten.into_iter();
     // insert_header drops the other values and keeps the place of the first.
-    if let Some(first) = rewritten.next() {
-        response.insert_header("Set-Cookie", first)?;
+    if let Some((name, value)) = rewritten.next() {
+        response.insert_header(name, value)?;
     }
-    for value in rewritten {
-        response.append_header("Set-Cookie", value)?;
+    for (name, value) in rewritten {
+        response.append_header(name, value)?;
     }
     Ok(())
 }
@@ -190,5 +236,55 @@ mod tests {
         edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
         let values: Vec<_> = r.headers.get_all("set-cookie").iter().collect();
         assert_eq!(values, ["a=1", "b=2; HttpOnly"]);
+    }
+
+    #[test]
+    fn rewritten_fields_keep_their_spelling() {
+        let mut r = response(&[
+            ("LOCATION", "http://app/x"),
+            ("content-location", "//app/y"),
+            ("set-cookie", "a=1; Secure"),
+            ("SET-Cookie", "b=2"),
+            ("refresh", "1; url=http://app/"),
+        ]);
+        let edits = ResponseEdits {
+            rewrite_location: true,
+            set_cookie: SetCookieEdits { secure: SecurePolicy::Auto, ..SetCookieEdits::default() },
+            ..ResponseEdits::default()
+        };
+        let upstream = ["app".to_owned()];
+        let names = Names { upstream: &upstream, our_scheme: "http", our_host: "h", stripped: None };
+        edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
+        let fields: Vec<_> = r
+            .case_header_iter()
+            .map(|(n, v)| format!("{}: {}", String::from_utf8_lossy(n.as_slice()), v.to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                "LOCATION: http://h/x",
+                "content-location: //h/y",
+                "set-cookie: a=1",
+                "SET-Cookie: b=2",
+                "refresh: 1; url=http://h/"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_length_goes_on_in_one_form() {
+        for (fields, length) in [
+            (&[("content-length", "3")][..], "3"),
+            (&[("content-length", "0")], "0"),
+            (&[("content-length", "3"), ("Content-Length", "3")], "3"),
+            (&[("content-length", "3, 3")], "3"),
+            (&[("content-length", "003")], "3"),
+        ] {
+            let mut r = response(fields);
+            settle_length(&mut r).unwrap();
+            assert_eq!(r.headers.get_all("content-length").iter().collect::<Vec<_>>(), [length]);
+            assert_eq!(r.case_header_iter().next().unwrap().0.as_slice(), b"content-length");
+        }
+        assert!(settle_length(&mut response(&[("content-length", ", 3")])).is_err());
     }
 }

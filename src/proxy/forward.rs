@@ -192,14 +192,14 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     } else {
         settle_unread_body(session);
     }
+    response::settle_length(head)?;
+    // Ours, not the upstream's (RFC 9110 section 2.5).
+    head.set_version(Version::HTTP_11);
     if is_event_stream(head) {
         if let Some(peer) = Peer::of(session.digest()) {
             peer.set_activity(Activity::Tunnel);
         }
         set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
-    }
-    if let (Some(peer), Some(date)) = (Peer::of(session.digest()), head.headers.get(header::DATE)) {
-        peer.keep_date(date.clone());
     }
     if let Some(coding) = head.headers.get(header::TRANSFER_ENCODING) {
         if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -210,6 +210,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
             response::remove(head, &header::TRANSFER_ENCODING)?;
             session.set_keepalive(None);
         }
+    }
+    if let (Some(peer), Some(date)) = (Peer::of(session.digest()), response::date(head)) {
+        peer.keep_date(date);
     }
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), ctx.attempt.pick) else {
         return Ok(());
