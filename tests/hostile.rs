@@ -104,6 +104,66 @@ fn a_trusted_peers_scheme_is_ours() {
     assert_eq!(origin.last().header("forwarded"), Some("for=127.0.0.1;host=h;proto=http"));
 }
 
+#[test]
+fn what_a_trusted_peer_says_in_other_words_is_ours_too() {
+    let origin = Origin::start(|_, wire| {
+        wire.send("HTTP/1.1 302 Found\r\nLocation: http://app.internal/login\r\nContent-Length: 0\r\n\r\n");
+        true
+    });
+    let port = origin.address.port();
+    let config = |trusted: &str| {
+        Proxy::start(&format!("listeners: ['{{listen}}']\n{trusted}routes: [{{ upstream: 'localhost:{port}' }}]\n"))
+    };
+    let location = |proxy: &Proxy, fields: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: app.internal\r\n{fields}\r\n\r\n");
+        proxy.ask(request).header("location").unwrap().to_owned()
+    };
+    let trusting = config("trusted_proxies: [127.0.0.1]\n");
+    for (fields, expected) in [
+        ("X-Forwarded-Host: pub.example, inner", "http://pub.example/login"),
+        ("Forwarded: for=9.9.9.9;host=pub.example", "http://pub.example/login"),
+        ("X-Forwarded-Host: not a host", "http://app.internal/login"),
+    ] {
+        assert_eq!(location(&trusting, fields), expected, "{fields}");
+    }
+    assert_eq!(trusting.access_log(3)[0]["scheme"], "http");
+    for fields in ["X-Forwarded-Proto: HTTPS, http", "Forwarded: for=9.9.9.9;proto=https;host=app.internal"] {
+        trusting.ask(format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
+    }
+    assert!(trusting.access_log(5)[3..].iter().all(|line| line["scheme"] == "https"));
+    let other = config("");
+    assert_eq!(location(&other, "X-Forwarded-Host: pub.example"), "http://app.internal/login");
+}
+
+/// RFC 9112 section 3.2.2.
+#[test]
+fn an_http_1_0_request_in_absolute_form_has_a_host() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nroutes: [{{ match: {{ host: h.test }}, upstream: '{}' }}]\n",
+        origin.address
+    ));
+    assert_eq!(proxy.ask("GET http://h.test/x HTTP/1.0\r\n\r\n").status, 200);
+    let seen = origin.last();
+    assert_eq!((seen.target(), seen.header("host")), ("/x", Some("h.test")));
+    assert_eq!(seen.header("x-forwarded-host"), Some("h.test"));
+    assert_eq!(proxy.ask("GET /x HTTP/1.0\r\n\r\n").status, 404);
+    assert_eq!(proxy.ask("GET http://a,b/x HTTP/1.0\r\n\r\n").status, 400);
+    assert_eq!(proxy.ask("GET http://h.test/x HTTP/1.1\r\n\r\n").status, 400);
+}
+
+#[test]
+fn what_connection_may_not_name_is_told() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::before(origin.address);
+    for name in ["Cookie", "Host", "authorization", "close, Forwarded"] {
+        let refused = proxy.ask(format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {name}\r\n\r\n"));
+        assert_eq!(refused.status, 400, "{name}");
+        assert!(refused.text().contains("Connection field names a field that belongs"), "{}", refused.text());
+    }
+    assert_eq!(origin.count(), 0);
+}
+
 /// Pingora flushes a response with a Content-Length at its end only.
 #[test]
 fn a_slow_response_with_a_length_is_not_held_back() {

@@ -232,7 +232,7 @@ mod tests {
             set_cookie: SetCookieEdits { secure: SecurePolicy::Auto, ..SetCookieEdits::default() },
             ..ResponseEdits::default()
         };
-        let names = Names { upstream: &[], our_scheme: "http", our_host: "h", stripped: None };
+        let names = Names { upstream: &[], our_scheme: "http", our_host: "h", asked_host: "h", stripped: None };
         edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
         let values: Vec<_> = r.headers.get_all("set-cookie").iter().collect();
         assert_eq!(values, ["a=1", "b=2; HttpOnly"]);
@@ -253,7 +253,7 @@ mod tests {
             ..ResponseEdits::default()
         };
         let upstream = ["app".to_owned()];
-        let names = Names { upstream: &upstream, our_scheme: "http", our_host: "h", stripped: None };
+        let names = Names { upstream: &upstream, our_scheme: "http", our_host: "h", asked_host: "h", stripped: None };
         edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
         let fields: Vec<_> = r
             .case_header_iter()

@@ -1,4 +1,5 @@
-//! The values of `X-Forwarded-For` and `Forwarded` (RFC 7239) for the next hop.
+//! The values of `X-Forwarded-For` and `Forwarded` (RFC 7239) for the next hop, and
+//! what a trusted proxy says there of the client's request.
 
 use std::net::IpAddr;
 
@@ -44,6 +45,70 @@ pub fn node(peer: Option<IpAddr>) -> String {
     }
 }
 
+/// How the client came, by the first element of `X-Forwarded-Proto`, else of
+/// `Forwarded`; `None` when they do not tell.
+pub fn believed_scheme(x_forwarded_proto: Option<&[u8]>, forwarded: Option<&[u8]>) -> Option<&'static str> {
+    let scheme = x_forwarded_proto.map(first_of_list).or_else(|| parameter(forwarded?, b"proto"))?;
+    let is = |names: [&[u8]; 2]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
+    // Some name the protocol of a WebSocket here.
+    if is([b"https", b"wss"]) {
+        Some("https")
+    } else if is([b"http", b"ws"]) {
+        Some("http")
+    } else {
+        None
+    }
+}
+
+/// The name under which the client asked, by the first element of `X-Forwarded-Host`,
+/// else of `Forwarded`; `None` when it is no host.
+pub fn believed_host<'f>(x_forwarded_host: Option<&'f [u8]>, forwarded: Option<&'f [u8]>) -> Option<&'f str> {
+    let name = x_forwarded_host.map(first_of_list).or_else(|| parameter(forwarded?, b"host"))?;
+    let name = std::str::from_utf8(name).ok()?;
+    super::host::split(name).map(|_| name)
+}
+
+fn first_of_list(field: &[u8]) -> &[u8] {
+    field.split(|b| *b == b',').next().unwrap_or(field).trim_ascii()
+}
+
+/// A parameter of the first element, without its quotes (RFC 7239 section 4). What
+/// is escaped stays so: neither a scheme nor a host has anything to escape.
+fn parameter<'f>(forwarded: &'f [u8], name: &[u8]) -> Option<&'f [u8]> {
+    let mut rest = forwarded;
+    loop {
+        let (pair, end) = match rest
+            .iter()
+            .scan((false, false), quoted)
+            .position(|(byte, quoted)| !quoted && b",;".contains(&byte))
+        {
+            Some(at) => (&rest[..at], Some((rest[at], &rest[at + 1..]))),
+            None => (rest, None),
+        };
+        let equals = memchr::memchr(b'=', pair)?;
+        if pair[..equals].trim_ascii().eq_ignore_ascii_case(name) {
+            let value = pair[equals + 1..].trim_ascii();
+            return Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value));
+        }
+        match end {
+            Some((b';', behind)) => rest = behind,
+            Some(_) | None => return None,
+        }
+    }
+}
+
+/// Each byte with whether it stands in a quoted string.
+fn quoted((inside, escaped): &mut (bool, bool), byte: &u8) -> Option<(u8, bool)> {
+    if *escaped {
+        *escaped = false;
+    } else if *byte == b'"' {
+        *inside = !*inside;
+    } else {
+        *escaped = *inside && *byte == b'\\';
+    }
+    Some((*byte, *inside))
+}
+
 fn push_element(out: &mut Vec<u8>, element: &[u8]) {
     if element.is_empty() {
         return;
@@ -57,6 +122,7 @@ fn push_element(out: &mut Vec<u8>, element: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn text(bytes: Vec<u8>) -> String {
         String::from_utf8(bytes).unwrap()
@@ -82,5 +148,43 @@ mod tests {
             text(forwarded([&b"for=9.9.9.9"[..]].into_iter(), &peer, "a.b", "http")),
             "for=9.9.9.9, for=1.2.3.4;host=a.b;proto=http"
         );
+    }
+
+    #[test]
+    fn the_first_scheme_is_believed() {
+        let scheme = |proto: Option<&str>, forwarded: Option<&str>| {
+            believed_scheme(proto.map(str::as_bytes), forwarded.map(str::as_bytes))
+        };
+        assert_eq!(scheme(Some("https"), None), Some("https"));
+        assert_eq!(scheme(Some(" HTTPS , http"), None), Some("https"));
+        assert_eq!(scheme(Some("http, https"), Some("proto=https")), Some("http"));
+        assert_eq!(scheme(Some("wss"), None), Some("https"));
+        assert_eq!(scheme(Some("gopher"), None), None);
+        assert_eq!(scheme(None, None), None);
+        assert_eq!(scheme(None, Some("for=1.2.3.4;Proto=HTTPS;host=a, for=b;proto=http")), Some("https"));
+        assert_eq!(scheme(None, Some("for=\"x;proto=http,\\\";\"; proto=\"https\"")), Some("https"));
+        assert_eq!(scheme(None, Some("for=1.2.3.4, proto=https")), None);
+        assert_eq!(scheme(None, Some("for")), None);
+    }
+
+    #[test]
+    fn the_first_host_is_believed_when_it_is_one() {
+        let host = |host: Option<&str>, forwarded: Option<&str>| {
+            believed_host(host.map(str::as_bytes), forwarded.map(str::as_bytes)).map(str::to_owned)
+        };
+        assert_eq!(host(Some("pub.example:8443, inner"), None).as_deref(), Some("pub.example:8443"));
+        assert_eq!(host(None, Some("for=a;host=\"pub.example:8443\"")).as_deref(), Some("pub.example:8443"));
+        for bad in ["", "a b", "u@a", "a/b", "a\"", "\u{e9}"] {
+            assert_eq!(host(Some(bad), Some("host=a")), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(field in proptest::collection::vec(any::<u8>(), 0..60)) {
+            believed_scheme(None, Some(&field));
+            believed_host(Some(&field), None);
+            believed_host(None, Some(&field));
+        }
     }
 }

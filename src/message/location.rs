@@ -7,8 +7,10 @@ pub struct Names<'n> {
     /// `host[:port]` forms under which the upstream is addressed.
     pub upstream: &'n [String],
     pub our_scheme: &'n str,
-    /// The Host that the client sent.
+    /// The Host that the client sent, or what a trusted proxy says that it was.
     pub our_host: &'n str,
+    /// The Host that came with the request, for an upstream that calls itself by it.
+    pub asked_host: &'n str,
     /// The prefix that the route stripped on the way in, put back on the way out.
     pub stripped: Option<&'n str>,
 }
@@ -56,7 +58,8 @@ pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
         Start::SchemeRelative => true,
     };
     let ours = our_scheme && start.is_same(authority, names.our_host);
-    if !ours && !names.upstream.iter().any(|name| start.is_same(authority, name)) {
+    let inner = names.asked_host != names.our_host && start.is_same(authority, names.asked_host);
+    if !ours && !inner && !names.upstream.iter().any(|name| start.is_same(authority, name)) {
         return None;
     }
     if names.our_host.is_empty() {
@@ -114,7 +117,8 @@ mod tests {
 
     fn with_names<T>(stripped: Option<&str>, then: impl FnOnce(&Names<'_>) -> T) -> T {
         let upstream = ["127.0.0.1:3000".to_owned(), "app:3000".to_owned()];
-        then(&Names { upstream: &upstream, our_scheme: "http", our_host: "example.com:8080", stripped })
+        let (our_host, asked_host) = ("example.com:8080", "example.com:8080");
+        then(&Names { upstream: &upstream, our_scheme: "http", our_host, asked_host, stripped })
     }
 
     #[test]
@@ -137,6 +141,20 @@ mod tests {
         ] {
             assert_eq!(rewritten(from, None).as_deref(), to, "{from}");
         }
+    }
+
+    #[test]
+    fn the_name_that_a_proxy_before_us_asked_for_becomes_ours() {
+        with_names(None, |names| {
+            let names = Names { asked_host: "inner.example", our_scheme: "https", ..*names };
+            for (from, to) in [
+                ("http://inner.example/x", Some("https://example.com:8080/x")),
+                ("//inner.example/x", Some("//example.com:8080/x")),
+                ("http://example.com:8080/x", None),
+            ] {
+                assert_eq!(rewrite(from, &names).as_deref(), to, "{from}");
+            }
+        });
     }
 
     #[test]

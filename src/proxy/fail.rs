@@ -18,6 +18,7 @@ pub enum Cause {
     HostConflict,
     TargetInvalid,
     RequestInvalid,
+    ConnectionNames,
     FramingAmbiguous,
     ChunkInvalid,
     NoRoute,
@@ -59,6 +60,12 @@ impl Cause {
                 "the target of the request has a bad escape or a character that must be escaped",
             ),
             Self::RequestInvalid => (400, "http_request_error", Client, "the request is not valid HTTP"),
+            Self::ConnectionNames => (
+                400,
+                "http_request_error",
+                Client,
+                "the Connection field names a field that belongs to the whole request",
+            ),
             Self::FramingAmbiguous => {
                 (400, "http_request_error", Client, "the length of the request body can be read two ways")
             }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use pingora::{Error, ErrorType, Result};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -15,6 +15,7 @@ use super::fail::Cause;
 use super::reply::{Reply, end_if_closing, fill, settle_unread_body};
 use crate::downstream::{Activity, Peer, followed};
 use crate::filter::{request, response};
+use crate::message::forwarded::believed_host;
 use crate::message::location::Names;
 use crate::observe::ErrorSource;
 use crate::runtime::Action;
@@ -152,6 +153,9 @@ pub fn change_request(
     if let Some(target) = edited.as_deref().or(ctx.target.as_deref()) {
         upstream.set_raw_path(target.as_bytes())?;
     }
+    if client.version == Version::HTTP_10 && !ctx.host.is_empty() && !upstream.headers.contains_key(header::HOST) {
+        upstream.insert_header(header::HOST, ctx.host.clone())?;
+    }
     let hop = request::Hop { peer, trusted: ctx.peer_trusted, host: &ctx.host, scheme: "http" };
     request::set_forwarded(upstream, &hop)?;
     let authority = ctx.pool().zip(ctx.attempt.pick).and_then(|(pool, pick)| pool.authorities(pick).first());
@@ -221,12 +225,20 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         names: Names {
             upstream: pool.authorities(pick),
             our_scheme: ctx.scheme,
-            our_host: ctx.host(),
+            our_host: our_host(session, ctx),
+            asked_host: ctx.host(),
             stripped: route.stripped.as_deref(),
         },
         secure: ctx.scheme == "https",
     };
     response::edit(head, &route.response, Some(&origin))
+}
+
+/// What the client calls us, by the word of a trusted proxy or its own.
+fn our_host<'r>(session: &'r Session, ctx: &'r RequestCtx) -> &'r str {
+    let field = |name: &str| session.get_header(name).map(HeaderValue::as_bytes);
+    let believed = ctx.peer_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
+    believed.flatten().unwrap_or_else(|| ctx.host())
 }
 
 fn is_event_stream(head: &ResponseHeader) -> bool {

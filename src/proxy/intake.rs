@@ -14,7 +14,7 @@ use super::fail::Cause;
 use crate::downstream::Peer;
 use crate::filter::request::asks_for_upgrade;
 use crate::message::hop::connection_has;
-use crate::message::{client, host, path};
+use crate::message::{client, forwarded, host, path};
 use crate::route::{RequestView, RouteIndex};
 use crate::runtime::Snapshot;
 
@@ -120,7 +120,7 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
     const PROTECTED: [&[u8]; 6] =
         [b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"];
     if headers.contains_key(header::CONNECTION) && PROTECTED.iter().any(|name| connection_has(headers, name)) {
-        return Err(Cause::RequestInvalid);
+        return Err(Cause::ConnectionNames);
     }
     match headers.get(header::EXPECT) {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Cause::ExpectationFailed),
@@ -145,9 +145,9 @@ fn identify(request: &RequestHeader, peer: Option<IpAddr>, trusted: &[IpNet]) ->
     admission.peer_trusted = true;
     let fields = request.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
     admission.client_ip = Some(client::from_forwarded_for(peer, fields, trusted));
-    let proto = request.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-    if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
-        admission.scheme = "https";
+    let field = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
+    if let Some(scheme) = forwarded::believed_scheme(field("x-forwarded-proto"), field("forwarded")) {
+        admission.scheme = scheme;
     }
     admission
 }
@@ -160,9 +160,20 @@ fn checked_host(request: &RequestHeader) -> Result<HeaderValue, Cause> {
             host::split(text).ok_or(Cause::HostInvalid)?;
             Ok(value.clone())
         }
-        None if request.version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
+        None if request.version == Version::HTTP_10 => authority(request),
         None => Err(Cause::HostMissing),
     }
+}
+
+/// RFC 9112 section 3.2.2: the host of a target in absolute form; empty for another.
+fn authority(request: &RequestHeader) -> Result<HeaderValue, Cause> {
+    let raw = std::str::from_utf8(request.raw_path()).map_err(|_| Cause::TargetInvalid)?;
+    let Some((_, rest)) = raw.split_once("://").filter(|_| !raw.starts_with('/')) else {
+        return Ok(HeaderValue::from_static(""));
+    };
+    let authority = rest.find(['/', '?']).map_or(rest, |end| &rest[..end]);
+    host::split(authority).ok_or(Cause::HostInvalid)?;
+    HeaderValue::from_str(authority).map_err(|_| Cause::HostInvalid)
 }
 
 /// The target without scheme and authority (RFC 9112 section 3.2.2), which agree
