@@ -239,8 +239,10 @@ pub fn call(path: &Path, order: Order, wait: Duration) -> Result<Outcome, String
         std::io::ErrorKind::UnexpectedEof => "the running process ended without an answer".to_owned(),
         _ => format!("the running process was lost: {e}"),
     };
-    channel.send(&Message::Do(order)).map_err(lost)?;
-    match channel.receive(wait).map_err(lost)? {
+    // A stranger is refused before he has said anything.
+    let sent = channel.send(&Message::Do(order));
+    let heard = channel.receive(if sent.is_ok() { wait } else { FIRST_WORD });
+    match heard.map_err(|e| lost(sent.err().unwrap_or(e)))? {
         Message::Outcome { ok, text } => {
             if order.ends_the_process() {
                 // The end of the process is an error here; the outcome is known.
