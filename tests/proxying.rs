@@ -229,6 +229,65 @@ fn a_websocket_echoes_and_may_be_silent() {
     }
 }
 
+/// Pingora's issue 946: on a pooled connection, whose reactor is another thread's, a
+/// quick 101 made the end of the request the end of the tunnel.
+#[test]
+fn a_tunnel_gets_a_connection_of_its_own() {
+    let origin = Origin::start(|request, wire| {
+        if request.header("upgrade").is_none() {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            return true;
+        }
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        let word = wire.line();
+        wire.send(format!("{word}\r\n"));
+        false
+    });
+    let proxy = Proxy::before(origin.address);
+    let connections = || origin.connections.load(std::sync::atomic::Ordering::SeqCst);
+    // The pool has one to give.
+    await_until("a kept connection", || {
+        let before = connections();
+        assert_eq!(proxy.get("/").status, 200);
+        connections() == before
+    });
+    for round in 1..=50 {
+        let before = connections();
+        let mut client = proxy.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        assert_eq!(client.head().status, 101);
+        client.send(format!("{round}\r\n"));
+        assert_eq!(client.wire.line(), round.to_string());
+        assert_eq!(connections(), before + 1);
+    }
+}
+
+#[test]
+fn an_upgrade_that_is_refused_leaves_the_connection_in_use() {
+    let origin = Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let proxy = Proxy::before(origin.address);
+    let mut client = proxy.connect();
+    let ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    // The second is there before the first is answered.
+    client.send([ask, ask].concat());
+    for _ in 0..2 {
+        let answer = client.response();
+        assert_eq!((answer.text().as_str(), answer.header("connection")), ("ok", Some("keep-alive")));
+    }
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(
+        origin.seen.lock().unwrap()[0].names(),
+        ["Host", "Connection", "Upgrade", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"]
+    );
+    let local = Proxy::start("listeners: ['{listen}']\nroutes: [{ match: { path: /x }, respond: { body: x } }]\n");
+    let mut client = local.connect();
+    client.send(ask);
+    assert_eq!(client.response().status, 404);
+    client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "x");
+}
+
 #[test]
 fn a_silent_tunnel_ends_at_its_own_deadline() {
     let origin = websocket_origin();

@@ -1,7 +1,7 @@
 //! From the tree to the process's own settings: threads, files, user, drain, logs,
 //! the admin endpoint. Must not know how a process is run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -92,7 +92,14 @@ fn place(cx: &mut Cx<'_>, fields: &Fields<'_>, name: &str) -> Place {
     match node.text() {
         Some("auto") => Place::Auto,
         Some("off") => Place::Off,
-        _ => file(cx, node, "`auto`, `off` or a file's path", &["auto", "off"]).map_or(Place::Off, Place::At),
+        _ => {
+            let path = file(cx, node, "`auto`, `off` or a file's path", &["auto", "off"]);
+            // Its last folder is made at start.
+            if let Some(folder) = path.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir()) {
+                has_folder(cx, node, folder);
+            }
+            path.map_or(Place::Off, Place::At)
+        }
     }
 }
 
@@ -209,6 +216,9 @@ pub fn admin(cx: &mut Cx<'_>, node: Option<&Node>, listeners: &[Listener]) -> Ad
             "the admin endpoint asks for no password: it listens on loopback or a unix socket",
             format!("write `127.0.0.1:{}` or `unix:/path`", tcp.port()),
         );
+    }
+    if let Address::Unix(path) = &address {
+        has_folder(cx, node, path);
     }
     if listeners.iter().any(|listener| listener.address == address) {
         cx.error(node.span, format!("`{}` is a listener's address too", address::text(&address)));

@@ -9,8 +9,8 @@ use super::*;
 
 /// Every delivered key, none with its default.
 const FULL: &str = r#"
-server: { threads: 2, work_stealing: false, pid_file: run/p.pid, error_log: @DIR@/error.log,
-  daemon: true, upgrade_sock: run/u.sock, user: @UID@, group: @GID@, reload_on_change: true,
+server: { threads: 2, work_stealing: false, pid_file: @DIR@/run/p.pid, error_log: @DIR@/error.log,
+  daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true,
   drain: { delay: 1s, timeout: 0s, tunnels: 1h } }
 admin: { address: "[::1]:9180" }
 log: { level: debug, access: { to: @DIR@/access.log, format: combined } }
@@ -122,7 +122,7 @@ fn the_full_config_is_read_as_written() {
     let folder = Folder::new("full");
     let (c, warnings) = read(&folder.full()).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(c.server.pid_file, Place::At("/etc/proxy/run/p.pid".into()));
+    assert_eq!(c.server.pid_file, Place::At(folder.0.join("run/p.pid")));
     assert_eq!(c.server.drain.timeout, std::time::Duration::ZERO);
     assert_eq!(c.server.identity.as_ref().unwrap().user.id, nix::unistd::Uid::effective().as_raw());
     assert_eq!(c.admin, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));

@@ -60,7 +60,10 @@ pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer
     };
     let pick = pool.pick(ctx.attempt.failed);
     let tunnel = ctx.snapshot.timeouts.tunnel_idle;
-    let mut peer = Box::new(pool.peer(pick));
+    // A pooled connection may belong to another thread's reactor, which can see a quick 101
+    // before this thread has looked for the end of the request; Pingora then takes that
+    // end for the end of the tunnel (its issue 946).
+    let mut peer = Box::new(if ctx.upgrade { pool.unpooled_peer(pick) } else { pool.peer(pick) });
     if ctx.upgrade || wants_events(session) {
         peer.options.read_timeout = Some(tunnel);
         peer.options.write_timeout = Some(tunnel);

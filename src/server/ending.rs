@@ -13,10 +13,12 @@ use crate::observe::dropped_lines;
 
 /// How often an ending process looks whether it is done.
 const TICK: Duration = Duration::from_millis(5);
-/// An idle client may have sent its next request already: it is answered.
+/// An idle client may have sent its next request already, and a new one may have been
+/// accepted and not begun: they are answered.
 const LAST_CALL: Duration = Duration::from_millis(100);
-/// Pingora's accept loops and the kernel's queue, after the listeners were closed.
-const SETTLE: Duration = Duration::from_millis(20);
+/// For connections that were accepted as the listeners went to another process, and
+/// that nobody has begun to serve yet. Nobody waits for this process to end.
+const SETTLE: Duration = Duration::from_secs(1);
 /// For callers to take their answers before the process is gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often a serving process looks at what is no event: its file, a QUIT that waits.
@@ -109,8 +111,7 @@ impl Running {
             }
             Course::Draining { since, until } => {
                 let census = self.process.connections.census();
-                let asked = if census.idle > 0 { LAST_CALL } else { SETTLE };
-                if census.requests + census.tunnels == 0 && now >= since + asked {
+                if census.requests + census.tunnels == 0 && now >= since + LAST_CALL {
                     return Some(Ended::Fine);
                 }
                 (now >= until).then(|| self.cut())

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{self, AccessTarget, Config, Problem};
+use crate::config::{self, AccessTarget, Config};
 use crate::observe::AccessLogger;
 use crate::runtime::{Live, Snapshot};
 
@@ -34,7 +34,7 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     let snapshot = Snapshot::compile(&config, access, Some(&before)).map_err(|e| format!("error: {e}\n"))?;
     live.publish(snapshot);
     let file = path.display().to_string();
-    let warnings = warnings.iter().map(|warning: &Problem| warning.render(&file)).collect();
+    let warnings = config::render(&warnings, &file);
     let waiting = waiting(started, &config);
     Ok(Reloaded { config, warnings, waiting })
 }

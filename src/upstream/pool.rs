@@ -74,12 +74,16 @@ impl Pool {
     /// The peer to connect to. It has no read timeout: Pingora's would run while the
     /// client still sends, and for head and body alike; [`Self::timeouts`] has ours.
     pub fn peer(&self, pick: Pick) -> HttpPeer {
+        if self.upstream.pool.max_idle == 0 { self.unpooled_peer(pick) } else { self.servers[pick.0].peer.clone() }
+    }
+
+    /// The same, for a connection that is neither taken from the pool nor put into it.
+    pub fn unpooled_peer(&self, pick: Pick) -> HttpPeer {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut peer = self.servers[pick.0].peer.clone();
-        if self.upstream.pool.max_idle == 0 {
-            // Nobody asks for this key again, until the idle timeout of zero ends the connection.
-            static NEXT: AtomicU64 = AtomicU64::new(0);
-            peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
-        }
+        // Nobody asks for this key again, until the idle timeout ends the connection.
+        peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
+        peer.options.idle_timeout = Some(Duration::ZERO);
         peer
     }
 
@@ -121,9 +125,7 @@ impl Server {
         // `filter::request` strips them in one pass and keeps the order of the others.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
         options.write_timeout = upstream.timeouts.write_idle;
-        // Zero keeps no idle connection at all.
-        options.idle_timeout =
-            if upstream.pool.max_idle == 0 { Some(Duration::ZERO) } else { upstream.timeouts.pool_idle };
+        options.idle_timeout = upstream.timeouts.pool_idle;
         if let Some(tls) = tls {
             apply_tls(&mut peer, tls)?;
         }

@@ -41,6 +41,8 @@ pub struct Load {
 pub struct Report {
     pub requests: BTreeMap<Kind, u64>,
     pub losses: BTreeMap<(Kind, Loss), u64>,
+    /// The first of them: when, since the traffic began, and how long after its request did.
+    pub examples: Vec<(Kind, Loss, Duration, Duration)>,
     pub slowest: Duration,
 }
 
@@ -63,6 +65,9 @@ impl std::fmt::Display for Report {
                 write!(f, ", {loss:?} {count}")?;
             }
         }
+        for (kind, loss, at, after) in &self.examples {
+            write!(f, "\n    at {at:?}: {kind:?} {loss:?}, {after:?} after its request began")?;
+        }
         Ok(())
     }
 }
@@ -72,6 +77,7 @@ pub struct Traffic {
     address: SocketAddr,
     book: Book,
     load: Load,
+    began: Instant,
     next: AtomicU64,
     stop: AtomicBool,
     report: Mutex<Report>,
@@ -85,6 +91,7 @@ impl Traffic {
             address,
             book,
             load,
+            began: Instant::now(),
             next: AtomicU64::new(1),
             stop: AtomicBool::new(false),
             report: Mutex::default(),
@@ -146,6 +153,9 @@ impl Traffic {
             report.slowest = report.slowest.max(took);
         }
         if let Some(loss) = loss {
+            if report.examples.len() < 10 {
+                report.examples.push((kind, loss, self.began.elapsed(), took));
+            }
             *report.losses.entry((kind, loss)).or_default() += 1;
         }
     }
