@@ -325,24 +325,53 @@ fn usr2_upgrades_and_tunnels_live_on_across_ten_reloads_and_upgrades() {
 }
 
 #[test]
-fn tunnels_end_with_the_old_process_at_their_deadline() {
-    let origin = Origin::start(|_, wire| {
-        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-        wire.until_end();
+fn tunnels_and_event_streams_end_at_their_deadline_and_nothing_else_does() {
+    let origin = Origin::start(|request, wire| {
+        match request.target() {
+            "/tunnel" => {
+                wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+                wire.until_end();
+            }
+            "/events" => {
+                wire.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+                wire.until_end();
+            }
+            _ => {
+                wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+                std::thread::park_timeout(Duration::from_millis(1500));
+                wire.send("lf");
+            }
+        }
         false
     });
     let mut proxy = Proxy::start(&format!(
         "server: {{ drain: {{ tunnels: 300ms }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
         origin.address
     ));
-    let mut socket = proxy.connect();
-    socket.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    assert_eq!(socket.head().status, 101);
+    let ask = |target: &str, rest: &str| {
+        let mut client = proxy.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{rest}\r\n"));
+        client.head();
+        client
+    };
+    let mut socket = ask("/tunnel", "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    let mut events = ask("/events", "Accept: text/event-stream\r\n");
+    let mut download = ask("/slow", "");
+    let mut idle = proxy.connect();
     assert_eq!(proxy.order("upgrade").0, 0);
     let began = Instant::now();
+    assert!(socket.wire.is_closed());
+    // Cut off, not ended: the last chunk is missing.
+    let rest = events.wire.until_end();
+    assert!(rest.ends_with(b"data: 1\n\n\r\n"), "{}", rest.escape_ascii());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(download.wire.exactly(4), b"half");
+    idle.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(idle.response().text(), "half");
+    // Its head was sent when nobody knew of an end: it could be used again.
+    drop(download);
     assert_eq!(proxy.process.0.wait().unwrap().code(), Some(3));
-    assert!((Duration::from_millis(200)..Duration::from_secs(3)).contains(&began.elapsed()), "{:?}", began.elapsed());
-    assert!(proxy.read("stderr").contains("cut: 0 requests, 1 tunnels"), "{}", proxy.read("stderr"));
+    assert!(proxy.read("stderr").contains("cut: 0 requests, 2 tunnels"), "{}", proxy.read("stderr"));
     drop(Newest(&proxy));
 }
 

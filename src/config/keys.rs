@@ -158,7 +158,12 @@ pub static UPSTREAM_TIMEOUTS: Section = Section {
 pub static POOL: Section = Section {
     title: "`pool`",
     keys: &[
-        key("max_idle", Shape::Integer(0, 65535), "128", "Idle connections kept; 0 closes each after its request."),
+        key(
+            "max_idle",
+            Shape::Integer(0, 65535),
+            "128",
+            "Idle connections that each thread keeps, in room that all upstreams share; 0 closes each after its request.",
+        ),
         later("max_connections"),
         later("queue"),
     ],

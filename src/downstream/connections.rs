@@ -3,8 +3,12 @@
 //! connection's flag, and nobody else's.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
 
 use super::peer::Shared;
 
@@ -50,12 +54,18 @@ pub struct Connections {
     open: Mutex<HashMap<u64, Shared>>,
     next: AtomicU64,
     closing: Arc<AtomicBool>,
+    tunnels_end: watch::Sender<bool>,
 }
 
 impl Connections {
     /// From now on every response ends its connection: the process is about to end.
     pub fn close_after_answers(&self) {
         self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every tunnel and event stream, now and from now on.
+    pub fn end_tunnels(&self) {
+        self.tunnels_end.send_replace(true);
     }
 
     /// What [`Self::close_after_answers`] sets, for a connection to look at.
@@ -88,6 +98,33 @@ impl Connections {
 pub(super) struct Entered {
     connections: Arc<Connections>,
     key: u64,
+}
+
+impl Entered {
+    /// For a connection that has become a tunnel.
+    pub fn end(&self) -> End {
+        let mut ends = self.connections.tunnels_end.subscribe();
+        End(Box::pin(async move {
+            if ends.wait_for(|end| *end).await.is_err() {
+                // The table is gone, and with it the process.
+            }
+        }))
+    }
+}
+
+/// When a tunnel's time is up.
+pub(super) struct End(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+
+impl End {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl std::fmt::Debug for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("End")
+    }
 }
 
 impl Drop for Entered {

@@ -7,6 +7,7 @@ mod answer;
 mod chunk;
 mod connections;
 mod deadline;
+mod describe;
 mod head;
 mod peer;
 mod stream;

@@ -11,19 +11,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use async_trait::async_trait;
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use pingora_core::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::alarm::Alarm;
 use super::answer::{self, Kind};
 use super::chunk::Scanner;
-use super::connections::{Activity, Connections, Entered};
+use super::connections::{Activity, Connections, End, Entered};
 use super::deadline::Watch;
 use super::head::{Framing, Head, escaped};
 use super::peer::{Peer, Shared};
@@ -50,10 +44,12 @@ enum Passing {
 /// See the module.
 #[derive(Debug)]
 pub struct ClientStream {
-    inner: Stream,
+    pub(super) inner: Stream,
     pub(super) peer: Option<Shared>,
     /// Counts it until it is dropped.
-    _entered: Option<Entered>,
+    entered: Option<Entered>,
+    /// Of a tunnel or an event stream.
+    end: Option<End>,
     passing: Passing,
     /// Whether the next write is a head.
     pub(super) head_due: bool,
@@ -74,7 +70,7 @@ impl ClientStream {
         let peer = Shared::new(Peer::new(ip, connections.closing()));
         Self {
             inner,
-            _entered: peer.clone().map(|peer| connections.enter(peer)),
+            entered: peer.clone().map(|peer| connections.enter(peer)),
             peer,
             passing: Passing::Held,
             head_due: true,
@@ -84,6 +80,7 @@ impl ClientStream {
             sent: 0,
             alarm: Alarm::default(),
             watch: Watch::Nothing,
+            end: None,
         }
     }
 
@@ -119,6 +116,7 @@ impl ClientStream {
         }
         self.passing = Passing::Head(length, head.body);
         self.head_due = true;
+        self.end = None;
         if let Some(peer) = self.peer() {
             peer.begin_upload(None);
         }
@@ -228,7 +226,29 @@ impl ClientStream {
                 Poll::Pending => break,
             }
         }
+        // What is missing of an event stream must not be taken for its end.
+        if self.poll_end(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         self.poll_response_deadlines(cx)
+    }
+
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // To both sides its end is as if the other had left.
+        if self.poll_end(cx).is_ready() {
+            Poll::Ready(Ok(()))
+        } else {
+            self.poll_bytes(cx, out, usize::MAX).map_ok(drop)
+        }
+    }
+
+    /// Ready once tunnels and event streams have to end, if this is one.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.peer().is_none_or(|peer| peer.activity() != Activity::Tunnel) {
+            return Poll::Pending;
+        }
+        let Some(entered) = &self.entered else { return Poll::Pending };
+        self.end.get_or_insert_with(|| entered.end()).poll(cx)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -306,7 +326,7 @@ impl AsyncRead for ClientStream {
             }
             Passing::Body(framing) => self.poll_body(cx, out, framing),
             Passing::Held => self.poll_held(cx),
-            Passing::Tunnel => self.poll_bytes(cx, out, usize::MAX).map_ok(|_| ()),
+            Passing::Tunnel => self.poll_tunnel(cx, out),
         }
     }
 }
@@ -351,49 +371,3 @@ impl Drop for ClientStream {
         }
     }
 }
-
-#[async_trait]
-impl Shutdown for ClientStream {
-    async fn shutdown(&mut self) {
-        if let Err(error) = AsyncWriteExt::shutdown(self).await {
-            log::debug!("closing a client's connection: {error}");
-        }
-    }
-}
-
-impl UniqueID for ClientStream {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for ClientStream {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for ClientStream {
-    /// Nobody here asks, and Pingora would copy it for each request.
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for ClientStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.peer.as_ref().map(Shared::digest)
-    }
-}
-
-impl GetSocketDigest for ClientStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
-}
-
-impl Peek for ClientStream {}

@@ -40,7 +40,8 @@ pub(super) enum Course {
     /// A newer process has the listeners.
     HandedOver {
         since: Instant,
-        tunnels_until: Instant,
+        /// `None` once they were ended.
+        tunnels_until: Option<Instant>,
     },
 }
 
@@ -75,7 +76,7 @@ impl Running {
             pid_file.hand_over();
         }
         notify::handed_over(pid);
-        self.course = Course::HandedOver { since: now, tunnels_until: now + self.config.server.drain.tunnels };
+        self.course = Course::HandedOver { since: now, tunnels_until: Some(now + self.config.server.drain.tunnels) };
     }
 
     pub(super) fn drain(&mut self) {
@@ -119,10 +120,22 @@ impl Running {
             Course::HandedOver { since, tunnels_until } => {
                 let census = self.process.connections.census();
                 if census.is_empty() && now >= since + SETTLE {
-                    return Some(Ended::Fine);
+                    return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(count(cut))));
                 }
-                (census.idle + census.requests == 0 && now >= tunnels_until).then(|| self.cut())
+                if tunnels_until.is_some_and(|until| now >= until) {
+                    self.end_tunnels(census);
+                    self.course = Course::HandedOver { since, tunnels_until: None };
+                }
+                None
             }
+        }
+    }
+
+    fn end_tunnels(&mut self, census: Census) {
+        self.process.connections.end_tunnels();
+        if census.tunnels > 0 {
+            log::info!("the time of {} tunnels is up", census.tunnels);
+            self.tunnels_cut = Some(Census { tunnels: census.tunnels, ..Census::default() });
         }
     }
 

@@ -23,7 +23,7 @@ use super::status::{Phase, Status};
 use super::watch::FileWatch;
 use super::{Ended, daemon, notify};
 use crate::config::{Address, Config};
-use crate::downstream::Connections;
+use crate::downstream::{Census, Connections};
 use crate::observe::ErrorFile;
 use crate::proxy::Front;
 use crate::runtime::Live;
@@ -98,6 +98,8 @@ pub(super) struct Running {
     /// Those who wait for the end.
     pub(super) waiting: Vec<SyncSender<Outcome>>,
     pub(super) watched: Option<FileWatch>,
+    /// How many had to end at `drain.tunnels`.
+    pub(super) tunnels_cut: Option<Census>,
 }
 
 impl Running {
@@ -134,6 +136,7 @@ impl Running {
             upgrade_done,
             waiting: Vec::new(),
             watched: None,
+            tunnels_cut: None,
         };
         running.watch_file();
         Ok(running)
