@@ -56,8 +56,13 @@ impl Gate {
 
     /// Another process has all sockets now, that of the admin endpoint too.
     pub fn retire(&self) {
-        self.stop();
+        // In this order: who is stopped looks whether it is for that.
         self.retire.send_replace(true);
+        self.stop();
+    }
+
+    fn is_retired(&self) -> bool {
+        *self.retire.borrow()
     }
 
     /// Waits for [`Self::open`].
@@ -151,6 +156,10 @@ impl Service for Gated {
             ours.push((socket.address, socket.ours));
         }
         self.inner.start_service(fds, self.gate.watch(), listeners_per_fd).await;
+        if self.gate.is_retired() {
+            // They are the newer process's.
+            return;
+        }
         for (address, socket) in ours {
             if let Err(e) = serve_latecomers(&self.front, &self.gate, &address, socket) {
                 log::warn!("closing the listener {}: {e}", address_text(&address));
@@ -164,7 +173,7 @@ impl Service for Gated {
 }
 
 /// The connections that the kernel had taken when Pingora stopped: closing the socket
-/// would reset them. After a hand-over the newer process may take them as well as we.
+/// would reset them.
 fn serve_latecomers(front: &Arc<Front>, gate: &Gate, address: &Address, socket: OwnedFd) -> io::Result<()> {
     loop {
         let stream = match accept(address, &socket) {
