@@ -377,9 +377,7 @@ fn tunnels_and_event_streams_end_at_their_deadline_and_nothing_else_does() {
 
 #[test]
 fn fifty_listeners_move_and_some_come_and_go() {
-    let taken: Vec<TcpListener> = (0..50).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<u16> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-    drop(taken);
+    let ports: Vec<u16> = (0..50).map(|_| support::free_port()).collect();
     let listeners = |ports: &[u16], socket: &str| {
         let list: Vec<String> = ports.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
         format!(

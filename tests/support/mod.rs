@@ -39,8 +39,17 @@ impl Drop for Folder {
     }
 }
 
+/// Below those that the system gives to outgoing connections, which other tests make by
+/// the thousand.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let turn = std::process::id() as usize * 131 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + turn % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Asks until it is so, or fails the test.
