@@ -208,7 +208,8 @@ fn process() {
         client.send("GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         client.response().status
     };
-    assert_eq!(ready(example.admin), 200);
+    // The port is open before anybody is let in.
+    await_until("/ready", || ready(example.admin) == 200);
     assert!(example.folder.0.join("pingora-proxy.pid").exists());
     signal(example.process.0.id(), "TERM");
     await_until("the drain", || ready(example.admin) == 503);
