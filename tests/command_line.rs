@@ -94,6 +94,7 @@ fn explain_names_the_route_and_why_the_others_did_not_match() {
         "  route:      api (line 3)",
         "  upstream:   127.0.0.1:3000",
         "  request:    GET /x?y=1",
+        "  precedence: priority 0, this very host, a prefix of 4 characters, 0 other conditions, number 1 in the file",
         "not post (line 7): method GET is none of POST",
         "not beta (line 10): cookie `beta` is not `yes`",
     ] {

@@ -84,7 +84,7 @@ impl Explain {
             writeln!(out, "  client:     {client} by {scheme}, as the trusted proxy {proxy} says")?;
         }
         if let Some((rank, _)) = rehearsal.winner {
-            writeln!(out, "  precedence: {rank:?}")?;
+            writeln!(out, "  precedence: {rank}")?;
         }
         for (index, mismatch) in rehearsal.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
             let reason = mismatch.as_ref().map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());

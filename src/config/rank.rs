@@ -2,6 +2,7 @@
 //! table that finds routes and for the check that warns of those nothing reaches.
 
 use std::cmp::Reverse;
+use std::fmt;
 
 use super::model::{HostPattern, Match, PathPattern};
 
@@ -33,6 +34,26 @@ pub enum PathRank {
     Regex,
     Prefix(usize),
     Exact,
+}
+
+/// In the order in which it counts.
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "priority {}, ", self.priority)?;
+        match self.host {
+            HostRank::Any => f.write_str("any host, "),
+            HostRank::Suffix(length) => write!(f, "a wildcard host of {length} characters, "),
+            HostRank::Exact => f.write_str("this very host, "),
+        }?;
+        match self.path {
+            PathRank::Any => f.write_str("any path, "),
+            PathRank::Regex => f.write_str("a path by regex, "),
+            PathRank::Prefix(length) => write!(f, "a prefix of {length} characters, "),
+            PathRank::Exact => f.write_str("this very path, "),
+        }?;
+        let plural = if self.conditions == 1 { "" } else { "s" };
+        write!(f, "{} other condition{plural}, number {} in the file", self.conditions, self.order.0 + 1)
+    }
 }
 
 impl Rank {
