@@ -45,7 +45,7 @@ pub fn free_port() -> u16 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     loop {
         let turn = std::process::id() as usize * 131 + NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = u16::try_from(10_000 + turn % 20_000).unwrap();
+        let port = u16::try_from(10_000 + turn % 9_000).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
