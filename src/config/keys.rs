@@ -149,7 +149,12 @@ pub static UPSTREAM_TIMEOUTS: Section = Section {
             "\"60s\"",
             "Between two pieces of a response. Event streams and upgrades: tunnel_idle.",
         ),
-        key("write_idle", DEADLINE, "\"60s\"", "Since the last byte of a request was taken."),
+        key(
+            "write_idle",
+            DEADLINE,
+            "\"60s\"",
+            "Between two writes of a request's body, of which the kernel takes up to a few megabytes at a time: 504.",
+        ),
         later("request"),
         key("pool_idle", DEADLINE, "\"55s\"", "An idle connection in the pool."),
     ],
