@@ -5,8 +5,8 @@
 mod support;
 
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
 use support::{BINARY, Folder, Proxy, await_until, command, signal};
@@ -158,6 +158,27 @@ fn it_becomes_the_user_it_is_told_to() {
     assert_eq!(background.get(), "one");
 }
 
+/// The folder that root made is the new process's as well, though it is no root any more.
+#[test]
+fn another_user_keeps_the_place_and_its_unix_sockets() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return; // only root can become somebody else
+    }
+    let yaml =
+        ONE.replace("server: {", "server: { user: nobody,").replace("error_log: '{folder}/error.log'", "drain: {}");
+    let background = Background::new(&yaml.replace("['{listen}']", "['{listen}', 'unix:{folder}/l.sock']"));
+    std::fs::set_permissions(&background.folder.0, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (code, text) = background.call(&["-d"]);
+    assert_eq!(code, 0, "{text}");
+    for _ in 0..2 {
+        let (code, text) = background.call(&["-s", "upgrade"]);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(background.get(), "one");
+        assert!(std::os::unix::net::UnixStream::connect(background.folder.0.join("l.sock")).is_ok());
+        assert_eq!(background.call(&["healthcheck"]).0, 0);
+    }
+}
+
 #[test]
 fn logs_are_opened_anew_without_losing_a_line() {
     let proxy = Proxy::start(
@@ -238,21 +259,45 @@ fn a_service_manager_is_told_everything() {
 }
 
 #[test]
-fn sockets_of_a_service_manager_are_used() {
+fn sockets_of_a_service_manager_are_used_and_their_files_left() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
     let folder = Folder::new();
+    let path = folder.0.join("l.sock");
+    let unix = UnixListener::bind(&path).unwrap();
+    for passed in [listener.as_fd(), unix.as_fd()] {
+        rustix::io::fcntl_setfd(passed, rustix::io::FdFlags::empty()).unwrap();
+    }
     folder.write(
         "proxy.yaml",
-        &format!("admin: {{ address: off }}\nlisteners: ['{address}']\nroutes: [{{ respond: {{ body: one }} }}]\n"),
+        &format!(
+            "admin: {{ address: off }}\nlisteners: ['{address}', 'unix:{}']\nroutes: [{{ respond: {{ body: one }} }}]\n",
+            path.display()
+        ),
     );
-    let script = format!("exec 3<&{}; LISTEN_PID=$$ LISTEN_FDS=1 exec {BINARY} -c proxy.yaml", listener.as_raw_fd());
+    let (tcp, other) = (listener.as_raw_fd(), unix.as_raw_fd());
+    // 3 and 4 may be the very descriptors that are moved there.
+    let script =
+        format!("exec 8<&{tcp} 9<&{other}; exec 3<&8 4<&9; LISTEN_PID=$$ LISTEN_FDS=2 exec {BINARY} -c proxy.yaml");
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0);
-    let _running = support::Process(shell.spawn().unwrap());
+    let mut running = support::Process(shell.spawn().unwrap());
     // The port is open all along: the answer tells.
-    let mut client = support::Client::connect(address);
-    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    assert_eq!(client.response().text(), "one");
+    let ask = || {
+        let mut client = support::Client::connect(address);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.response().text()
+    };
+    assert_eq!(ask(), "one");
+    let call = |order: &str| {
+        let mut call = Command::new(BINARY);
+        call.args(["-c", "proxy.yaml", "-s", order]).current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0);
+        assert!(call.status().unwrap().success(), "{order}");
+    };
+    call("upgrade");
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    assert_eq!(ask(), "one");
+    call("quit");
+    // The manager listens on: nobody may take its file away.
+    assert!(UnixStream::connect(&path).is_ok());
 }

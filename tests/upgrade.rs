@@ -158,7 +158,7 @@ impl Fake {
         let stream = UnixStream::connect(proxy.folder.0.join("upgrade.sock")).unwrap();
         stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
         let mut fake = Self { lines: BufReader::new(stream.try_clone().unwrap()), stream };
-        fake.say(&format!("{{\"take_over\":{{\"version\":{version},\"pid\":1}}}}"));
+        fake.say(&format!("{{\"take_over\":{{\"version\":{version},\"pid\":1,\"file\":null}}}}"));
         fake
     }
 
@@ -227,6 +227,80 @@ fn a_new_process_that_hangs_is_not_waited_for() {
 }
 
 #[test]
+fn an_order_to_end_is_not_defied_by_an_upgrade_that_is_under_way() {
+    for (signal, order) in [(Some("TERM"), None), (None, Some("stop"))] {
+        let mut proxy = Proxy::start(ONE);
+        let mut newer = Fake::ask(&proxy, 1);
+        newer.hear();
+        signal.inspect(|name| proxy.signal(name));
+        order.inspect(|order| assert_eq!(proxy.order(order).0, 0));
+        // So it does not take the older one for dead.
+        assert!(newer.hear().contains("refused"));
+        assert_eq!(proxy.process.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_unix_listener_whose_file_is_gone_is_opened_anew() {
+    let yaml = "listeners: ['{listen}', 'unix:{folder}/l.sock']\nroutes: [{ respond: { body: one } }]\n";
+    let proxy = Proxy::start(yaml);
+    let _newest = Newest(&proxy);
+    std::fs::remove_file(proxy.folder.0.join("l.sock")).unwrap();
+    let (code, text) = proxy.order("upgrade");
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(proxy.get("/").text(), "one");
+    assert!(UnixStream::connect(proxy.folder.0.join("l.sock")).is_ok());
+}
+
+#[test]
+fn the_control_socket_of_another_process_is_left_alone() {
+    let (first, second) = (Proxy::start(ONE), Proxy::start(TWO));
+    let stolen = first.folder.0.join("upgrade.sock");
+    second.rewrite(&format!("server: {{ upgrade_sock: '{}' }}\n{TWO}", stolen.display()));
+    // Its own place is in the file no more: by signal.
+    second.signal("USR2");
+    await_until("the upgrade", || second.read("stderr").contains("another pingora-proxy answers on"));
+    assert_eq!(first.order("status").1.split(':').next(), Some(format!("process {}", first.pid()).as_str()));
+    assert_eq!(second.get("/").text(), "two");
+    let pid_file = || second.read("pingora-proxy.pid").trim().parse::<u32>().ok();
+    await_until("its pid file", || pid_file().is_some_and(|pid| pid != second.pid()));
+    signal(pid_file().unwrap(), "TERM");
+}
+
+/// As deployments do it: a symlink to the present version.
+#[test]
+fn a_symlink_leads_to_the_program_it_points_at_now() {
+    let proxy = Proxy::start_program(ONE, |folder| {
+        std::os::unix::fs::symlink(BINARY, folder.0.join("current")).unwrap();
+        folder.0.join("current")
+    });
+    let (link, next) = (proxy.folder.0.join("current"), proxy.folder.0.join("next"));
+    std::fs::write(&next, "").unwrap();
+    install(&next, "exit 7");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&next, &link).unwrap();
+    assert_serves_on(&proxy, proxy.order("upgrade"), "the new program ended with exit code 7");
+}
+
+#[test]
+fn a_shared_place_does_not_mix_up_two_files() {
+    let proxy = Proxy::start(ONE);
+    proxy.folder.write("other.yaml", &proxy.read("proxy.yaml"));
+    let call = |arguments: &[&str]| {
+        let output = command(&proxy.folder, arguments).current_dir(&proxy.folder.0).status().unwrap();
+        (output.code(), proxy.read("stderr"))
+    };
+    for arguments in [&["-c", "other.yaml", "-s", "stop"][..], &["-c", "other.yaml", "-u"]] {
+        let (code, text) = call(arguments);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("proxy.yaml; give each its own `server.upgrade_sock`"), "{text}");
+    }
+    assert_eq!(proxy.get("/").text(), "one");
+    // Who names no file means whoever answers.
+    assert_eq!(call(&["-s", "status"]).0, Some(0));
+}
+
+#[test]
 fn two_upgrades_at_once_and_one_in_a_drain() {
     let origin = Origin::start(|_, wire| {
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
@@ -242,7 +316,13 @@ fn two_upgrades_at_once_and_one_in_a_drain() {
     });
     assert!(outcomes.iter().any(|(code, _)| *code == 0), "{outcomes:?}");
     for (_, text) in outcomes.iter().filter(|(code, _)| *code != 0) {
-        let known = ["another upgrade is under way", "it has handed over", "ended without an answer", "process ended"];
+        let known = [
+            "another upgrade is under way",
+            "it was told to end",
+            "it has handed over",
+            "ended without an answer",
+            "process ended",
+        ];
         assert!(known.iter().any(|reason| text.contains(reason)), "{text}");
     }
     let mut client = proxy.connect();

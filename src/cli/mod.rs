@@ -124,8 +124,9 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
         Command::Demo(demo) => return demo.run(),
         Command::Explain(explain) => explain.run(&file.unwrap_or_else(default))?,
         Command::Healthcheck { live } => {
-            let config = check::load(&file.unwrap_or_else(default))?;
-            server::check_health(&config, live).map_err(|reason| format!("error: {reason}"))?;
+            let file = file.unwrap_or_else(default);
+            let config = check::load(&file)?;
+            server::check_health(&config, &file, live).map_err(|reason| format!("error: {reason}"))?;
         }
         Command::Schema { markdown: true } => out::print(&config::reference())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,
@@ -148,9 +149,8 @@ fn with_file(file: &Path, how: &How) -> Result<Ended, String> {
 
 fn run(file: &Path, how: &How) -> Result<Ended, String> {
     let config = check::load(file)?;
-    let program = std::env::current_exe().map_err(|e| format!("error: cannot find this program: {e}"))?;
     let file = server::absolute(file);
-    let respawn = Respawn { program, arguments: vec!["-c".into(), file.clone().into()] };
+    let respawn = Respawn::new(program()?, vec!["-c".into(), file.clone().into()]);
     if daemon::is_child() {
         daemon::leave_terminal().map_err(|e| format!("error: {e}"))?;
     } else if how.daemon || config.server.daemon {
@@ -159,6 +159,21 @@ fn run(file: &Path, how: &How) -> Result<Ended, String> {
         return daemon::start(&respawn.program, &arguments).map(|()| Ended::Fine).map_err(|e| format!("error: {e}"));
     }
     serve(&config, Start { file: Some(file), takes_over: how.take_over, respawn: Some(respawn) })
+}
+
+/// As it was called, so that a symlink that is pointed at a newer version leads to that.
+fn program() -> Result<PathBuf, String> {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let found = if called.components().count() > 1 {
+        Some(server::absolute(&called))
+    } else {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).map(|folder| folder.join(&called)).find(|path| path.is_file())
+    };
+    match found.filter(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => std::env::current_exe().map_err(|e| format!("error: cannot find this program: {e}")),
+    }
 }
 
 /// Serves until it is told to end.

@@ -34,8 +34,8 @@ pub fn send(signal: Signal, file: Option<&Path>) -> Result<(), String> {
         Signal::Reopen => Order::Reopen,
         Signal::Status => Order::Status,
     };
-    let (upgrade_sock, pid_file) = config::own_files(file).map_err(|rejected| rejected.render())?;
-    match server::order(&upgrade_sock, &pid_file, order) {
+    let (upgrade_sock, pid_file) = config::own_files(file);
+    match server::order((&upgrade_sock, &pid_file), file, order) {
         Ok((true, text)) => super::out::print(&format!("{}\n", text.trim_end())),
         Ok((false, text)) if text.starts_with("error") || text.starts_with("warning") => Err(text),
         Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),

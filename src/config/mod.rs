@@ -49,17 +49,26 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Rejected> {
     }
 }
 
-/// Where the process of this file keeps its control socket and its pid file; of a file
-/// that has problems as well, as long as it can be read at all.
-///
-/// # Errors
-/// When it cannot.
-pub fn own_files(path: Option<&Path>) -> Result<(Place, Place), Rejected> {
-    let Some(path) = path else { return Ok((Place::Auto, Place::Auto)) };
+/// Where the process of this file keeps its control socket and its pid file, whatever
+/// else is wrong with the file: who has broken it wants to reach the process all the same.
+pub fn own_files(path: Option<&Path>) -> (Place, Place) {
+    let Some(path) = path else { return (Place::Auto, Place::Auto) };
     let text = read(path).unwrap_or_default();
+    let base = folder_of(&path.display().to_string());
     match node::parse(&text, &|variable| std::env::var(variable).ok()).0 {
-        Some(root) => Ok(check::own_files(&root, &folder_of(&path.display().to_string()))),
-        None => load(path).map(|(config, _)| (config.server.upgrade_sock, config.server.pid_file)),
+        Some(root) => check::own_files(&root, &base),
+        None => (spotted(&text, "upgrade_sock", &base), spotted(&text, "pid_file", &base)),
+    }
+}
+
+/// What seems to be a key's value, in a text that is no YAML.
+fn spotted(text: &str, key: &str, base: &Path) -> Place {
+    let behind = text.split_once(key).and_then(|(_, rest)| rest.trim_start().strip_prefix(':'));
+    let value = behind.and_then(|rest| rest.trim_start().split([',', '}', '#', ' ', '\n', '\r']).next());
+    match value.map(|value| value.trim_matches(['"', '\''])) {
+        None | Some("" | "auto") => Place::Auto,
+        Some("off" | "null") => Place::Off,
+        Some(path) => Place::At(base.join(path)),
     }
 }
 

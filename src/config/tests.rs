@@ -378,6 +378,24 @@ fn many_problems_on_one_line_are_shown_in_bounds() {
 }
 
 #[test]
+fn the_process_is_found_through_a_broken_file() {
+    let folder = Folder::new("broken");
+    let file = folder.0.join("p.yaml");
+    let places = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        own_files(Some(&file))
+    };
+    let at = |name: &str| Place::At(folder.0.join(name));
+    assert_eq!(
+        places("server: { upgrade_sock: ./u.sock, pid_file: off }\nlisteners: [\n"),
+        (at("./u.sock"), Place::Off)
+    );
+    assert_eq!(places("server:\n  upgrade_sock: \"./u.sock\" # ours\nnonsense: 1\n"), (at("./u.sock"), Place::Auto));
+    assert_eq!(places("\"\n"), (Place::Auto, Place::Auto));
+    assert_eq!(own_files(Some(&folder.0.join("none"))), (Place::Auto, Place::Auto));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem() {
     let rejected = load(Path::new("/nonexistent/proxy.yaml")).unwrap_err();
     assert!(rejected.render().starts_with("error: cannot read the file: No such file"), "{rejected}");

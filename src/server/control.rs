@@ -1,7 +1,7 @@
 //! The control socket: `-s` and `-u` find the running process here. Each call has a
 //! thread of its own, which asks the supervisor and passes its answer on.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -42,22 +42,33 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Desk {
     pub requests: Sender<Request>,
+    /// The configuration that the process was started with.
+    pub file: Option<PathBuf>,
     /// `None` once they are closed or given away.
     pub sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
     pub status: Arc<Status>,
     handing_over: AtomicBool,
+    /// The other end of the one that is under way.
+    newer: Mutex<Option<Channel>>,
     /// Why the last hand-over came to nothing.
     failure: Mutex<Option<String>>,
     callers: AtomicUsize,
 }
 
 impl Desk {
-    pub fn new(requests: Sender<Request>, sockets: Arc<Mutex<Option<Arc<Sockets>>>>, status: Arc<Status>) -> Self {
+    pub fn new(
+        requests: Sender<Request>,
+        file: Option<PathBuf>,
+        sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
+        status: Arc<Status>,
+    ) -> Self {
         Self {
             requests,
+            file,
             sockets,
             status,
             handing_over: AtomicBool::new(false),
+            newer: Mutex::default(),
             failure: Mutex::default(),
             callers: AtomicUsize::new(0),
         }
@@ -66,6 +77,29 @@ impl Desk {
     /// Callers that have not had their answer yet.
     pub fn callers(&self) -> usize {
         self.callers.load(Ordering::Acquire)
+    }
+
+    /// Whether this is the process of `file`; `None` is whichever answers.
+    ///
+    /// # Errors
+    /// Which one it is.
+    fn check_file(&self, file: Option<&Path>) -> Result<(), String> {
+        let own = self.file.as_deref();
+        if file.is_none() || own == file {
+            return Ok(());
+        }
+        let own = own.map_or("no file".to_owned(), |own| own.display().to_string());
+        Err(format!("the process that answers runs with {own}; give each its own `server.upgrade_sock`"))
+    }
+
+    /// This process is about to end: a newer one must not take it for dead.
+    pub fn refuse_newer(&self, reason: &str) {
+        let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut newer) = newer
+            && let Err(e) = newer.send(&Message::Refused { reason: reason.to_owned() })
+        {
+            log::debug!("upgrade: the new process does not hear it: {e}");
+        }
     }
 
     /// Asked once for each failure.
@@ -80,7 +114,11 @@ impl Desk {
 
 /// The socket's file, removed when its process ends and nobody took over.
 #[derive(Debug)]
-pub struct ControlSocket(PathBuf);
+pub struct ControlSocket {
+    path: PathBuf,
+    /// Device and number of the file: another process may put its own in its place.
+    identity: Option<(u64, u64)>,
+}
 
 impl ControlSocket {
     /// Listens on `path` and answers. `replace`: the file there belongs to the process
@@ -92,7 +130,7 @@ impl ControlSocket {
         let failed = |e: &dyn std::fmt::Display| {
             Refused::Failed(format!("cannot listen on the control socket {}: {e}", path.display()))
         };
-        folder::prepare(path).map_err(Refused::Failed)?;
+        folder::prepare(path, None).map_err(Refused::Failed)?;
         if !replace && UnixStream::connect(path).is_ok() {
             return Err(Refused::Taken(format!("another pingora-proxy answers on {}", path.display())));
         }
@@ -111,19 +149,26 @@ impl ControlSocket {
                 thread::Builder::new().name("control".to_owned()).spawn(move || answer_calls(&listener, &desk))
             })
             .map_err(|e| failed(&e))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self { path: path.to_owned(), identity: identity_of(path) })
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// At the end of the process.
+    /// At the end of the process, if it is still its own.
     pub fn remove(self) {
-        if let Err(e) = std::fs::remove_file(&self.0) {
-            log::warn!("cannot remove the control socket {}: {e}", self.0.display());
+        if self.identity.is_some()
+            && identity_of(&self.path) == self.identity
+            && let Err(e) = std::fs::remove_file(&self.path)
+        {
+            log::warn!("cannot remove the control socket {}: {e}", self.path.display());
         }
     }
+}
+
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn answer_calls(listener: &UnixListener, desk: &Arc<Desk>) {
@@ -164,16 +209,22 @@ fn attend(stream: UnixStream, desk: &Desk) -> Option<Channel> {
             Message::Refused { reason }
         }
         Ok(()) => match channel.receive(FIRST_WORD) {
-            Ok(Message::Do(order)) => {
-                ending = order.ends_the_process();
-                let (ok, text) =
-                    ask(desk, |answer| Request::Do(order, answer)).unwrap_or_else(|reason| (false, reason));
-                Message::Outcome { ok, text }
-            }
-            Ok(Message::TakeOver { version, pid }) => {
-                hand_over(&mut channel, desk, version, pid);
-                return None;
-            }
+            Ok(Message::Do { order, file }) => match desk.check_file(file.as_deref()) {
+                Err(reason) => Message::Refused { reason },
+                Ok(()) => {
+                    ending = order.ends_the_process();
+                    let outcome = ask(desk, |answer| Request::Do(order, answer));
+                    let (ok, text) = outcome.unwrap_or_else(|reason| (false, reason));
+                    Message::Outcome { ok, text }
+                }
+            },
+            Ok(Message::TakeOver { version, pid, file }) => match desk.check_file(file.as_deref()) {
+                Err(reason) => Message::Refused { reason },
+                Ok(()) => {
+                    hand_over(&mut channel, desk, version, pid);
+                    return None;
+                }
+            },
             Ok(other) => Message::Refused { reason: format!("{other:?} is no order") },
             // Somebody who only looked whether we are there.
             Err(_) => return None,
@@ -201,6 +252,7 @@ fn hand_over(channel: &mut Channel, desk: &Desk, version: u32, pid: u32) {
         Some(_) if desk.handing_over.swap(true, Ordering::AcqRel) => "another upgrade is under way".to_owned(),
         Some(sockets) => {
             log::info!("upgrade: process {pid} asks for the listeners");
+            *desk.newer.lock().unwrap_or_else(PoisonError::into_inner) = channel.try_clone().ok();
             let done = offer(
                 channel,
                 version,
@@ -215,6 +267,7 @@ fn hand_over(channel: &mut Channel, desk: &Desk, version: u32, pid: u32) {
                     *desk.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 }
             }
+            desk.newer.lock().unwrap_or_else(PoisonError::into_inner).take();
             desk.handing_over.store(false, Ordering::Release);
             return;
         }
@@ -229,7 +282,7 @@ fn hand_over(channel: &mut Channel, desk: &Desk, version: u32, pid: u32) {
 ///
 /// # Errors
 /// When no process answers.
-pub fn call(path: &Path, order: Order, wait: Duration) -> Result<Outcome, String> {
+pub fn call(path: &Path, file: Option<&Path>, order: Order, wait: Duration) -> Result<Outcome, String> {
     let stream =
         UnixStream::connect(path).map_err(|e| format!("no running process answers on {}: {e}", path.display()))?;
     let mut channel = Channel::new(stream);
@@ -240,7 +293,7 @@ pub fn call(path: &Path, order: Order, wait: Duration) -> Result<Outcome, String
         _ => format!("the running process was lost: {e}"),
     };
     // A stranger is refused before he has said anything.
-    let sent = channel.send(&Message::Do(order));
+    let sent = channel.send(&Message::Do { order, file: file.map(Path::to_owned) });
     let heard = channel.receive(if sent.is_ok() { wait } else { FIRST_WORD });
     match heard.map_err(|e| lost(sent.err().unwrap_or(e)))? {
         Message::Outcome { ok, text } => {

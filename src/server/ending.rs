@@ -85,6 +85,7 @@ impl Running {
             self.course = Course::Draining { since: now, until: now + self.config.server.drain.timeout };
             return;
         }
+        self.process.desk.refuse_newer(Phase::Draining.describe());
         log::info!("draining: {}", count(self.process.connections.census()));
         notify::stopping();
         self.process.status.enter(Phase::Draining);
@@ -154,6 +155,7 @@ impl Running {
             Ended::Failed(reason) => reason.clone(),
         };
         log::info!("process {} {text}", std::process::id());
+        self.process.desk.refuse_newer("it was told to end");
         if let Err(e) = self.process.live.look().access.flush() {
             log::warn!("access log: {e}");
         }
@@ -161,13 +163,13 @@ impl Running {
             log::warn!("{} access log lines were dropped", dropped_lines());
         }
         let handed_over = self.process.status.phase() == Phase::HandedOver;
-        if let Some(control) = self.control.take().filter(|_| !handed_over) {
+        if let Some(control) = self.control.take() {
             control.remove();
         }
         if let Some(pid_file) = self.pid_file.take() {
             pid_file.remove();
         }
-        if !handed_over {
+        if !handed_over && !self.process.keeps_files {
             self.process.config.listeners.iter().for_each(|listener| sockets::remove_file(&listener.address));
             if let AdminAddress::At(address) = &self.process.config.admin {
                 sockets::remove_file(address);

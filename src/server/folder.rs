@@ -33,7 +33,7 @@ pub fn locate(place: &Place, name: &str) -> Option<Own> {
 /// The folder that a service manager made (`RuntimeDirectory=` in systemd); otherwise
 /// /run/pingora-proxy for root, and for others a folder in `$XDG_RUNTIME_DIR`, or one
 /// in the temporary folder that bears their number.
-fn automatic() -> PathBuf {
+pub fn automatic() -> PathBuf {
     let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
     if let Some(folder) = named("RUNTIME_DIRECTORY") {
         return folder;
@@ -48,15 +48,20 @@ fn automatic() -> PathBuf {
     }
 }
 
-/// Makes the folder of `file`, for its owner alone, where it is missing.
+/// Makes the folder of `file`, for its owner alone, where it is missing. A folder of
+/// the process's own is given to whom the process becomes.
 ///
 /// # Errors
 /// When it cannot be made, or others could put files into it.
-pub fn prepare(file: &Path) -> Result<(), String> {
+pub fn prepare(file: &Path, identity: Option<&Identity>) -> Result<(), String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wrong = |e: &dyn std::fmt::Display| format!("cannot use the folder {}: {e}", folder.display());
+    let give = || match identity {
+        Some(to) => std::os::unix::fs::chown(folder, Some(to.user.id), Some(to.group.id)).map_err(|e| wrong(&e)),
+        None => Ok(()),
+    };
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => return Ok(()),
+        Ok(()) => return give(),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(wrong(&e)),
     }
@@ -73,18 +78,7 @@ pub fn prepare(file: &Path) -> Result<(), String> {
     if open_to_all == 0o002 {
         return Err(wrong(&"everybody can write to it"));
     }
-    Ok(())
-}
-
-/// Lets the user that the process becomes use a folder of its own; any other folder is
-/// left as it is.
-///
-/// # Errors
-/// When the system refuses.
-pub fn give_to(file: &Path, identity: &Identity) -> Result<(), String> {
-    let Some(folder) = file.parent().filter(|folder| *folder == automatic()) else { return Ok(()) };
-    std::os::unix::fs::chown(folder, Some(identity.user.id), Some(identity.group.id))
-        .map_err(|e| format!("cannot give the folder {} away: {e}", folder.display()))
+    if folder == automatic() { give() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -95,13 +89,13 @@ mod tests {
     fn a_folder_that_everybody_writes_to_is_refused() {
         let base = std::env::temp_dir().join(format!("pingora-proxy-folder-{}", std::process::id()));
         let inside = base.join("x.sock");
-        prepare(&inside).unwrap();
+        prepare(&inside, None).unwrap();
         assert_eq!(std::fs::metadata(&base).unwrap().permissions().mode() & 0o777, 0o700);
-        prepare(&inside).unwrap();
+        prepare(&inside, None).unwrap();
         std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(prepare(&inside).unwrap_err().contains("everybody can write to it"));
+        assert!(prepare(&inside, None).unwrap_err().contains("everybody can write to it"));
         std::fs::remove_dir(&base).unwrap();
-        assert!(prepare(Path::new("/dev/null/x")).is_err());
+        assert!(prepare(Path::new("/dev/null/x"), None).is_err());
     }
 
     #[test]

@@ -77,17 +77,12 @@ pub enum Ended {
 /// use, a file that cannot be opened, a process that does not hand over.
 pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     let control = folder::locate(&config.server.upgrade_sock, folder::CONTROL_SOCKET);
-    let (takeover, mut inherited) = match start.takes_over {
+    let start = Start { respawn: start.respawn.map(|respawn| respawn.in_folder(&folder::automatic())), ..start };
+    let (older, mut inherited) = match start.takes_over {
         true => {
-            let path = match (std::env::var_os(respawn::TAKE_OVER_FROM), &control) {
-                (Some(path), _) => PathBuf::from(path),
-                (None, Some(own)) => own.path.clone(),
-                (None, None) => {
-                    return Err("`server.upgrade_sock` is off: there is no way to the running process".into());
-                }
-            };
-            let (takeover, inherited) = Takeover::begin(&path)?;
-            (Some(takeover), inherited)
+            let (path, file) = where_to_ask(&start, control.as_ref())?;
+            let (takeover, inherited) = Takeover::begin(&path, file)?;
+            (Some(Older { takeover, control: path }), inherited)
         }
         false => (None, Inherited::from_service_manager()?),
     };
@@ -97,14 +92,30 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
             for address in &unwanted {
                 log::info!("the inherited listener {} is not wanted any more", address_text(address));
             }
-            Ok(serve(config, prepared, takeover, unwanted))
+            Ok(serve(config, prepared, older, unwanted))
         }
         Err(reason) => {
-            if let Some(takeover) = takeover {
-                takeover.give_up(&reason);
+            if let Some(older) = older {
+                older.takeover.give_up(&reason);
             }
             Err(reason)
         }
+    }
+}
+
+/// The process that this one takes over from.
+struct Older {
+    takeover: Takeover,
+    control: PathBuf,
+}
+
+/// Where the running process answers, and whose it must be where several may share the
+/// place.
+fn where_to_ask<'s>(start: &'s Start, control: Option<&folder::Own>) -> Result<(PathBuf, Option<&'s Path>), String> {
+    match (std::env::var_os(respawn::TAKE_OVER_FROM), control) {
+        (Some(path), _) => Ok((PathBuf::from(path), None)),
+        (None, Some(own)) => Ok((own.path.clone(), start.file.as_deref().filter(|_| !own.asked_for))),
+        (None, None) => Err("`server.upgrade_sock` is off: there is no way to the running process".into()),
     }
 }
 
@@ -133,11 +144,12 @@ fn prepare(
     let pid_file = folder::locate(&config.server.pid_file, folder::PID_FILE);
     if let Some(identity) = &config.server.identity {
         for own in [&control, &pid_file].into_iter().flatten() {
-            folder::prepare(&own.path)?;
-            folder::give_to(&own.path, identity)?;
+            folder::prepare(&own.path, Some(identity))?;
         }
+        sockets::give_to(&config.listeners, identity)?;
         identity::become_identity(identity)?;
     }
+    sockets::open_to_all(&config.listeners)?;
     let error_file = logging::start(config)?;
     if let Some(reason) = admin_missing {
         log::warn!("{reason}; there is no admin endpoint");
@@ -171,8 +183,8 @@ fn open_admin(
     }
 }
 
-fn serve(config: &Config, prepared: Prepared, takeover: Option<Takeover>, unwanted: Vec<Address>) -> Ended {
-    match assemble(config, prepared, takeover, unwanted) {
+fn serve(config: &Config, prepared: Prepared, older: Option<Older>, unwanted: Vec<Address>) -> Ended {
+    match assemble(config, prepared, older, unwanted) {
         Ok((server, supervisor, ended)) => {
             server.run(RunArgs { shutdown_signal: Box::new(supervisor) });
             ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -186,7 +198,7 @@ type Assembled = (Server, Supervisor, Arc<Mutex<Ended>>);
 fn assemble(
     config: &Config,
     prepared: Prepared,
-    takeover: Option<Takeover>,
+    older: Option<Older>,
     unwanted: Vec<Address>,
 ) -> Result<Assembled, String> {
     let Prepared { start, control, pid_file, sockets, admin, error_file, live } = prepared;
@@ -206,7 +218,8 @@ fn assemble(
     }
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(ORDERS);
-    let desk = Arc::new(Desk::new(orders, Arc::clone(&sockets), Arc::clone(&status)));
+    let desk = Arc::new(Desk::new(orders, start.file.clone(), Arc::clone(&sockets), Arc::clone(&status)));
+    let (takeover, replaces) = older.map(|older| (older.takeover, older.control)).unzip();
     let ended = Arc::new(Mutex::new(Ended::Fine));
     let process = Process {
         config: config.clone(),
@@ -220,7 +233,9 @@ fn assemble(
         desk,
         requests,
         takeover,
+        replaces,
         unwanted,
+        keeps_files: respawn::keeps_files(),
         pid_file,
         control,
         error_file,
@@ -245,15 +260,19 @@ fn server_conf(config: &Config) -> ServerConf {
 }
 
 /// Gives an order to the running process and waits for what comes of it, in words.
+/// `places`: of the control socket and the pid file. `file`: whose process it must be,
+/// where the places are nobody's own.
 ///
 /// # Errors
 /// When no process answers; the pid file may tell more.
-pub fn order(upgrade_sock: &Place, pid_file: &Place, order: Order) -> Result<(bool, String), String> {
+pub fn order(places: (&Place, &Place), file: Option<&Path>, order: Order) -> Result<(bool, String), String> {
+    let (upgrade_sock, pid_file) = places;
     const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
     let Some(own) = folder::locate(upgrade_sock, folder::CONTROL_SOCKET) else {
         return Err("`server.upgrade_sock` is off: there is no way to the running process but signals".to_owned());
     };
-    control::call(&own.path, order, LONGEST).map_err(|reason| {
+    let file = file.filter(|_| !own.asked_for).map(absolute);
+    control::call(&own.path, file.as_deref(), order, LONGEST).map_err(|reason| {
         let file = folder::locate(pid_file, folder::PID_FILE).map(|own| own.path);
         match file.as_deref().map(|path| (path, path.exists(), pid_file::living(path))) {
             Some((path, _, Some(pid))) => format!("{reason}; process {pid} holds {}", path.display()),
@@ -269,12 +288,13 @@ pub fn order(upgrade_sock: &Place, pid_file: &Place, order: Order) -> Result<(bo
 ///
 /// # Errors
 /// Why it is not.
-pub fn check_health(config: &Config, live: bool) -> Result<(), String> {
+pub fn check_health(config: &Config, file: &Path, live: bool) -> Result<(), String> {
     match &config.admin {
         AdminAddress::At(address) => admin::ask(address, if live { "/health" } else { "/ready" }),
         AdminAddress::Auto | AdminAddress::Off => {
             let asked = if live { Order::Status } else { Order::Ready };
-            match order(&config.server.upgrade_sock, &config.server.pid_file, asked)? {
+            let places = (&config.server.upgrade_sock, &config.server.pid_file);
+            match order(places, Some(file), asked)? {
                 (true, _) => Ok(()),
                 (false, text) => Err(format!("not ready: {text}")),
             }

@@ -22,6 +22,8 @@ impl Running {
             return (false, "there is no configuration file to reload".to_owned());
         };
         notify::reloading();
+        // What is changed while it is read is a change since then.
+        let seen = FileWatch::new(file);
         let outcome = match reload::reload(file, &self.process.config, &self.config, &self.process.live) {
             Ok(reloaded) => {
                 self.config = reloaded.config;
@@ -41,7 +43,7 @@ impl Running {
             }
         };
         notify::reloaded(if outcome.0 { "serving" } else { "serving; the last reload failed" });
-        self.watch_file();
+        self.watched = self.config.server.reload_on_change.then_some(seen);
         outcome
     }
 

@@ -37,7 +37,7 @@ impl PidFile {
     pub fn take(path: &Path) -> Result<Self, Refused> {
         let failed =
             |e: &dyn std::fmt::Display| Refused::Failed(format!("cannot write the pid file {}: {e}", path.display()));
-        folder::prepare(path).map_err(Refused::Failed)?;
+        folder::prepare(path, None).map_err(Refused::Failed)?;
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -22,6 +22,9 @@ use super::sockets::{Sockets, Use};
 use crate::config::{Address, Listener, address_text};
 use crate::proxy::Front;
 
+/// More than that are new ones all the while.
+const MOST_LATECOMERS: usize = 4096;
+
 /// [`Front`] with a handle that stays outside, for the probe and for latecomers.
 struct Shared(Arc<Front>);
 
@@ -59,10 +62,6 @@ impl Gate {
         // In this order: who is stopped looks whether it is for that.
         self.retire.send_replace(true);
         self.stop();
-    }
-
-    fn is_retired(&self) -> bool {
-        *self.retire.borrow()
     }
 
     /// Waits for [`Self::open`].
@@ -156,10 +155,6 @@ impl Service for Gated {
             ours.push((socket.address, socket.ours));
         }
         self.inner.start_service(fds, self.gate.watch(), listeners_per_fd).await;
-        if self.gate.is_retired() {
-            // They are the newer process's.
-            return;
-        }
         for (address, socket) in ours {
             if let Err(e) = serve_latecomers(&self.front, &self.gate, &address, socket) {
                 log::warn!("closing the listener {}: {e}", address_text(&address));
@@ -173,9 +168,10 @@ impl Service for Gated {
 }
 
 /// The connections that the kernel had taken when Pingora stopped: closing the socket
-/// would reset them.
+/// would reset them. After a hand-over the newer process takes them as well, except where
+/// it has no such listener.
 fn serve_latecomers(front: &Arc<Front>, gate: &Gate, address: &Address, socket: OwnedFd) -> io::Result<()> {
-    loop {
+    for _ in 0..MOST_LATECOMERS {
         let stream = match accept(address, &socket) {
             Ok(stream) => stream,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -184,6 +180,7 @@ fn serve_latecomers(front: &Arc<Front>, gate: &Gate, address: &Address, socket: 
         let (front, shutdown) = (Arc::clone(front), gate.watch());
         tokio::spawn(async move { front.process_new(Box::new(stream), &shutdown).await });
     }
+    Ok(())
 }
 
 /// Without waiting.

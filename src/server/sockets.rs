@@ -6,13 +6,14 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use listenfd::ListenFd;
 
-use crate::config::{Address, address_text};
+use super::respawn;
+use crate::config::{Address, Identity, Listener, address_text};
 
 /// One open socket under the name that all generations of the process know it by.
 #[derive(Debug)]
@@ -77,6 +78,9 @@ impl Inherited {
             };
             sockets.push(Named { name, socket });
         }
+        if !sockets.is_empty() {
+            respawn::keep_files();
+        }
         Ok(Self(sockets))
     }
 
@@ -92,7 +96,12 @@ impl Inherited {
     /// # Errors
     /// When it cannot be listened on.
     pub fn open(&mut self, wanted: &Use) -> Result<Named, String> {
-        let socket = match self.claim(wanted) {
+        // A unix socket whose file is gone is reached by nobody.
+        let claimed = self.claim(wanted).filter(|_| match wanted.address() {
+            Address::Tcp(_) => true,
+            Address::Unix(path) => path.exists(),
+        });
+        let socket = match claimed {
             Some(socket) => socket,
             None => bind(wanted.address())
                 .map_err(|reason| format!("cannot listen on {}: {reason}", address_text(wanted.address())))?,
@@ -169,6 +178,38 @@ impl Sockets {
     pub fn duplicate(&self, wanted: &Use) -> io::Result<OwnedFd> {
         let named = self.0.iter().find(|named| named.name == wanted.name());
         named.ok_or(io::ErrorKind::NotFound)?.socket.try_clone()
+    }
+}
+
+/// Gives the files of unix sockets to whom the process becomes.
+///
+/// # Errors
+/// When the system refuses.
+pub fn give_to(listeners: &[Listener], identity: &Identity) -> Result<(), String> {
+    for path in listeners.iter().filter_map(unix_path) {
+        std::os::unix::fs::chown(path, Some(identity.user.id), Some(identity.group.id))
+            .map_err(|e| format!("cannot give {} away: {e}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Lets everybody connect to unix sockets, as Pingora does when it begins to accept; it
+/// panics where it may not, and then it is too late.
+///
+/// # Errors
+/// When the system refuses.
+pub fn open_to_all(listeners: &[Listener]) -> Result<(), String> {
+    for path in listeners.iter().filter_map(unix_path) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+            .map_err(|e| format!("cannot open unix:{} to everybody: {e}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn unix_path(listener: &Listener) -> Option<&Path> {
+    match &listener.address {
+        Address::Unix(path) => Some(path),
+        Address::Tcp(_) => None,
     }
 }
 

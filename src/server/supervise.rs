@@ -45,6 +45,10 @@ pub struct Process {
     pub desk: Arc<Desk>,
     pub requests: Receiver<Request>,
     pub takeover: Option<Takeover>,
+    /// The control socket of the older process.
+    pub replaces: Option<PathBuf>,
+    /// Whether the files of unix sockets are somebody else's.
+    pub keeps_files: bool,
     /// Listeners of the older process that this one has not.
     pub unwanted: Vec<Address>,
     pub pid_file: Option<Own>,
@@ -255,7 +259,7 @@ async fn take_over(process: &Process, takeover: Takeover) -> Result<(), String> 
         while process.connections.census().requests > 0 && Instant::now() < end {
             tokio::time::sleep(SETTLE).await;
         }
-    } else {
+    } else if !process.keeps_files {
         process.unwanted.iter().for_each(sockets::remove_file);
     }
     started
@@ -278,7 +282,8 @@ fn own_files(process: &Process, serving: bool) -> Result<(Option<PidFile>, Optio
     };
     let mut files = (None, None);
     if let Some(own) = &process.control {
-        match ControlSocket::serve(&own.path, serving, Arc::clone(&process.desk)) {
+        let replaces = process.replaces.as_ref() == Some(&own.path);
+        match ControlSocket::serve(&own.path, replaces, Arc::clone(&process.desk)) {
             Ok(control) => files.1 = Some(control),
             Err(refused) => settle(own, refused)?,
         }

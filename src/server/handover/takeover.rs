@@ -17,11 +17,11 @@ pub struct Takeover(Channel);
 pub struct Committed(Option<Channel>);
 
 impl Takeover {
-    /// Asks the process behind `control` for its listeners.
+    /// Asks the process behind `control` for its listeners, if it is the one of `file`.
     ///
     /// # Errors
     /// When there is none, or it refuses.
-    pub fn begin(control: &Path) -> Result<(Self, Inherited), String> {
+    pub fn begin(control: &Path, file: Option<&Path>) -> Result<(Self, Inherited), String> {
         let stream = UnixStream::connect(control).map_err(|e| {
             format!(
                 "no running process answers on {} ({e}): there is nothing to take over; start without -u",
@@ -30,7 +30,8 @@ impl Takeover {
         })?;
         let mut channel = Channel::new(stream);
         channel.check_server()?;
-        let ask = Message::TakeOver { version: VERSION, pid: std::process::id() };
+        let file = file.map(Path::to_owned);
+        let ask = Message::TakeOver { version: VERSION, pid: std::process::id(), file };
         channel.send(&ask).map_err(|e| format!("the running process was lost: {e}"))?;
         let mut sockets = Vec::new();
         loop {
@@ -55,7 +56,7 @@ impl Takeover {
     /// # Errors
     /// When the older process has changed its mind, or does not answer.
     pub fn ready(mut self) -> Result<Committed, String> {
-        match say(&mut self.0, &Message::Ready)? {
+        match say(&mut self.0, &Message::Ready).map_err(String::from)? {
             Message::Commit => Ok(Committed(Some(self.0))),
             Message::Done => Ok(Committed(None)),
             other => Err(unexpected(&other)),
@@ -74,26 +75,48 @@ impl Committed {
     /// This process accepts connections: waits until the older one does no more.
     ///
     /// # Errors
-    /// When it is not known whether the older one has stopped; it then serves on.
+    /// When the older one refuses after all; it serves on.
     pub fn started(self) -> Result<(), String> {
         let Some(mut channel) = self.0 else { return Ok(()) };
-        match say(&mut channel, &Message::Started)? {
-            Message::Done => Ok(()),
-            other => Err(unexpected(&other)),
+        match say(&mut channel, &Message::Started) {
+            Ok(Message::Done) => Ok(()),
+            Ok(other) => Err(unexpected(&other)),
+            // It may stop as soon as it hears us, and nobody else would serve then.
+            Err(Silence::TimedOut) => {
+                log::warn!("upgrade: the running process does not say that it has stopped; both serve until it does");
+                Ok(())
+            }
+            Err(Silence::Refused(reason)) => Err(reason),
         }
     }
 }
 
 /// The answer to `message`; [`Message::Done`] where the older process is dead.
-fn say(channel: &mut Channel, message: &Message) -> Result<Message, String> {
+fn say(channel: &mut Channel, message: &Message) -> Result<Message, Silence> {
     match channel.send(message).and_then(|()| channel.receive(ONE_STEP)) {
-        Ok(Message::Refused { reason }) => Err(format!("the running process refused: {reason}")),
+        Ok(Message::Refused { reason }) => Err(Silence::Refused(format!("the running process refused: {reason}"))),
         Ok(answer) => Ok(answer),
+        Err(e) if e.kind() == ErrorKind::TimedOut => Err(Silence::TimedOut),
         Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
             log::warn!("upgrade: the running process is gone; this one serves alone");
             Ok(Message::Done)
         }
-        Err(e) => Err(format!("the running process did not answer: {e}")),
+        Err(e) => Err(Silence::Refused(format!("the running process did not answer: {e}"))),
+    }
+}
+
+/// Why there is no answer.
+enum Silence {
+    TimedOut,
+    Refused(String),
+}
+
+impl From<Silence> for String {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::TimedOut => format!("the running process said nothing for {} s", ONE_STEP.as_secs()),
+            Silence::Refused(reason) => reason,
+        }
     }
 }
 

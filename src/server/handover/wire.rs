@@ -6,8 +6,10 @@ use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -46,10 +48,10 @@ impl Order {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// From a caller: do this.
-    Do(Order),
-    /// From a new process: it wants the listeners.
-    TakeOver { version: u32, pid: u32 },
+    /// From a caller: do this, if you are the process of this file.
+    Do { order: Order, file: Option<PathBuf> },
+    /// From a new process: it wants the listeners, of the process of this file.
+    TakeOver { version: u32, pid: u32, file: Option<PathBuf> },
     /// To the new process: some of the sockets, by name and in the descriptors' order.
     Sockets { names: Vec<String>, more: bool },
     /// From the new process: all is started, nothing is accepted yet.
@@ -79,6 +81,14 @@ impl Channel {
         Self { stream, buffer: Vec::new(), descriptors: VecDeque::new() }
     }
 
+    /// For somebody else to say something on the same connection.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.stream.try_clone().map(Self::new)
+    }
+
     /// Whether the caller has a say over this process: its own user, or root.
     ///
     /// # Errors
@@ -105,8 +115,9 @@ impl Channel {
     }
 
     fn peer(&self) -> Result<Uid, String> {
-        let peer = rustix::net::sockopt::socket_peercred(&self.stream).map_err(|e| e.to_string())?;
-        Ok(Uid::from_raw(peer.uid.as_raw()))
+        // rustix refuses the credentials of a peer in another pid namespace, whose id is 0.
+        let peer = getsockopt(&self.stream, PeerCredentials).map_err(|e| e.to_string())?;
+        Ok(Uid::from_raw(peer.uid()))
     }
 
     /// # Errors
@@ -205,10 +216,11 @@ mod tests {
         one.check_server().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
         let sockets = Message::Sockets { names: vec!["a b".into(); 40], more: false };
-        one.send(&Message::Do(Order::Reload)).unwrap();
+        let ask = Message::Do { order: Order::Reload, file: None };
+        one.send(&ask).unwrap();
         one.send_with(&sockets, &[file.as_fd(); 40]).unwrap();
         let second = Duration::from_secs(1);
-        assert_eq!(other.receive(second).unwrap(), Message::Do(Order::Reload));
+        assert_eq!(other.receive(second).unwrap(), ask);
         assert_eq!(other.receive(second).unwrap(), sockets);
         let descriptors = other.descriptors(64);
         assert_eq!(descriptors.len(), 40);
