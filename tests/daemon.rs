@@ -27,15 +27,7 @@ impl Background {
     }
 
     fn call(&self, arguments: &[&str]) -> (i32, String) {
-        let output = Command::new(BINARY)
-            .args(["-c", "proxy.yaml"])
-            .args(arguments)
-            .current_dir(&self.folder.0)
-            .env("RUNTIME_DIRECTORY", &self.folder.0)
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+        support::call_for(&self.folder, arguments)
     }
 
     fn get(&self) -> String {

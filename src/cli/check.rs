@@ -14,7 +14,6 @@ use proxy_service::runtime::Snapshot;
 pub fn load(path: &Path) -> Result<Config, String> {
     let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
     super::out::tell(&config::render(&warnings, &path.display().to_string()));
-    compile(&config)?;
     Ok(config)
 }
 
@@ -24,10 +23,12 @@ pub fn compile(config: &Config) -> Result<Snapshot, String> {
 }
 
 pub fn test(path: &Path) -> Result<(), String> {
-    load(path)?;
+    compile(&load(path)?)?;
     super::out::print(&format!("{}: the configuration is fine\n", path.display()))
 }
 
 pub fn print(path: &Path) -> Result<(), String> {
-    super::out::print(&config::to_yaml(&load(path)?))
+    let config = load(path)?;
+    compile(&config)?;
+    super::out::print(&config::to_yaml(&config))
 }

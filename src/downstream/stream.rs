@@ -89,7 +89,7 @@ impl ClientStream {
     }
 
     /// It is not a client's: nobody needs to read of it in the access log.
-    pub fn is_probe(&self) {
+    pub fn be_probe(&self) {
         if let Some(peer) = self.peer() {
             peer.be_probe();
         }

@@ -89,7 +89,7 @@ impl Front {
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
             let stream = ClientStream::new(Box::new(L4Stream::from(server)), &self.connections);
-            stream.is_probe();
+            stream.be_probe();
             let (front, shutdown) = (Arc::clone(self), shutdown.clone());
             let serving = tokio::spawn(async move { front.serve(Box::new(stream), &shutdown).await.map(drop) });
             // Refused for its missing Host, by the hooks.

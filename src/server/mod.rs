@@ -77,7 +77,6 @@ pub enum Ended {
 /// use, a file that cannot be opened, a process that does not hand over.
 pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     let control = folder::locate(&config.server.upgrade_sock, folder::CONTROL_SOCKET);
-    let start = Start { respawn: start.respawn.map(|respawn| respawn.in_folder(&folder::automatic())), ..start };
     let (older, mut inherited) = match start.takes_over {
         true => {
             let (path, file) = where_to_ask(&start, control.as_ref())?;
@@ -86,13 +85,16 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
         }
         false => (None, Inherited::from_service_manager()?),
     };
+    let keeps_files = respawn::older_kept_files() || older.is_none() && !inherited.is_empty();
+    let folder = folder::automatic();
+    let start = Start { respawn: start.respawn.map(|respawn| respawn.in_folder(&folder, keeps_files)), ..start };
     match prepare(config, start, control, &mut inherited) {
         Ok(prepared) => {
             let unwanted = inherited.unclaimed();
             for address in &unwanted {
                 log::info!("the inherited listener {} is not wanted any more", address_text(address));
             }
-            Ok(serve(config, prepared, older, unwanted))
+            Ok(serve(config, prepared, older, Leftovers { unwanted, keeps_files }))
         }
         Err(reason) => {
             if let Some(older) = older {
@@ -107,6 +109,14 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
 struct Older {
     takeover: Takeover,
     control: PathBuf,
+}
+
+/// What becomes of socket files.
+struct Leftovers {
+    /// Listeners of the older process that this one has not.
+    unwanted: Vec<Address>,
+    /// Whether all files are a service manager's.
+    keeps_files: bool,
 }
 
 /// Where the running process answers, and whose it must be where several may share the
@@ -183,8 +193,8 @@ fn open_admin(
     }
 }
 
-fn serve(config: &Config, prepared: Prepared, older: Option<Older>, unwanted: Vec<Address>) -> Ended {
-    match assemble(config, prepared, older, unwanted) {
+fn serve(config: &Config, prepared: Prepared, older: Option<Older>, leftovers: Leftovers) -> Ended {
+    match assemble(config, prepared, older, leftovers) {
         Ok((server, supervisor, ended)) => {
             server.run(RunArgs { shutdown_signal: Box::new(supervisor) });
             ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -199,7 +209,7 @@ fn assemble(
     config: &Config,
     prepared: Prepared,
     older: Option<Older>,
-    unwanted: Vec<Address>,
+    leftovers: Leftovers,
 ) -> Result<Assembled, String> {
     let Prepared { start, control, pid_file, sockets, admin, error_file, live } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
@@ -234,8 +244,8 @@ fn assemble(
         requests,
         takeover,
         replaces,
-        unwanted,
-        keeps_files: respawn::keeps_files(),
+        unwanted: leftovers.unwanted,
+        keeps_files: leftovers.keeps_files,
         pid_file,
         control,
         error_file,

@@ -2,6 +2,7 @@
 //! the process that takes over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -66,7 +67,7 @@ impl Running {
     pub(super) fn upgrade(&mut self, answer: Option<SyncSender<Outcome>>) {
         let refused = if std::process::id() == 1 {
             Some("process 1 of a container cannot hand over, its end would end the container; start a second container with -u".to_owned())
-        } else if self.upgrading || self.process.desk.is_handing_over() {
+        } else if self.upgrading.load(Ordering::Acquire) || self.process.desk.is_handing_over() {
             Some("another upgrade is under way".to_owned())
         } else if !matches!(self.course, Course::Serving) {
             Some(self.process.status.phase().describe().to_owned())
@@ -89,8 +90,8 @@ impl Running {
             (None, _, _) => return tell((false, "an upgrade needs a configuration file".to_owned())),
             (Some(reason), _, _) => return tell((false, reason)),
         };
-        self.upgrading = true;
-        let (desk, done) = (Arc::clone(&self.process.desk), self.upgrade_done.clone());
+        self.upgrading.store(true, Ordering::Release);
+        let (desk, upgrading) = (Arc::clone(&self.process.desk), Arc::clone(&self.upgrading));
         // One of an earlier upgrade says nothing of this one.
         drop(desk.take_failure());
         std::thread::spawn(move || {
@@ -106,8 +107,7 @@ impl Running {
                 ),
                 Err(reason) => (false, reason),
             });
-            // The loop may have ended meanwhile.
-            done.blocking_send(()).unwrap_or_default();
+            upgrading.store(false, Ordering::Release);
         });
     }
 

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Tells a new process where the one that it takes over from is found, whatever its
@@ -17,16 +16,9 @@ const KEEP_FILES: &str = "PINGORA_PROXY_KEEP_SOCKET_FILES";
 /// Where the process's own folder is (see `folder`), whoever the new process becomes.
 const FOLDER: &str = "RUNTIME_DIRECTORY";
 
-static KEEPS_FILES: AtomicBool = AtomicBool::new(false);
-
-/// The sockets came from a service manager.
-pub fn keep_files() {
-    KEEPS_FILES.store(true, Ordering::Relaxed);
-}
-
-/// Whether they came from one, to this process or to an older one.
-pub fn keeps_files() -> bool {
-    KEEPS_FILES.load(Ordering::Relaxed) || std::env::var_os(KEEP_FILES).is_some()
+/// Whether the sockets came from a service manager to an older process.
+pub fn older_kept_files() -> bool {
+    std::env::var_os(KEEP_FILES).is_some()
 }
 
 /// For the whole of an upgrade; a process that hangs is ended then.
@@ -49,16 +41,18 @@ pub struct Respawn {
     pub arguments: Vec<OsString>,
     /// Its own, where it is known.
     folder: Option<PathBuf>,
+    keeps_files: bool,
 }
 
 impl Respawn {
     pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
-        Self { program, arguments, folder: None }
+        Self { program, arguments, folder: None, keeps_files: false }
     }
 
-    /// The new process has the same folder, though it may be another user by then.
-    pub(super) fn in_folder(self, folder: &Path) -> Self {
-        Self { folder: Some(folder.to_owned()), ..self }
+    /// The new process has the same folder, though it may be another user by then, and
+    /// leaves the same files alone.
+    pub(super) fn in_folder(self, folder: &Path, keeps_files: bool) -> Self {
+        Self { folder: Some(folder.to_owned()), keeps_files, ..self }
     }
 
     /// Starts it and waits until it has taken over, by what `progress` says.
@@ -101,7 +95,7 @@ impl Respawn {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
         command.envs(self.folder.iter().map(|folder| (FOLDER, folder)));
-        command.envs(keeps_files().then_some((KEEP_FILES, "1")));
+        command.envs(self.keeps_files.then_some((KEEP_FILES, "1")));
         command
     }
 

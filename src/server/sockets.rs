@@ -12,7 +12,6 @@ use std::path::Path;
 
 use listenfd::ListenFd;
 
-use super::respawn;
 use crate::config::{Address, Identity, Listener, address_text};
 
 /// One open socket under the name that all generations of the process know it by.
@@ -78,10 +77,11 @@ impl Inherited {
             };
             sockets.push(Named { name, socket });
         }
-        if !sockets.is_empty() {
-            respawn::keep_files();
-        }
         Ok(Self(sockets))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn claim(&mut self, wanted: &Use) -> Option<OwnedFd> {

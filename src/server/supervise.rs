@@ -2,6 +2,7 @@
 //! asks once when to shut down; by the time this answers, nothing is left to wait for.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -96,9 +97,8 @@ pub(super) struct Running {
     pub(super) control: Option<ControlSocket>,
     /// QUIT came, and this is how long it waits.
     pub(super) gives_way_until: Option<Instant>,
-    pub(super) upgrading: bool,
-    upgraded: tokio::sync::mpsc::Receiver<()>,
-    pub(super) upgrade_done: tokio::sync::mpsc::Sender<()>,
+    /// Set while a new process is being started.
+    pub(super) upgrading: Arc<AtomicBool>,
     /// Those who wait for the end.
     pub(super) waiting: Vec<SyncSender<Outcome>>,
     pub(super) watched: Option<FileWatch>,
@@ -126,7 +126,6 @@ impl Running {
         process.status.enter(Phase::Serving);
         notify::ready();
         daemon::serving();
-        let (upgrade_done, upgraded) = tokio::sync::mpsc::channel(1);
         let mut running = Self {
             config: process.config.clone(),
             process,
@@ -135,9 +134,7 @@ impl Running {
             pid_file,
             control,
             gives_way_until: None,
-            upgrading: false,
-            upgraded,
-            upgrade_done,
+            upgrading: Arc::default(),
             waiting: Vec::new(),
             watched: None,
             tunnels_cut: None,
@@ -163,7 +160,6 @@ impl Running {
                         break ended;
                     }
                 }
-                Some(()) = self.upgraded.recv() => self.upgrading = false,
                 () = tokio::time::sleep(tick) => self.look_around(),
             }
         };

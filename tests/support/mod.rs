@@ -108,14 +108,7 @@ impl Proxy {
 
     /// `-s`: exit code and output, stderr behind stdout.
     pub fn order(&self, order: &str) -> (i32, String) {
-        let output = Command::new(BINARY)
-            .args(["-c", "proxy.yaml", "-s", order])
-            .current_dir(&self.folder.0)
-            .env("RUNTIME_DIRECTORY", &self.folder.0)
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+        call_for(&self.folder, &["-s", order])
     }
 
     /// Writes the configuration anew, with the same stand-ins as [`Self::start`].
@@ -189,6 +182,19 @@ fn command_of(program: &Path, folder: &Folder) -> Command {
     command.env("RUNTIME_DIRECTORY", &folder.0).stdin(Stdio::null());
     command.stdout(append("stdout")).stderr(append("stderr"));
     command
+}
+
+/// A call about the `proxy.yaml` of a folder: exit code and output, stderr behind stdout.
+pub fn call_for(folder: &Folder, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(BINARY)
+        .args(["-c", "proxy.yaml"])
+        .args(arguments)
+        .current_dir(&folder.0)
+        .env("RUNTIME_DIRECTORY", &folder.0)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
 }
 
 pub fn signal(pid: u32, name: &str) {
