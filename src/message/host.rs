@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::bytes::alphanumeric_or;
+
 /// Splits `host[:port]`. An IPv6 literal keeps its brackets.
 ///
 /// Returns `None` when the text is not a host with an optional port as RFC 9110
@@ -34,20 +36,7 @@ pub fn split(authority: &str) -> Option<(&str, Option<u16>)> {
 
 /// Unreserved and sub-delims of RFC 3986, without `,` (a list of hosts) and
 /// without `%`: no resolver takes it.
-static REG_NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
-            );
-        byte += 1;
-    }
-    table
-};
+static REG_NAME: [bool; 256] = alphanumeric_or(b"-._~!$&'()*+;=");
 
 /// The host in the form that routes are matched on: lower case, no final dot.
 pub fn normalize(host: &str) -> Cow<'_, str> {

@@ -2,6 +2,7 @@
 //! forwarding fields, redirects. The ground floor: owns no state and must not
 //! know Pingora, the configuration file or the network.
 
+mod bytes;
 pub mod client;
 pub mod cookie;
 pub mod forwarded;

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::bytes::alphanumeric_or;
+
 /// Whether `prefix` covers `path` by whole segments: `/api` and `/api/` cover
 /// `/api`, `/api/` and `/api/x`, but not `/apix`.
 pub fn has_prefix(path: &str, prefix: &str) -> bool {
@@ -76,35 +78,7 @@ fn has_plain_segments(path: &[u8]) -> bool {
 
 /// What a path may hold unescaped (RFC 3986 section 3.3), without `;`, which begins
 /// parameters.
-static PLAIN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'/' | b'-'
-                    | b'.'
-                    | b'_'
-                    | b'~'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b','
-                    | b'='
-                    | b':'
-                    | b'@'
-            );
-        byte += 1;
-    }
-    table
-};
+static PLAIN: [bool; 256] = alphanumeric_or(b"/-._~!$&'()*+,=:@");
 
 fn is_dots(segment: &str) -> bool {
     matches!(segment, "." | "..")
