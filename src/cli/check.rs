@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proxy_service::config::{self, Config};
 use proxy_service::observe::AccessLogger;
 use proxy_service::runtime::Snapshot;
+use proxy_service::upstream::CookieKey;
 
 /// The configuration, with its warnings printed.
 ///
@@ -19,7 +20,8 @@ pub fn load(path: &Path) -> Result<Config, String> {
 
 /// As start-up does, without its log.
 pub fn compile(config: &Config) -> Result<Snapshot, String> {
-    Snapshot::compile(config, Arc::new(AccessLogger::off()), None).map_err(|e| format!("error: {e}"))
+    Snapshot::compile(config, Arc::new(AccessLogger::off()), None, &CookieKey::new(Vec::new()))
+        .map_err(|e| format!("error: {e}"))
 }
 
 pub fn test(path: &Path) -> Result<(), String> {

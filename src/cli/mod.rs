@@ -8,6 +8,7 @@ mod explain;
 mod out;
 mod quick;
 mod signal;
+mod upstreams;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use proxy_service::{config, server};
     name = "pingora-proxy",
     version,
     about,
-    override_usage = "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | schema"
+    override_usage = "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -75,6 +76,8 @@ enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Tells how the servers of the running process are, or changes one of them
+    Upstreams(upstreams::Upstreams),
     /// Prints the JSON Schema of the configuration file
     Schema {
         /// Prints the reference page instead
@@ -128,6 +131,7 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
             let config = check::load(&file)?;
             server::check_health(&config, &file, live).map_err(|reason| format!("error: {reason}"))?;
         }
+        Command::Upstreams(asked) => asked.run(file.as_deref())?,
         Command::Schema { markdown: true } => out::print(&config::reference())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,
     }

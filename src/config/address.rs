@@ -1,16 +1,17 @@
-//! Addresses: where to listen, and where an upstream's server is. Resolves names;
+//! Addresses: where to listen, and where an upstream's server is. Resolves no names;
 //! must not know YAML or keys.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::model::Address;
+use super::model::{Address, Lookup, Named, ServerPlace};
 use super::value::{self, Read, Wrong};
 
 /// The address of one server of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    pub address: Address,
+    pub place: ServerPlace,
     pub written: String,
     /// Set when it was written with a name rather than an IP address.
     pub name: Option<String>,
@@ -58,15 +59,47 @@ fn listener_help(text: &str) -> String {
     }
 }
 
-/// `IP:port`, `name:port` or `unix:/path`; names are resolved now.
+/// `IP:port`, `name:port` or `unix:/path`.
 pub fn server(text: &str) -> Read<Server> {
     if let Some(unix) = unix(text) {
-        return unix.map(|address| Server { address, written: text.to_owned(), name: None });
+        let place = ServerPlace::At(unix?);
+        return Ok(Server { place, written: text.to_owned(), name: None });
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
         nonzero(address.port())?;
-        return Ok(Server { address: Address::Tcp(address), written: text.to_owned(), name: None });
+        let place = ServerPlace::At(Address::Tcp(address));
+        return Ok(Server { place, written: text.to_owned(), name: None });
     }
+    let (name, port) = name_and_port(text)?;
+    Ok(named(text, name, Lookup::One { port }))
+}
+
+/// `name:port`, each of whose addresses is a server.
+pub fn each(text: &str) -> Read<Server> {
+    if text.parse::<SocketAddr>().is_ok() || unix(text).is_some() {
+        return Err(Wrong::with_help(format!("`{text}` is no name to look up"), "write it with `address`"));
+    }
+    let (name, port) = name_and_port(text)?;
+    Ok(named(text, name, Lookup::Each { port }))
+}
+
+/// A name that has SRV records.
+pub fn services(text: &str) -> Read<Server> {
+    if let Some((name, _)) = text.rsplit_once(':') {
+        return Err(Wrong::with_help("SRV records say the port themselves", format!("write `{name}`")));
+    }
+    let name = value::dns_name(text)?;
+    Ok(Server { name: None, ..named(text, name, Lookup::Services) })
+}
+
+fn named(text: &str, name: String, kind: Lookup) -> Server {
+    // How often: unless the server says otherwise.
+    let refresh = Duration::from_secs(10);
+    let place = ServerPlace::Named(Named { name: name.clone(), kind, refresh });
+    Server { place, written: text.to_owned(), name: Some(name) }
+}
+
+fn name_and_port(text: &str) -> Read<(String, u16)> {
     let wrong = |help: &str| Wrong::with_help(format!("`{text}` is not a server's address"), help);
     if text.contains("://") {
         return Err(wrong("write `host:port`; for TLS, give the upstream `tls: true`"));
@@ -85,9 +118,7 @@ pub fn server(text: &str) -> Read<Server> {
     if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(wrong("an IPv4 address has four numbers up to 255"));
     }
-    let name = value::dns_name(name)?;
-    let address = Address::Tcp(resolve(&name, port)?);
-    Ok(Server { address, written: text.to_owned(), name: Some(name) })
+    Ok((value::dns_name(name)?, port))
 }
 
 /// Also `http://host:port` and `https://host:port`, with or without the port.
@@ -152,13 +183,6 @@ fn nonzero(port: u16) -> Read<()> {
     if port == 0 { Err(Wrong::new("a server's port cannot be 0")) } else { Ok(()) }
 }
 
-fn resolve(name: &str, port: u16) -> Read<SocketAddr> {
-    let reason = |e: String| Wrong::new(format!("cannot resolve `{name}`: {e}"));
-    let found: Vec<SocketAddr> = (name, port).to_socket_addrs().map_err(|e| reason(e.to_string()))?.collect();
-    let first = found.iter().find(|a| a.is_ipv4()).or_else(|| found.first());
-    first.copied().ok_or_else(|| reason("it has no address".into()))
-}
-
 /// The text which `listener` and `server` read as this value; also its name in messages.
 pub fn text(address: &Address) -> String {
     match address {
@@ -173,6 +197,10 @@ mod tests {
 
     fn help(r: Read<Address>) -> String {
         r.unwrap_err().help.unwrap()
+    }
+
+    fn lookup(name: &str, kind: Lookup) -> ServerPlace {
+        ServerPlace::Named(Named { name: name.to_owned(), kind, refresh: Duration::from_secs(10) })
     }
 
     #[test]
@@ -193,22 +221,23 @@ mod tests {
         assert_eq!(server("[::1]:80").unwrap().name, None);
         let local = server("LOCALHOST:3000").unwrap();
         assert_eq!(local.name.as_deref(), Some("localhost"));
-        assert_eq!(local.address, Address::Tcp("127.0.0.1:3000".parse().unwrap()));
+        assert_eq!(local.place, lookup("localhost", Lookup::One { port: 3000 }));
+        assert_eq!(each("App.internal:80").unwrap().place, lookup("app.internal", Lookup::Each { port: 80 }));
+        assert_eq!(services("_http._tcp.a").unwrap().place, lookup("_http._tcp.a", Lookup::Services));
+        assert!(each("127.0.0.1:80").is_err() && services("a.b:80").is_err() && services("").is_err());
         for bad in
             ["127.0.0.1", "127.0.0.1:0", "localhost:0", "::1:80", "1.2.3:80", "256.0.0.1:80", ":80", "http://a:1"]
         {
             assert!(server(bad).is_err(), "{bad}");
         }
-        let unknown = server("no-such-name.invalid:80").unwrap_err().message;
-        assert!(unknown.starts_with("cannot resolve `no-such-name.invalid`: "), "{unknown}");
     }
 
     #[test]
     fn direct_upstreams() {
-        assert_eq!(direct("http://localhost").unwrap().server.address, direct("localhost:80").unwrap().server.address);
+        assert_eq!(direct("http://localhost").unwrap().server.place, direct("localhost:80").unwrap().server.place);
         let tls = direct("https://localhost/").unwrap();
         assert!(tls.tls);
-        assert_eq!(tls.server.address, Address::Tcp("127.0.0.1:443".parse().unwrap()));
+        assert_eq!(tls.server.place, lookup("localhost", Lookup::One { port: 443 }));
         assert_eq!(tls.server.written, "localhost");
         assert!(direct("http://[::1]").is_ok());
         assert!(direct("HTTP://127.0.0.1:1").is_ok_and(|d| !d.tls));

@@ -11,7 +11,7 @@ use super::model::*;
 use super::node::{Key, Node};
 use super::problem::{Problem, Span};
 use super::value::{self, Wrong};
-use super::{address, check_process, check_route, check_upstream};
+use super::{address, check_process, check_resilience, check_route, check_upstream};
 
 pub const DURATION: &str = "a duration such as `10s`";
 
@@ -49,13 +49,14 @@ fn whole(cx: &mut Cx<'_>, root: &Node) -> Option<Config> {
     };
     let limits = head_limits(cx, fields.get("limits"));
     let timeouts = client_timeouts(cx, fields.get("timeouts"));
+    let dns = check_resilience::dns(cx, fields.get("dns"));
     let mut upstreams = check_upstream::Upstreams::read(cx, fields.get("upstreams"));
     let routes = check_route::routes(cx, &fields, &mut upstreams);
     let errors = error_pages(cx, fields.get("errors"));
     upstreams.refuse_loops(cx, &listeners);
     upstreams.warn_unused(cx);
     let upstreams = upstreams.finish();
-    Some(Config { server, admin, log, listeners, trusted_proxies, limits, timeouts, upstreams, routes, errors })
+    Some(Config { server, admin, log, listeners, trusted_proxies, limits, timeouts, dns, upstreams, routes, errors })
 }
 
 /// `upgrade_sock` and `pid_file`, whatever else is wrong.

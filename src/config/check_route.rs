@@ -12,6 +12,7 @@ use super::model::*;
 use super::node::{Kind, Node};
 use super::problem::Span;
 use super::value::{self, Read, Wrong};
+use super::value_upstream::{key_source, percent};
 use super::{check_edits, check_match, reach};
 
 pub fn routes(cx: &mut Cx<'_>, root: &Fields<'_>, upstreams: &mut Upstreams) -> Vec<Route> {
@@ -66,10 +67,13 @@ fn route(
     let request = fields.get("request").map(|node| check_edits::request(cx, node)).unwrap_or_default();
     let response = check_edits::response(cx, fields.get("response"));
     let action = action(cx, &fields, upstreams);
+    let mirror = fields.get("mirror").and_then(|node| mirror(cx, node, upstreams));
     no_dead_keys(cx, &fields);
     let action = action.filter(|_| sound)?;
-    if let (Some(node), HostPolicy::Upstream, Action::Upstream(id)) = (fields.get("request"), &request.host, &action) {
-        host_of_upstream(cx, node, upstreams.get(*id));
+    if let (Some(node), HostPolicy::Upstream) = (fields.get("request"), &request.host) {
+        for id in action.upstreams() {
+            host_of_upstream(cx, node, upstreams.get(id));
+        }
     }
     let span = if fields.get("match").is_some() { fields.key_span("match") } else { node.span };
     let route = Route {
@@ -79,6 +83,7 @@ fn route(
         priority: i32::try_from(priority).unwrap_or(0),
         request,
         response,
+        mirror,
         action,
     };
     Some((route, span))
@@ -108,10 +113,43 @@ fn action(cx: &mut Cx<'_>, fields: &Fields<'_>, upstreams: &mut Upstreams) -> Op
         );
     }
     // Each is checked even where there is one too many, so that nothing is left to find later.
-    let upstream = fields.get("upstream").and_then(|node| upstreams.resolve(cx, node)).map(Action::Upstream);
+    let upstream = fields.get("upstream").and_then(|node| to_upstream(cx, node, fields, upstreams));
     let redirect = fields.get("redirect").and_then(|node| redirect(cx, node));
     let respond = fields.get("respond").and_then(|node| respond(cx, node));
     upstream.or(redirect).or(respond)
+}
+
+fn to_upstream(cx: &mut Cx<'_>, node: &Node, fields: &Fields<'_>, upstreams: &mut Upstreams) -> Option<Action> {
+    let by = fields.get("split_by");
+    let by = by.map(|node| cx.read(node, "what tells clients apart, such as `cookie:id`", key_source));
+    if !matches!(node.kind, Kind::Map(_)) {
+        if by.is_some() {
+            cx.error(fields.key_span("split_by"), "`split_by` has no effect without a split");
+        }
+        return upstreams.resolve(cx, node).map(Action::Upstream);
+    }
+    let entries = cx.entries(node, "upstreams' names to shares");
+    if entries.is_empty() {
+        cx.error(node.span, "this split has no parts");
+    }
+    let mut shares = Vec::new();
+    for (key, share) in entries {
+        let id = upstreams.named(cx, key.span, &key.text);
+        let share = cx.integer(share, 1, 1_000_000).and_then(|share| u32::try_from(share).ok());
+        shares.extend(id.zip(share));
+    }
+    let whole = !shares.is_empty() && shares.len() == entries.len();
+    whole.then(|| Action::Split(Split { shares, by: by.flatten() }))
+}
+
+fn mirror(cx: &mut Cx<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Mirror> {
+    let fields = Fields::open(cx, node, &keys::MIRROR)?;
+    let upstream = fields.required(cx, "upstream").and_then(|node| upstreams.resolve(cx, node));
+    let share = match fields.get("share") {
+        Some(node) => cx.read(node, "a percentage such as `10%`", |text| percent(text, 1, 100))?,
+        None => 100,
+    };
+    Some(Mirror { upstream: upstream?, share })
 }
 
 fn redirect(cx: &mut Cx<'_>, node: &Node) -> Option<Action> {
@@ -185,8 +223,8 @@ fn no_dead_keys(cx: &mut Cx<'_>, fields: &Fields<'_>) {
         return;
     }
     let why = format!("a `{action}` route sends nothing to an upstream");
-    if fields.get("request").is_some() {
-        cx.error_help(fields.key_span("request"), "`request` has no effect here", why.clone());
+    for name in ["request", "mirror", "split_by"].into_iter().filter(|name| fields.get(name).is_some()) {
+        cx.error_help(fields.key_span(name), format!("`{name}` has no effect here"), why.clone());
     }
     let Some(Kind::Map(entries)) = fields.get("response").map(|node| &node.kind) else { return };
     for (key, _) in entries.iter().filter(|(k, _)| k.text == "cookie" || k.text == "location") {
@@ -196,7 +234,8 @@ fn no_dead_keys(cx: &mut Cx<'_>, fields: &Fields<'_>) {
 
 fn host_of_upstream(cx: &mut Cx<'_>, request: &Node, upstream: Option<&Upstream>) {
     let Some(upstream) = upstream else { return };
-    let nameless = upstream.tls.is_none() && upstream.servers.iter().any(|s| matches!(s.address, Address::Unix(_)));
+    let nameless =
+        upstream.tls.is_none() && upstream.servers.iter().any(|s| matches!(s.place, ServerPlace::At(Address::Unix(_))));
     let Kind::Map(entries) = &request.kind else { return };
     if nameless && let Some((key, _)) = entries.iter().find(|(k, _)| k.text == "host") {
         cx.error_help(key.span, "a server on a Unix socket has no name to send", "write the name itself");

@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::emit_route;
 use super::env;
 use super::model::*;
 use super::value::{duration_text, size_text};
+use super::{emit_route, emit_upstream};
 
 /// The effective configuration. Reading it again gives the same text.
 pub fn to_yaml(config: &Config) -> String {
@@ -20,7 +20,8 @@ pub fn to_yaml(config: &Config) -> String {
         ("trusted_proxies", Yaml::list(config.trusted_proxies.iter().map(Yaml::text))),
         ("limits", limits(&config.limits)),
         ("timeouts", client_timeouts(&config.timeouts)),
-        ("upstreams", Yaml::Map(named.map(|u| (u.name.clone(), upstream(u))).collect())),
+        ("dns", emit_upstream::dns(&config.dns)),
+        ("upstreams", Yaml::Map(named.map(|u| (u.name.clone(), emit_upstream::upstream(u))).collect())),
         ("routes", Yaml::list(config.routes.iter().enumerate().map(|(i, r)| emit_route::route(config, i, r)))),
         ("errors", Yaml::map([("pages", pages(&config.errors))])),
     ]);
@@ -148,7 +149,7 @@ pub fn path(path: &Path) -> Yaml {
     Yaml::text(path.display())
 }
 
-fn duration(value: Duration) -> Yaml {
+pub fn duration(value: Duration) -> Yaml {
     Yaml::word(duration_text(value))
 }
 
@@ -232,44 +233,6 @@ fn client_timeouts(timeouts: &ClientTimeouts) -> Yaml {
         ("request_body_idle", duration(timeouts.request_body_idle)),
         ("keepalive", duration(timeouts.keepalive)),
         ("tunnel_idle", duration(timeouts.tunnel_idle)),
-    ])
-}
-
-fn upstream(upstream: &Upstream) -> Yaml {
-    let server =
-        |s: &UpstreamServer| Yaml::map([("address", Yaml::text(&s.written)), ("weight", Yaml::word(s.weight))]);
-    let deadline = |d: Option<Duration>| d.map_or(Yaml::word("none"), duration);
-    let t = &upstream.timeouts;
-    Yaml::map([
-        ("servers", Yaml::list(upstream.servers.iter().map(server))),
-        ("balance", Yaml::word("round_robin")),
-        ("tls", upstream.tls.as_ref().map_or(Yaml::word("false"), tls)),
-        (
-            "timeouts",
-            Yaml::map([
-                ("connect", deadline(t.connect)),
-                ("response_header", deadline(t.response_header)),
-                ("read_idle", deadline(t.read_idle)),
-                ("write_idle", deadline(t.write_idle)),
-                ("pool_idle", deadline(t.pool_idle)),
-            ]),
-        ),
-        ("pool", Yaml::map([("max_idle", Yaml::word(upstream.pool.max_idle))])),
-    ])
-}
-
-fn tls(tls: &UpstreamTls) -> Yaml {
-    let file = |pem: &PemFile| path(&pem.path);
-    let (cert, key) = match &tls.identity {
-        Some((cert, key)) => (Some(file(cert)), Some(file(key))),
-        None => (None, None),
-    };
-    Yaml::map([
-        ("sni", Yaml::text(&tls.sni)),
-        ("verify", Yaml::word(tls.verify)),
-        ("ca", Yaml::or_null(tls.ca.as_ref().map(file))),
-        ("cert", Yaml::or_null(cert)),
-        ("key", Yaml::or_null(key)),
     ])
 }
 

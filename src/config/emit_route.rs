@@ -6,6 +6,7 @@ use http::HeaderValue;
 use super::emit::Yaml;
 use super::model::*;
 use super::value::{query_decode, template_text};
+use super::value_upstream::key_source_text;
 
 pub fn route(config: &Config, index: usize, route: &Route) -> Yaml {
     let mut entries = Vec::new();
@@ -16,15 +17,24 @@ pub fn route(config: &Config, index: usize, route: &Route) -> Yaml {
     }
     add("match", matcher(&route.matcher));
     add("priority", Yaml::word(route.priority));
-    let proxied = matches!(route.action, Action::Upstream(_));
+    let proxied = !route.action.upstreams().is_empty();
+    let name = |id: &UpstreamId| config.upstreams.get(id.0).map_or("", |u| u.name.as_str());
     if proxied {
         add("request", request(&route.request));
     }
     add("response", response(&route.response, proxied));
+    if let Some(mirror) = &route.mirror {
+        let (upstream, share) = (Yaml::text(name(&mirror.upstream)), Yaml::text(format!("{}%", mirror.share)));
+        add("mirror", Yaml::map([("upstream", upstream), ("share", share)]));
+    }
     match &route.action {
-        Action::Upstream(id) => {
-            let name = config.upstreams.get(id.0).map_or("", |u| u.name.as_str());
-            add("upstream", Yaml::text(name));
+        Action::Upstream(id) => add("upstream", Yaml::text(name(id))),
+        Action::Split(split) => {
+            let share = |(id, share): &(UpstreamId, u32)| (name(id).to_owned(), Yaml::word(share));
+            add("upstream", Yaml::Map(split.shares.iter().map(share).collect()));
+            if let Some(by) = &split.by {
+                add("split_by", Yaml::text(key_source_text(by)));
+            }
         }
         Action::Redirect { to, status } => {
             let to = Yaml::text(template_text(to));

@@ -3,18 +3,17 @@
 //! key is read or what becomes of it.
 
 pub use super::keys_process::{ACCESS, ACCESS_FORMATS, ADMIN, DRAIN, LOG, LOG_LEVELS, SERVER};
+pub use super::keys_upstream::{
+    ACTIVE, BALANCE, BALANCE_HASH, DNS, HEALTH, MIRROR, PASSIVE, POOL, RETRY, RETRY_METHODS, RETRY_ON, STICKY,
+    UPSTREAM, UPSTREAM_SERVER, UPSTREAM_TIMEOUTS, UPSTREAM_TLS,
+};
 pub use super::shape::{Key, Section, Shape};
 use super::shape::{bare, key, later};
 
-pub const BALANCE: &[&str] = &["round_robin"];
-pub const BALANCE_LATER: &[&str] = &["least_conn", "p2c", "random", "ip_hash"];
 pub const SAME_SITE: &[&str] = &["strict", "lax", "none"];
-const NONE: Shape = Shape::Word(&["none"]);
 const TEXTS: Shape = Shape::List(&Shape::Text);
 const TEXT_OR_TEXTS: Shape = Shape::Any(&[Shape::Text, Shape::Some(&Shape::Text)]);
 const TEXT_MAP: Shape = Shape::Map(&Shape::Text);
-const DEADLINE: Shape = Shape::Any(&[Shape::Duration, NONE]);
-const PATH_OR_NULL: Shape = Shape::Any(&[Shape::Text, Shape::Null]);
 
 /// Of these a route has exactly one.
 pub const ACTIONS: [&str; 3] = ["upstream", "redirect", "respond"];
@@ -38,6 +37,7 @@ pub static ROOT: Section = Section {
         ),
         key("limits", Shape::Section(&LIMITS), "{}", "Bounds of what a client may send."),
         key("timeouts", Shape::Section(&TIMEOUTS), "{}", "A client's side."),
+        key("dns", Shape::Section(&DNS), "{}", "Who is asked for the names of servers."),
         key("upstreams", Shape::Map(&Shape::Section(&UPSTREAM)), "{}", "Groups of servers, by name."),
         bare("routes", Shape::Some(&Shape::Section(&ROUTE)), "Which request goes where. The most specific match wins."),
         later("cache"),
@@ -85,95 +85,6 @@ pub static TIMEOUTS: Section = Section {
     ],
 };
 
-pub static UPSTREAM: Section = Section {
-    title: "an upstream",
-    keys: &[
-        bare(
-            "servers",
-            Shape::Some(&Shape::Any(&[Shape::Text, Shape::Section(&UPSTREAM_SERVER)])),
-            "`IP:port`, `name:port` or `unix:/path`; at least one.",
-        ),
-        key("balance", Shape::Word(BALANCE), "\"round_robin\"", "How a server is chosen."),
-        later("sticky"),
-        later("protocol"),
-        key(
-            "tls",
-            Shape::Any(&[Shape::Bool, Shape::Section(&UPSTREAM_TLS)]),
-            "false",
-            "TLS to the servers; `true` for its defaults.",
-        ),
-        later("health"),
-        later("retry"),
-        key("timeouts", Shape::Section(&UPSTREAM_TIMEOUTS), "{}", "The servers' side; `none` is no deadline."),
-        key("pool", Shape::Section(&POOL), "{}", "Connections kept for later requests."),
-        later("slow_start"),
-    ],
-};
-
-pub static UPSTREAM_SERVER: Section = Section {
-    title: "a server",
-    keys: &[
-        bare("address", Shape::Text, "`IP:port`, `name:port` or `unix:/path`."),
-        key("weight", Shape::Integer(1, 1000), "1", "Its share of the requests, relative to the others'."),
-        later("backup"),
-        later("dns"),
-        later("srv"),
-        later("refresh"),
-    ],
-};
-
-pub static UPSTREAM_TLS: Section = Section {
-    title: "`tls`",
-    keys: &[
-        key("sni", PATH_OR_NULL, "null", "The name asked for and verified; by default the servers' host name."),
-        key("verify", Shape::Bool, "true", "Whether the certificate is verified."),
-        key("ca", PATH_OR_NULL, "null", "PEM certificates to trust instead of the system's."),
-        key("cert", PATH_OR_NULL, "null", "The client certificate, PEM."),
-        key("key", PATH_OR_NULL, "null", "Its private key, PEM."),
-    ],
-};
-
-pub static UPSTREAM_TIMEOUTS: Section = Section {
-    title: "an upstream's `timeouts`",
-    keys: &[
-        key("connect", DEADLINE, "\"3s\"", "To connect, with the TLS handshake."),
-        key(
-            "response_header",
-            DEADLINE,
-            "\"60s\"",
-            "From the last byte of a request to the whole head of its response: 504.",
-        ),
-        key(
-            "read_idle",
-            DEADLINE,
-            "\"60s\"",
-            "Between two pieces of a response. Event streams and upgrades: tunnel_idle.",
-        ),
-        key(
-            "write_idle",
-            DEADLINE,
-            "\"60s\"",
-            "Between two writes of a request's body, of which the kernel takes up to a few megabytes at a time: 504.",
-        ),
-        later("request"),
-        key("pool_idle", DEADLINE, "\"55s\"", "An idle connection in the pool."),
-    ],
-};
-
-pub static POOL: Section = Section {
-    title: "`pool`",
-    keys: &[
-        key(
-            "max_idle",
-            Shape::Integer(0, 65535),
-            "128",
-            "Idle connections that each thread keeps, in room that all upstreams share; 0 closes each after its request.",
-        ),
-        later("max_connections"),
-        later("queue"),
-    ],
-};
-
 pub static ROUTE: Section = Section {
     title: "a route",
     keys: &[
@@ -191,8 +102,13 @@ pub static ROUTE: Section = Section {
         later("cors"),
         later("compress"),
         later("cache"),
-        later("mirror"),
-        bare("upstream", Shape::Text, "An upstream's name, `host:port`, or `http://host:port`."),
+        bare("mirror", Shape::Section(&MIRROR), "Copies of requests to another upstream, whatever becomes of them."),
+        bare(
+            "upstream",
+            Shape::Any(&[Shape::Text, Shape::Map(&Shape::Integer(1, 1_000_000))]),
+            "An upstream's name, `host:port`, `http://host:port`, or a split: names to shares.",
+        ),
+        bare("split_by", Shape::Text, "What keeps a client at its part of a split: as `balance.hash`."),
         bare("redirect", Shape::Any(&[Shape::Text, Shape::Section(&REDIRECT)]), "Where the client is sent."),
         bare("respond", Shape::Section(&RESPOND), "An answer by the proxy itself."),
         later("files"),

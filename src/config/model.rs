@@ -10,6 +10,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::model_upstream::*;
+
 /// Everything one process runs by.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -21,6 +23,7 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     pub limits: HeadLimits,
     pub timeouts: ClientTimeouts,
+    pub dns: Dns,
     /// Named upstreams first, then one for each address a route names directly.
     pub upstreams: Vec<Upstream>,
     /// In the order of the file; `route::Table` sorts them.
@@ -161,64 +164,6 @@ pub struct ClientTimeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamId(pub usize);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// The key in the file, or the address itself where a route names one.
-    pub name: String,
-    /// True when a route named an address: such an upstream is not printed by `-T`.
-    pub implicit: bool,
-    /// At least one.
-    pub servers: Vec<UpstreamServer>,
-    pub tls: Option<UpstreamTls>,
-    pub timeouts: UpstreamTimeouts,
-    pub pool: Pool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamServer {
-    pub address: Address,
-    /// 1..=1000, default 1.
-    pub weight: u32,
-    /// The host:port as written when it was a name that was resolved at start.
-    pub written: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Never empty: an empty SNI would silently switch verification off.
-    pub sni: String,
-    pub verify: bool,
-    pub ca: Option<PemFile>,
-    /// Client certificate and key: both or neither.
-    pub identity: Option<(PemFile, PemFile)>,
-}
-
-/// A PEM file that was readable and held what it should when the config was checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PemFile {
-    pub path: PathBuf,
-    /// DER of each certificate, or of the one key.
-    pub der: Vec<Vec<u8>>,
-}
-
-/// `None` is `none`: no deadline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamTimeouts {
-    pub connect: Option<Duration>,
-    /// From the last byte of a request to the head of its response.
-    pub response_header: Option<Duration>,
-    /// Between two pieces of a response.
-    pub read_idle: Option<Duration>,
-    pub write_idle: Option<Duration>,
-    pub pool_idle: Option<Duration>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Idle connections kept. 0 closes each connection after its request.
-    pub max_idle: usize,
-}
-
 #[derive(Clone, Debug)]
 pub struct Route {
     /// As written, or `routes[3]`.
@@ -229,6 +174,7 @@ pub struct Route {
     pub priority: i32,
     pub request: RequestEdits,
     pub response: ResponseEdits,
+    pub mirror: Option<Mirror>,
     pub action: Action,
 }
 
@@ -370,8 +316,36 @@ pub enum SameSite {
 #[derive(Clone, Debug)]
 pub enum Action {
     Upstream(UpstreamId),
+    Split(Split),
     Redirect { to: Template, status: StatusCode },
     Respond { status: StatusCode, body: String, headers: Vec<(FieldName, HeaderValue)> },
+}
+
+impl Action {
+    /// Where requests may go by it.
+    pub fn upstreams(&self) -> Vec<UpstreamId> {
+        match self {
+            Self::Upstream(id) => vec![*id],
+            Self::Split(split) => split.shares.iter().map(|(id, _)| *id).collect(),
+            Self::Redirect { .. } | Self::Respond { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Several upstreams, each with its share of the requests.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// At least one; shares of at least 1.
+    pub shares: Vec<(UpstreamId, u32)>,
+    /// What keeps a client at its part; `None` is chance.
+    pub by: Option<KeySource>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    pub upstream: UpstreamId,
+    /// In percent, 1 to 100.
+    pub share: u8,
 }
 
 /// Text with `{scheme}`, `{host}`, `{path}`, `{query}`, `{method}`, `{client_ip}`, `{request_id}` in it.

@@ -32,6 +32,8 @@ pub enum Overdue {
     Upload,
     /// The upstream's response.
     Response,
+    /// All of it, with every try.
+    Request,
 }
 
 impl std::fmt::Display for Overdue {
@@ -40,6 +42,7 @@ impl std::fmt::Display for Overdue {
             Self::Body => "the client's body did not arrive in time",
             Self::Upload => "the upstream did not take the body in time",
             Self::Response => "the upstream did not answer in time",
+            Self::Request => "the request did not end in time",
         })
     }
 }
@@ -98,6 +101,15 @@ impl ClientStream {
         }
         self.alarm.set_to(due.into());
         self.alarm.poll(cx).map(|()| Err(Overdue::Response.into()))
+    }
+
+    /// Nothing else is to be had; whether the time for all of it is over.
+    pub(super) fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(due) = self.peer.as_ref().and_then(Shared::peer).and_then(|peer| peer.ends_by()) else {
+            return Poll::Pending;
+        };
+        self.whole.set_to(due.into());
+        self.whole.poll(cx).map(|()| Err(Overdue::Request.into()))
     }
 
     fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pingora_core::protocols::Digest;
@@ -35,6 +35,9 @@ pub struct Peer {
     anew: AtomicBool,
     /// In milliseconds.
     within_body: AtomicU64,
+    born: Instant,
+    /// In milliseconds from `born` on; 0 is never.
+    ends_by: AtomicU64,
     pub(super) upload: Upload,
     /// Pingora replaces the `Date` of every response; [`super::answer`] puts this back.
     date: Mutex<Option<Date>>,
@@ -55,6 +58,8 @@ impl Peer {
             after_head: AtomicU64::new(0),
             anew: AtomicBool::new(false),
             within_body: AtomicU64::new(0),
+            born: Instant::now(),
+            ends_by: AtomicU64::new(0),
             upload: Upload::new(),
             date: Mutex::new(None),
         }
@@ -114,6 +119,17 @@ impl Peer {
 
     pub(super) fn longest_silence(&self) -> Duration {
         Duration::from_millis(self.within_body.load(Ordering::Relaxed))
+    }
+
+    /// When the request has to be done with, whatever it waits for.
+    pub fn end_by(&self, due: Option<Instant>) {
+        let due = due.map_or(0, |due| millis(due.saturating_duration_since(self.born)));
+        self.ends_by.store(due, Ordering::Relaxed);
+    }
+
+    pub(super) fn ends_by(&self) -> Option<Instant> {
+        let due = self.ends_by.load(Ordering::Relaxed);
+        (due > 0).then(|| self.born + Duration::from_millis(due))
     }
 
     /// Another attempt to send the request begins. `longest`: how long Pingora tries to

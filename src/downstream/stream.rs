@@ -60,6 +60,7 @@ pub struct ClientStream {
     outgoing: Vec<u8>,
     sent: usize,
     pub(super) alarm: Alarm,
+    pub(super) whole: Alarm,
     pub(super) watch: Watch,
 }
 
@@ -79,6 +80,7 @@ impl ClientStream {
             outgoing: Vec::new(),
             sent: 0,
             alarm: Alarm::default(),
+            whole: Alarm::default(),
             watch: Watch::Nothing,
             end: None,
         }
@@ -119,6 +121,7 @@ impl ClientStream {
         self.end = None;
         if let Some(peer) = self.peer() {
             peer.begin_upload(None);
+            peer.end_by(None);
         }
         self.watch = Watch::Nothing;
     }
@@ -324,8 +327,14 @@ impl AsyncRead for ClientStream {
                 self.passing = if left == 0 { Passing::Body(body) } else { Passing::Head(left, body) };
                 Poll::Ready(Ok(()))
             }
-            Passing::Body(framing) => self.poll_body(cx, out, framing),
-            Passing::Held => self.poll_held(cx),
+            Passing::Body(framing) => match self.poll_body(cx, out, framing) {
+                Poll::Pending => self.poll_whole(cx),
+                read => read,
+            },
+            Passing::Held => match self.poll_held(cx) {
+                Poll::Pending => self.poll_whole(cx),
+                held => held,
+            },
             Passing::Tunnel => self.poll_tunnel(cx, out),
         }
     }

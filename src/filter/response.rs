@@ -79,6 +79,14 @@ pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits, origin: Option
     apply_header_edits(response, &edits.headers)
 }
 
+/// One more, after whatever the upstream sets.
+pub fn add_cookie(response: &mut ResponseHeader, cookie: Option<HeaderValue>) -> pingora::Result<()> {
+    if let Some(cookie) = cookie {
+        response.append_header("Set-Cookie", cookie)?;
+    }
+    Ok(())
+}
+
 fn rewrite_redirects(response: &mut ResponseHeader, names: &Names<'_>) -> pingora::Result<()> {
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         if let Some(to) = text(response, &name).and_then(|reference| rewrite(reference, names)) {

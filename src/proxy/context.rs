@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderValue;
 
 use super::fail::Cause;
+use super::mirror::Copies;
 use crate::runtime::{Action, Route, Snapshot};
-use crate::upstream::{Pick, Pool};
+use crate::upstream::{Pick, Pool, Server};
 
 #[derive(Debug)]
 pub struct RequestCtx {
@@ -31,16 +32,33 @@ pub struct RequestCtx {
     /// Origin form, where what goes upstream is not what came.
     pub target: Option<String>,
     pub route: Option<usize>,
+    /// Which part of a split takes it.
+    pub part: usize,
     pub attempt: Attempt,
     pub failure: Option<Cause>,
+    /// What we refuse it for, where no error of Pingora's says so.
+    pub refused: Option<Cause>,
+    /// In seconds, for the client.
+    pub retry_after: Option<u64>,
+    /// Where copies of its body go.
+    pub mirror: Option<Copies>,
 }
 
 /// The present try at an upstream, and what is remembered of those before.
 #[derive(Debug, Default)]
 pub struct Attempt {
     pub pick: Option<Pick>,
-    pub failed: Option<Pick>,
+    /// Where it failed before.
+    pub tried: Vec<Arc<Server>>,
+    /// The server that the client's cookie names.
+    pub own: Option<Arc<Server>>,
     pub count: u32,
+    /// Those that reached a server.
+    pub sent: u32,
+    /// The next one goes over a new connection.
+    pub fresh: bool,
+    /// The upstream's answer is not wanted; it is tried again.
+    pub again: bool,
     pub began: Option<Instant>,
     pub connect: Option<Duration>,
     pub reused: bool,
@@ -65,8 +83,12 @@ impl RequestCtx {
             upgrade: false,
             target: None,
             route: None,
+            part: 0,
             attempt: Attempt::default(),
             failure: None,
+            refused: None,
+            retry_after: None,
+            mirror: None,
         }
     }
 
@@ -79,8 +101,14 @@ impl RequestCtx {
     pub fn pool(&self) -> Option<&Arc<Pool>> {
         match &self.route()?.action {
             Action::Upstream(pool) => Some(pool),
+            Action::Split(split) => split.parts.get(self.part).map(|(_, pool)| pool),
             Action::Redirect { .. } | Action::Respond { .. } => None,
         }
+    }
+
+    /// The end of the time that the upstream's `timeouts.request` gives it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pool().and_then(|pool| pool.timeouts().request).map(|time| self.started + time)
     }
 
     /// A checked host is ASCII (`intake`).

@@ -38,9 +38,15 @@ pub enum Cause {
     UpstreamClosed,
     UpstreamInvalid,
     ResourcesExhausted,
+    AllDown,
+    NoneReached,
+    NoAddress,
+    QueueFull,
+    QueueTimeout,
     ConnectTimeout,
     ResponseTimeout,
     SendTimeout,
+    RequestTimeout,
     VersionUnsupported,
 }
 
@@ -107,12 +113,32 @@ impl Cause {
             Self::ResourcesExhausted => {
                 (503, "connection_limit_reached", Proxy, "the proxy has no more connections to give")
             }
+            Self::AllDown => (503, "destination_unavailable", Upstream, "no server of the upstream is up"),
+            Self::NoneReached => {
+                (503, "destination_unavailable", Upstream, "no server of the upstream could be connected to")
+            }
+            Self::NoAddress => (503, "dns_error", Upstream, "no server of the upstream has an address"),
+            Self::QueueFull => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "every server of the upstream is at `pool.max_connections`, and the queue is full",
+            ),
+            Self::QueueTimeout => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "no server of the upstream had room within `pool.queue_timeout`",
+            ),
             Self::ConnectTimeout => {
                 (504, "connection_timeout", Upstream, "the upstream did not accept the connection in time")
             }
             Self::ResponseTimeout => (504, "http_response_timeout", Upstream, "the upstream did not answer in time"),
             Self::SendTimeout => {
                 (504, "connection_write_timeout", Upstream, "the upstream did not take the request in time")
+            }
+            Self::RequestTimeout => {
+                (504, "http_response_timeout", Upstream, "the upstream did not finish within `timeouts.request`")
             }
             Self::VersionUnsupported => {
                 (505, "http_request_error", Client, "this version of HTTP is not spoken in this form")
@@ -178,6 +204,7 @@ fn by_own_stream(error: &Error) -> Cause {
         Some(Overdue::Body) => Cause::BodyTimeout,
         Some(Overdue::Upload) => Cause::SendTimeout,
         Some(Overdue::Response) => Cause::ResponseTimeout,
+        Some(Overdue::Request) => Cause::RequestTimeout,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
         None => Cause::ClientGone,
     }

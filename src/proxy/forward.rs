@@ -1,15 +1,16 @@
 //! The forwarding side of the hooks: which server, what it is sent, what the
 //! client gets back.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Version, header};
 use pingora::{Error, ErrorType, Result};
-use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
+use super::choose;
 use super::context::RequestCtx;
 use super::fail::Cause;
 use super::reply::{Reply, end_if_closing, fill, settle_unread_body};
@@ -45,59 +46,12 @@ pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
 /// The reply of a route that answers by itself.
 pub fn local_reply(request: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
     match &ctx.route()?.action {
-        Action::Upstream(_) => None,
+        Action::Upstream(_) | Action::Split(_) => None,
         Action::Redirect { to, status } => Some(Reply::Redirect { location: fill(to, request, ctx), status: *status }),
         Action::Respond { status, body, headers } => {
             Some(Reply::Respond { status: *status, body: body.clone(), headers: headers.clone() })
         }
     }
-}
-
-/// The server for the next attempt.
-pub fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
-    let Some(pool) = ctx.pool() else {
-        return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
-    };
-    let pick = pool.pick(ctx.attempt.failed);
-    let tunnel = ctx.snapshot.timeouts.tunnel_idle;
-    // A pooled connection may belong to another thread's reactor, which can see a quick 101
-    // before this thread has looked for the end of the request; Pingora then takes that
-    // end for the end of the tunnel (its issue 946).
-    let mut peer = Box::new(if ctx.upgrade { pool.unpooled_peer(pick) } else { pool.peer(pick) });
-    if ctx.upgrade || wants_events(session) {
-        peer.options.read_timeout = Some(tunnel);
-        peer.options.write_timeout = Some(tunnel);
-        set_longest_wait(session, None, None);
-    } else {
-        set_longest_wait(session, pool.timeouts().response_header, pool.timeouts().read_idle);
-    }
-    if let Some(client) = Peer::of(session.digest()) {
-        client.begin_upload(peer.options.write_timeout);
-    }
-    ctx.attempt.pick = Some(pick);
-    ctx.attempt.count += 1;
-    ctx.attempt.began = Some(Instant::now());
-    Ok(peer)
-}
-
-fn set_longest_wait(session: &Session, for_head: Option<Duration>, for_more: Option<Duration>) {
-    if let Some(peer) = Peer::of(session.digest()) {
-        peer.wait_at_most(for_head, for_more);
-    }
-}
-
-/// Event streams are quiet by nature, as tunnels are; a deadline meant for dead
-/// servers must not cut them.
-fn wants_events(session: &Session) -> bool {
-    let accept = session.get_header(header::ACCEPT);
-    accept.is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some())
-}
-
-/// A connection that was never made has sent nothing: any method may go elsewhere.
-pub fn may_try_another(ctx: &mut RequestCtx) -> bool {
-    ctx.attempt.failed = ctx.attempt.pick;
-    let servers = ctx.pool().map_or(0, |pool| pool.len());
-    usize::try_from(ctx.attempt.count).is_ok_and(|count| count < servers)
 }
 
 /// A client that still sends would lose an answer to a connection that is closed at once.
@@ -161,25 +115,8 @@ pub fn change_request(
     }
     let hop = request::Hop { peer, trusted: ctx.peer_trusted, host: &ctx.host, scheme: "http" };
     request::set_forwarded(upstream, &hop)?;
-    let authority = ctx.pool().zip(ctx.attempt.pick).and_then(|(pool, pick)| pool.authorities(pick).first());
+    let authority = ctx.attempt.pick.as_ref().and_then(|pick| pick.server.authorities().first());
     request::edit_headers(upstream, &route.request, authority.map(String::as_str))
-}
-
-/// An upstream that answers with ever more interim responses is broken.
-const MOST_INTERIM: u32 = 16;
-
-/// What the log tells of the upstream's answer.
-pub fn note_response(head: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
-    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
-        ctx.attempt.interim += 1;
-        if ctx.attempt.interim > MOST_INTERIM {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "too many interim responses").into_up());
-        }
-    } else {
-        ctx.attempt.status = Some(head.status.as_u16());
-        ctx.attempt.ttfb = Some(ctx.started.elapsed());
-    }
-    Ok(())
 }
 
 /// Everything the client's response differs in from the upstream's.
@@ -194,6 +131,7 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         }
         // Pingora's read timeout covers the tunnel too.
         session.set_read_timeout(Some(ctx.snapshot.timeouts.tunnel_idle));
+        choose::set_deadline(session, None);
     } else if head.status.is_informational() {
         return Ok(());
     } else {
@@ -205,8 +143,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     if is_event_stream(head) {
         if let Some(peer) = Peer::of(session.digest()) {
             peer.set_activity(Activity::Tunnel);
+            peer.end_by(None);
         }
-        set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
+        choose::set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
     }
     if let Some(coding) = head.headers.get(header::TRANSFER_ENCODING) {
         if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -221,12 +160,12 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     if let (Some(peer), Some(date)) = (Peer::of(session.digest()), response::date(head)) {
         peer.keep_date(date);
     }
-    let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), ctx.attempt.pick) else {
+    let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempt.pick) else {
         return Ok(());
     };
     let origin = response::Origin {
         names: Names {
-            upstream: pool.authorities(pick),
+            upstream: pick.server.authorities(),
             our_scheme: ctx.scheme,
             our_host: our_host(session, ctx),
             asked_host: ctx.host(),
@@ -234,7 +173,11 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         },
         secure: ctx.scheme == "https",
     };
-    response::edit(head, &route.response, Some(&origin))
+    response::edit(head, &route.response, Some(&origin))?;
+    match pool.sticky().filter(|_| ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server))) {
+        Some(sticky) => response::add_cookie(head, pick.server.set_cookie(sticky, ctx.scheme == "https")),
+        None => Ok(()),
+    }
 }
 
 /// What the client calls us, by the word of a trusted proxy or its own.

@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use super::Proxy;
 use super::context::next_request_id;
 use super::fail::Cause;
+use super::mirror::Mirrors;
 use super::{record, reply};
 use crate::downstream::{Arrival, ClientStream, Connections, Deadlines, field};
 use crate::runtime::Live;
@@ -39,7 +40,7 @@ impl std::fmt::Debug for Front {
 
 impl Front {
     pub fn new(conf: &Arc<ServerConf>, live: Arc<Live>, connections: Arc<Connections>) -> Self {
-        let proxy = Proxy { live: Arc::clone(&live) };
+        let proxy = Proxy { live: Arc::clone(&live), mirrors: Mirrors::default() };
         Self { http: Arc::new(http_proxy(conf, proxy)), live, connections }
     }
 

@@ -1,14 +1,17 @@
 //! The one `ProxyHttp`: each hook takes from the context, calls one function and
 //! stores the result. Must not know the configuration file or the process.
 
+mod choose;
 mod context;
 mod fail;
 mod forward;
 mod front;
 mod intake;
+mod mirror;
 mod record;
 mod rehearse;
 mod reply;
+mod retry;
 
 use std::sync::Arc;
 
@@ -24,12 +27,14 @@ use crate::runtime::Live;
 pub use context::RequestCtx;
 pub use fail::Cause;
 pub use front::Front;
+use mirror::Mirrors;
 pub use rehearse::{End, Rehearsal, rehearse};
 
 /// The service that Pingora drives.
 #[derive(Debug)]
 pub struct Proxy {
     live: Arc<Live>,
+    mirrors: Mirrors,
 }
 
 #[async_trait]
@@ -53,6 +58,7 @@ impl ProxyHttp for Proxy {
             Ok(()) => forward::local_reply(session.req_header(), ctx),
             Err(cause) => Some(reply::Reply::Error(cause)),
         };
+        ctx.part = choose::part(session.req_header(), ctx);
         match local {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
             None => Ok(false),
@@ -60,7 +66,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
-        forward::next_peer(session, ctx)
+        choose::next_peer(session, ctx).await
     }
 
     fn fail_to_connect(
@@ -70,7 +76,19 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
         mut e: Box<Error>,
     ) -> Box<Error> {
-        e.set_retry(forward::may_try_another(ctx));
+        e.set_retry(retry::after_connecting(ctx, &e));
+        e
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut e: Box<Error>,
+        ctx: &mut RequestCtx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        e.set_retry(retry::after_sending(session, ctx, &e, client_reused));
         e
     }
 
@@ -79,11 +97,15 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         reused: bool,
         _peer: &HttpPeer,
-        _fd: std::os::unix::io::RawFd,
-        _digest: Option<&Digest>,
+        fd: std::os::unix::io::RawFd,
+        digest: Option<&Digest>,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         ctx.attempt.reused = reused;
+        ctx.attempt.sent += 1;
+        if let Some(pick) = ctx.attempt.pick.as_ref().filter(|_| !reused) {
+            pick.server.note_connection(fd, digest.and_then(|digest| digest.socket_digest.as_ref()));
+        }
         ctx.attempt.connect = ctx.attempt.began.filter(|_| !reused).map(|began| began.elapsed());
         Ok(())
     }
@@ -94,27 +116,30 @@ impl ProxyHttp for Proxy {
         upstream_request: &mut RequestHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        forward::prepare_request(session, upstream_request, ctx)
+        forward::prepare_request(session, upstream_request, ctx)?;
+        ctx.mirror = self.mirrors.begin(session, upstream_request, ctx);
+        Ok(())
     }
 
     async fn request_body_filter(
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
-        _ctx: &mut RequestCtx,
+        end_of_stream: bool,
+        ctx: &mut RequestCtx,
     ) -> Result<()> {
+        mirror::copy(ctx, body.as_ref(), end_of_stream);
         forward::follow_body(session, body);
         Ok(())
     }
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        forward::note_response(upstream_response, ctx)
+        retry::note_response(session, upstream_response, ctx)
     }
 
     async fn response_filter(
@@ -127,7 +152,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
-        let cause = fail::cause_of(e);
+        let cause = ctx.refused.unwrap_or_else(|| fail::cause_of(e));
         log::debug!("request {:016x}: {e}", ctx.request_id);
         ctx.failure = Some(cause);
         if forward::is_unanswered(session) && cause != fail::Cause::ClientGone {

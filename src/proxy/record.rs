@@ -23,7 +23,6 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
-    let pool = ctx.pool();
     logger.log(&Record {
         at: ctx.at,
         request_id: ctx.request_id,
@@ -44,7 +43,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         bytes_out: count(session.body_bytes_sent()),
         duration: Instant::now().saturating_duration_since(ctx.started),
         route: ctx.route().map(|route| route.name.as_str()),
-        upstream: pool.and_then(|pool| ctx.attempt.pick.map(|pick| &**pool.label(pick))),
+        upstream: ctx.attempt.pick.as_ref().map(|pick| &*pick.server.label),
         upstream_status: ctx.attempt.status,
         connect: ctx.attempt.connect,
         ttfb: ctx.attempt.ttfb,

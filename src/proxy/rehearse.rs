@@ -11,10 +11,11 @@ use pingora_http::RequestHeader;
 use super::context::RequestCtx;
 use super::fail::Cause;
 use super::reply::Reply;
-use super::{forward, intake};
+use super::{choose, forward, intake};
 use crate::downstream::{Head, Peer, escaped};
 use crate::route::{Mismatch, Rank};
 use crate::runtime::Snapshot;
+use crate::upstream::Wish;
 
 #[derive(Debug)]
 pub struct Rehearsal {
@@ -96,8 +97,9 @@ fn end(
         Some(Reply::Respond { status, .. }) => return Ok(End::Answered { status }),
         None => {}
     }
+    ctx.part = choose::part(&request, &ctx);
     let Some(pool) = ctx.pool().cloned() else { return Ok(End::Refused(Cause::Internal)) };
-    ctx.attempt.pick = Some(pool.pick(None));
+    ctx.attempt.pick = pool.try_pick(&Wish::default()).ok();
     let mut upstream = request.clone();
     let peer = Peer::new(Some(peer), Arc::default());
     forward::change_request(&request, &peer, &mut upstream, &ctx)?;

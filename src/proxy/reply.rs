@@ -32,7 +32,11 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
         Reply::Error(cause) => {
             ctx.failure = Some(cause);
             let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
-            error_reply(cause, accept, &ctx.snapshot.errors, ctx.request_id)?
+            let (mut head, body) = error_reply(cause, accept, &ctx.snapshot.errors, ctx.request_id)?;
+            if let Some(seconds) = ctx.retry_after.filter(|_| cause.status() == 503) {
+                head.insert_header("Retry-After", seconds)?;
+            }
+            (head, body)
         }
         Reply::Redirect { location, status } => {
             let mut head = ResponseHeader::build(status, Some(4))?;

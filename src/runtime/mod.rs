@@ -5,4 +5,4 @@ mod live;
 mod snapshot;
 
 pub use live::Live;
-pub use snapshot::{Action, Route, Snapshot};
+pub use snapshot::{Action, Mirror, Route, Snapshot, Split};

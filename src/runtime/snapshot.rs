@@ -7,11 +7,12 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::config::{
-    self, ClientTimeouts, Config, ErrorPages, FieldName, HeadLimits, PathEdit, RequestEdits, ResponseEdits, Template,
+    self, ClientTimeouts, Config, ErrorPages, FieldName, HeadLimits, KeySource, PathEdit, RequestEdits, ResponseEdits,
+    Template,
 };
 use crate::observe::AccessLogger;
 use crate::route::RouteTable;
-use crate::upstream::Pool;
+use crate::upstream::{CookieKey, Pool, Resolver};
 
 /// Everything a request needs to know, made once.
 #[derive(Debug)]
@@ -25,7 +26,10 @@ pub struct Snapshot {
     pub errors: ErrorPages,
     pub access: Arc<AccessLogger>,
     /// In the order of the configuration.
-    pools: Vec<Arc<Pool>>,
+    pub pools: Vec<Arc<Pool>>,
+    pub resolver: Arc<Resolver>,
+    /// What signs cookies.
+    pub key: CookieKey,
 }
 
 #[derive(Debug)]
@@ -36,14 +40,44 @@ pub struct Route {
     pub response: ResponseEdits,
     /// What `strip_prefix` takes away, to be put back into redirects.
     pub stripped: Option<String>,
+    pub mirror: Option<Mirror>,
     pub action: Action,
 }
 
 #[derive(Debug)]
 pub enum Action {
     Upstream(Arc<Pool>),
+    Split(Split),
     Redirect { to: Template, status: http::StatusCode },
     Respond { status: http::StatusCode, body: bytes::Bytes, headers: Vec<(FieldName, HeaderValue)> },
+}
+
+/// Several pools, each with its share of the requests.
+#[derive(Debug)]
+pub struct Split {
+    /// Each with the sum of the shares up to it.
+    pub parts: Vec<(u64, Arc<Pool>)>,
+    pub by: Option<KeySource>,
+}
+
+impl Split {
+    /// Whose turn it is, by what tells the client apart or by chance.
+    pub fn part(&self, hash: Option<u64>) -> usize {
+        let whole = self.parts.last().map_or(1, |(sum, _)| *sum);
+        let at = match hash {
+            // Both halves of the hash count: a pool's own ring uses it whole.
+            Some(hash) => hash.rotate_left(32) % whole,
+            None => fastrand::u64(..whole),
+        };
+        self.parts.partition_point(|(sum, _)| *sum <= at)
+    }
+}
+
+#[derive(Debug)]
+pub struct Mirror {
+    pub pool: Arc<Pool>,
+    /// In percent.
+    pub share: u8,
 }
 
 impl Snapshot {
@@ -51,17 +85,25 @@ impl Snapshot {
     ///
     /// # Errors
     /// In words, when a socket path cannot be used.
-    pub fn compile(config: &Config, access: Arc<AccessLogger>, previous: Option<&Self>) -> Result<Self, String> {
+    pub fn compile(
+        config: &Config,
+        access: Arc<AccessLogger>,
+        previous: Option<&Self>,
+        key: &CookieKey,
+    ) -> Result<Self, String> {
         let known: HashMap<&str, &Arc<Pool>> =
             previous.into_iter().flat_map(|snapshot| &snapshot.pools).map(|pool| (&*pool.name, pool)).collect();
-        let kept = |upstream: &config::Upstream| {
-            known.get(upstream.name.as_str()).filter(|pool| pool.serves(upstream)).map(|pool| Arc::clone(pool))
+        let pool = |upstream: &config::Upstream| {
+            let before = known.get(upstream.name.as_str()).map(|pool| Arc::clone(pool));
+            match before {
+                Some(pool) if pool.serves(upstream) => Ok(pool),
+                before => Pool::new(upstream, before.as_deref(), key)
+                    .map(Arc::new)
+                    .map_err(|e| format!("upstream `{}`: {e}", upstream.name)),
+            }
         };
-        let made = |upstream: &config::Upstream| {
-            Pool::new(upstream).map(Arc::new).map_err(|e| format!("upstream `{}`: {e}", upstream.name))
-        };
-        let pools =
-            config.upstreams.iter().map(|u| kept(u).map_or_else(|| made(u), Ok)).collect::<Result<Vec<_>, _>>()?;
+        let pools = config.upstreams.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
+        let resolver = Resolver::new(&config.dns.nameservers, config.dns.timeout).map_err(|e| format!("dns: {e}"))?;
         let routes = config.routes.iter().map(|route| Route::compile(route, &pools)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
@@ -72,6 +114,8 @@ impl Snapshot {
             errors: config.errors.clone(),
             access,
             pools,
+            resolver: Arc::new(resolver),
+            key: key.clone(),
         })
     }
 }
@@ -82,10 +126,25 @@ impl Route {
             Some(PathEdit::StripPrefix(prefix)) => Some(prefix.trim_end_matches('/').to_owned()),
             Some(PathEdit::AddPrefix(_) | PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
         };
+        let pool = |id: &config::UpstreamId| {
+            pools.get(id.0).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
+        };
+        let mirror = route.mirror.as_ref();
+        let mirror =
+            mirror.map(|mirror| Ok::<_, String>(Mirror { pool: pool(&mirror.upstream)?, share: mirror.share }));
         let action = match &route.action {
-            config::Action::Upstream(id) => Action::Upstream(
-                pools.get(id.0).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))?,
-            ),
+            config::Action::Upstream(id) => Action::Upstream(pool(id)?),
+            config::Action::Split(split) => {
+                let mut sum = 0;
+                let part = |(id, share): &(config::UpstreamId, u32)| {
+                    sum += u64::from(*share);
+                    Ok::<_, String>((sum, pool(id)?))
+                };
+                Action::Split(Split {
+                    parts: split.shares.iter().map(part).collect::<Result<_, _>>()?,
+                    by: split.by.clone(),
+                })
+            }
             config::Action::Redirect { to, status } => Action::Redirect { to: to.clone(), status: *status },
             config::Action::Respond { status, body, headers } => Action::Respond {
                 status: *status,
@@ -99,6 +158,7 @@ impl Route {
             request: route.request.clone(),
             response: route.response.clone(),
             stripped: stripped.filter(|s| !s.is_empty()),
+            mirror: mirror.transpose()?,
             action,
         })
     }

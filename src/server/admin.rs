@@ -1,5 +1,6 @@
-//! The admin endpoint: what probes and people may ask of the process. It only tells;
-//! orders go over the control socket, where the caller is known.
+//! The admin endpoint: what probes and people may ask of the process, and what they may
+//! change of an upstream's servers. Orders to the process itself go over the control
+//! socket, where the caller is known.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,23 +10,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, patch};
+use axum::{Json, Router};
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
+use serde::Deserialize;
 
 use super::service::Gate;
 use super::status::{Phase, Status};
 use crate::config::{Address, address_text};
+use crate::runtime::Live;
+use crate::upstream::{Change, Command, Report};
 
 pub struct Admin {
     pub address: Address,
     pub socket: Option<OwnedFd>,
     pub gate: Arc<Gate>,
+    pub asked: Asked,
+}
+
+/// What answers are made from.
+#[derive(Clone)]
+pub struct Asked {
     pub status: Arc<Status>,
+    pub live: Arc<Live>,
 }
 
 #[async_trait]
@@ -36,7 +47,7 @@ impl Service for Admin {
         // It answers until the process ends, or another one has its socket.
         let gate = Arc::clone(&self.gate);
         let retired = async move { gate.retired().await };
-        let routes = routes(Arc::clone(&self.status));
+        let routes = routes(self.asked.clone());
         let served = match &self.address {
             Address::Tcp(_) => match tokio::net::TcpListener::from_std(TcpListener::from(socket)) {
                 Ok(listener) => axum::serve(listener, routes).with_graceful_shutdown(retired).await,
@@ -61,8 +72,101 @@ impl Service for Admin {
     }
 }
 
-fn routes(status: Arc<Status>) -> Router {
-    Router::new().route("/health", get(health)).route("/ready", get(ready)).with_state(status)
+fn routes(asked: Asked) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/upstreams", get(upstreams))
+        .route("/upstreams/{upstream}/servers/{*server}", patch(change_server))
+        .with_state(asked)
+}
+
+/// Every upstream as JSON.
+pub fn report(live: &Live) -> String {
+    let snapshot = live.pin();
+    let all: Vec<Report> = snapshot.pools.iter().map(|pool| pool.report()).collect();
+    serde_json::to_string_pretty(&serde_json::json!({ "upstreams": all })).unwrap_or_default()
+}
+
+/// # Errors
+/// In words, when there is no such server.
+pub fn change(live: &Live, command: &Command) -> Result<String, String> {
+    let snapshot = live.pin();
+    let pool = snapshot.pools.iter().find(|pool| *pool.name == *command.upstream);
+    let pool = pool.ok_or_else(|| {
+        let known: Vec<&str> = snapshot.pools.iter().map(|pool| &*pool.name).collect();
+        format!("there is no upstream `{}`; there are {}", command.upstream, known.join(", "))
+    })?;
+    pool.obey(&command.server, command.change)
+}
+
+async fn upstreams(State(asked): State<Asked>) -> Response {
+    let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (fields, report(&asked.live) + "\n").into_response()
+}
+
+/// What may be changed of a server: one of the two.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    state: Option<Wish>,
+    /// 0 is the configured one.
+    weight: Option<u32>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wish {
+    Enabled,
+    Draining,
+    Disabled,
+}
+
+async fn change_server(
+    State(asked): State<Asked>,
+    Path((upstream, server)): Path<(String, String)>,
+    headers: HeaderMap,
+    Json(wanted): Json<Wanted>,
+) -> Response {
+    let answer = |code: StatusCode, ok: bool, text: String| {
+        (code, Json(serde_json::json!({ "ok": ok, "message": text }))).into_response()
+    };
+    if let Err(reason) = from_this_machine(&headers) {
+        return answer(StatusCode::FORBIDDEN, false, reason);
+    }
+    let state = wanted.state.map(|state| match state {
+        Wish::Enabled => Change::Enable,
+        Wish::Draining => Change::Drain,
+        Wish::Disabled => Change::Disable,
+    });
+    let changes: Vec<Change> = state.into_iter().chain(wanted.weight.map(Change::Weight)).collect();
+    let mut told = Vec::new();
+    for change in changes {
+        let command = Command { upstream: upstream.clone(), server: server.clone(), change };
+        match self::change(&asked.live, &command) {
+            Ok(text) => told.push(text),
+            Err(reason) => return answer(StatusCode::NOT_FOUND, false, reason),
+        }
+    }
+    match told.as_slice() {
+        [] => answer(StatusCode::BAD_REQUEST, false, "`state` or `weight` is missing".to_owned()),
+        told => answer(StatusCode::OK, true, told.join("; ")),
+    }
+}
+
+/// A page in somebody's browser must not change anything, whatever name it has found for
+/// this machine.
+fn from_this_machine(headers: &HeaderMap) -> Result<(), String> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err("a page may not do that".to_owned());
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = crate::message::host::split(host).map_or("", |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    if name == "localhost" || bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(format!("`{host}` is not this machine: ask with its IP address or `localhost`"))
 }
 
 fn json(code: StatusCode, text: &str, status: &Status) -> Response {
@@ -77,12 +181,12 @@ fn json(code: StatusCode, text: &str, status: &Status) -> Response {
 }
 
 /// The process lives: nothing that a restart would mend is wrong.
-async fn health(State(status): State<Arc<Status>>) -> Response {
+async fn health(State(Asked { status, .. }): State<Asked>) -> Response {
     json(StatusCode::OK, "alive", &status)
 }
 
 /// New connections are welcome.
-async fn ready(State(status): State<Arc<Status>>) -> Response {
+async fn ready(State(Asked { status, .. }): State<Asked>) -> Response {
     match status.phase() {
         Phase::Serving => json(StatusCode::OK, "ready", &status),
         phase @ (Phase::Starting | Phase::Draining | Phase::HandedOver) => {

@@ -15,7 +15,8 @@ use tokio::sync::mpsc::Sender;
 use super::handover::{Channel, Message, Order, offer};
 use super::sockets::{Sockets, make_way};
 use super::status::{Phase, Status};
-use super::{folder, pid_file::Refused};
+use super::{admin, folder, pid_file::Refused};
+use crate::runtime::Live;
 
 /// For the caller's first and only word.
 const FIRST_WORD: Duration = Duration::from_secs(10);
@@ -47,6 +48,7 @@ pub struct Desk {
     /// `None` once they are closed or given away.
     pub sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
     pub status: Arc<Status>,
+    pub live: Arc<Live>,
     handing_over: AtomicBool,
     /// The other end of the one that is under way.
     newer: Mutex<Option<Channel>>,
@@ -61,12 +63,14 @@ impl Desk {
         file: Option<PathBuf>,
         sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
         status: Arc<Status>,
+        live: Arc<Live>,
     ) -> Self {
         Self {
             requests,
             file,
             sockets,
             status,
+            live,
             handing_over: AtomicBool::new(false),
             newer: Mutex::default(),
             failure: Mutex::default(),
@@ -218,6 +222,17 @@ fn attend(stream: UnixStream, desk: &Desk) -> Option<Channel> {
                     Message::Outcome { ok, text }
                 }
             },
+            Ok(Message::Upstreams { change, file }) => match desk.check_file(file.as_deref()) {
+                Err(reason) => Message::Refused { reason },
+                Ok(()) => {
+                    let told = match &change {
+                        Some(change) => admin::change(&desk.live, change),
+                        None => Ok(admin::report(&desk.live)),
+                    };
+                    let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
+                    Message::Outcome { ok, text }
+                }
+            },
             Ok(Message::TakeOver { version, pid, file }) => match desk.check_file(file.as_deref()) {
                 Err(reason) => Message::Refused { reason },
                 Ok(()) => {
@@ -283,6 +298,15 @@ fn hand_over(channel: &mut Channel, desk: &Desk, version: u32, pid: u32) {
 /// # Errors
 /// When no process answers.
 pub fn call(path: &Path, file: Option<&Path>, order: Order, wait: Duration) -> Result<Outcome, String> {
+    let message = Message::Do { order, file: file.map(Path::to_owned) };
+    say(path, &message, wait, order.ends_the_process())
+}
+
+/// As [`call`], with any words. `ends`: whether the process ends of them.
+///
+/// # Errors
+/// As [`call`].
+pub fn say(path: &Path, message: &Message, wait: Duration, ends: bool) -> Result<Outcome, String> {
     let stream =
         UnixStream::connect(path).map_err(|e| format!("no running process answers on {}: {e}", path.display()))?;
     let mut channel = Channel::new(stream);
@@ -293,11 +317,11 @@ pub fn call(path: &Path, file: Option<&Path>, order: Order, wait: Duration) -> R
         _ => format!("the running process was lost: {e}"),
     };
     // A stranger is refused before he has said anything.
-    let sent = channel.send(&Message::Do { order, file: file.map(Path::to_owned) });
+    let sent = channel.send(message);
     let heard = channel.receive(if sent.is_ok() { wait } else { FIRST_WORD });
     match heard.map_err(|e| lost(sent.err().unwrap_or(e)))? {
         Message::Outcome { ok, text } => {
-            if order.ends_the_process() {
+            if ends {
                 // The end of the process is an error here; the outcome is known.
                 channel.receive(FIRST_WORD).err();
             }

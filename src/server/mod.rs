@@ -5,7 +5,9 @@
 //! [`supervise`] decides.
 
 mod admin;
+mod caretaker;
 mod control;
+mod cookie_key;
 pub mod daemon;
 mod ending;
 mod folder;
@@ -34,7 +36,9 @@ use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, address_
 use crate::downstream::Connections;
 use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
+use crate::upstream::{Command, settle};
 use admin::Admin;
+use caretaker::Caretaker;
 use control::Desk;
 pub use handover::Order;
 use handover::Takeover;
@@ -168,7 +172,9 @@ fn prepare(
         log::warn!("a daemon has no stdout: its access log is lost");
     }
     let access = Arc::new(reload::start_access_log(config)?);
-    let live = Arc::new(Live::new(Snapshot::compile(config, access, None)?));
+    let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config))?;
+    settle(&snapshot.pools, &snapshot.resolver, reload::FOR_NAMES);
+    let live = Arc::new(Live::new(snapshot));
     Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_file, live })
 }
 
@@ -220,15 +226,17 @@ fn assemble(
     server.add_service(Gated::new(&front, &gate, &config.listeners, &sockets)?);
     if let Some(address) = admin {
         let socket = sockets.duplicate(&Use::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
-        let (gate, status) = (Arc::clone(&gate), Arc::clone(&status));
-        server.add_service(Admin { address, socket: Some(socket), gate, status });
+        let asked = admin::Asked { status: Arc::clone(&status), live: Arc::clone(&live) };
+        server.add_service(Admin { address, socket: Some(socket), gate: Arc::clone(&gate), asked });
     }
+    server.add_service(Caretaker { live: Arc::clone(&live) });
     for listener in &config.listeners {
         log::info!("listening on {}", sockets.bound(&Use::Listener(listener.address.clone())));
     }
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(ORDERS);
-    let desk = Arc::new(Desk::new(orders, start.file.clone(), Arc::clone(&sockets), Arc::clone(&status)));
+    let desk =
+        Arc::new(Desk::new(orders, start.file.clone(), Arc::clone(&sockets), Arc::clone(&status), Arc::clone(&live)));
     let (takeover, replaces) = older.map(|older| (older.takeover, older.control)).unzip();
     let ended = Arc::new(Mutex::new(Ended::Fine));
     let process = Process {
@@ -276,13 +284,37 @@ fn server_conf(config: &Config) -> ServerConf {
 /// # Errors
 /// When no process answers; the pid file may tell more.
 pub fn order(places: (&Place, &Place), file: Option<&Path>, order: Order) -> Result<(bool, String), String> {
-    let (upgrade_sock, pid_file) = places;
     const LONGEST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    ask_process(places, file, |path, file| control::call(path, file, order, LONGEST))
+}
+
+/// How the upstreams of the running process are, as JSON; or, with a `change`, what came
+/// of that. The rest is as with [`order`].
+///
+/// # Errors
+/// As [`order`].
+pub fn upstreams(
+    places: (&Place, &Place),
+    file: Option<&Path>,
+    change: Option<Command>,
+) -> Result<(bool, String), String> {
+    const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
+    ask_process(places, file, |path, file| {
+        let message = handover::Message::Upstreams { change, file: file.map(Path::to_owned) };
+        control::say(path, &message, LONGEST, false)
+    })
+}
+
+fn ask_process(
+    (upgrade_sock, pid_file): (&Place, &Place),
+    file: Option<&Path>,
+    ask: impl FnOnce(&Path, Option<&Path>) -> Result<(bool, String), String>,
+) -> Result<(bool, String), String> {
     let Some(own) = folder::locate(upgrade_sock, folder::CONTROL_SOCKET) else {
         return Err("`server.upgrade_sock` is off: there is no way to the running process but signals".to_owned());
     };
     let file = file.filter(|_| !own.asked_for).map(absolute);
-    control::call(&own.path, file.as_deref(), order, LONGEST).map_err(|reason| {
+    ask(&own.path, file.as_deref()).map_err(|reason| {
         let file = folder::locate(pid_file, folder::PID_FILE).map(|own| own.path);
         match file.as_deref().map(|path| (path, path.exists(), pid_file::living(path))) {
             Some((path, _, Some(pid))) => format!("{reason}; process {pid} holds {}", path.display()),

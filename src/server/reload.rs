@@ -3,10 +3,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{self, AccessTarget, Config};
 use crate::observe::AccessLogger;
 use crate::runtime::{Live, Snapshot};
+use crate::upstream::settle;
+
+/// How long names are waited for that have no address yet, before requests may need one.
+pub const FOR_NAMES: Duration = Duration::from_secs(1);
 
 /// The new configuration is in force.
 #[derive(Debug)]
@@ -31,7 +36,9 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     } else {
         Arc::new(start_access_log(&config)?)
     };
-    let snapshot = Snapshot::compile(&config, access, Some(&before)).map_err(|e| format!("error: {e}\n"))?;
+    let snapshot =
+        Snapshot::compile(&config, access, Some(&before), &before.key).map_err(|e| format!("error: {e}\n"))?;
+    settle(&snapshot.pools, &snapshot.resolver, FOR_NAMES);
     live.publish(snapshot);
     let file = path.display().to_string();
     let warnings = config::render(&warnings, &file);

@@ -1,51 +1,93 @@
-//! The servers of one upstream, each as the `HttpPeer` that Pingora connects to,
-//! made once and cloned per attempt.
+//! One upstream: its servers, whose turn it is, and what is learnt of them from the
+//! requests that they get.
 
-use std::hash::{Hash, Hasher};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use pingora_core::protocols::l4::socket::SocketAddr;
-use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
-use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
-use super::balance::RoundRobin;
-use crate::config::{Address, Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls};
+use super::budget::Budget;
+use super::members::Members;
+use super::queue::Queue;
+use super::roster::Roster;
+use super::server::Server;
+use super::sticky::CookieKey;
+use crate::config::{Balance, KeySource, Retry, ServerPlace, Sticky, Upstream, UpstreamTimeouts};
 
 /// One upstream's servers.
 #[derive(Debug)]
 pub struct Pool {
     pub name: Arc<str>,
-    servers: Vec<Server>,
-    balance: RoundRobin,
+    pub budget: Budget,
+    members: ArcSwap<Members>,
+    roster: Mutex<Roster>,
+    queue: Queue<Wish, Pick>,
     /// What it was made from.
     upstream: Upstream,
+    /// Told when the servers are others.
+    pub(super) changed: Notify,
 }
 
+/// What a request wants of its server.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Of what tells the client apart, where that balances.
+    pub hash: Option<u64>,
+    /// Whose client it is.
+    pub sticky: Option<Arc<Server>>,
+    /// Where it has been already.
+    pub tried: Vec<Arc<Server>>,
+}
+
+/// The server of one attempt, which counts it until this is dropped.
 #[derive(Debug)]
-struct Server {
-    peer: HttpPeer,
-    /// As it is logged.
-    label: Arc<str>,
-    /// Authorities under which this server may call itself in a redirect.
-    authorities: Vec<String>,
+pub struct Pick {
+    pub server: Arc<Server>,
+    pool: Arc<Pool>,
 }
 
-/// The server for one attempt.
-#[derive(Clone, Copy, Debug)]
-pub struct Pick(usize);
+impl Drop for Pick {
+    fn drop(&mut self) {
+        self.server.life.load.remove();
+        self.pool.serve_queue();
+    }
+}
+
+/// Why there is no server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// All are down, ejected or switched off; in how many seconds one may be back.
+    AllDown(u64),
+    /// No name of a server has an address.
+    NoAddress,
+    /// All are at their `max_connections`, and so is the queue.
+    Full,
+    /// It waited in the queue for too long.
+    Waited,
+}
 
 impl Pool {
+    /// `previous`: the one it takes the place of. `key`: what signs cookies.
+    ///
     /// # Errors
     /// In words, when a certificate or key cannot be used or a socket path is too long.
-    pub fn new(upstream: &Upstream) -> Result<Self, String> {
-        let servers =
-            upstream.servers.iter().map(|server| Server::new(server, upstream)).collect::<Result<Vec<_>, _>>()?;
-        let weights: Vec<u32> = upstream.servers.iter().map(|s| s.weight).collect();
-        let (name, balance) = (upstream.name.as_str().into(), RoundRobin::new(&weights));
-        Ok(Self { name, servers, balance, upstream: upstream.clone() })
+    pub fn new(upstream: &Upstream, previous: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
+        let roster = {
+            let before = previous.map(|pool| (pool.roster(), &pool.upstream));
+            Roster::new(upstream, before.as_ref().map(|(roster, upstream)| (&**roster, *upstream)), key)?
+        };
+        let members = Members::new(&roster.servers(), &upstream.balance, 0);
+        Ok(Self {
+            name: upstream.name.as_str().into(),
+            budget: Budget::new(upstream.retry.budget),
+            members: ArcSwap::from_pointee(members),
+            roster: Mutex::new(roster),
+            queue: Queue::new(upstream.pool.queue),
+            upstream: upstream.clone(),
+            changed: Notify::new(),
+        })
     }
 
     /// Whether it would be made anew just as it is.
@@ -53,136 +95,217 @@ impl Pool {
         self.upstream == *upstream
     }
 
-    /// How many servers there are; at least one.
-    pub fn len(&self) -> usize {
-        self.servers.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.servers.is_empty()
-    }
-
-    /// Whose turn it is; another than `failed` where there is another.
-    pub fn pick(&self, failed: Option<Pick>) -> Pick {
-        let turn = self.balance.pick();
-        match failed {
-            Some(Pick(index)) if index == turn => Pick((turn + 1) % self.servers.len()),
-            Some(Pick(_)) | None => Pick(turn),
-        }
-    }
-
-    /// The peer to connect to. It has no read timeout: Pingora's would run while the
-    /// client still sends, and for head and body alike; [`Self::timeouts`] has ours.
-    pub fn peer(&self, pick: Pick) -> HttpPeer {
-        if self.upstream.pool.max_idle == 0 { self.unpooled_peer(pick) } else { self.servers[pick.0].peer.clone() }
-    }
-
-    /// The same, for a connection that is neither taken from the pool nor put into it.
-    pub fn unpooled_peer(&self, pick: Pick) -> HttpPeer {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let mut peer = self.servers[pick.0].peer.clone();
-        // Nobody asks for this key again, until the idle timeout ends the connection.
-        peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
-        peer.options.idle_timeout = Some(Duration::ZERO);
-        peer
+    pub fn settings(&self) -> &Upstream {
+        &self.upstream
     }
 
     pub fn timeouts(&self) -> &UpstreamTimeouts {
         &self.upstream.timeouts
     }
 
-    pub fn label(&self, pick: Pick) -> &Arc<str> {
-        &self.servers[pick.0].label
+    pub fn retry(&self) -> &Retry {
+        &self.upstream.retry
     }
 
-    /// First what `host: upstream` sends, then other names of the same server.
-    pub fn authorities(&self, pick: Pick) -> &[String] {
-        &self.servers[pick.0].authorities
+    pub fn sticky(&self) -> Option<&Sticky> {
+        self.upstream.sticky.as_ref()
     }
-}
 
-impl Server {
-    fn new(server: &UpstreamServer, upstream: &Upstream) -> Result<Self, String> {
-        let tls = upstream.tls.as_ref();
-        let address = match &server.address {
-            Address::Tcp(address) => SocketAddr::Inet(*address),
-            Address::Unix(path) => unix_address(path)?,
-        };
-        let mut peer = HttpPeer {
-            _address: address,
-            scheme: pingora_core::upstreams::peer::Scheme::from_tls_bool(tls.is_some()),
-            sni: tls.map(|t| t.sni.clone()).unwrap_or_default(),
-            proxy: None,
-            client_cert_key: None,
-            // Upstreams share no connections: each has its own pool settings, and
-            // Pingora's key leaves out what they verify.
-            group_key: group_key(upstream),
-            options: pingora_core::upstreams::peer::PeerOptions::new(),
-        };
-        let options = &mut peer.options;
-        options.connection_timeout = upstream.timeouts.connect;
-        options.total_connection_timeout = upstream.timeouts.connect;
-        // `filter::request` strips them in one pass and keeps the order of the others.
-        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-        options.write_timeout = upstream.timeouts.write_idle;
-        options.idle_timeout = upstream.timeouts.pool_idle;
-        if let Some(tls) = tls {
-            apply_tls(&mut peer, tls)?;
+    /// What of a request tells its server.
+    pub fn hashed(&self) -> Option<&KeySource> {
+        match &self.upstream.balance {
+            Balance::Hash(source) => Some(source),
+            Balance::RoundRobin | Balance::LeastConn | Balance::P2c | Balance::Random => None,
         }
-        Ok(Self { peer, label: server.written.as_str().into(), authorities: authorities(server, tls) })
     }
-}
 
-fn unix_address(path: &Path) -> Result<SocketAddr, String> {
-    std::os::unix::net::SocketAddr::from_pathname(path)
-        .map(SocketAddr::Unix)
-        .map_err(|e| format!("unix:{}: {e}", path.display()))
-}
-
-fn apply_tls(peer: &mut HttpPeer, tls: &UpstreamTls) -> Result<(), String> {
-    peer.options.verify_cert = tls.verify;
-    peer.options.verify_hostname = tls.verify;
-    if let Some(ca) = &tls.ca {
-        // Pingora's parser panics on what is no certificate: `config` has read each of them.
-        let certificates: Vec<_> = ca.der.iter().map(|der| WrappedX509::new(der.clone(), parse_x509)).collect();
-        peer.options.ca = Some(certificates.into());
+    /// Whether connections are kept for later requests.
+    pub fn keeps_connections(&self) -> bool {
+        self.upstream.pool.max_idle > 0
     }
-    if let Some((certificate, key)) = &tls.identity {
-        let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key.path.display()))?;
-        peer.client_cert_key = Some(Arc::new(CertKey::new(certificate.der.clone(), key)));
+
+    /// Every server, whatever its state.
+    pub fn servers(&self) -> Vec<Arc<Server>> {
+        self.roster().servers()
     }
-    Ok(())
-}
 
-fn group_key(upstream: &Upstream) -> u64 {
-    let mut hasher = std::collections::hash_map::DefaultHasher::new();
-    upstream.name.hash(&mut hasher);
-    let Some(tls) = &upstream.tls else {
-        return hasher.finish();
-    };
-    tls.verify.hash(&mut hasher);
-    tls.ca.as_ref().map(|f| &f.der).hash(&mut hasher);
-    tls.identity.as_ref().map(|(c, _)| &c.der).hash(&mut hasher);
-    hasher.finish()
-}
+    /// Those that get requests now.
+    pub fn available(&self) -> usize {
+        self.members.load().servers.len()
+    }
 
-fn authorities(server: &UpstreamServer, tls: Option<&UpstreamTls>) -> Vec<String> {
-    let mut names = Vec::new();
-    match &server.address {
-        Address::Tcp(address) => {
-            if let Some(tls) = tls.filter(|t| t.sni.parse::<std::net::IpAddr>().is_err()) {
-                names.push(match address.port() {
-                    443 => tls.sni.clone(),
-                    port => format!("{}:{port}", tls.sni),
-                });
-            }
-            for name in [server.written.clone(), address.to_string()] {
-                if !names.contains(&name) {
-                    names.push(name);
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whose client holds this cookie.
+    pub fn of_cookie(&self, value: &[u8]) -> Option<Arc<Server>> {
+        self.members().of_cookie(value).map(Arc::clone)
+    }
+
+    /// A server for a request that came `now`, waiting for one in the queue until
+    /// `deadline` at most.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn pick(self: &Arc<Self>, wish: Wish, deadline: Option<Instant>) -> Result<Pick, Shortage> {
+        let found = if self.queue.is_empty() { self.try_pick(&wish) } else { Err(Shortage::Full) };
+        match found {
+            Err(Shortage::Full) => self.wait(wish, deadline).await,
+            found => found,
+        }
+    }
+
+    /// Without waiting.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn try_pick(self: &Arc<Self>, wish: &Wish) -> Result<Pick, Shortage> {
+        let members = self.members();
+        let sticky = wish.sticky.as_ref().filter(|own| !wish.tried.iter().any(|t| Arc::ptr_eq(t, own)));
+        if let Some(own) = sticky {
+            return self.enter(own).ok_or(Shortage::Full);
+        }
+        // A second round over those that were tried is for whoever wants one.
+        for tried in [wish.tried.as_slice(), &[]] {
+            while let Some(server) = members.choose(wish.hash, tried) {
+                if let Some(pick) = self.enter(server) {
+                    return Ok(pick);
                 }
             }
         }
-        Address::Unix(_) => names.push(tls.map_or_else(|| "localhost".to_owned(), |t| t.sni.clone())),
+        Err(if members.servers.is_empty() { self.shortage() } else { Shortage::Full })
     }
-    names
+
+    /// Whether there is a server that was not tried.
+    pub fn has_another(&self, tried: &[Arc<Server>]) -> bool {
+        let is_new = |server: &Arc<Server>| !tried.iter().any(|t| Arc::ptr_eq(&t.life, &server.life));
+        self.members().servers.iter().any(is_new)
+    }
+
+    fn enter(self: &Arc<Self>, server: &Arc<Server>) -> Option<Pick> {
+        server.enter().then(|| Pick { server: Arc::clone(server), pool: Arc::clone(self) })
+    }
+
+    async fn wait(self: &Arc<Self>, wish: Wish, deadline: Option<Instant>) -> Result<Pick, Shortage> {
+        if self.upstream.pool.queue == 0 {
+            return Err(Shortage::Full);
+        }
+        let longest = self.upstream.pool.queue_timeout;
+        let longest = deadline.map_or(longest, |at| longest.min(at.saturating_duration_since(Instant::now())));
+        let place = self.queue.join(wish).ok_or(Shortage::Full)?;
+        // Room may have been made before we stood there.
+        self.serve_queue();
+        match pingora_timeout::timeout(longest, place).await {
+            Ok(Ok(pick)) => Ok(pick),
+            Ok(Err(_)) => Err(Shortage::Full),
+            Err(_) => Err(Shortage::Waited),
+        }
+    }
+
+    fn serve_queue(self: &Arc<Self>) {
+        self.queue.serve(|wish| self.try_pick(wish).ok());
+    }
+
+    fn members(&self) -> arc_swap::Guard<Arc<Members>> {
+        let members = self.members.load();
+        match members.due {
+            Some(due) if due <= Instant::now() => {
+                drop(members);
+                self.end_ejections();
+                self.members.load()
+            }
+            Some(_) | None => members,
+        }
+    }
+
+    pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a change of the roster or of a server's standing.
+    pub(super) fn refresh(&self, roster: &Roster) {
+        let turn = self.members.load().turn();
+        self.members.store(Arc::new(Members::new(&roster.servers(), &self.upstream.balance, turn)));
+    }
+
+    /// For those that wait, after servers came.
+    pub(super) fn offer_to_waiting(self: &Arc<Self>) {
+        self.serve_queue();
+    }
+
+    fn shortage(&self) -> Shortage {
+        let roster = self.roster();
+        let servers = roster.servers();
+        if servers.is_empty() {
+            return Shortage::NoAddress;
+        }
+        let now = Instant::now();
+        let due = servers.iter().filter_map(|server| server.life.standing().until()).min();
+        let due = due.map(|due| due.saturating_duration_since(now));
+        let check = self.upstream.health.active.as_ref().map(|check| check.interval);
+        let next = due.into_iter().chain(check).min().unwrap_or(Duration::from_secs(1));
+        Shortage::AllDown(next.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(1))
+    }
+
+    /// A server answered as it should.
+    pub fn succeeded(&self, server: &Server) {
+        if server.life.streak.load(Ordering::Relaxed) > 0 {
+            server.life.streak.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A server failed a request; `reason` in words.
+    pub fn failed(&self, server: &Server, reason: &str) {
+        server.life.failed.fetch_add(1, Ordering::Relaxed);
+        let Some(rules) = &self.upstream.health.passive else { return };
+        if server.life.streak.fetch_add(1, Ordering::Relaxed) + 1 < rules.failures {
+            return;
+        }
+        server.life.streak.store(0, Ordering::Relaxed);
+        let roster = self.roster();
+        if !roster.may_lose(server, rules.max_ejected) {
+            return;
+        }
+        let count = if rules.failures == 1 { String::new() } else { format!("{} failures in a row, ", rules.failures) };
+        let reason = format!("{count}the last: {reason}");
+        let time = server.life.standing().eject(&reason, Instant::now(), rules);
+        server.life.ejections.fetch_add(1, Ordering::Relaxed);
+        log::warn!(
+            "upstream {}: server {} gets no requests for {} s: {reason}",
+            self.name,
+            server.label,
+            time.as_secs_f64()
+        );
+        self.refresh(&roster);
+    }
+
+    fn end_ejections(&self) {
+        let roster = self.roster();
+        let now = Instant::now();
+        let rules = self.upstream.health.passive.as_ref();
+        for server in roster.servers() {
+            if !server.life.standing().come_back(now) {
+                continue;
+            }
+            // One more failure is enough: this is a trial.
+            let streak = rules.map_or(0, |rules| rules.failures - 1);
+            server.life.streak.store(streak, Ordering::Relaxed);
+            self.warm(&server);
+            log::info!("upstream {}: server {} gets requests again, on trial", self.name, server.label);
+        }
+        self.refresh(&roster);
+    }
+
+    /// A server that came back gets its share little by little.
+    pub(super) fn warm(&self, server: &Server) {
+        if !self.upstream.slow_start.is_zero() {
+            server.life.begin_warm();
+        }
+    }
+
+    /// Whether any of its servers has to be looked up.
+    pub fn has_names(&self) -> bool {
+        self.upstream.servers.iter().any(|server| matches!(server.place, ServerPlace::Named(_)))
+    }
 }

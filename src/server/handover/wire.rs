@@ -16,6 +16,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::upstream::Command;
+
 /// Of the words below; a process that speaks another one is refused before anything moves.
 pub const VERSION: u32 = 1;
 /// Descriptors in one message: the kernel takes at most 253.
@@ -50,6 +52,8 @@ impl Order {
 pub enum Message {
     /// From a caller: do this, if you are the process of this file.
     Do { order: Order, file: Option<PathBuf> },
+    /// From a caller: tell how the upstreams are, or have one of their servers changed.
+    Upstreams { change: Option<Command>, file: Option<PathBuf> },
     /// From a new process: it wants the listeners, of the process of this file.
     TakeOver { version: u32, pid: u32, file: Option<PathBuf> },
     /// To the new process: some of the sockets, by name and in the descriptors' order.

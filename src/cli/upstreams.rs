@@ -1,0 +1,107 @@
+//! `upstreams`: how the servers of the running process are, and changes of them.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use proxy_service::config;
+use proxy_service::server;
+use proxy_service::upstream::{Change, Command};
+use serde_json::Value;
+
+#[derive(Args, Debug)]
+pub struct Upstreams {
+    #[command(subcommand)]
+    change: Option<Wanted>,
+    /// Prints JSON, as the admin endpoint's /upstreams
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Wanted {
+    /// Gives a server no new clients; those that stick to it go on
+    Drain(Which),
+    /// Gives a server no requests at all
+    Disable(Which),
+    /// Lets a server have requests again, whatever was learnt of it
+    Enable(Which),
+    /// Changes a server's share of the requests
+    Weight {
+        #[command(flatten)]
+        which: Which,
+        /// 1 to 1000; 0 is the configured one
+        #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+        weight: u32,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Which {
+    upstream: String,
+    /// Its address, as `upstreams` prints it
+    server: String,
+}
+
+impl Upstreams {
+    /// # Errors
+    /// What the running process says, or that there is none.
+    pub fn run(self, file: Option<&Path>) -> Result<(), String> {
+        let change = self.change.map(Wanted::command);
+        let prints_report = change.is_none();
+        let (upgrade_sock, pid_file) = config::own_files(file);
+        match server::upstreams((&upgrade_sock, &pid_file), file, change) {
+            Ok((true, text)) if prints_report && !self.json => super::out::print(&table(&text)),
+            Ok((true, text)) => super::out::print(&format!("{}\n", text.trim_end())),
+            Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),
+        }
+    }
+}
+
+impl Wanted {
+    fn command(self) -> Command {
+        let (which, change) = match self {
+            Self::Drain(which) => (which, Change::Drain),
+            Self::Disable(which) => (which, Change::Disable),
+            Self::Enable(which) => (which, Change::Enable),
+            Self::Weight { which, weight } => (which, Change::Weight(weight)),
+        };
+        Command { upstream: which.upstream, server: which.server, change }
+    }
+}
+
+/// For a person: a line for each server.
+fn table(report: &str) -> String {
+    let report: Value = serde_json::from_str(report).unwrap_or_default();
+    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut out = String::new();
+    for upstream in list(&report, "upstreams") {
+        let servers = list(&upstream, "servers");
+        out += &format!("{}: {} of {} get requests", text(&upstream["name"]), upstream["available"], servers.len());
+        if upstream["queued"].as_u64().unwrap_or(0) > 0 {
+            out += &format!(", {} wait", upstream["queued"]);
+        }
+        out.push('\n');
+        for server in servers {
+            let backup = if server["backup"] == Value::Bool(true) { " backup" } else { "" };
+            let warming = server["warming"].as_u64().map(|share| format!(" warming {share}%")).unwrap_or_default();
+            out += &format!(
+                "  {:<32} {:<9} weight {}{backup}{warming}  in flight {}  requests {}  failures {}",
+                text(&server["address"]),
+                text(&server["state"]),
+                server["weight"],
+                server["in_flight"],
+                server["requests"],
+                server["failures"]
+            );
+            if let Some(reason) = server["reason"].as_str().filter(|reason| !reason.is_empty()) {
+                out += &format!("  ({reason})");
+            }
+            out.push('\n');
+        }
+        for name in list(&upstream, "unresolved") {
+            out += &format!("  {} cannot be looked up: {}\n", text(&name["name"]), text(&name["reason"]));
+        }
+    }
+    out
+}

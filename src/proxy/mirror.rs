@@ -1,0 +1,147 @@
+//! Copies of requests to another upstream, whatever becomes of them: a copy never waits
+//! for the request, nor the request for its copy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header;
+use pingora::Result;
+use pingora_core::connectors::http::v1::Connector;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use pingora_timeout::timeout;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::context::RequestCtx;
+use crate::upstream::{Pick, Wish};
+
+/// Copies under way at once; more are not made.
+const MOST: usize = 256;
+/// Pieces of a body that a copy may be behind; then it is given up.
+const BEHIND: usize = 16;
+/// For all of a copy.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Where pieces of a body are copied to; dropped before its end, the copy is given up.
+pub type Copies = Sender<Piece>;
+
+/// A part of a body, or its end.
+#[derive(Debug)]
+pub enum Piece {
+    Part(Bytes),
+    End,
+}
+
+pub struct Mirrors {
+    connector: Arc<Connector>,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Default for Mirrors {
+    fn default() -> Self {
+        Self { connector: Arc::new(Connector::new(None)), under_way: Arc::default() }
+    }
+}
+
+impl std::fmt::Debug for Mirrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mirrors").field("under_way", &self.under_way).finish_non_exhaustive()
+    }
+}
+
+/// Counts a copy until it is dropped.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Mirrors {
+    /// Begins to copy a request, if its route wants that; `upstream`: as it is sent.
+    pub fn begin(&self, session: &mut Session, upstream: &RequestHeader, ctx: &RequestCtx) -> Option<Copies> {
+        let mirror = ctx.route()?.mirror.as_ref()?;
+        if ctx.attempt.sent != 1 || ctx.upgrade || fastrand::u8(..100) >= mirror.share {
+            return None;
+        }
+        let pick = mirror.pool.try_pick(&Wish::default()).ok()?;
+        let counted = UnderWay(Arc::clone(&self.under_way));
+        if self.under_way.fetch_add(1, Ordering::Relaxed) >= MOST {
+            log::debug!("mirror {}: too many copies are under way", mirror.pool.name);
+            return None;
+        }
+        let has_body = !session.as_mut().is_body_empty();
+        let request = copy_of(upstream, has_body).ok()?;
+        let (sender, pieces) = channel(BEHIND);
+        let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
+        tokio::spawn(async move {
+            let peer = pick.server.peer();
+            let sent = timeout(LONGEST, send(&connector, &peer, request, has_body.then_some(pieces))).await;
+            match sent {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => log::debug!("mirror {name}: {e}"),
+                Err(_) => log::debug!("mirror {name}: no end within {} s", LONGEST.as_secs()),
+            }
+            finish(pick, counted);
+        });
+        has_body.then_some(sender)
+    }
+}
+
+fn finish(pick: Pick, counted: UnderWay) {
+    drop((pick, counted));
+}
+
+fn copy_of(upstream: &RequestHeader, has_body: bool) -> Result<RequestHeader> {
+    let mut request = upstream.clone();
+    request.set_version(http::Version::HTTP_11);
+    request.remove_header(&header::EXPECT);
+    if has_body && !request.headers.contains_key(header::CONTENT_LENGTH) {
+        request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    Ok(request)
+}
+
+async fn send(
+    connector: &Connector,
+    peer: &HttpPeer,
+    request: RequestHeader,
+    pieces: Option<Receiver<Piece>>,
+) -> Result<()> {
+    let (mut session, _) = connector.get_http_session(peer).await?;
+    session.write_request_header(Box::new(request)).await?;
+    if let Some(mut pieces) = pieces {
+        loop {
+            match pieces.recv().await {
+                Some(Piece::Part(bytes)) => {
+                    session.write_body(&bytes).await?;
+                }
+                Some(Piece::End) => break,
+                // Given up: the connection ends here, and the shadow sees that.
+                None => return Ok(()),
+            }
+        }
+    }
+    session.finish_body().await?;
+    session.read_response().await?;
+    while session.resp_header().is_some_and(|head| head.status.is_informational() && head.status != 101) {
+        session.read_response().await?;
+    }
+    while session.read_body_bytes().await?.is_some() {}
+    connector.release_http_session(session, peer, peer.options.idle_timeout).await;
+    Ok(())
+}
+
+/// Gives a copy this piece of the body, if it can take it now.
+pub fn copy(ctx: &mut RequestCtx, piece: Option<&Bytes>, end: bool) {
+    let Some(copies) = &ctx.mirror else { return };
+    let part = piece.filter(|bytes| !bytes.is_empty()).map(|bytes| Piece::Part(bytes.clone()));
+    let sent = part.into_iter().chain(end.then_some(Piece::End)).all(|piece| copies.try_send(piece).is_ok());
+    if !sent || end {
+        ctx.mirror = None;
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether a request is tried again, and what a failure says of its server: never when
+//! the client could see it twice.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{StatusCode, header};
+use pingora::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use super::fail::{self, Cause};
+use super::forward::is_unanswered;
+use crate::config::{Retry, RetryMethods};
+use crate::upstream::Pool;
+
+/// A connection was never made, so that nothing was sent: any method may go elsewhere.
+pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
+    let cause = fail::cause_of(error);
+    let Some(pool) = ctx.pool().map(Arc::clone) else { return false };
+    if cause == Cause::ResourcesExhausted {
+        // Ours; another server would not help.
+        return false;
+    }
+    blame(ctx, &pool, cause.message());
+    let rules = pool.retry();
+    let may = rules.connect && rules.attempts > 1 && has_time(ctx);
+    if may && pool.has_another(&ctx.attempt.tried) {
+        return true;
+    }
+    if may && ctx.attempt.sent == 0 && ctx.attempt.tried.len() > 1 {
+        ctx.refused = Some(Cause::NoneReached);
+        ctx.retry_after = Some(1);
+    }
+    false
+}
+
+/// The request was sent, at least in part.
+pub fn after_sending(session: &Session, ctx: &mut RequestCtx, error: &Error, reused: bool) -> bool {
+    if std::mem::take(&mut ctx.attempt.again) {
+        return true;
+    }
+    let Some(pool) = ctx.pool().map(Arc::clone) else { return false };
+    let (rules, cause) = (pool.retry(), fail::cause_of(error));
+    let answered = ctx.attempt.status.is_some();
+    let wanted = match cause {
+        Cause::UpstreamClosed => {
+            // A server may close an idle connection at any time: that is no failure of it.
+            let stale = reused && !answered;
+            ctx.attempt.fresh = stale;
+            if stale {
+                remember(ctx)
+            } else {
+                blame(ctx, &pool, cause.message())
+            }
+            rules.reset
+        }
+        Cause::ResponseTimeout | Cause::SendTimeout => {
+            blame(ctx, &pool, cause.message());
+            rules.timeout && pool.has_another(&ctx.attempt.tried)
+        }
+        Cause::UpstreamInvalid => {
+            blame(ctx, &pool, cause.message());
+            false
+        }
+        _ => false,
+    };
+    wanted && !answered && may_be_sent_again(session, ctx, &pool)
+}
+
+/// What the log and the pool learn of the upstream's answer, and whether it is wanted.
+///
+/// # Errors
+/// When it is to be tried again, or is no answer.
+pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
+    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        ctx.attempt.interim += 1;
+        if ctx.attempt.interim > MOST_INTERIM {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "too many interim responses").into_up());
+        }
+        return Ok(());
+    }
+    ctx.attempt.status = Some(head.status.as_u16());
+    ctx.attempt.ttfb = Some(ctx.started.elapsed());
+    let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
+    if let Some(pick) = &ctx.attempt.pick {
+        note_idle_time(head, pick.server.as_ref());
+        let passive = pool.settings().health.passive.as_ref();
+        if !passive.is_some_and(|rules| rules.statuses.contains(&head.status)) {
+            pool.succeeded(&pick.server);
+        } else {
+            pool.failed(&pick.server, &format!("it answered {}", head.status.as_u16()));
+        }
+    }
+    if pool.retry().statuses.contains(&head.status) {
+        remember(ctx);
+        if may_be_sent_again(session, ctx, &pool) {
+            ctx.attempt.again = true;
+            ctx.attempt.status = None;
+            return Err(Error::explain(ErrorType::HTTPStatus(head.status.as_u16()), "tried again").into_up());
+        }
+    }
+    Ok(())
+}
+
+/// An upstream that answers with ever more interim responses is broken.
+const MOST_INTERIM: u32 = 16;
+
+/// `Keep-Alive: timeout=5` is what many servers close idle connections after.
+fn note_idle_time(head: &ResponseHeader, server: &crate::upstream::Server) {
+    let Some(field) = head.headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
+    let timeout = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
+    if let Some(seconds) = timeout.and_then(|seconds| seconds.trim().parse().ok()) {
+        server.note_keep_alive(seconds);
+    }
+}
+
+fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
+    let rules = pool.retry();
+    ctx.attempt.sent < rules.attempts
+        && has_time(ctx)
+        && is_unanswered(session)
+        && fits_methods(session, rules)
+        && is_whole_body_kept(session, rules)
+        && pool.budget.withdraw(Instant::now())
+}
+
+fn fits_methods(session: &Session, rules: &Retry) -> bool {
+    let method = &session.req_header().method;
+    match rules.methods {
+        RetryMethods::Idempotent => method.is_idempotent(),
+        RetryMethods::Safe => method.is_safe(),
+    }
+}
+
+/// Of what was read of it so far; the rest is still to come from the client.
+fn is_whole_body_kept(session: &Session, rules: &Retry) -> bool {
+    // A client that waited for 100 has been told to send it once.
+    let expects = session.req_header().headers.contains_key(header::EXPECT);
+    let read = session.body_bytes_read();
+    !session.as_ref().retry_buffer_truncated() && read <= rules.body_buffer && !(expects && read > 0)
+}
+
+fn has_time(ctx: &RequestCtx) -> bool {
+    ctx.deadline().is_none_or(|due| due > Instant::now())
+}
+
+fn blame(ctx: &mut RequestCtx, pool: &Pool, reason: &str) {
+    if let Some(pick) = &ctx.attempt.pick {
+        pool.failed(&pick.server, reason);
+    }
+    remember(ctx);
+}
+
+fn remember(ctx: &mut RequestCtx) {
+    if let Some(pick) = &ctx.attempt.pick {
+        ctx.attempt.tried.push(Arc::clone(&pick.server));
+    }
+}

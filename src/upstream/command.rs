@@ -1,0 +1,85 @@
+//! What an operator may tell a running pool about one of its servers.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::pool::Pool;
+use super::standing::Admin;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    pub upstream: String,
+    /// As the report names it.
+    pub server: String,
+    pub change: Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// No new clients; those that stick to it go on.
+    Drain,
+    /// No requests at all.
+    Disable,
+    /// As if nothing had been said or learnt.
+    Enable,
+    /// 1 to 1000; 0 is the configured one.
+    Weight(u32),
+}
+
+impl Pool {
+    /// Carries it out and tells what it came to.
+    ///
+    /// # Errors
+    /// In words, when there is no such server.
+    pub fn obey(self: &Arc<Self>, server: &str, change: Change) -> Result<String, String> {
+        let roster = self.roster();
+        let found = roster.find(server).ok_or_else(|| {
+            let known: Vec<String> = roster.servers().iter().map(|server| server.label.to_string()).collect();
+            format!("the upstream `{}` has no server `{server}`; it has {}", self.name, known.join(", "))
+        })?;
+        let mut standing = found.life.standing();
+        let done = match change {
+            Change::Drain => {
+                standing.set_admin(Admin::Draining);
+                "gets no new clients".to_owned()
+            }
+            Change::Disable => {
+                standing.set_admin(Admin::Disabled);
+                "is disabled".to_owned()
+            }
+            Change::Enable => {
+                standing.set_admin(Admin::Enabled);
+                "is enabled".to_owned()
+            }
+            Change::Weight(0) => {
+                standing.set_weight(None);
+                format!("has its configured weight, {}", found.configured_weight())
+            }
+            Change::Weight(weight) if weight <= 1000 => {
+                standing.set_weight(Some(weight));
+                format!("has weight {weight}")
+            }
+            Change::Weight(weight) => return Err(format!("a weight goes from 1 to 1000, not {weight}")),
+        };
+        drop(standing);
+        if change == Change::Enable {
+            self.warm(found);
+        }
+        log::info!("upstream {}: server {server} {done}, by the operator", self.name);
+        self.refresh(&roster);
+        let left = self.available();
+        let mut text = format!(
+            "upstream {}: server {server} {done}; {left} of {} get requests",
+            self.name,
+            roster.servers().len()
+        );
+        drop(roster);
+        if left == 0 {
+            text.push_str(": requests get 503");
+        }
+        self.offer_to_waiting();
+        Ok(text)
+    }
+}

@@ -1,0 +1,56 @@
+//! The open connections to one server, so that a server that is gone can be rid of those
+//! that lie idle in Pingora's pool, which nobody else can reach.
+
+use std::net::SocketAddr as InetAddr;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, shutdown};
+use pingora_core::protocols::SocketDigest;
+use pingora_core::protocols::l4::socket::SocketAddr;
+
+/// Each with what lives as long as it does.
+#[derive(Debug, Default)]
+pub struct OpenConnections(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    connections: Vec<(RawFd, Weak<SocketDigest>)>,
+    /// So many are looked through before the ended ones are forgotten.
+    sweep_at: usize,
+}
+
+impl OpenConnections {
+    pub fn note(&self, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
+        let Some(digest) = digest else { return };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.connections.len() >= known.sweep_at {
+            known.connections.retain(|(_, digest)| digest.strong_count() > 0);
+            known.sweep_at = (known.connections.len() * 2).max(64);
+        }
+        known.connections.push((socket, Arc::downgrade(digest)));
+    }
+
+    /// Ends all; for a server that has no requests. Says how many there were. Whoever
+    /// watches an idle connection sees its end and closes it.
+    pub fn close(&self, server: &SocketAddr) -> usize {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = known.connections.drain(..).filter(|(_, digest)| digest.strong_count() > 0);
+        // Its number may just have been given to another connection.
+        let is_still_it = |socket: RawFd| match server {
+            SocketAddr::Inet(address) => {
+                getpeername::<SockaddrStorage>(socket).is_ok_and(|peer| inet(&peer) == Some(*address))
+            }
+            SocketAddr::Unix(_) => getpeername::<nix::sys::socket::UnixAddr>(socket).is_ok(),
+        };
+        open.filter(|(socket, _)| is_still_it(*socket) && shutdown(*socket, Shutdown::Both).is_ok()).count()
+    }
+}
+
+fn inet(peer: &SockaddrStorage) -> Option<InetAddr> {
+    match (peer.as_sockaddr_in(), peer.as_sockaddr_in6()) {
+        (Some(v4), _) => Some(InetAddr::from((v4.ip(), v4.port()))),
+        (None, Some(v6)) => Some(InetAddr::from((v6.ip(), v6.port()))),
+        (None, None) => None,
+    }
+}

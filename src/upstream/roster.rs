@@ -1,0 +1,227 @@
+//! The servers of a pool in the order of the configuration, whatever their state, and
+//! what names stand for at the moment. Must not know who gets requests.
+
+use std::sync::Arc;
+
+use super::load::Tally;
+use super::resolve::Found;
+use super::server::{Life, Member, Server};
+use super::standing::Admin;
+use super::sticky::CookieKey;
+use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer, address_text};
+
+#[derive(Debug)]
+pub struct Roster {
+    entries: Vec<Entry>,
+    tally: Tally,
+    key: CookieKey,
+    /// Servers that are in no entry any more, for whoever closes their connections.
+    retired: Vec<Arc<Server>>,
+}
+
+/// One entry of `servers` in the configuration.
+#[derive(Debug)]
+struct Entry {
+    configured: UpstreamServer,
+    members: Vec<Member>,
+    servers: Vec<Arc<Server>>,
+    /// Why the last lookup failed; empty where it did not.
+    trouble: String,
+}
+
+/// What a lookup changed, in words.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    None,
+    Changed(String),
+    Failed(String),
+}
+
+impl Roster {
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn new(upstream: &Upstream, before: Option<(&Self, &Upstream)>, key: &CookieKey) -> Result<Self, String> {
+        let mut roster = Self { entries: Vec::new(), tally: Tally::default(), key: key.clone(), retired: Vec::new() };
+        for configured in &upstream.servers {
+            let members = match &configured.place {
+                ServerPlace::At(address) => vec![member_at(configured, address)],
+                ServerPlace::Named(_) => {
+                    let same = |entry: &&Entry| entry.configured.place == configured.place;
+                    let known = before.and_then(|(roster, _)| roster.entries.iter().find(same));
+                    let known = known.map(|entry| entry.members.clone()).unwrap_or_default();
+                    let updated = |member: Member| Member {
+                        weight: member.weight / known_weight(before, configured) * configured.weight,
+                        backup: configured.backup,
+                        ..member
+                    };
+                    known.into_iter().map(updated).collect()
+                }
+            };
+            let mut entry = Entry {
+                configured: configured.clone(),
+                members: Vec::new(),
+                servers: Vec::new(),
+                trouble: String::new(),
+            };
+            for member in members {
+                let life = before.and_then(|(roster, _)| roster.life_of(&member));
+                let life = life.unwrap_or_else(|| new_life(&mut roster.tally));
+                entry.servers.push(Arc::new(Server::new(&member, upstream, life, key.bytes())?));
+                entry.members.push(member);
+            }
+            roster.entries.push(entry);
+        }
+        Ok(roster)
+    }
+
+    /// Of the same server before a reload. What the operator said at run time stands until
+    /// the configuration says something else of it.
+    fn life_of(&self, member: &Member) -> Option<Arc<Life>> {
+        let entries = self.entries.iter().flat_map(|entry| entry.members.iter().zip(&entry.servers));
+        let (before, server) = entries.into_iter().find(|(before, _)| before.address == member.address)?;
+        if before.weight != member.weight || before.backup != member.backup {
+            let mut standing = server.life.standing();
+            standing.set_weight(None);
+            standing.set_admin(Admin::Enabled);
+        }
+        Some(Arc::clone(&server.life))
+    }
+
+    pub fn servers(&self) -> Vec<Arc<Server>> {
+        self.entries.iter().flat_map(|entry| &entry.servers).map(Arc::clone).collect()
+    }
+
+    /// What could not be looked up: as it was written, and why.
+    pub fn troubles(&self) -> impl Iterator<Item = (&str, &str)> {
+        let told = self.entries.iter().filter(|entry| !entry.trouble.is_empty());
+        told.map(|entry| (entry.configured.written.as_str(), entry.trouble.as_str()))
+    }
+
+    pub fn find(&self, label: &str) -> Option<&Arc<Server>> {
+        self.entries.iter().flat_map(|entry| &entry.servers).find(|server| &*server.label == label)
+    }
+
+    /// Whether the pool can do without this server: a share of those of its kind may be
+    /// out, and never the last one.
+    pub fn may_lose(&self, server: &Server, most: u8) -> bool {
+        let all = self.entries.iter().flat_map(|entry| &entry.servers).filter(|s| s.backup == server.backup);
+        let (mut count, mut up, mut is_up) = (0, 0, false);
+        for one in all {
+            count += 1;
+            if one.life.standing().is_up() {
+                up += 1;
+                is_up |= std::ptr::eq(&*one.life, &*server.life);
+            }
+        }
+        let allowed = (count * usize::from(most) / 100).max(1);
+        is_up && up > 1 && count - up < allowed
+    }
+
+    /// What the name of an entry stands for now.
+    ///
+    /// # Errors
+    /// As [`Server::new`]; nothing was changed.
+    pub fn found(
+        &mut self,
+        entry: usize,
+        found: Result<Vec<Found>, String>,
+        upstream: &Upstream,
+    ) -> Result<News, String> {
+        let Some(entry) = self.entries.get_mut(entry) else { return Ok(News::None) };
+        let found = match found {
+            Ok(found) => found,
+            Err(trouble) if entry.trouble == trouble => return Ok(News::None),
+            Err(trouble) => {
+                entry.trouble.clone_from(&trouble);
+                let kept = match entry.servers.len() {
+                    0 => "it has no address".to_owned(),
+                    count => format!("the last good answer stands ({count})"),
+                };
+                return Ok(News::Failed(format!("cannot look up {}: {trouble}; {kept}", entry.configured.written)));
+            }
+        };
+        let recovered = !std::mem::take(&mut entry.trouble).is_empty();
+        let members = members_of(&entry.configured, &entry.members, &found);
+        let mut servers = Vec::new();
+        for member in &members {
+            let is_same = |(before, _): &(&Member, &Arc<Server>)| {
+                before.address == member.address && before.weight == member.weight
+            };
+            match entry.members.iter().zip(&entry.servers).find(is_same) {
+                Some((_, server)) => servers.push(Arc::clone(server)),
+                None => {
+                    servers.push(Arc::new(Server::new(member, upstream, new_life(&mut self.tally), self.key.bytes())?))
+                }
+            }
+        }
+        let has = |servers: &[Arc<Server>], one: &Arc<Server>| servers.iter().any(|s| Arc::ptr_eq(s, one));
+        let come: Vec<_> = servers.iter().filter(|s| !has(&entry.servers, s)).cloned().collect();
+        let gone: Vec<_> = entry.servers.iter().filter(|s| !has(&servers, s)).cloned().collect();
+        (entry.members, entry.servers) = (members, servers);
+        if come.is_empty() && gone.is_empty() && !recovered {
+            return Ok(News::None);
+        }
+        let text = change(&entry.configured.written, entry.servers.len(), &come, &gone);
+        self.retired.extend(gone);
+        Ok(News::Changed(text))
+    }
+
+    /// Asked once for each.
+    pub fn take_retired(&mut self) -> Vec<Arc<Server>> {
+        std::mem::take(&mut self.retired)
+    }
+}
+
+fn new_life(tally: &mut Tally) -> Arc<Life> {
+    Arc::new(Life::new(tally.counter()))
+}
+
+fn change(written: &str, count: usize, come: &[Arc<Server>], gone: &[Arc<Server>]) -> String {
+    let list = |sign: char, servers: &[Arc<Server>]| -> String {
+        servers.iter().map(|server| format!(" {sign}{}", server.label)).collect()
+    };
+    let addresses = if count == 1 { "1 address" } else { &format!("{count} addresses") };
+    format!("{written} has {addresses} now:{}{}", list('+', come), list('-', gone)).trim_end_matches(':').to_owned()
+}
+
+fn known_weight(before: Option<(&Roster, &Upstream)>, configured: &UpstreamServer) -> u32 {
+    let same = |server: &&UpstreamServer| server.place == configured.place;
+    before.and_then(|(_, upstream)| upstream.servers.iter().find(same)).map_or(1, |server| server.weight.max(1))
+}
+
+fn member_at(configured: &UpstreamServer, address: &Address) -> Member {
+    Member {
+        address: address.clone(),
+        label: configured.written.clone(),
+        name: None,
+        weight: configured.weight,
+        backup: configured.backup,
+    }
+}
+
+fn members_of(configured: &UpstreamServer, before: &[Member], found: &[Found]) -> Vec<Member> {
+    let ServerPlace::Named(named) = &configured.place else { return before.to_vec() };
+    let member = |found: &Found| {
+        let address = Address::Tcp(found.address);
+        let host = match named.kind {
+            Lookup::One { port } | Lookup::Each { port } => Some(format!("{}:{port}", named.name)),
+            Lookup::Services => None,
+        };
+        Member {
+            label: address_text(&address),
+            address,
+            name: host,
+            weight: (found.weight * configured.weight).clamp(1, 1000),
+            backup: configured.backup,
+        }
+    };
+    match named.kind {
+        Lookup::Each { .. } | Lookup::Services => found.iter().map(member).collect(),
+        Lookup::One { .. } => {
+            // It stays where it is for as long as the name stands for that, too.
+            let stays = |found: &&Found| before.iter().any(|b| b.address == Address::Tcp(found.address));
+            let one = found.iter().find(stays).or_else(|| found.first());
+            one.map(|found| Member { label: configured.written.clone(), ..member(found) }).into_iter().collect()
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The cookie that keeps a client at its server. Its value is a keyed digest of the
+//! server's name: nobody can make one, it tells nothing, and to read it is to look it up.
+
+use http::HeaderValue;
+use ring::hmac;
+
+use crate::config::Sticky;
+
+/// In hexadecimal digits.
+const LENGTH: usize = 32;
+
+/// What a client's cookie holds.
+pub type Tag = [u8; LENGTH];
+
+/// What signs cookies where the configuration names no secret of its own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CookieKey(Vec<u8>);
+
+impl CookieKey {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for CookieKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CookieKey")
+    }
+}
+
+/// Both forms of `Set-Cookie`, made once.
+#[derive(Debug)]
+pub struct Stamp {
+    pub tag: Tag,
+    plain: HeaderValue,
+    secure: HeaderValue,
+}
+
+impl Stamp {
+    /// `None` when the cookie's text would be no field value, which `config` has seen to.
+    pub fn new(sticky: &Sticky, key: &[u8], upstream: &str, server: &str) -> Option<Self> {
+        let key = sticky.secret.as_ref().map_or(key, |secret| &secret.bytes);
+        let tag = tag(key, upstream, server);
+        let value = std::str::from_utf8(&tag).unwrap_or_default();
+        let age = sticky.max_age.as_secs();
+        let plain = format!("{}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax", sticky.cookie);
+        let secure = format!("{plain}; Secure");
+        Some(Self { tag, plain: plain.try_into().ok()?, secure: secure.try_into().ok()? })
+    }
+
+    /// For a client that came over `https` or not.
+    pub fn set_cookie(&self, sticky: &Sticky, https: bool) -> HeaderValue {
+        if sticky.secure.unwrap_or(https) { self.secure.clone() } else { self.plain.clone() }
+    }
+}
+
+fn tag(key: &[u8], upstream: &str, server: &str) -> Tag {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    for part in [upstream.as_bytes(), b"\0", server.as_bytes()] {
+        context.update(part);
+    }
+    let digest = context.sign();
+    let mut tag = [b'0'; LENGTH];
+    for (pair, byte) in tag.chunks_exact_mut(2).zip(digest.as_ref()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn tags_differ_by_key_upstream_and_server_and_stay_the_same() {
+        let one = tag(b"k", "api", "10.0.0.1:80");
+        assert_eq!(one, tag(b"k", "api", "10.0.0.1:80"));
+        for other in [tag(b"l", "api", "10.0.0.1:80"), tag(b"k", "ap", "i10.0.0.1:80"), tag(b"k", "api", "10.0.0.2:80")]
+        {
+            assert_ne!(one, other);
+        }
+        assert!(one.iter().all(u8::is_ascii_hexdigit));
+    }
+
+    #[test]
+    fn secure_follows_the_client_unless_it_is_said() {
+        let mut sticky = Sticky { cookie: "lb".into(), max_age: Duration::from_secs(3600), secure: None, secret: None };
+        let stamp = Stamp::new(&sticky, b"k", "api", "a").unwrap();
+        let text = |sticky: &Sticky, https| stamp.set_cookie(sticky, https).to_str().unwrap().to_owned();
+        assert!(text(&sticky, false).ends_with("; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"));
+        assert!(text(&sticky, true).ends_with("; Secure"));
+        sticky.secure = Some(false);
+        assert!(!text(&sticky, true).contains("Secure"));
+    }
+}
