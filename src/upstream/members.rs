@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::balance::{Chooser, Share};
 use super::server::Server;
+use super::standing::State;
 use super::sticky::Tag;
 use crate::config::Balance;
 
@@ -14,6 +15,8 @@ use crate::config::Balance;
 pub struct Members {
     pub servers: Vec<Arc<Server>>,
     chooser: Chooser,
+    /// Ejected ones, for requests that nobody else is left for.
+    spare: Vec<Arc<Server>>,
     /// Also those that get no new clients.
     sticky: HashMap<Tag, Arc<Server>>,
     /// When an ejection ends, if there is one.
@@ -36,8 +39,10 @@ impl Members {
         let chooser = Chooser::new(balance, &shares, turn);
         let keeping = all.iter().filter(|server| server.life.standing().keeps_its_own());
         let sticky = keeping.filter_map(|s| s.stamp.as_ref().map(|stamp| (stamp.tag, Arc::clone(s)))).collect();
+        let spare = all.iter().filter(|server| server.life.standing().state() == State::Ejected);
+        let spare = spare.map(Arc::clone).collect();
         let due = all.iter().filter_map(|server| server.life.standing().until()).min();
-        Self { servers, chooser, sticky, due }
+        Self { servers, chooser, spare, sticky, due }
     }
 
     pub fn turn(&self) -> usize {
@@ -57,8 +62,7 @@ impl Members {
         if let ([only], []) = (self.servers.as_slice(), tried) {
             return only.has_room().then_some(only);
         }
-        let fits =
-            |server: &Arc<Server>| server.has_room() && !tried.iter().any(|t| Arc::ptr_eq(&t.life, &server.life));
+        let fits = |server: &Arc<Server>| server.has_room() && is_new(server, tried);
         let is_wanted = |index: usize| self.servers.get(index).is_some_and(|s| fits(s) && s.is_warm_enough());
         if let Some(index) = self.chooser.choose(hash, is_wanted) {
             return self.servers.get(index);
@@ -66,6 +70,24 @@ impl Members {
         // Chance or warmth left none; whoever is there is better than nobody.
         let start = fastrand::usize(..self.servers.len().max(1));
         let (before, after) = self.servers.split_at_checked(start)?;
-        after.iter().chain(before).find(|server| fits(server))
+        let found = after.iter().chain(before).find(|server| fits(server));
+        found.or_else(|| self.spare_one(tried).filter(|server| server.has_room()))
     }
+
+    /// Whether one of them was not tried.
+    pub fn has_another(&self, tried: &[Arc<Server>]) -> bool {
+        self.servers.iter().any(|server| is_new(server, tried)) || self.spare_one(tried).is_some()
+    }
+
+    /// Where all that get requests were tried: better one that failed before than nobody.
+    fn spare_one(&self, tried: &[Arc<Server>]) -> Option<&Arc<Server>> {
+        if self.servers.iter().any(|server| is_new(server, tried)) {
+            return None;
+        }
+        self.spare.iter().find(|server| is_new(server, tried))
+    }
+}
+
+fn is_new(server: &Arc<Server>, tried: &[Arc<Server>]) -> bool {
+    !tried.iter().any(|t| Arc::ptr_eq(&t.life, &server.life))
 }

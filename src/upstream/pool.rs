@@ -179,8 +179,7 @@ impl Pool {
 
     /// Whether there is a server that was not tried.
     pub fn has_another(&self, tried: &[Arc<Server>]) -> bool {
-        let is_new = |server: &Arc<Server>| !tried.iter().any(|t| Arc::ptr_eq(&t.life, &server.life));
-        self.members().servers.iter().any(is_new)
+        self.members().has_another(tried)
     }
 
     fn enter(self: &Arc<Self>, server: &Arc<Server>) -> Option<Pick> {

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod dns;
+pub mod faults;
+
 pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const BINARY: &str = env!("CARGO_BIN_EXE_pingora-proxy");
 
