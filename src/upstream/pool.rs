@@ -75,8 +75,8 @@ impl Pool {
     /// In words, when a certificate or key cannot be used or a socket path is too long.
     pub fn new(upstream: &Upstream, previous: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
         let roster = {
-            let before = previous.map(|pool| (pool.roster(), &pool.upstream));
-            Roster::new(upstream, before.as_ref().map(|(roster, upstream)| (&**roster, *upstream)), key)?
+            let before = previous.map(Self::roster);
+            Roster::new(upstream, before.as_deref(), key)?
         };
         let members = Members::new(&roster.servers(), &upstream.balance, 0);
         Ok(Self {

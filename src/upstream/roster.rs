@@ -40,36 +40,23 @@ pub enum News {
 impl Roster {
     /// # Errors
     /// As [`Server::new`].
-    pub fn new(upstream: &Upstream, before: Option<(&Self, &Upstream)>, key: &CookieKey) -> Result<Self, String> {
+    pub fn new(upstream: &Upstream, before: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
         let mut roster = Self { entries: Vec::new(), tally: Tally::default(), key: key.clone(), retired: Vec::new() };
         for configured in &upstream.servers {
+            let same = |entry: &&Entry| entry.configured.place == configured.place;
+            let known = before.and_then(|roster| roster.entries.iter().find(same));
             let members = match &configured.place {
                 ServerPlace::At(address) => vec![member_at(configured, address)],
-                ServerPlace::Named(_) => {
-                    let same = |entry: &&Entry| entry.configured.place == configured.place;
-                    let known = before.and_then(|(roster, _)| roster.entries.iter().find(same));
-                    let known = known.map(|entry| entry.members.clone()).unwrap_or_default();
-                    let updated = |member: Member| Member {
-                        weight: member.weight / known_weight(before, configured) * configured.weight,
-                        backup: configured.backup,
-                        ..member
-                    };
-                    known.into_iter().map(updated).collect()
-                }
+                ServerPlace::Named(_) => known.map(|entry| still(entry, configured)).unwrap_or_default(),
             };
-            let mut entry = Entry {
-                configured: configured.clone(),
-                members: Vec::new(),
-                servers: Vec::new(),
-                trouble: String::new(),
-            };
-            for member in members {
-                let life = before.and_then(|(roster, _)| roster.life_of(&member));
+            let mut servers = Vec::new();
+            for member in &members {
+                let life = before.and_then(|roster| roster.life_of(member));
                 let life = life.unwrap_or_else(|| new_life(&mut roster.tally));
-                entry.servers.push(Arc::new(Server::new(&member, upstream, life, key.bytes())?));
-                entry.members.push(member);
+                servers.push(Arc::new(Server::new(member, upstream, life, key.bytes())?));
             }
-            roster.entries.push(entry);
+            let trouble = known.map(|entry| entry.trouble.clone()).unwrap_or_default();
+            roster.entries.push(Entry { configured: configured.clone(), members, servers, trouble });
         }
         Ok(roster)
     }
@@ -184,9 +171,12 @@ fn change(written: &str, count: usize, come: &[Arc<Server>], gone: &[Arc<Server>
     format!("{written} has {addresses} now:{}{}", list('+', come), list('-', gone)).trim_end_matches(':').to_owned()
 }
 
-fn known_weight(before: Option<(&Roster, &Upstream)>, configured: &UpstreamServer) -> u32 {
-    let same = |server: &&UpstreamServer| server.place == configured.place;
-    before.and_then(|(_, upstream)| upstream.servers.iter().find(same)).map_or(1, |server| server.weight.max(1))
+/// What a name stood for before a reload.
+fn still(entry: &Entry, configured: &UpstreamServer) -> Vec<Member> {
+    let weight = |member: &Member| member.weight / entry.configured.weight.max(1) * configured.weight;
+    let member =
+        |member: &Member| Member { weight: weight(member).clamp(1, 1000), backup: configured.backup, ..member.clone() };
+    entry.members.iter().map(member).collect()
 }
 
 fn member_at(configured: &UpstreamServer, address: &Address) -> Member {

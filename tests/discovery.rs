@@ -1,0 +1,187 @@
+//! Servers that are found by name: A, AAAA and SRV, names that change, fail and are slow.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use support::dns::{Dns, Failure};
+use support::{Origin, Proxy, Request, Wire, await_until, free_port};
+
+/// Origins at 127.0.0.1, .2 and so on, all at one port; each answers with its address.
+fn origins(count: u8) -> (u16, Vec<Origin>) {
+    let port = free_port();
+    let origin = |last: u8| {
+        let address: SocketAddr = ([127, 0, 0, last], port).into();
+        Origin::start_at(address, move |request: &Request, wire: &mut Wire| {
+            wire.body(&request.headers, false);
+            wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n127.0.0.{last}"));
+            true
+        })
+    };
+    (port, (1..=count).map(origin).collect())
+}
+
+fn ip(last: u8) -> IpAddr {
+    [127, 0, 0, last].into()
+}
+
+fn start(dns: &Dns, servers: &str) -> Proxy {
+    Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ndns: {{ nameservers: ['{}'], timeout: 300ms }}\nupstreams:\n  api:\n    \
+         servers: [{servers}]\n    retry: {{ attempts: 1 }}\nroutes:\n  - upstream: api\n  \
+         - {{ match: {{ path: /other }}, respond: {{ body: other }} }}\n",
+        dns.address()
+    ))
+}
+
+fn answers(proxy: &Proxy) -> BTreeSet<String> {
+    (0..12).map(|_| proxy.get("/").text()).collect()
+}
+
+fn set(lasts: &[u8]) -> BTreeSet<String> {
+    lasts.iter().map(|last| format!("127.0.0.{last}")).collect()
+}
+
+#[test]
+fn every_address_of_a_name_is_a_server_and_changes_are_followed() {
+    let (port, origins) = origins(3);
+    let dns = Dns::start();
+    dns.set_a("app.test", &[[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
+    let proxy = start(&dns, &format!("{{ dns: 'app.test:{port}', refresh: 1s }}"));
+    assert_eq!(answers(&proxy), set(&[1, 2]));
+    let mut busy = proxy.connect();
+    busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(busy.response().status, 200);
+    dns.set_a("app.test", &[[127, 0, 0, 2].into(), [127, 0, 0, 3].into()]);
+    await_until("the change", || answers(&proxy) == set(&[2, 3]));
+    let log = proxy.read("stderr");
+    assert!(
+        log.contains(&format!("app.test:{port} has 2 addresses now: +127.0.0.3:{port} -127.0.0.1:{port}")),
+        "{log}"
+    );
+    // The one that is gone is rid of its idle connections at once.
+    await_until("its connections end", || !connected(&proxy, ([127, 0, 0, 1], port).into()));
+    assert!(connected(&proxy, ([127, 0, 0, 2], port).into()));
+    drop(origins);
+}
+
+/// Whether the proxy has an established connection to it, as the kernel sees it.
+fn connected(proxy: &Proxy, to: SocketAddr) -> bool {
+    let SocketAddr::V4(to) = to else { panic!() };
+    let wanted = format!("{:08X}:{:04X} 01", u32::from_ne_bytes(to.ip().octets()), to.port());
+    let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", proxy.pid())).unwrap();
+    table.lines().any(|line| line.contains(&format!(" {wanted}")))
+}
+
+#[test]
+fn a_name_that_is_not_there_stops_nothing_and_is_found_later() {
+    let (port, _origins) = origins(1);
+    let dns = Dns::start();
+    let proxy = start(&dns, &format!("{{ dns: 'late.test:{port}', refresh: 1s }}"));
+    assert_eq!(proxy.get("/other").text(), "other");
+    let began = Instant::now();
+    let answer = proxy.get("/");
+    assert!(began.elapsed() < Duration::from_millis(200));
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert!(answer.header("proxy-status").unwrap().contains("dns_error"), "{answer:?}");
+    let log = proxy.read("stderr");
+    assert!(log.contains(&format!("cannot look up late.test:{port}: no such name; it has no address")), "{log}");
+    dns.set_a("late.test", &[[127, 0, 0, 1].into()]);
+    await_until("it is found", || proxy.get("/").status == 200);
+}
+
+#[test]
+fn a_slow_or_silent_nameserver_holds_up_neither_start_nor_requests() {
+    let (port, _origins) = origins(1);
+    let dns = Dns::start();
+    dns.set_a("slow.test", &[[127, 0, 0, 1].into()]);
+    dns.fail("slow.test", Failure::Silent);
+    let began = Instant::now();
+    let proxy = start(&dns, &format!("{{ dns: 'slow.test:{port}', refresh: 1s }}, '127.0.0.1:{port}'"));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(proxy.get("/").status, 200);
+    await_until("it is said", || proxy.read("stderr").contains("cannot look up slow.test"));
+}
+
+#[test]
+fn the_last_good_answer_stands_while_a_name_fails_and_over_a_reload() {
+    let (port, _origins) = origins(2);
+    let dns = Dns::start();
+    dns.set_a("app.test", &[[127, 0, 0, 2].into()]);
+    let proxy = start(&dns, &format!("{{ dns: 'app.test:{port}', refresh: 1s }}"));
+    assert_eq!(answers(&proxy), set(&[2]));
+    dns.fail("app.test", Failure::ServFail);
+    await_until("it fails", || proxy.read("stderr").contains("the nameserver failed (SERVFAIL)"));
+    assert_eq!(answers(&proxy), set(&[2]));
+    proxy.rewrite(&proxy.read("proxy.yaml").replace("attempts: 1", "attempts: 2"));
+    assert_eq!(proxy.order("reload").0, 0);
+    assert_eq!(answers(&proxy), set(&[2]));
+    let seen = dns.queries("app.test");
+    await_until("it is asked on", || dns.queries("app.test") > seen + 2);
+    assert_eq!(proxy.read("stderr").matches("SERVFAIL").count(), 1, "{}", proxy.read("stderr"));
+    dns.heal("app.test");
+    dns.set_a("app.test", &[[127, 0, 0, 1].into()]);
+    await_until("it is back", || answers(&proxy) == set(&[1]));
+}
+
+#[test]
+fn a_plain_name_is_one_server_that_stays_where_it_is_while_it_may() {
+    let (port, origins) = origins(3);
+    let dns = Dns::start();
+    dns.set_a("one.test", &[[127, 0, 0, 2].into(), [127, 0, 0, 3].into()]);
+    let proxy = start(&dns, &format!("{{ address: 'one.test:{port}', refresh: 1s }}"));
+    assert_eq!(answers(&proxy), set(&[2]));
+    dns.set_a("one.test", &[[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
+    let seen = dns.queries("one.test");
+    await_until("it is asked again", || dns.queries("one.test") >= seen + 4);
+    assert_eq!(answers(&proxy), set(&[2]));
+    dns.set_a("one.test", &[[127, 0, 0, 1].into()]);
+    await_until("it moves", || answers(&proxy) == set(&[1]));
+    // A client sees no name of a server, but the log does.
+    assert!(proxy.access_log(1)[0]["upstream"].as_str().unwrap().starts_with("one.test:"));
+    assert_eq!(origins[0].last().header("host"), Some("a.test"));
+}
+
+#[test]
+fn srv_records_tell_ports_weights_and_priorities() {
+    let (first, heavy) = origins(1);
+    let (second, light) = origins(1);
+    let (third, spare) = origins(1);
+    let dns = Dns::start();
+    dns.set_a("node.test", &[[127, 0, 0, 1].into()]);
+    dns.set_srv(
+        "_http._tcp.app.test",
+        &[(1, 3, first, "node.test"), (1, 1, second, "node.test"), (2, 1, third, "node.test")],
+    );
+    let proxy = start(&dns, "{ srv: _http._tcp.app.test, refresh: 1s }");
+    (0..40).for_each(|_| assert_eq!(proxy.get("/").status, 200));
+    assert_eq!((heavy[0].count(), light[0].count(), spare[0].count()), (30, 10, 0));
+    dns.set_srv("_http._tcp.app.test", &[(2, 1, third, "node.test")]);
+    await_until("the change", || {
+        let before = spare[0].connections.load(Ordering::SeqCst) + spare[0].count();
+        proxy.get("/");
+        spare[0].count() > before / 2
+    });
+}
+
+#[test]
+fn a_server_that_a_reload_removes_loses_its_idle_connections() {
+    let (port, _origins) = origins(2);
+    let yaml = |servers: &str| {
+        format!(
+            "listeners: ['{{listen}}']\nupstreams: {{ api: {{ servers: [{servers}] }} }}\nroutes: [{{ upstream: api }}]\n"
+        )
+    };
+    let proxy = Proxy::start(&yaml(&format!("'127.0.0.1:{port}', '127.0.0.2:{port}'")));
+    assert_eq!(answers(&proxy), set(&[1, 2]));
+    let (one, two): (SocketAddr, SocketAddr) = ((ip(1), port).into(), (ip(2), port).into());
+    assert!(connected(&proxy, one) && connected(&proxy, two));
+    proxy.rewrite(&yaml(&format!("'127.0.0.2:{port}'")));
+    assert_eq!(proxy.order("reload").0, 0);
+    await_until("its connections end", || !connected(&proxy, one));
+    assert!(connected(&proxy, two), "one that stays lost its connections");
+}

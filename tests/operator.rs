@@ -1,0 +1,183 @@
+//! What an operator sees and changes of a running process's servers: over the command
+//! line and the admin endpoint.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use support::faults::{answering, named, refusing};
+use support::{Client, Origin, Proxy, Response, await_until, call_for, free_port};
+
+struct Running {
+    proxy: Proxy,
+    admin: SocketAddr,
+    origins: [Origin; 2],
+    yaml: String,
+}
+
+fn start(settings: &str) -> Running {
+    let origins = [named("a"), named("b")];
+    let admin: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let yaml = format!(
+        "listeners: ['{{listen}}']\nadmin: {{ address: '{admin}' }}\nupstreams:\n  api:\n    \
+         servers: ['{}', '{}']\n    sticky: {{ cookie: lb }}\n{settings}routes: [{{ upstream: api }}]\n",
+        origins[0].address, origins[1].address
+    );
+    Running { proxy: Proxy::start(&yaml), admin, origins, yaml }
+}
+
+impl Running {
+    fn tell(&self, words: &[&str]) -> (i32, String) {
+        call_for(&self.proxy.folder, &[&["upstreams"], words].concat())
+    }
+
+    fn ask(&self, request: &str) -> Response {
+        let mut client = Client::connect(self.admin);
+        client.send(request);
+        client.response()
+    }
+
+    fn server(&self, index: usize) -> Value {
+        let answer = self.ask("GET /upstreams HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        let report: Value = serde_json::from_slice(&answer.body).unwrap();
+        report["upstreams"][0]["servers"][index].clone()
+    }
+
+    fn patch(&self, index: usize, body: &str, fields: &str) -> Response {
+        let server = self.origins[index].address;
+        let length = body.len();
+        self.ask(&format!(
+            "PATCH /upstreams/api/servers/{server} HTTP/1.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n{fields}\r\n{body}"
+        ))
+    }
+
+    fn answers(&self) -> String {
+        (0..8).map(|_| self.proxy.get("/").text()).collect()
+    }
+}
+
+#[test]
+fn a_server_is_drained_disabled_enabled_and_weighed_by_the_command_line() {
+    let running = start("");
+    let server = running.origins[0].address.to_string();
+    let cookie = loop {
+        let answer = running.proxy.get("/");
+        if answer.text() == "a" {
+            break answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        }
+    };
+    let sticky = || running.proxy.ask(format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n")).text();
+    let (code, text) = running.tell(&["drain", "api", &server]);
+    assert_eq!(
+        (code, text.trim_end()),
+        (0, &*format!("upstream api: server {server} gets no new clients; 1 of 2 get requests"))
+    );
+    assert_eq!((running.answers().as_str(), sticky().as_str()), ("bbbbbbbb", "a"));
+    assert_eq!(running.tell(&["disable", "api", &server]).0, 0);
+    assert_eq!((running.answers().as_str(), sticky().as_str()), ("bbbbbbbb", "b"));
+    let (_, table) = running.tell(&[]);
+    assert!(table.contains("api: 1 of 2 get requests") && table.contains("disabled"), "{table}");
+    assert_eq!(running.tell(&["enable", "api", &server]).0, 0);
+    assert_eq!(running.tell(&["weight", "api", &server, "3"]).0, 0);
+    assert_eq!(running.answers().matches('a').count(), 6);
+    assert_eq!(running.server(0)["weight"], 3);
+    assert_eq!(running.tell(&["weight", "api", &server, "0"]).0, 0);
+    assert_eq!(running.answers().matches('a').count(), 4);
+    let (code, text) = running.tell(&["drain", "api", "127.0.0.1:1"]);
+    assert!(code == 1 && text.contains("has no server `127.0.0.1:1`; it has "), "{text}");
+    let (code, text) = running.tell(&["drain", "apo", "127.0.0.1:1"]);
+    assert!(code == 1 && text.contains("there is no upstream `apo`; there are api"), "{text}");
+    assert_eq!(running.tell(&["weight", "api", &server, "1001"]).0, 2);
+}
+
+#[test]
+fn the_admin_endpoint_changes_servers_for_programs_and_not_for_pages() {
+    let running = start("");
+    let answer = running.patch(0, r#"{"state":"disabled"}"#, "Host: 127.0.0.1\r\n");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(running.answers(), "bbbbbbbb");
+    assert_eq!(
+        (running.server(0)["state"].as_str(), running.server(0)["reason"].as_str()),
+        (Some("disabled"), Some("by the operator"))
+    );
+    for (fields, body) in [
+        ("Host: evil.test\r\n", r#"{"state":"enabled"}"#),
+        ("Host: localhost\r\nOrigin: http://evil.test\r\n", r#"{"state":"enabled"}"#),
+    ] {
+        assert_eq!(running.patch(0, body, fields).status, 403);
+    }
+    for (body, status) in [(r#"{"state":"on"}"#, 422), (r#"{"weight":1001}"#, 404), ("{}", 400), (r#"{"wait":1}"#, 422)]
+    {
+        assert_eq!(running.patch(0, body, "Host: localhost\r\n").status, status, "{body}");
+    }
+    assert_eq!(running.answers(), "bbbbbbbb");
+    assert_eq!(running.patch(0, r#"{"state":"enabled","weight":7}"#, "Host: localhost\r\n").status, 200);
+    assert_eq!(running.answers().matches('a').count(), 7);
+}
+
+#[test]
+fn what_the_operator_said_stands_until_the_configuration_says_something_else() {
+    let running = start("");
+    let server = running.origins[0].address.to_string();
+    assert_eq!(running.tell(&["disable", "api", &server]).0, 0);
+    running.proxy.rewrite(&running.yaml.replace("cookie: lb", "cookie: lb, max_age: 2h"));
+    assert_eq!(running.proxy.order("reload").0, 0);
+    assert_eq!(running.answers(), "bbbbbbbb");
+    let weighed = running.yaml.replace(&format!("'{server}'"), &format!("{{ address: '{server}', weight: 3 }}"));
+    running.proxy.rewrite(&weighed);
+    assert_eq!(running.proxy.order("reload").0, 0);
+    assert_eq!(running.answers().matches('a').count(), 6);
+}
+
+#[test]
+fn when_the_operator_leaves_no_server_requests_get_503() {
+    let running = start("");
+    for origin in &running.origins {
+        running.tell(&["disable", "api", &origin.address.to_string()]);
+    }
+    let answer = running.proxy.get("/");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    let (_, text) = running.tell(&["disable", "api", &running.origins[0].address.to_string()]);
+    assert!(text.contains("0 of 2 get requests: requests get 503"), "{text}");
+}
+
+#[test]
+fn the_report_tells_each_state_and_its_reason() {
+    let (sad, gone) = (answering(503), refusing());
+    let good = named("good");
+    let admin: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nadmin: {{ address: '{admin}' }}\nupstreams:\n  api:\n    \
+         servers: ['{}', '{gone}', '{}']\n    health:\n      passive: {{ failures: 2, max_ejected: 100% }}\n      \
+         active: {{ tcp: true, interval: 100ms, unhealthy_after: 2 }}\n\
+         \x20   pool: {{ max_connections: 7 }}\nroutes: [{{ upstream: api }}]\n",
+        sad.address, good.address
+    ));
+    await_until("both are out", || {
+        proxy.get("/");
+        let log = proxy.read("stderr");
+        log.contains("gets no requests") && log.contains("is down")
+    });
+    let mut client = Client::connect(admin);
+    client.send("GET /upstreams HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let report: Value = serde_json::from_slice(&client.response().body).unwrap();
+    let api = &report["upstreams"][0];
+    let text = |server: usize, key: &str| api["servers"][server][key].as_str().unwrap().to_owned();
+    assert_eq!((api["name"].as_str(), api["available"].as_u64()), (Some("api"), Some(1)));
+    assert_eq!(
+        (text(0, "state"), text(0, "reason")),
+        ("ejected".into(), "2 failures in a row, the last: it answered 503".into())
+    );
+    assert_eq!(
+        (text(1, "state"), text(1, "reason")),
+        ("down".into(), "2 checks in a row failed: connection refused".into())
+    );
+    assert_eq!((text(2, "state"), text(2, "reason")), ("up".into(), String::new()));
+    assert_eq!(api["servers"][2]["max_connections"], 7);
+    assert_eq!(api["servers"][0]["ejections"], 1);
+    assert!(api["servers"][2]["requests"].as_u64() >= Some(1) && api["servers"][2]["in_flight"] == 0);
+}
