@@ -29,6 +29,7 @@ impl Example {
             .env("LISTEN", address.to_string())
             .env("SERVICE", service)
             .env("SECOND", second)
+            .env("NAME", format!("localhost:{}", service.rsplit(':').next().unwrap()))
             .env("ADMIN", admin.to_string())
             .env("RUNTIME_DIRECTORY", &folder.0)
             .stdout(Stdio::null())
@@ -216,4 +217,83 @@ fn process() {
     // The delay of the file.
     assert_eq!(example.get("a", "/").status, 200);
     assert_eq!(example.process.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn failover() {
+    let (first, second) = (mirror(), mirror());
+    let example = Example::start("failover.yaml", &first.address.to_string(), &second.address.to_string());
+    (0..6).for_each(|_| assert_eq!(example.get("a", "/").status, 200));
+    let asked = |origin: &Origin| origin.seen.lock().unwrap().iter().any(|r| r.line.starts_with("GET /healthz "));
+    await_until("checks", || asked(&first) && asked(&second));
+    drop(first);
+    (0..20).for_each(|_| assert_eq!(example.get("a", "/").status, 200));
+    let mut admin = Client::connect(example.admin);
+    admin.send("GET /upstreams HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let report: serde_json::Value = serde_json::from_slice(&admin.response().body).unwrap();
+    assert_eq!(report["upstreams"][0]["servers"][2]["backup"], true);
+}
+
+#[test]
+fn sticky() {
+    let (first, second) = (mirror(), mirror());
+    let example = Example::start("sticky.yaml", &first.address.to_string(), &second.address.to_string());
+    let ours =
+        |answer: &Response| answer.all("set-cookie").into_iter().find(|c| c.starts_with("lb=")).map(str::to_owned);
+    let cookie = ours(&example.get("a", "/")).unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let before = (first.count(), second.count());
+    (0..4).for_each(|_| {
+        let answer = example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+        assert_eq!((answer.status, ours(&answer)), (200, None));
+    });
+    let after = (first.count() - before.0, second.count() - before.1);
+    assert!(after == (4, 0) || after == (0, 4), "{after:?}");
+}
+
+#[test]
+fn by_hash() {
+    let (first, second) = (mirror(), mirror());
+    let example = Example::start("by-hash.yaml", &first.address.to_string(), &second.address.to_string());
+    for _ in 0..3 {
+        for user in 0..8 {
+            let answer = example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nX-User: {user}\r\n\r\n"));
+            assert_eq!(answer.status, 200);
+        }
+    }
+    assert!(first.count() % 3 == 0 && second.count() % 3 == 0 && first.count() > 0 && second.count() > 0);
+}
+
+#[test]
+fn canary() {
+    let (first, second) = (mirror(), mirror());
+    let example = Example::start("canary.yaml", &first.address.to_string(), &second.address.to_string());
+    for session in 0..40 {
+        let answer = example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: session={session}\r\n\r\n"));
+        assert_eq!(answer.status, 200);
+    }
+    // Every request once, and a copy of each.
+    await_until("the copies", || first.count() + second.count() == 80);
+    assert!(first.count() >= 25, "{}", first.count());
+}
+
+#[test]
+fn discovery() {
+    let (example, origin) = with_mirror("discovery.yaml");
+    (0..6).for_each(|_| assert_eq!(example.get("a", "/").status, 200));
+    assert_eq!(origin.count(), 6);
+}
+
+#[test]
+fn queue() {
+    let (example, origin) = with_mirror("queue.yaml");
+    let clients: Vec<Client> = (0..6).map(|_| Client::connect(example.address)).collect();
+    let statuses: Vec<u16> = clients
+        .into_iter()
+        .map(|mut client| {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            client.response().status
+        })
+        .collect();
+    assert_eq!((statuses, origin.count()), (vec![200; 6], 6));
 }

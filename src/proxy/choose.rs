@@ -97,17 +97,23 @@ fn wants_events(session: &Session) -> bool {
 }
 
 fn refuse<T>(ctx: &mut RequestCtx, shortage: Shortage) -> Result<T> {
-    let overdue = ctx.deadline().is_some_and(|due| due <= Instant::now());
-    let (cause, retry_after) = match shortage {
-        Shortage::Waited if overdue => (Cause::RequestTimeout, None),
-        Shortage::AllDown(seconds) => (Cause::AllDown, Some(seconds)),
-        Shortage::NoAddress => (Cause::NoAddress, Some(1)),
-        Shortage::Full => (Cause::QueueFull, Some(1)),
-        Shortage::Waited => (Cause::QueueTimeout, Some(1)),
-    };
+    let is_overdue = ctx.deadline().is_some_and(|due| due <= Instant::now());
+    let cause = if is_overdue { Cause::RequestTimeout } else { cause_of(shortage) };
     ctx.refused = Some(cause);
-    ctx.retry_after = retry_after;
+    ctx.retry_after = Some(match shortage {
+        Shortage::AllDown(seconds) => seconds,
+        Shortage::NoAddress | Shortage::Full | Shortage::Waited => 1,
+    });
     Error::e_explain(ErrorType::InternalError, cause.message())
+}
+
+pub fn cause_of(shortage: Shortage) -> Cause {
+    match shortage {
+        Shortage::AllDown(_) => Cause::AllDown,
+        Shortage::NoAddress => Cause::NoAddress,
+        Shortage::Full => Cause::QueueFull,
+        Shortage::Waited => Cause::QueueTimeout,
+    }
 }
 
 fn wish(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant) -> Wish {

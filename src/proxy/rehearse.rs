@@ -99,7 +99,10 @@ fn end(
     }
     ctx.part = choose::part(&request, &ctx);
     let Some(pool) = ctx.pool().cloned() else { return Ok(End::Refused(Cause::Internal)) };
-    ctx.attempt.pick = pool.try_pick(&Wish::default()).ok();
+    ctx.attempt.pick = match pool.try_pick(&Wish::default()) {
+        Ok(pick) => Some(pick),
+        Err(shortage) => return Ok(End::Refused(choose::cause_of(shortage))),
+    };
     let mut upstream = request.clone();
     let peer = Peer::new(Some(peer), Arc::default());
     forward::change_request(&request, &peer, &mut upstream, &ctx)?;

@@ -29,7 +29,7 @@ pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
     if may && pool.has_another(&ctx.attempt.tried) {
         return true;
     }
-    if may && ctx.attempt.sent == 0 && ctx.attempt.tried.len() > 1 {
+    if may && ctx.attempt.tried.len() > 1 {
         ctx.refused = Some(Cause::NoneReached);
         ctx.retry_after = Some(1);
     }
