@@ -16,21 +16,18 @@ impl Least {
         Self { servers: shares.iter().map(|share| (share.load.clone(), ONE / share.weight.clamp(1, 1000))).collect() }
     }
 
-    /// With one more request. Lower is better.
-    fn score(&self, index: usize) -> u64 {
-        let (load, cost) = &self.servers[index];
-        (u64::from(load.get()) + 1) * u64::from(*cost)
-    }
-
     /// Of equals another one each time.
     pub fn least(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.servers.len();
         let start = fastrand::usize(..count.max(1));
+        let (before, after) = self.servers.split_at_checked(start)?;
         let mut best = (u64::MAX, None);
-        for index in (start..count).chain(0..start) {
-            let score = self.score(index);
-            if score < best.0 && may(index) {
-                best = (score, Some(index));
+        for (part, offset) in [(after, start), (before, 0)] {
+            for (index, server) in part.iter().enumerate() {
+                let score = score(server);
+                if score < best.0 && may(offset + index) {
+                    best = (score, Some(offset + index));
+                }
             }
         }
         best.1
@@ -45,7 +42,13 @@ impl Least {
         let one = fastrand::usize(..count);
         let other = fastrand::usize(..count - 1);
         let other = if other >= one { other + 1 } else { other };
-        let (better, worse) = if self.score(one) <= self.score(other) { (one, other) } else { (other, one) };
+        let score = |index: usize| score(&self.servers[index]);
+        let (better, worse) = if score(one) <= score(other) { (one, other) } else { (other, one) };
         if may(better) { Some(better) } else { may(worse).then_some(worse) }
     }
+}
+
+/// With one more request. Lower is better.
+fn score((load, cost): &(Load, u32)) -> u64 {
+    (u64::from(load.get()) + 1) * u64::from(*cost)
 }

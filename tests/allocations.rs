@@ -1,0 +1,30 @@
+//! What allocates nothing, because it is done for every request.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use std::sync::Arc;
+
+use proxy_service::config;
+use proxy_service::upstream::balance::hash;
+use proxy_service::upstream::{CookieKey, Pool, Wish};
+
+#[test]
+fn choosing_one_of_a_thousand_servers_allocates_nothing() {
+    let servers: Vec<String> = (0..1000).map(|i| format!("'10.{}.{}.1:80'", i / 250, i % 250)).collect();
+    for balance in ["round_robin", "least_conn", "p2c", "random", "{ hash: path }"] {
+        let text = format!(
+            "listeners: [':80']\nupstreams: {{ a: {{ servers: [{}], balance: {balance} }} }}\nroutes: [{{ upstream: a }}]\n",
+            servers.join(", ")
+        );
+        let (config, _) = config::parse("test.yaml", &text, &|_| None).unwrap();
+        let pool = Arc::new(Pool::new(&config.upstreams[0], None, &CookieKey::new(Vec::new())).unwrap());
+        let once = |key: u64| {
+            let wish = Wish { hash: Some(hash(&key.to_le_bytes())), ..Wish::default() };
+            assert!(pool.try_pick(&wish).is_ok());
+        };
+        // The first sets up what each thread has once.
+        once(0);
+        let counted = allocation_counter::measure(|| (1..1000).for_each(once));
+        assert_eq!(counted.count_total, 0, "{balance}");
+    }
+    assert_eq!(allocation_counter::measure(|| drop(Box::new(1))).count_total, 1, "the counter is blind");
+}
