@@ -22,5 +22,5 @@ browser-test: setup ## the demo's page in a real browser, through the proxy
 ledger: setup ## a hundred upgrades under traffic of every kind, and what others lose
 	cargo test --release --locked --test ledger -- --ignored --nocapture --test-threads=1
 
-bench: setup ## the cost of finding a route, from 10 to 10,000 of them
+bench: setup ## the cost of finding a route, and of choosing a server
 	cargo bench --locked

@@ -182,3 +182,38 @@ fn connections_are_kept_and_not_shared_across_what_was_verified() {
     assert_eq!((opened("closed"), opened("closed")), (1, 1));
     assert_eq!(opened("kept"), 0);
 }
+
+#[test]
+fn checks_speak_tls_as_the_upstream_does_unless_they_are_told_otherwise() {
+    let (authority, files) = (Authority::new(), Folder::new());
+    files.write("ca.pem", &authority.0.pem());
+    let origin = TlsOrigin::start(&authority.issue("app.internal"), None);
+    let plain = support::Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let check = |rest: &str| {
+        format!(
+            "servers: ['{}'], tls: {{ sni: app.internal, ca: FILES/ca.pem }}, \
+             health: {{ active: {{ path: /ok, interval: 100ms, unhealthy_after: 1{rest} }} }}",
+            origin.address
+        )
+    };
+    let port = plain.address.port();
+    let proxy = proxy(
+        &[
+            ("same", check("")),
+            ("beside", check(&format!(", tls: false, port: {port}"))),
+            ("wrong", check(", tls: false")),
+            ("untrusted", check("").replace(", ca: FILES/ca.pem", "")),
+        ],
+        &files,
+    );
+    await_until("checks", || plain.count() >= 2);
+    let said = |name: &str| {
+        let log = proxy.read("stderr");
+        log.lines().find(|line| line.contains(&format!("upstream {name}:"))).map(str::to_owned)
+    };
+    await_until("the wrong ones are noticed", || said("wrong").is_some() && said("untrusted").is_some());
+    assert!(said("untrusted").unwrap().contains("the TLS handshake failed: "), "{:?}", said("untrusted"));
+    assert_eq!((said("same"), said("beside")), (None, None));
+    assert_eq!((proxy.get("/same").text(), proxy.get("/beside").status), ("app.internal unknown".into(), 200));
+    assert_eq!((proxy.get("/wrong").status, proxy.get("/untrusted").status), (503, 503));
+}

@@ -11,6 +11,8 @@ use http::{HeaderName, HeaderValue, Method};
 use proxy_service::config::{FieldName, ResponseEdits};
 use proxy_service::proxy::{End, Rehearsal, rehearse};
 use proxy_service::runtime::Snapshot;
+use proxy_service::server::FOR_NAMES;
+use proxy_service::upstream::settle;
 
 #[derive(Args, Debug)]
 pub struct Explain {
@@ -38,6 +40,8 @@ impl Explain {
     pub fn run(self, file: &Path) -> Result<(), String> {
         let config = super::check::load(file)?;
         let snapshot = Arc::new(super::check::compile(&config)?);
+        // As start-up does it: a request to a name that is not known is refused.
+        settle(&snapshot.pools, &snapshot.resolver, FOR_NAMES);
         let rehearsal = rehearse(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.

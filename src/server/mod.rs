@@ -42,6 +42,7 @@ use caretaker::Caretaker;
 use control::Desk;
 pub use handover::Order;
 use handover::Takeover;
+pub use reload::FOR_NAMES;
 pub use respawn::Respawn;
 use service::{Gate, Gated};
 use sockets::{Inherited, Sockets, Use};
