@@ -134,6 +134,25 @@ fn what_the_operator_said_stands_until_the_configuration_says_something_else() {
 }
 
 #[test]
+fn what_the_operator_said_stands_through_an_upgrade() {
+    let mut running = start("");
+    let (first, second) = (running.origins[0].address.to_string(), running.origins[1].address.to_string());
+    assert_eq!(running.tell(&["disable", "api", &first]).0, 0);
+    assert_eq!(running.tell(&["weight", "api", &second, "9"]).0, 0);
+    let (code, text) = running.proxy.order("upgrade");
+    assert_eq!(code, 0, "{text}");
+    running.proxy.process.0.wait().unwrap();
+    assert_eq!(running.answers(), "bbbbbbbb");
+    assert_eq!(
+        (running.server(0)["state"].as_str(), running.server(1)["weight"].as_u64()),
+        (Some("disabled"), Some(9))
+    );
+    assert_eq!(running.tell(&["enable", "api", &first]).0, 0);
+    assert!(running.answers().contains('a'));
+    running.proxy.order("stop");
+}
+
+#[test]
 fn when_the_operator_leaves_no_server_requests_get_503() {
     let running = start("");
     for origin in &running.origins {

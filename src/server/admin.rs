@@ -100,6 +100,31 @@ pub fn change(live: &Live, command: &Command) -> Result<String, String> {
     pool.obey(&command.server, command.change)
 }
 
+/// Says of each server what the operator said of it to an older process, whose report
+/// this is.
+pub fn repeat(live: &Live, report: &str) {
+    let report: serde_json::Value = serde_json::from_str(report).unwrap_or_default();
+    let list = |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    for upstream in list(&report, "upstreams") {
+        for server in list(&upstream, "servers") {
+            let state = match server["state"].as_str() {
+                Some("draining") => Some(Change::Drain),
+                Some("disabled") => Some(Change::Disable),
+                Some(_) | None => None,
+            };
+            let weighed = server.get("configured_weight").and_then(|_| server["weight"].as_u64());
+            let weight = weighed.and_then(|weight| u32::try_from(weight).ok()).map(Change::Weight);
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            for change in state.into_iter().chain(weight) {
+                let command = Command { upstream: text(&upstream["name"]), server: text(&server["address"]), change };
+                if let Err(reason) = self::change(live, &command) {
+                    log::info!("what the operator said of a server has no use any more: {reason}");
+                }
+            }
+        }
+    }
+}
+
 async fn upstreams(State(asked): State<Asked>) -> Response {
     let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (fields, report(&asked.live) + "\n").into_response()

@@ -99,6 +99,9 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
             for address in &unwanted {
                 log::info!("the inherited listener {} is not wanted any more", address_text(address));
             }
+            if let Some(older) = &older {
+                older.tell_of_servers(&prepared.live);
+            }
             Ok(serve(config, prepared, older, Leftovers { unwanted, keeps_files }))
         }
         Err(reason) => {
@@ -114,6 +117,18 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
 struct Older {
     takeover: Takeover,
     control: PathBuf,
+}
+
+impl Older {
+    /// What an operator said of a server to the older process holds for the newer one.
+    fn tell_of_servers(&self, live: &Live) {
+        const WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+        let question = handover::Message::Upstreams { change: None, file: None };
+        match control::say(&self.control, &question, WAIT, false) {
+            Ok((true, report)) => admin::repeat(live, &report),
+            Ok((false, reason)) | Err(reason) => log::info!("upgrade: the servers' states are not known: {reason}"),
+        }
+    }
 }
 
 /// What becomes of socket files.

@@ -15,27 +15,36 @@ pub struct OpenConnections(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    connections: Vec<(RawFd, Weak<SocketDigest>)>,
+    connections: Vec<Connection>,
     /// So many are looked through before the ended ones are forgotten.
     sweep_at: usize,
 }
 
+#[derive(Debug)]
+struct Connection {
+    /// What it is found by in Pingora's pool.
+    pool_key: u64,
+    socket: RawFd,
+    alive: Weak<SocketDigest>,
+}
+
 impl OpenConnections {
-    pub fn note(&self, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
+    pub fn note(&self, pool_key: u64, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
         let Some(digest) = digest else { return };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.connections.len() >= known.sweep_at {
-            known.connections.retain(|(_, digest)| digest.strong_count() > 0);
+            known.connections.retain(|connection| connection.alive.strong_count() > 0);
             known.sweep_at = (known.connections.len() * 2).max(64);
         }
-        known.connections.push((socket, Arc::downgrade(digest)));
+        known.connections.push(Connection { pool_key, socket, alive: Arc::downgrade(digest) });
     }
 
-    /// Ends all; for a server that has no requests. Says how many there were. Whoever
-    /// watches an idle connection sees its end and closes it.
-    pub fn close(&self, server: &SocketAddr) -> usize {
+    /// Ends all of a key; for a server that has no requests. Says how many there were.
+    /// Whoever watches an idle connection sees its end and closes it.
+    pub fn close(&self, pool_key: u64, server: &SocketAddr) -> usize {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = known.connections.drain(..).filter(|(_, digest)| digest.strong_count() > 0);
+        let of_key = known.connections.extract_if(.., |connection| connection.pool_key == pool_key);
+        let open = of_key.filter(|connection| connection.alive.strong_count() > 0);
         // Its number may just have been given to another connection.
         let is_still_it = |socket: RawFd| match server {
             SocketAddr::Inet(address) => {
@@ -43,7 +52,8 @@ impl OpenConnections {
             }
             SocketAddr::Unix(_) => getpeername::<nix::sys::socket::UnixAddr>(socket).is_ok(),
         };
-        open.filter(|(socket, _)| is_still_it(*socket) && shutdown(*socket, Shutdown::Both).is_ok()).count()
+        let closed = open.filter(|one| is_still_it(one.socket) && shutdown(one.socket, Shutdown::Both).is_ok());
+        closed.count()
     }
 }
 

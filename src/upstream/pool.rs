@@ -163,8 +163,11 @@ impl Pool {
     pub fn try_pick(self: &Arc<Self>, wish: &Wish) -> Result<Pick, Shortage> {
         let members = self.members();
         let sticky = wish.sticky.as_ref().filter(|own| !wish.tried.iter().any(|t| Arc::ptr_eq(t, own)));
-        if let Some(own) = sticky {
-            return self.enter(own).ok_or(Shortage::Full);
+        match sticky.map(|own| self.enter(own)) {
+            Some(Some(pick)) => return Ok(pick),
+            // It is worth waiting for.
+            Some(None) if self.upstream.pool.queue > 0 => return Err(Shortage::Full),
+            Some(None) | None => {}
         }
         // A second round over those that were tried is for whoever wants one.
         for tried in [wish.tried.as_slice(), &[]] {

@@ -38,6 +38,9 @@ pub struct ServerReport {
     /// When the state began, in seconds since 1970.
     pub since: u64,
     pub weight: u32,
+    /// Where it is not the one in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configured_weight: Option<u32>,
     pub backup: bool,
     /// Requests at the moment.
     pub in_flight: u32,
@@ -75,6 +78,7 @@ fn of_server(server: &Server) -> ServerReport {
         reason: standing.reason(),
         since,
         weight,
+        configured_weight: Some(server.configured_weight()).filter(|configured| *configured != weight),
         backup: server.backup,
         in_flight: server.life.load.get(),
         max_connections: server.limit(),

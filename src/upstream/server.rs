@@ -48,13 +48,17 @@ pub struct Server {
     /// Requests at once.
     limit: u32,
     slow_start: Duration,
-    open: OpenConnections,
+    /// What its idle connections are found by.
+    pool_key: u64,
 }
 
 /// What is learnt of a server. It outlives a reload that keeps the server.
 #[derive(Debug)]
 pub struct Life {
     pub load: Load,
+    /// Tells it from every other one.
+    id: u64,
+    open: OpenConnections,
     /// Attempts that went to it.
     pub served: AtomicU64,
     pub failed: AtomicU64,
@@ -72,8 +76,12 @@ pub struct Life {
 
 impl Life {
     pub fn new(load: Load) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             load,
+            // Far from the neighbours that `unpooled_peer` takes.
+            id: NEXT.fetch_add(1, Ordering::Relaxed).rotate_left(40),
+            open: OpenConnections::default(),
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
@@ -103,17 +111,20 @@ impl Server {
     /// In words, when a certificate or key cannot be used or a socket path is too long.
     pub fn new(member: &Member, upstream: &Upstream, life: Arc<Life>, key: &[u8]) -> Result<Self, String> {
         let stamp = upstream.sticky.as_ref().and_then(|sticky| Stamp::new(sticky, key, &upstream.name, &member.label));
+        let mut peer = peer(&member.address, upstream)?;
+        // A server that was gone and is back has nothing to do with connections from before.
+        peer.group_key ^= life.id;
         Ok(Self {
             label: member.label.as_str().into(),
             backup: member.backup,
             life,
             weight: member.weight,
-            peer: peer(&member.address, upstream)?,
             authorities: authorities(member, upstream.tls.as_ref()),
             stamp,
             limit: upstream.pool.max_connections.unwrap_or(u32::MAX),
             slow_start: upstream.slow_start,
-            open: OpenConnections::default(),
+            pool_key: peer.reuse_hash(),
+            peer,
         })
     }
 
@@ -141,21 +152,26 @@ impl Server {
 
     /// A new connection to it.
     pub fn note_connection(&self, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
-        self.open.note(socket, digest);
+        self.life.open.note(self.pool_key, socket, digest);
     }
 
-    /// Ends those that nobody uses, once it has no requests any more.
+    /// Ends those that nobody uses, once it has no requests any more. Nobody begins to use
+    /// one, so that after the idle timeout there is nothing left to do.
     pub async fn retire(self: Arc<Self>) {
+        let began = Instant::now();
+        let longest = self.peer.options.idle_timeout.unwrap_or(Duration::MAX);
         while self.life.load.get() > 0 {
+            if began.elapsed() > longest {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let closed = self.open.close(&self.peer._address);
+        let closed = self.life.open.close(self.pool_key, &self.peer._address);
         log::debug!("server {}: {closed} connections of no more use were closed", self.label);
     }
 
-    /// What its idle connections are found by.
     pub fn pool_key(&self) -> u64 {
-        self.peer.reuse_hash()
+        self.pool_key
     }
 
     /// What it says in `Keep-Alive: timeout=`. Its connections are closed a little before
