@@ -133,6 +133,19 @@ fn an_origin_that_was_restarted_with_a_full_pool_costs_no_request() {
 }
 
 #[test]
+fn one_server_that_is_gone_with_its_pooled_connections_is_one_that_refuses() {
+    let mut server = Server::start("a");
+    let proxy = before(&list(&[&server.address]), NO_EJECTION);
+    for _ in 0..5 {
+        assert_eq!(proxy.get("/").status, 200);
+        server.kill();
+        let answer = proxy.get("/");
+        assert!(answer.status == 502 && reason(&answer).contains("connection_refused"), "{answer:?}");
+        server.start_again();
+    }
+}
+
+#[test]
 fn a_body_within_the_buffer_is_sent_again_whole_and_a_longer_one_is_not() {
     let got: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
     let good = {

@@ -154,7 +154,10 @@ fn blame(ctx: &mut RequestCtx, pool: &Pool, reason: &str) {
 }
 
 fn remember(ctx: &mut RequestCtx) {
-    if let Some(pick) = &ctx.attempt.pick {
-        ctx.attempt.tried.push(Arc::clone(&pick.server));
+    let tried = &mut ctx.attempt.tried;
+    if let Some(pick) = &ctx.attempt.pick
+        && !tried.iter().any(|server| Arc::ptr_eq(server, &pick.server))
+    {
+        tried.push(Arc::clone(&pick.server));
     }
 }
