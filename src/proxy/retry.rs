@@ -49,10 +49,10 @@ pub fn after_sending(session: &Session, ctx: &mut RequestCtx, error: &Error, reu
             // A server may close an idle connection at any time: that is no failure of it.
             let stale = reused && !answered;
             ctx.attempt.fresh = stale;
-            if stale {
-                remember(ctx)
-            } else {
-                blame(ctx, &pool, cause.message())
+            match stale {
+                false => blame(ctx, &pool, cause.message()),
+                true if pool.available() > 1 => remember(ctx),
+                true => {}
             }
             rules.reset
         }
