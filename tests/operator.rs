@@ -110,7 +110,8 @@ fn the_admin_endpoint_changes_servers_for_programs_and_not_for_pages() {
     ] {
         assert_eq!(running.patch(0, body, fields).status, 403);
     }
-    for (body, status) in [(r#"{"state":"on"}"#, 422), (r#"{"weight":1001}"#, 404), ("{}", 400), (r#"{"wait":1}"#, 422)]
+    for (body, status) in
+        [(r#"{"state":"on"}"#, 422), (r#"{"state":"enabled","weight":1001}"#, 422), ("{}", 400), (r#"{"wait":1}"#, 422)]
     {
         assert_eq!(running.patch(0, body, "Host: localhost\r\n").status, status, "{body}");
     }

@@ -88,15 +88,24 @@ pub fn services(text: &str) -> Read<Server> {
     if let Some((name, _)) = text.rsplit_once(':') {
         return Err(Wrong::with_help("SRV records say the port themselves", format!("write `{name}`")));
     }
-    let name = value::dns_name(text)?;
+    let name = rooted_name(text)?;
     Ok(Server { name: None, ..named(text, name, Lookup::Services) })
+}
+
+/// A final dot keeps search domains out of it.
+fn rooted_name(text: &str) -> Read<String> {
+    match text.strip_suffix('.') {
+        Some(bare) => value::dns_name(bare).map(|name| name + "."),
+        None => value::dns_name(text),
+    }
 }
 
 fn named(text: &str, name: String, kind: Lookup) -> Server {
     // How often: unless the server says otherwise.
     let refresh = Duration::from_secs(10);
-    let place = ServerPlace::Named(Named { name: name.clone(), kind, refresh });
-    Server { place, written: text.to_owned(), name: Some(name) }
+    let bare = name.trim_end_matches('.').to_owned();
+    let place = ServerPlace::Named(Named { name, kind, refresh });
+    Server { place, written: text.to_owned(), name: Some(bare) }
 }
 
 fn name_and_port(text: &str) -> Read<(String, u16)> {
@@ -118,7 +127,7 @@ fn name_and_port(text: &str) -> Read<(String, u16)> {
     if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(wrong("an IPv4 address has four numbers up to 255"));
     }
-    Ok((value::dns_name(name)?, port))
+    Ok((rooted_name(name)?, port))
 }
 
 /// Also `http://host:port` and `https://host:port`, with or without the port.
@@ -223,6 +232,9 @@ mod tests {
         assert_eq!(local.name.as_deref(), Some("localhost"));
         assert_eq!(local.place, lookup("localhost", Lookup::One { port: 3000 }));
         assert_eq!(each("App.internal:80").unwrap().place, lookup("app.internal", Lookup::Each { port: 80 }));
+        let rooted = server("App.internal.:80").unwrap();
+        assert_eq!(rooted.place, lookup("app.internal.", Lookup::One { port: 80 }));
+        assert_eq!(rooted.name.as_deref(), Some("app.internal"));
         assert_eq!(services("_http._tcp.a").unwrap().place, lookup("_http._tcp.a", Lookup::Services));
         assert!(each("127.0.0.1:80").is_err() && services("a.b:80").is_err() && services("").is_err());
         for bad in

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::check::{self, DURATION, open};
+use super::check_server::Found;
 use super::decode::{Cx, Fields};
 use super::keys;
 use super::model::*;
@@ -164,17 +165,17 @@ fn secret(cx: &mut Cx<'_>, node: &Node) -> Option<Secret> {
 }
 
 /// `tls`: whether the upstream speaks it, so that a check can.
-pub fn health(cx: &mut Cx<'_>, node: Option<&Node>, tls: bool) -> Health {
+pub fn health(cx: &mut Cx<'_>, node: Option<&Node>, tls: bool, servers: &[Found]) -> Health {
     let mut health = default_health();
     let Some(fields) = open(cx, node, &keys::HEALTH) else { return health };
-    health.active = fields.get("active").and_then(|node| active(cx, node, tls));
+    health.active = fields.get("active").and_then(|node| active(cx, node, tls, servers));
     if let Some(node) = fields.get("passive") {
         health.passive = if node.text() == Some("off") { None } else { passive(cx, node) };
     }
     health
 }
 
-fn active(cx: &mut Cx<'_>, node: &Node, upstream_tls: bool) -> Option<ActiveCheck> {
+fn active(cx: &mut Cx<'_>, node: &Node, upstream_tls: bool, servers: &[Found]) -> Option<ActiveCheck> {
     let fields = Fields::open(cx, node, &keys::ACTIVE)?;
     let kind = check_kind(cx, &fields);
     let mut duration = |name: &str, default: Duration| match fields.get(name) {
@@ -194,6 +195,10 @@ fn active(cx: &mut Cx<'_>, node: &Node, upstream_tls: bool) -> Option<ActiveChec
     let unhealthy_after = count("unhealthy_after", 100).unwrap_or(3);
     let port = count("port", 65535).and_then(|port| u16::try_from(port).ok());
     let tls = fields.get("tls").and_then(|node| cx.boolean(node));
+    let is_unix = |found: &Found| matches!(found.server.place, ServerPlace::At(Address::Unix(_)));
+    if port.is_some() && !servers.is_empty() && servers.iter().all(is_unix) {
+        cx.error(fields.key_span("port"), "`port` has no effect: a Unix socket has none");
+    }
     if tls == Some(true) && !upstream_tls {
         cx.error_help(fields.key_span("tls"), "a check over TLS needs the upstream's `tls`", "it says what to verify");
     }

@@ -164,7 +164,7 @@ fn upstream(cx: &mut Cx<'_>, key: &Key, node: &Node) -> Option<(Upstream, Vec<Sp
     let sticky = fields.get("sticky").and_then(|node| check_resilience::sticky(cx, node));
     let names: Vec<Option<String>> = servers.iter().map(|s| s.name.clone()).collect();
     let tls = fields.get("tls").and_then(|node| check_tls::tls(cx, node, fields.key_span("tls"), &names, &servers));
-    let health = check_resilience::health(cx, fields.get("health"), tls.is_some());
+    let health = check_resilience::health(cx, fields.get("health"), tls.is_some(), &servers);
     let retry = check_resilience::retry(cx, fields.get("retry"));
     let timeouts = check_resilience::timeouts(cx, fields.get("timeouts"));
     let pool = check_resilience::pool(cx, fields.get("pool"));

@@ -113,7 +113,7 @@ pub fn size(text: &str) -> Read<usize> {
 /// The text which `size` reads as this value.
 pub fn size_text(bytes: usize) -> String {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-    let whole = SIZES.iter().rev().find(|(_, factor)| bytes % factor == 0);
+    let whole = SIZES.iter().rev().find(|(_, factor)| bytes > 0 && bytes % factor == 0);
     whole.map_or_else(|| format!("{bytes}B"), |(name, factor)| format!("{}{name}", bytes / factor))
 }
 

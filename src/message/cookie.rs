@@ -33,7 +33,12 @@ fn trim(bytes: &[u8]) -> &[u8] {
 
 /// The value of the first cookie of that name in one `Cookie` field value.
 pub fn get<'c>(field: &'c [u8], name: &str) -> Option<&'c [u8]> {
-    field.split(|b| *b == b';').find_map(|pair| {
+    all(field, name).next()
+}
+
+/// The values of all cookies of that name, in their order.
+pub fn all<'c>(field: &'c [u8], name: &str) -> impl Iterator<Item = &'c [u8]> {
+    field.split(|b| *b == b';').filter_map(move |pair| {
         let eq = memchr::memchr(b'=', pair)?;
         (trim(&pair[..eq]) == name.as_bytes()).then(|| trim(&pair[eq + 1..]))
     })

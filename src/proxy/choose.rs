@@ -17,7 +17,7 @@ use crate::downstream::Peer;
 use crate::message::{cookie, path, query};
 use crate::runtime::Action;
 use crate::upstream::balance::hash;
-use crate::upstream::{Pool, Shortage, Wish};
+use crate::upstream::{Pick, Pool, Shortage, Wish};
 
 /// Which part of a route's split takes the request; 0 where there is none.
 pub fn part(request: &RequestHeader, ctx: &RequestCtx) -> usize {
@@ -28,7 +28,7 @@ pub fn part(request: &RequestHeader, ctx: &RequestCtx) -> usize {
 }
 
 /// The server for the next attempt.
-pub async fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
+pub async fn next_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
     let Some(pool) = ctx.pool().map(Arc::clone) else {
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
@@ -36,10 +36,10 @@ pub async fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<Ht
     let wish = wish(session.req_header(), ctx, &pool, now);
     // The one before counts no more.
     ctx.attempt.pick = None;
-    let deadline = ctx.deadline();
-    let pick = match pool.pick(wish, deadline).await {
-        Ok(pick) => pick,
+    let pick = match pool.pick(&wish) {
+        Err(Shortage::Full) if pool.settings().pool.queue > 0 => wait(session, ctx, &pool, wish).await?,
         Err(shortage) => return refuse(ctx, shortage),
+        Ok(pick) => pick,
     };
     let fresh = std::mem::take(&mut ctx.attempt.fresh) || !pool.keeps_connections();
     // A pooled connection may belong to another thread's reactor, which can see a quick 101
@@ -52,6 +52,27 @@ pub async fn next_peer(session: &Session, ctx: &mut RequestCtx) -> Result<Box<Ht
     ctx.attempt.began = Some(now);
     set_deadlines(session, ctx, &pool, &mut peer);
     Ok(peer)
+}
+
+/// In the queue. A client that has said all that it has to say is watched meanwhile: who
+/// leaves makes room for others.
+async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wish: Wish) -> Result<Pick> {
+    let waiting = pool.wait(wish, ctx.deadline());
+    let picked = if session.as_mut().is_body_done() {
+        tokio::select! {
+            picked = waiting => picked,
+            gone = session.as_mut().read_body_or_idle(true) => {
+                let gone = gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed));
+                return Err(gone.into_down());
+            }
+        }
+    } else {
+        waiting.await
+    };
+    match picked {
+        Ok(pick) => Ok(pick),
+        Err(shortage) => refuse(ctx, shortage),
+    }
 }
 
 fn set_deadlines(session: &Session, ctx: &RequestCtx, pool: &Pool, peer: &mut HttpPeer) {
@@ -120,7 +141,8 @@ fn wish(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant
     if ctx.attempt.count == 0 {
         pool.budget.deposit(now);
         if let Some(sticky) = pool.sticky() {
-            ctx.attempt.own = cookie_of(request, &sticky.cookie).and_then(|value| pool.of_cookie(value));
+            // One of the same name may come with another path or domain.
+            ctx.attempt.own = cookies_of(request, &sticky.cookie).find_map(|value| pool.of_cookie(value));
         }
     }
     Wish {
@@ -142,7 +164,7 @@ fn hash_of(source: &KeySource, request: &RequestHeader, ctx: &RequestCtx) -> Opt
             IpAddr::V6(ip) => Some(hash(&ip.octets())),
         },
         KeySource::Header(name) => request.headers.get(name).map(|value| hash(value.as_bytes())),
-        KeySource::Cookie(name) => cookie_of(request, name).map(hash),
+        KeySource::Cookie(name) => cookies_of(request, name).next().map(hash),
         KeySource::Query(name) => {
             let query = path::split_query(target()).1?;
             query::get(query, name).map(|value| hash(value.as_bytes()))
@@ -151,7 +173,7 @@ fn hash_of(source: &KeySource, request: &RequestHeader, ctx: &RequestCtx) -> Opt
     }
 }
 
-fn cookie_of<'r>(request: &'r RequestHeader, name: &str) -> Option<&'r [u8]> {
+fn cookies_of<'r>(request: &'r RequestHeader, name: &'r str) -> impl Iterator<Item = &'r [u8]> {
     let fields = request.headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
-    fields.filter_map(|field| cookie::get(field, name)).next()
+    fields.flat_map(move |field| cookie::all(field, name))
 }

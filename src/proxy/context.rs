@@ -48,6 +48,8 @@ pub struct RequestCtx {
 #[derive(Debug, Default)]
 pub struct Attempt {
     pub pick: Option<Pick>,
+    /// The server's name, once nothing is asked of it any more.
+    pub left: Option<Arc<str>>,
     /// Where it failed before.
     pub tried: Vec<Arc<Server>>,
     /// The server that the client's cookie names.
@@ -66,6 +68,18 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Interim responses so far.
     pub interim: u32,
+}
+
+impl Attempt {
+    /// The server has its room back.
+    pub fn leave(&mut self) {
+        self.left = self.pick.take().map(|pick| Arc::clone(&pick.server.label));
+    }
+
+    /// As it is logged.
+    pub fn server(&self) -> Option<&str> {
+        self.pick.as_ref().map(|pick| &*pick.server.label).or(self.left.as_deref())
+    }
 }
 
 impl RequestCtx {

@@ -25,6 +25,7 @@ pub enum Cause {
     MethodRefused,
     HeadTimeout,
     BodyTimeout,
+    BodyTooSlow,
     LineTooLong,
     ExpectationFailed,
     HeadTooLarge,
@@ -80,6 +81,12 @@ impl Cause {
             Self::MethodRefused => (405, "http_request_error", Client, "this method is not forwarded"),
             Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
             Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
+            Self::BodyTooSlow => (
+                408,
+                "http_request_error",
+                Client,
+                "the request body did not arrive within the upstream's `timeouts.request`",
+            ),
             Self::LineTooLong => {
                 (414, "http_request_error", Client, "the request line is longer than `limits.request_line`")
             }

@@ -56,9 +56,12 @@ pub fn local_reply(request: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
 
 /// A client that still sends would lose an answer to a connection that is closed at once.
 pub async fn drain(session: &mut Session, cause: Cause) {
+    // Who waits for 100 does not send (RFC 9110 section 10.1.1).
+    let waits = session.req_header().headers.contains_key(header::EXPECT) && session.body_bytes_read() == 0;
     match cause.source() {
         // What it sends is not worth reading.
         ErrorSource::Client => {}
+        ErrorSource::Proxy | ErrorSource::Upstream if waits => {}
         ErrorSource::Proxy | ErrorSource::Upstream => {
             if let Err(e) = session.as_mut().drain_request_body().await {
                 log::debug!("the rest of a body was not read: {e}");

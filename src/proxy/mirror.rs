@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header;
 use pingora::Result;
 use pingora_core::connectors::http::v1::Connector;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::protocols::UniqueID;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use pingora_timeout::timeout;
@@ -79,8 +79,7 @@ impl Mirrors {
         let (sender, pieces) = channel(BEHIND);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
         tokio::spawn(async move {
-            let peer = pick.server.peer();
-            let sent = timeout(LONGEST, send(&connector, &peer, request, has_body.then_some(pieces))).await;
+            let sent = timeout(LONGEST, send(&connector, &pick, request, has_body.then_some(pieces))).await;
             match sent {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => log::debug!("mirror {name}: {e}"),
@@ -108,11 +107,15 @@ fn copy_of(upstream: &RequestHeader, has_body: bool) -> Result<RequestHeader> {
 
 async fn send(
     connector: &Connector,
-    peer: &HttpPeer,
+    pick: &Pick,
     request: RequestHeader,
     pieces: Option<Receiver<Piece>>,
 ) -> Result<()> {
-    let (mut session, _) = connector.get_http_session(peer).await?;
+    let peer = &pick.server.peer();
+    let (mut session, reused) = connector.get_http_session(peer).await?;
+    if !reused {
+        pick.server.note_connection(session.id(), session.digest().socket_digest.as_ref());
+    }
     session.write_request_header(Box::new(request)).await?;
     if let Some(mut pieces) = pieces {
         loop {

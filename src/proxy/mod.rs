@@ -160,12 +160,14 @@ impl ProxyHttp for Proxy {
             if let Err(e) = reply::send(session, ctx, reply::Reply::Error(cause)).await {
                 log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
             }
+            ctx.attempt.leave();
             forward::drain(session, cause).await;
         }
         FailToProxy { error_code: cause.status(), can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _e: Option<&Error>, ctx: &mut RequestCtx) {
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut RequestCtx) {
+        retry::note_end(ctx, e.is_some());
         record::log(session, ctx);
     }
 

@@ -43,7 +43,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         bytes_out: count(session.body_bytes_sent()),
         duration: Instant::now().saturating_duration_since(ctx.started),
         route: ctx.route().map(|route| route.name.as_str()),
-        upstream: ctx.attempt.pick.as_ref().map(|pick| &*pick.server.label),
+        upstream: ctx.attempt.server(),
         upstream_status: ctx.attempt.status,
         connect: ctx.attempt.connect,
         ttfb: ctx.attempt.ttfb,

@@ -37,7 +37,7 @@ pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
 }
 
 /// The request was sent, at least in part.
-pub fn after_sending(session: &Session, ctx: &mut RequestCtx, error: &Error, reused: bool) -> bool {
+pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, error: &Error, reused: bool) -> bool {
     if std::mem::take(&mut ctx.attempt.again) {
         return true;
     }
@@ -59,6 +59,14 @@ pub fn after_sending(session: &Session, ctx: &mut RequestCtx, error: &Error, reu
         Cause::ResponseTimeout | Cause::SendTimeout => {
             blame(ctx, &pool, cause.message());
             rules.timeout && pool.has_another(&ctx.attempt.tried)
+        }
+        Cause::RequestTimeout if !answered => {
+            if session.as_mut().is_body_done() {
+                blame(ctx, &pool, cause.message());
+            } else {
+                ctx.refused = Some(Cause::BodyTooSlow);
+            }
+            false
         }
         Cause::UpstreamInvalid => {
             blame(ctx, &pool, cause.message());
@@ -87,9 +95,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     if let Some(pick) = &ctx.attempt.pick {
         note_idle_time(head, pick.server.as_ref());
         let passive = pool.settings().health.passive.as_ref();
-        if !passive.is_some_and(|rules| rules.statuses.contains(&head.status)) {
-            pool.succeeded(&pick.server);
-        } else {
+        if passive.is_some_and(|rules| rules.statuses.contains(&head.status)) {
             pool.failed(&pick.server, &format!("it answered {}", head.status.as_u16()));
         }
     }
@@ -102,6 +108,16 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
         }
     }
     Ok(())
+}
+
+/// Whether a server did what it should is known at the end of its answer, or when it
+/// becomes a tunnel.
+pub fn note_end(ctx: &RequestCtx, failed: bool) {
+    let (Some(pool), Some(pick), Some(status)) = (ctx.pool(), &ctx.attempt.pick, ctx.attempt.status) else { return };
+    let passive = pool.settings().health.passive.as_ref();
+    if !failed && !passive.is_some_and(|rules| rules.statuses.iter().any(|bad| bad.as_u16() == status)) {
+        pool.succeeded(&pick.server);
+    }
 }
 
 /// An upstream that answers with ever more interim responses is broken.

@@ -159,6 +159,9 @@ async fn change_server(
     if let Err(reason) = from_this_machine(&headers) {
         return answer(StatusCode::FORBIDDEN, false, reason);
     }
+    if let Some(weight) = wanted.weight.filter(|weight| *weight > 1000) {
+        return answer(StatusCode::UNPROCESSABLE_ENTITY, false, format!("a weight goes from 1 to 1000, not {weight}"));
+    }
     let state = wanted.state.map(|state| match state {
         Wish::Enabled => Change::Enable,
         Wish::Draining => Change::Drain,

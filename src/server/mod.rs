@@ -51,6 +51,8 @@ use supervise::{Process, Supervisor};
 
 /// Where `admin.address: auto` listens.
 const ADMIN_PORT: u16 = 9180;
+/// Of one request, whatever becomes of each.
+const MOST_TRIES: usize = 4096;
 /// Orders that wait for the supervisor.
 const ORDERS: usize = 16;
 
@@ -289,6 +291,8 @@ fn server_conf(config: &Config) -> ServerConf {
         // One runtime per thread costs less per request than stealing does.
         work_stealing: config.server.work_stealing.unwrap_or(false),
         upstream_keepalive_pool_size: idle.max(1),
+        // Ours are bounded by the servers there are and by `retry`.
+        max_retries: MOST_TRIES,
         ..ServerConf::default()
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cookie_key;
 use crate::config::{self, AccessTarget, Config};
 use crate::observe::AccessLogger;
 use crate::runtime::{Live, Snapshot};
@@ -36,8 +37,9 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     } else {
         Arc::new(start_access_log(&config)?)
     };
-    let snapshot =
-        Snapshot::compile(&config, access, Some(&before), &before.key).map_err(|e| format!("error: {e}\n"))?;
+    // The process may have needed none so far.
+    let key = if before.key.bytes().is_empty() { cookie_key::find(&config) } else { before.key.clone() };
+    let snapshot = Snapshot::compile(&config, access, Some(&before), &key).map_err(|e| format!("error: {e}\n"))?;
     settle(&snapshot.pools, &snapshot.resolver, FOR_NAMES);
     live.publish(snapshot);
     let file = path.display().to_string();

@@ -40,6 +40,7 @@ impl Pool {
             format!("the upstream `{}` has no server `{server}`; it has {}", self.name, known.join(", "))
         })?;
         let mut standing = found.life.standing();
+        let was_up = standing.is_up();
         let done = match change {
             Change::Drain => {
                 standing.set_admin(Admin::Draining);
@@ -64,11 +65,11 @@ impl Pool {
             Change::Weight(weight) => return Err(format!("a weight goes from 1 to 1000, not {weight}")),
         };
         drop(standing);
-        if change == Change::Enable {
+        if change == Change::Enable && !was_up {
             self.warm(found);
         }
         log::info!("upstream {}: server {server} {done}, by the operator", self.name);
-        self.refresh(&roster);
+        self.note_change(&roster);
         let left = self.available();
         let mut text = format!(
             "upstream {}: server {server} {done}; {left} of {} get requests",

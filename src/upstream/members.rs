@@ -15,17 +15,19 @@ use crate::config::Balance;
 pub struct Members {
     pub servers: Vec<Arc<Server>>,
     chooser: Chooser,
-    /// Ejected ones, for requests that nobody else is left for.
+    /// For requests that nobody else is left for: backups, then ejected ones.
     spare: Vec<Arc<Server>>,
     /// Also those that get no new clients.
     sticky: HashMap<Tag, Arc<Server>>,
     /// When an ejection ends, if there is one.
     pub due: Option<Instant>,
+    /// Of the servers' standings, when it was made.
+    pub version: u64,
 }
 
 impl Members {
     /// `all`: in their order. `turn`: where the round robin of the ones before had come to.
-    pub fn new(all: &[Arc<Server>], balance: &Balance, turn: usize) -> Self {
+    pub fn new(all: &[Arc<Server>], balance: &Balance, turn: usize, version: u64) -> Self {
         let up: Vec<&Arc<Server>> = all.iter().filter(|server| server.life.standing().is_up()).collect();
         let primary = up.iter().any(|server| !server.backup);
         let servers: Vec<Arc<Server>> = up.into_iter().filter(|s| s.backup != primary).map(Arc::clone).collect();
@@ -39,10 +41,11 @@ impl Members {
         let chooser = Chooser::new(balance, &shares, turn);
         let keeping = all.iter().filter(|server| server.life.standing().keeps_its_own());
         let sticky = keeping.filter_map(|s| s.stamp.as_ref().map(|stamp| (stamp.tag, Arc::clone(s)))).collect();
-        let spare = all.iter().filter(|server| server.life.standing().state() == State::Ejected);
-        let spare = spare.map(Arc::clone).collect();
+        let reserve = all.iter().filter(|server| server.backup && primary && server.life.standing().is_up());
+        let ejected = all.iter().filter(|server| server.life.standing().state() == State::Ejected);
+        let spare = reserve.chain(ejected).map(Arc::clone).collect();
         let due = all.iter().filter_map(|server| server.life.standing().until()).min();
-        Self { servers, chooser, spare, sticky, due }
+        Self { servers, chooser, spare, sticky, due, version }
     }
 
     pub fn turn(&self) -> usize {
@@ -51,10 +54,13 @@ impl Members {
 
     /// Whose client this is.
     pub fn of_cookie(&self, value: &[u8]) -> Option<&Arc<Server>> {
-        if self.sticky.is_empty() {
-            return None;
-        }
         self.sticky.get(<&Tag>::try_from(value).ok()?)
+    }
+
+    /// Whether this server's clients may go on.
+    pub fn keeps(&self, own: &Server) -> bool {
+        let tag = own.stamp.as_ref().map(|stamp| stamp.tag);
+        tag.and_then(|tag| self.sticky.get(&tag)).is_some_and(|kept| Arc::ptr_eq(&kept.life, &own.life))
     }
 
     /// A server with room that was not tried; `None` where there is none.
@@ -63,7 +69,7 @@ impl Members {
             return only.has_room().then_some(only);
         }
         let fits = |server: &Arc<Server>| server.has_room() && is_new(server, tried);
-        let is_wanted = |index: usize| self.servers.get(index).is_some_and(|s| fits(s) && s.is_warm_enough());
+        let is_wanted = |index: usize| self.servers.get(index).is_some_and(|s| fits(s) && s.is_warm_enough(hash));
         if let Some(index) = self.chooser.choose(hash, is_wanted) {
             return self.servers.get(index);
         }
@@ -71,23 +77,22 @@ impl Members {
         let start = fastrand::usize(..self.servers.len().max(1));
         let (before, after) = self.servers.split_at_checked(start)?;
         let found = after.iter().chain(before).find(|server| fits(server));
-        found.or_else(|| self.spare_one(tried).filter(|server| server.has_room()))
+        found.or_else(|| self.spare_ones(tried).find(|server| server.has_room()))
     }
 
-    /// Whether one of them was not tried.
+    /// Whether one was not tried, with room or not.
     pub fn has_another(&self, tried: &[Arc<Server>]) -> bool {
-        self.servers.iter().any(|server| is_new(server, tried)) || self.spare_one(tried).is_some()
+        self.servers.iter().any(|server| is_new(server, tried)) || self.spare_ones(tried).next().is_some()
     }
 
     /// Where all that get requests were tried: better one that failed before than nobody.
-    fn spare_one(&self, tried: &[Arc<Server>]) -> Option<&Arc<Server>> {
-        if self.servers.iter().any(|server| is_new(server, tried)) {
-            return None;
-        }
-        self.spare.iter().find(|server| is_new(server, tried))
+    fn spare_ones(&self, tried: &[Arc<Server>]) -> impl Iterator<Item = &Arc<Server>> {
+        let is_needed = self.servers.iter().all(|server| !is_new(server, tried));
+        self.spare.iter().filter(move |server| is_needed && is_new(server, tried))
     }
 }
 
-fn is_new(server: &Arc<Server>, tried: &[Arc<Server>]) -> bool {
+/// None of those that were tried.
+pub fn is_new(server: &Arc<Server>, tried: &[Arc<Server>]) -> bool {
     !tried.iter().any(|t| Arc::ptr_eq(&t.life, &server.life))
 }

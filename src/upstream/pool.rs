@@ -1,7 +1,7 @@
 //! One upstream: its servers, whose turn it is, and what is learnt of them from the
 //! requests that they get.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::budget::Budget;
-use super::members::Members;
+use super::members::{Members, is_new};
 use super::queue::Queue;
 use super::roster::Roster;
 use super::server::Server;
@@ -23,11 +23,19 @@ pub struct Pool {
     pub budget: Budget,
     members: ArcSwap<Members>,
     roster: Mutex<Roster>,
-    queue: Queue<Wish, Pick>,
+    commons: Arc<Commons>,
     /// What it was made from.
     upstream: Upstream,
     /// Told when the servers are others.
     pub(super) changed: Notify,
+}
+
+/// What the pools of one upstream share, that of a configuration and that of the next.
+#[derive(Debug, Default)]
+struct Commons {
+    queue: Queue<(Arc<Pool>, Wish), Pick>,
+    /// How often the standing of a server has changed.
+    version: AtomicU64,
 }
 
 /// What a request wants of its server.
@@ -78,13 +86,15 @@ impl Pool {
             let before = previous.map(Self::roster);
             Roster::new(upstream, before.as_deref(), key)?
         };
-        let members = Members::new(&roster.servers(), &upstream.balance, 0);
+        let commons = previous.map(|pool| Arc::clone(&pool.commons)).unwrap_or_default();
+        let version = commons.version.load(Ordering::Acquire);
+        let members = Members::new(&roster.servers(), &upstream.balance, 0, version);
         Ok(Self {
             name: upstream.name.as_str().into(),
             budget: Budget::new(upstream.retry.budget),
             members: ArcSwap::from_pointee(members),
             roster: Mutex::new(roster),
-            queue: Queue::new(upstream.pool.queue),
+            commons,
             upstream: upstream.clone(),
             changed: Notify::new(),
         })
@@ -135,7 +145,7 @@ impl Pool {
     }
 
     pub fn waiting(&self) -> usize {
-        self.queue.len()
+        self.commons.queue.len()
     }
 
     /// Whose client holds this cookie.
@@ -143,41 +153,58 @@ impl Pool {
         self.members().of_cookie(value).map(Arc::clone)
     }
 
-    /// A server for a request that came `now`, waiting for one in the queue until
-    /// `deadline` at most.
+    /// A server for a request, without waiting.
+    ///
+    /// # Errors
+    /// Why there is none; [`Shortage::Full`] also where others wait already.
+    pub fn pick(self: &Arc<Self>, wish: &Wish) -> Result<Pick, Shortage> {
+        if self.commons.queue.is_empty() { self.try_pick(wish) } else { Err(Shortage::Full) }
+    }
+
+    /// A server once there is one with room, waiting in the queue until `deadline` at most.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn pick(self: &Arc<Self>, wish: Wish, deadline: Option<Instant>) -> Result<Pick, Shortage> {
-        let found = if self.queue.is_empty() { self.try_pick(&wish) } else { Err(Shortage::Full) };
-        match found {
-            Err(Shortage::Full) => self.wait(wish, deadline).await,
-            found => found,
+    pub async fn wait(self: &Arc<Self>, wish: Wish, deadline: Option<Instant>) -> Result<Pick, Shortage> {
+        let rules = &self.upstream.pool;
+        let longest = deadline
+            .map_or(rules.queue_timeout, |at| rules.queue_timeout.min(at.saturating_duration_since(Instant::now())));
+        let anywhere = Wish { sticky: None, ..wish.clone() };
+        let Some((place, counted)) = self.commons.queue.join((Arc::clone(self), wish), rules.queue) else {
+            // Who stands in the way may wait for another server than this one would get.
+            return self.try_pick(&anywhere);
+        };
+        // Room may have been made before we stood there.
+        self.serve_queue();
+        let waited = pingora_timeout::timeout(longest, place).await;
+        drop(counted);
+        match waited {
+            Ok(Ok(pick)) => Ok(pick),
+            Ok(Err(_)) | Err(_) => self.try_pick(&anywhere).map_err(|_| Shortage::Waited),
         }
     }
 
-    /// Without waiting.
+    /// Whatever the queue.
     ///
     /// # Errors
     /// Why there is none.
     pub fn try_pick(self: &Arc<Self>, wish: &Wish) -> Result<Pick, Shortage> {
         let members = self.members();
-        let sticky = wish.sticky.as_ref().filter(|own| !wish.tried.iter().any(|t| Arc::ptr_eq(t, own)));
+        let sticky = wish.sticky.as_ref().filter(|own| members.keeps(own) && is_new(own, &wish.tried));
         match sticky.map(|own| self.enter(own)) {
             Some(Some(pick)) => return Ok(pick),
             // It is worth waiting for.
             Some(None) if self.upstream.pool.queue > 0 => return Err(Shortage::Full),
             Some(None) | None => {}
         }
-        // A second round over those that were tried is for whoever wants one.
-        for tried in [wish.tried.as_slice(), &[]] {
-            while let Some(server) = members.choose(wish.hash, tried) {
-                if let Some(pick) = self.enter(server) {
-                    return Ok(pick);
-                }
+        // Where all were tried, one more round is for whoever wants that.
+        let tried = if members.has_another(&wish.tried) { wish.tried.as_slice() } else { &[] };
+        while let Some(server) = members.choose(wish.hash, tried) {
+            if let Some(pick) = self.enter(server) {
+                return Ok(pick);
             }
         }
-        Err(if members.servers.is_empty() { self.shortage() } else { Shortage::Full })
+        Err(if members.has_another(&[]) { Shortage::Full } else { self.shortage() })
     }
 
     /// Whether there is a server that was not tried.
@@ -189,50 +216,42 @@ impl Pool {
         server.enter().then(|| Pick { server: Arc::clone(server), pool: Arc::clone(self) })
     }
 
-    async fn wait(self: &Arc<Self>, wish: Wish, deadline: Option<Instant>) -> Result<Pick, Shortage> {
-        if self.upstream.pool.queue == 0 {
-            return Err(Shortage::Full);
-        }
-        let longest = self.upstream.pool.queue_timeout;
-        let longest = deadline.map_or(longest, |at| longest.min(at.saturating_duration_since(Instant::now())));
-        let place = self.queue.join(wish).ok_or(Shortage::Full)?;
-        // Room may have been made before we stood there.
-        self.serve_queue();
-        match pingora_timeout::timeout(longest, place).await {
-            Ok(Ok(pick)) => Ok(pick),
-            Ok(Err(_)) => Err(Shortage::Full),
-            Err(_) => Err(Shortage::Waited),
-        }
-    }
-
-    fn serve_queue(self: &Arc<Self>) {
-        self.queue.serve(|wish| self.try_pick(wish).ok());
+    /// Each by the configuration that it came with.
+    fn serve_queue(&self) {
+        let choose = |(pool, wish): &(Arc<Self>, Wish)| pool.try_pick(wish).ok();
+        self.commons.queue.serve(choose, |(_, wish)| wish.sticky.is_some());
     }
 
     fn members(&self) -> arc_swap::Guard<Arc<Members>> {
         let members = self.members.load();
-        match members.due {
-            Some(due) if due <= Instant::now() => {
-                drop(members);
-                self.end_ejections();
-                self.members.load()
-            }
-            Some(_) | None => members,
+        let is_due = |due: Instant| due <= Instant::now();
+        if members.version == self.commons.version.load(Ordering::Acquire) && !members.due.is_some_and(is_due) {
+            return members;
         }
+        drop(members);
+        self.end_ejections();
+        self.members.load()
     }
 
     pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a change of the roster or of a server's standing.
-    pub(super) fn refresh(&self, roster: &Roster) {
+    /// After a change of the roster or of a server's standing, which other pools may have.
+    pub(super) fn note_change(&self, roster: &Roster) {
+        self.commons.version.fetch_add(1, Ordering::AcqRel);
+        self.refresh(roster);
+    }
+
+    fn refresh(&self, roster: &Roster) {
+        // Before it is looked at: what changes meanwhile is seen the next time.
+        let version = self.commons.version.load(Ordering::Acquire);
         let turn = self.members.load().turn();
-        self.members.store(Arc::new(Members::new(&roster.servers(), &self.upstream.balance, turn)));
+        self.members.store(Arc::new(Members::new(&roster.servers(), &self.upstream.balance, turn, version)));
     }
 
     /// For those that wait, after servers came.
-    pub(super) fn offer_to_waiting(self: &Arc<Self>) {
+    pub(super) fn offer_to_waiting(&self) {
         self.serve_queue();
     }
 
@@ -279,22 +298,27 @@ impl Pool {
             server.label,
             time.as_secs_f64()
         );
-        self.refresh(&roster);
+        self.note_change(&roster);
     }
 
     fn end_ejections(&self) {
         let roster = self.roster();
         let now = Instant::now();
         let rules = self.upstream.health.passive.as_ref();
+        let mut changed = false;
         for server in roster.servers() {
             if !server.life.standing().come_back(now) {
                 continue;
             }
+            changed = true;
             // One more failure is enough: this is a trial.
             let streak = rules.map_or(0, |rules| rules.failures - 1);
             server.life.streak.store(streak, Ordering::Relaxed);
             self.warm(&server);
             log::info!("upstream {}: server {} gets requests again, on trial", self.name, server.label);
+        }
+        if changed {
+            self.commons.version.fetch_add(1, Ordering::AcqRel);
         }
         self.refresh(&roster);
     }

@@ -3,23 +3,35 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::{Receiver, Sender, channel};
 
 #[derive(Debug)]
 pub struct Queue<W, P> {
-    most: usize,
-    /// Of `waiting`, to be looked at without its lock.
-    count: AtomicUsize,
+    /// Those that still wait.
+    count: Arc<AtomicUsize>,
+    /// Also those that do not any more, until they are come across.
     waiting: Mutex<VecDeque<(W, Sender<P>)>>,
 }
 
-impl<W, P> Queue<W, P> {
-    pub fn new(most: usize) -> Self {
-        Self { most, count: AtomicUsize::new(0), waiting: Mutex::new(VecDeque::new()) }
-    }
+/// Counts a request that waits until it is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<AtomicUsize>);
 
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<W, P> Default for Queue<W, P> {
+    fn default() -> Self {
+        Self { count: Arc::default(), waiting: Mutex::default() }
+    }
+}
+
+impl<W, P> Queue<W, P> {
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
@@ -29,39 +41,46 @@ impl<W, P> Queue<W, P> {
         self.len() == 0
     }
 
-    /// `None` when it is full.
-    pub fn join(&self, wish: W) -> Option<Receiver<P>> {
+    /// `None` when `most` wait already.
+    pub fn join(&self, wish: W, most: usize) -> Option<(Receiver<P>, Waiting)> {
+        if self.count.fetch_add(1, Ordering::AcqRel) >= most {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        let counted = Waiting(Arc::clone(&self.count));
+        let (sender, place) = channel();
         let mut waiting = self.lock();
-        // Those whose deadline has passed do not wait any more.
-        waiting.retain(|(_, place)| !place.is_closed());
-        let joined = (waiting.len() < self.most).then(|| {
-            let (sender, place) = channel();
-            waiting.push_back((wish, sender));
-            place
-        });
-        self.count.store(waiting.len(), Ordering::Release);
-        joined
+        if waiting.len() > most * 2 {
+            waiting.retain(|(_, place)| !place.is_closed());
+        }
+        waiting.push_back((wish, sender));
+        Some((place, counted))
     }
 
-    /// There may be room: each who waits gets what `choose` finds, in turn.
-    pub fn serve(&self, choose: impl Fn(&W) -> Option<P>) {
+    /// There may be room: each who waits gets what `choose` finds, in turn, until there is
+    /// nothing left. Those who `insist` on one server do not keep others from theirs.
+    pub fn serve(&self, choose: impl Fn(&W) -> Option<P>, insists: impl Fn(&W) -> bool) {
         if self.is_empty() {
             return;
         }
         // What a place gives back when it is dropped must not come in here again.
         let mut left = Vec::new();
         let mut waiting = self.lock();
-        waiting.retain_mut(|(wish, place)| {
+        let mut at = 0;
+        while let Some((wish, place)) = waiting.get(at) {
             if place.is_closed() {
-                return false;
+                waiting.remove(at);
+                continue;
             }
-            let Some(found) = choose(wish) else { return true };
-            let (mut sender, _) = channel();
-            std::mem::swap(place, &mut sender);
-            left.extend(sender.send(found).err());
-            false
-        });
-        self.count.store(waiting.len(), Ordering::Release);
+            match choose(wish) {
+                Some(found) => {
+                    let place = waiting.remove(at).map(|(_, place)| place);
+                    left.extend(place.and_then(|place| place.send(found).err()));
+                }
+                None if insists(wish) => at += 1,
+                None => break,
+            }
+        }
         drop(waiting);
         drop(left);
     }
@@ -77,15 +96,35 @@ mod tests {
 
     #[test]
     fn places_are_served_in_turn_and_left_ones_are_passed_over() {
-        let queue = Queue::new(2);
-        let (first, second) = (queue.join("a").unwrap(), queue.join("b").unwrap());
-        assert!(queue.join("c").is_none());
+        let queue = Queue::default();
+        let (first, second) = (queue.join("a", 2).unwrap(), queue.join("b", 2).unwrap());
+        assert!(queue.join("c", 2).is_none());
         drop(first);
-        let mut third = queue.join("c").unwrap();
-        queue.serve(|wish| (*wish == "b").then_some(1));
-        assert_eq!((second.blocking_recv(), queue.len()), (Ok(1), 1));
+        let (mut third, counted) = queue.join("c", 2).unwrap();
+        let none_insists = |_: &&str| false;
+        queue.serve(|wish| (*wish == "b").then_some(1), none_insists);
+        assert_eq!((second.0.blocking_recv(), queue.len()), (Ok(1), 2));
+        drop(second.1);
         assert!(third.try_recv().is_err());
-        queue.serve(|_| Some(2));
-        assert_eq!((third.try_recv(), queue.is_empty()), (Ok(2), true));
+        queue.serve(|_| Some(2), none_insists);
+        assert_eq!(third.try_recv(), Ok(2));
+        drop(counted);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn one_who_insists_stands_in_nobodys_way_and_others_keep_their_turn() {
+        let queue = Queue::default();
+        let (mut picky, _one) = queue.join("picky", 9).unwrap();
+        let (mut first, _two) = queue.join("first", 9).unwrap();
+        let (mut second, _three) = queue.join("second", 9).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let choose = |wish: &&str| {
+            asked.set(asked.get() + 1);
+            (*wish == "first").then_some(1)
+        };
+        queue.serve(choose, |wish| *wish == "picky");
+        assert!(picky.try_recv().is_err() && second.try_recv().is_err());
+        assert_eq!((first.try_recv(), asked.get()), (Ok(1), 3));
     }
 }

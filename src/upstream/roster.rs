@@ -42,6 +42,8 @@ impl Roster {
     /// As [`Server::new`].
     pub fn new(upstream: &Upstream, before: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
         let mut roster = Self { entries: Vec::new(), tally: Tally::default(), key: key.clone(), retired: Vec::new() };
+        // Two entries may have the same address.
+        let mut taken: Vec<Arc<Life>> = Vec::new();
         for configured in &upstream.servers {
             let same = |entry: &&Entry| entry.configured.place == configured.place;
             let known = before.and_then(|roster| roster.entries.iter().find(same));
@@ -51,8 +53,12 @@ impl Roster {
             };
             let mut servers = Vec::new();
             for member in &members {
-                let life = before.and_then(|roster| roster.life_of(member));
+                let life = before.and_then(|before| before.life_of(member, configured, &taken));
                 let life = life.unwrap_or_else(|| new_life(&mut roster.tally));
+                taken.push(Arc::clone(&life));
+                if upstream.health.active.is_none() {
+                    life.standing().forget_checks();
+                }
                 servers.push(Arc::new(Server::new(member, upstream, life, key.bytes())?));
             }
             let trouble = known.map(|entry| entry.trouble.clone()).unwrap_or_default();
@@ -63,9 +69,13 @@ impl Roster {
 
     /// Of the same server before a reload. What the operator said at run time stands until
     /// the configuration says something else of it.
-    fn life_of(&self, member: &Member) -> Option<Arc<Life>> {
-        let entries = self.entries.iter().flat_map(|entry| entry.members.iter().zip(&entry.servers));
-        let (before, server) = entries.into_iter().find(|(before, _)| before.address == member.address)?;
+    fn life_of(&self, member: &Member, configured: &UpstreamServer, taken: &[Arc<Life>]) -> Option<Arc<Life>> {
+        let of = |entry: &'_ Entry| entry.configured.place == configured.place;
+        let (same, other): (Vec<&Entry>, Vec<&Entry>) = self.entries.iter().partition(|entry| of(entry));
+        let entries = same.into_iter().chain(other).flat_map(|entry| entry.members.iter().zip(&entry.servers));
+        let is_free = |server: &Server| !taken.iter().any(|life| Arc::ptr_eq(life, &server.life));
+        let is_it = |(before, server): &(&Member, &Arc<Server>)| before.address == member.address && is_free(server);
+        let (before, server) = entries.into_iter().find(is_it)?;
         if before.weight != member.weight || before.backup != member.backup {
             let mut standing = server.life.standing();
             standing.set_weight(None);
@@ -91,17 +101,19 @@ impl Roster {
     /// Whether the pool can do without this server: a share of those of its kind may be
     /// out, and never the last one.
     pub fn may_lose(&self, server: &Server, most: u8) -> bool {
-        let all = self.entries.iter().flat_map(|entry| &entry.servers).filter(|s| s.backup == server.backup);
-        let (mut count, mut up, mut is_up) = (0, 0, false);
-        for one in all {
-            count += 1;
-            if one.life.standing().is_up() {
-                up += 1;
-                is_up |= std::ptr::eq(&*one.life, &*server.life);
+        let (mut count, mut up, mut others) = (0, 0, 0);
+        let mut is_up = false;
+        for one in self.entries.iter().flat_map(|entry| &entry.servers) {
+            let stands = one.life.standing().is_up();
+            others += usize::from(stands);
+            if one.backup == server.backup {
+                count += 1;
+                up += usize::from(stands);
+                is_up |= stands && std::ptr::eq(&*one.life, &*server.life);
             }
         }
         let allowed = (count * usize::from(most) / 100).max(1);
-        is_up && up > 1 && count - up < allowed
+        is_up && others > 1 && count - up < allowed
     }
 
     /// What the name of an entry stands for now.
@@ -131,21 +143,26 @@ impl Roster {
         let members = members_of(&entry.configured, &entry.members, &found);
         let mut servers = Vec::new();
         for member in &members {
-            let is_same = |(before, _): &(&Member, &Arc<Server>)| {
-                before.address == member.address && before.weight == member.weight
-            };
+            let is_same = |(before, _): &(&Member, &Arc<Server>)| before.address == member.address;
             match entry.members.iter().zip(&entry.servers).find(is_same) {
-                Some((_, server)) => servers.push(Arc::clone(server)),
+                Some((before, server)) if before.weight == member.weight => servers.push(Arc::clone(server)),
+                // Another share, but the same server.
+                Some((_, server)) => {
+                    let life = Arc::clone(&server.life);
+                    servers.push(Arc::new(Server::new(member, upstream, life, self.key.bytes())?));
+                }
                 None => {
                     servers.push(Arc::new(Server::new(member, upstream, new_life(&mut self.tally), self.key.bytes())?))
                 }
             }
         }
-        let has = |servers: &[Arc<Server>], one: &Arc<Server>| servers.iter().any(|s| Arc::ptr_eq(s, one));
+        let weights = |members: &[Member]| members.iter().map(|member| member.weight).collect::<Vec<_>>();
+        let reweighed = weights(&entry.members) != weights(&members);
+        let has = |servers: &[Arc<Server>], one: &Arc<Server>| servers.iter().any(|s| Arc::ptr_eq(&s.life, &one.life));
         let come: Vec<_> = servers.iter().filter(|s| !has(&entry.servers, s)).cloned().collect();
         let gone: Vec<_> = entry.servers.iter().filter(|s| !has(&servers, s)).cloned().collect();
         (entry.members, entry.servers) = (members, servers);
-        if come.is_empty() && gone.is_empty() && !recovered {
+        if come.is_empty() && gone.is_empty() && !recovered && !reweighed {
             return Ok(News::None);
         }
         let text = change(&entry.configured.written, entry.servers.len(), &come, &gone);
@@ -194,17 +211,22 @@ fn members_of(configured: &UpstreamServer, before: &[Member], found: &[Found]) -
     let member = |found: &Found| {
         let address = Address::Tcp(found.address);
         let host = match named.kind {
-            Lookup::One { port } | Lookup::Each { port } => Some(format!("{}:{port}", named.name)),
+            Lookup::One { port } | Lookup::Each { port } => {
+                Some(format!("{}:{port}", named.name.trim_end_matches('.')))
+            }
             Lookup::Services => None,
         };
         Member {
             label: address_text(&address),
             address,
             name: host,
-            weight: (found.weight * configured.weight).clamp(1, 1000),
+            weight: found.weight * configured.weight,
             backup: configured.backup,
         }
     };
+    // The largest may be so much above what a weight may be; the shares stay.
+    let largest = found.iter().map(|found| found.weight * configured.weight).max().unwrap_or(1).max(1000);
+    let member = |found: &Found| Member { weight: (member(found).weight * 1000 / largest).max(1), ..member(found) };
     match named.kind {
         Lookup::Each { .. } | Lookup::Services => found.iter().map(member).collect(),
         Lookup::One { .. } => {

@@ -222,8 +222,9 @@ impl Server {
         true
     }
 
-    /// By chance, as often as its share has grown since it came back.
-    pub(super) fn is_warm_enough(&self) -> bool {
+    /// As often as its share has grown since it came back: by chance, or by what tells the
+    /// client apart, so that a client moves to it once.
+    pub(super) fn is_warm_enough(&self, hash: Option<u64>) -> bool {
         let since = self.life.warm_since.load(Ordering::Relaxed);
         if since == 0 {
             return true;
@@ -232,7 +233,14 @@ impl Server {
         if share >= 1.0 {
             self.life.warm_since.store(0, Ordering::Relaxed);
         }
-        fastrand::f64() < share
+        match hash {
+            Some(hash) => {
+                // Another number for each server; the upper half of it as a share of one.
+                let own = (hash ^ self.life.id).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+                (own as f64) < share * f64::from(u32::MAX)
+            }
+            None => fastrand::f64() < share,
+        }
     }
 
     fn warmth(&self, since: u64) -> f64 {

@@ -190,7 +190,16 @@ impl Standing {
             // The operator knows better.
             self.ejection = None;
             self.times = 0;
+            self.forget_checks();
         }
+    }
+
+    /// Nobody checks any more, or from now on anew.
+    pub fn forget_checks(&mut self) {
+        if !self.healthy {
+            self.since = SystemTime::now();
+        }
+        (self.healthy, self.contrary) = (true, 0);
     }
 
     /// `None` is the configured one.

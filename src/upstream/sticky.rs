@@ -41,9 +41,14 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// `None` when the cookie's text would be no field value, which `config` has seen to.
+    /// `None` without a key, or when the cookie's text would be no field value, which
+    /// `config` has seen to.
     pub fn new(sticky: &Sticky, key: &[u8], upstream: &str, server: &str) -> Option<Self> {
         let key = sticky.secret.as_ref().map_or(key, |secret| &secret.bytes);
+        if key.is_empty() {
+            // Anybody could make one; there is none where nothing is served.
+            return None;
+        }
         let tag = tag(key, upstream, server);
         let value = std::str::from_utf8(&tag).unwrap_or_default();
         let age = sticky.max_age.as_secs();

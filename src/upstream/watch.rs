@@ -78,7 +78,7 @@ impl Pool {
             Ok(News::Changed(text)) => log::info!("upstream {}: {text}", self.name),
             Err(reason) => return log::error!("upstream {}: {reason}", self.name),
         }
-        self.refresh(&roster);
+        self.note_change(&roster);
         drop(roster);
         self.changed.notify_one();
         self.offer_to_waiting();
@@ -95,7 +95,7 @@ impl Pool {
             server.life.streak.store(0, std::sync::atomic::Ordering::Relaxed);
             self.warm(server);
         }
-        self.refresh(&roster);
+        self.note_change(&roster);
         let nobody = self.available() == 0;
         drop(roster);
         if nobody {

@@ -18,19 +18,20 @@ impl Least {
 
     /// Of equals another one each time.
     pub fn least(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.servers.len();
-        let start = fastrand::usize(..count.max(1));
-        let (before, after) = self.servers.split_at_checked(start)?;
-        let mut best = (u64::MAX, None);
-        for (part, offset) in [(after, start), (before, 0)] {
-            for (index, server) in part.iter().enumerate() {
-                let score = score(server);
-                if score < best.0 && may(offset + index) {
-                    best = (score, Some(offset + index));
+        let (mut best, mut ties, mut first) = (u64::MAX, 0, None);
+        for (index, server) in self.servers.iter().enumerate() {
+            let score = score(server);
+            if score <= best && may(index) {
+                if score < best {
+                    (best, ties, first) = (score, 0, Some(index));
                 }
+                ties += 1;
             }
         }
-        best.1
+        // Loads go on changing meanwhile: what was found first is good enough then.
+        let wanted = if ties > 1 { fastrand::usize(..ties) } else { return first };
+        let tied = self.servers.iter().enumerate().filter(|(index, server)| score(server) == best && may(*index));
+        tied.map(|(index, _)| index).nth(wanted).or(first)
     }
 
     /// `None` when neither of the two may.
