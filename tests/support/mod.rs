@@ -302,6 +302,12 @@ impl Wire {
         std::mem::take(&mut self.buffer)
     }
 
+    /// What comes until the end, or until nothing has come for so long.
+    pub fn until_end_or(&mut self, silence: Duration) -> Vec<u8> {
+        self.stream.set_read_timeout(Some(silence)).unwrap();
+        self.until_end()
+    }
+
     /// The body that the fields announce.
     pub fn body(&mut self, headers: &[(String, String)], to_end: bool) -> Vec<u8> {
         let find = |name: &str| headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());

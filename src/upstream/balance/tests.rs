@@ -107,6 +107,15 @@ fn a_slow_server_gets_less_by_load_and_as_much_by_turns() {
 }
 
 #[test]
+fn equals_are_chosen_equally_often_whoever_stands_beside_them() {
+    let (loads, names) = (loads(3), names(3));
+    let chooser = chooser(&Balance::LeastConn, &loads, &names, &[1; 3]);
+    loads[0].add();
+    let second = (0..3000).filter(|_| chooser.choose(None, |_| true) == Some(1)).count();
+    assert!((1300..1700).contains(&second), "{second} of 3000");
+}
+
+#[test]
 fn one_that_may_not_is_never_chosen() {
     let (loads, names) = (loads(4), names(4));
     for balance in
