@@ -63,8 +63,9 @@ fn a_server_whose_weight_changes_in_its_srv_record_is_still_the_same() {
     let origins = ports.map(|port| patient("ok", ([127, 0, 0, 1], port).into()));
     let dns = Dns::start();
     dns.set_a("node.test", &[[127, 0, 0, 1].into()]);
-    let weigh =
-        |weight: u16| dns.set_srv("s.test", &[(1, 10, ports[0], "node.test"), (1, weight, ports[1], "node.test")]);
+    let weigh = |weight: u16| {
+        dns.set_srv("s.test", &[(1, weight + 1, ports[0], "node.test"), (1, weight, ports[1], "node.test")])
+    };
     weigh(10);
     let proxy = resolving(&dns, "{ srv: s.test, refresh: 1s }", "    health: { passive: 'off' }\n");
     let disabled = origins[0].address.to_string();
