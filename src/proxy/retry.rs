@@ -15,6 +15,9 @@ use super::forward::is_unanswered;
 use crate::config::{Retry, RetryMethods};
 use crate::upstream::Pool;
 
+/// Servers that one request finds dead, before it gives up.
+const MOST_PASSED_OVER: usize = 32;
+
 /// A connection was never made, so that nothing was sent: any method may go elsewhere.
 pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
     let cause = fail::cause_of(error);
@@ -26,7 +29,7 @@ pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
     blame(ctx, &pool, cause.message());
     let rules = pool.retry();
     let may = rules.connect && rules.attempts > 1 && has_time(ctx);
-    if may && pool.has_another(&ctx.attempt.tried) {
+    if may && ctx.attempt.tried.len() < MOST_PASSED_OVER && pool.has_another(&ctx.attempt.tried) {
         return true;
     }
     if may && ctx.attempt.tried.len() > 1 {
