@@ -279,6 +279,21 @@ fn a_client_that_leaves_the_queue_leaves_its_place_and_a_refused_one_its_room() 
 }
 
 #[test]
+fn the_deadlines_of_an_earlier_request_do_not_count_in_the_queue() {
+    let origin = patient("ok", anywhere());
+    let settings = "    pool: { max_connections: 1, queue: 5 }\n    timeouts: { response_header: 1s }\n";
+    let proxy = Proxy::start(&yaml(&format!("'{}'", origin.address), settings));
+    let mut client = begin(&proxy, "/", "");
+    assert_eq!(client.response().status, 200);
+    let mut others: Vec<Client> = (0..2).map(|_| begin(&proxy, "/wait/800", "")).collect();
+    await_until("one waits", || report(&proxy)["queued"] == 1);
+    // It waits for longer than an answer may take.
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    others.iter_mut().for_each(|other| assert_eq!(other.response().status, 200));
+}
+
+#[test]
 fn a_request_waits_for_a_server_with_room_rather_than_ask_a_dead_one_again() {
     let (dead, origin) = (refusing(), patient("ok", anywhere()));
     let settings = "    pool: { max_connections: 1, queue: 10 }\n    health: { passive: 'off' }\n";

@@ -57,6 +57,9 @@ pub async fn next_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<Bo
 /// In the queue. A client that has said all that it has to say is watched meanwhile: who
 /// leaves makes room for others.
 async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wish: Wish) -> Result<Pick> {
+    // Those of an earlier request or attempt are not those of waiting.
+    set_longest_wait(session, None, None);
+    set_deadline(session, ctx.deadline());
     let waiting = pool.wait(wish, ctx.deadline());
     let picked = if session.as_mut().is_body_done() {
         tokio::select! {
@@ -81,6 +84,7 @@ fn set_deadlines(session: &Session, ctx: &RequestCtx, pool: &Pool, peer: &mut Ht
         peer.options.read_timeout = Some(tunnel);
         peer.options.write_timeout = Some(tunnel);
         set_longest_wait(session, None, None);
+        set_deadline(session, None);
     } else {
         set_longest_wait(session, pool.timeouts().response_header, pool.timeouts().read_idle);
         if let Some(due) = ctx.deadline() {

@@ -113,8 +113,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     Ok(())
 }
 
-/// Whether a server did what it should is known at the end of its answer, or when it
-/// becomes a tunnel.
+/// Whether a server did what it should is known at the end of its answer.
 pub fn note_end(ctx: &RequestCtx, failed: bool) {
     let (Some(pool), Some(pick), Some(status)) = (ctx.pool(), &ctx.attempt.pick, ctx.attempt.status) else { return };
     let passive = pool.settings().health.passive.as_ref();

@@ -23,6 +23,8 @@ pub struct Members {
     pub due: Option<Instant>,
     /// Of the servers' standings, when it was made.
     pub version: u64,
+    /// All servers that there are, whatever their state.
+    pub known: usize,
 }
 
 impl Members {
@@ -45,7 +47,7 @@ impl Members {
         let ejected = all.iter().filter(|server| server.life.standing().state() == State::Ejected);
         let spare = reserve.chain(ejected).map(Arc::clone).collect();
         let due = all.iter().filter_map(|server| server.life.standing().until()).min();
-        Self { servers, chooser, spare, sticky, due, version }
+        Self { servers, chooser, spare, sticky, due, version, known: all.len() }
     }
 
     pub fn turn(&self) -> usize {

@@ -158,7 +158,8 @@ impl Pool {
     /// # Errors
     /// Why there is none; [`Shortage::Full`] also where others wait already.
     pub fn pick(self: &Arc<Self>, wish: &Wish) -> Result<Pick, Shortage> {
-        if self.commons.queue.is_empty() { self.try_pick(wish) } else { Err(Shortage::Full) }
+        let nobody_waits = self.upstream.pool.queue == 0 || self.commons.queue.is_empty();
+        if nobody_waits { self.try_pick(wish) } else { Err(Shortage::Full) }
     }
 
     /// A server once there is one with room, waiting in the queue until `deadline` at most.
@@ -204,7 +205,7 @@ impl Pool {
                 return Ok(pick);
             }
         }
-        Err(if members.has_another(&[]) { Shortage::Full } else { self.shortage() })
+        Err(if members.has_another(&[]) { Shortage::Full } else { self.shortage(&members) })
     }
 
     /// Whether there is a server that was not tried.
@@ -224,13 +225,17 @@ impl Pool {
 
     fn members(&self) -> arc_swap::Guard<Arc<Members>> {
         let members = self.members.load();
-        let is_due = |due: Instant| due <= Instant::now();
-        if members.version == self.commons.version.load(Ordering::Acquire) && !members.due.is_some_and(is_due) {
+        if self.is_current(&members) {
             return members;
         }
         drop(members);
         self.end_ejections();
         self.members.load()
+    }
+
+    fn is_current(&self, members: &Members) -> bool {
+        members.version == self.commons.version.load(Ordering::Acquire)
+            && members.due.is_none_or(|due| due > Instant::now())
     }
 
     pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
@@ -255,15 +260,11 @@ impl Pool {
         self.serve_queue();
     }
 
-    fn shortage(&self) -> Shortage {
-        let roster = self.roster();
-        let servers = roster.servers();
-        if servers.is_empty() {
+    fn shortage(&self, members: &Members) -> Shortage {
+        if members.known == 0 {
             return Shortage::NoAddress;
         }
-        let now = Instant::now();
-        let due = servers.iter().filter_map(|server| server.life.standing().until()).min();
-        let due = due.map(|due| due.saturating_duration_since(now));
+        let due = members.due.map(|due| due.saturating_duration_since(Instant::now()));
         let check = self.upstream.health.active.as_ref().map(|check| check.interval);
         let next = due.into_iter().chain(check).min().unwrap_or(Duration::from_secs(1));
         Shortage::AllDown(next.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(1))
@@ -303,6 +304,10 @@ impl Pool {
 
     fn end_ejections(&self) {
         let roster = self.roster();
+        if self.is_current(&self.members.load()) {
+            // Another thread was here first.
+            return;
+        }
         let now = Instant::now();
         let rules = self.upstream.health.passive.as_ref();
         let mut changed = false;

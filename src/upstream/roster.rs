@@ -1,6 +1,7 @@
 //! The servers of a pool in the order of the configuration, whatever their state, and
 //! what names stand for at the moment. Must not know who gets requests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::load::Tally;
@@ -42,8 +43,7 @@ impl Roster {
     /// As [`Server::new`].
     pub fn new(upstream: &Upstream, before: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
         let mut roster = Self { entries: Vec::new(), tally: Tally::default(), key: key.clone(), retired: Vec::new() };
-        // Two entries may have the same address.
-        let mut taken: Vec<Arc<Life>> = Vec::new();
+        let mut known_lives = KnownLives::of(before);
         for configured in &upstream.servers {
             let same = |entry: &&Entry| entry.configured.place == configured.place;
             let known = before.and_then(|roster| roster.entries.iter().find(same));
@@ -53,9 +53,7 @@ impl Roster {
             };
             let mut servers = Vec::new();
             for member in &members {
-                let life = before.and_then(|before| before.life_of(member, configured, &taken));
-                let life = life.unwrap_or_else(|| new_life(&mut roster.tally));
-                taken.push(Arc::clone(&life));
+                let life = known_lives.take(member, configured).unwrap_or_else(|| new_life(&mut roster.tally));
                 if upstream.health.active.is_none() {
                     life.standing().forget_checks();
                 }
@@ -65,23 +63,6 @@ impl Roster {
             roster.entries.push(Entry { configured: configured.clone(), members, servers, trouble });
         }
         Ok(roster)
-    }
-
-    /// Of the same server before a reload. What the operator said at run time stands until
-    /// the configuration says something else of it.
-    fn life_of(&self, member: &Member, configured: &UpstreamServer, taken: &[Arc<Life>]) -> Option<Arc<Life>> {
-        let of = |entry: &'_ Entry| entry.configured.place == configured.place;
-        let (same, other): (Vec<&Entry>, Vec<&Entry>) = self.entries.iter().partition(|entry| of(entry));
-        let entries = same.into_iter().chain(other).flat_map(|entry| entry.members.iter().zip(&entry.servers));
-        let is_free = |server: &Server| !taken.iter().any(|life| Arc::ptr_eq(life, &server.life));
-        let is_it = |(before, server): &(&Member, &Arc<Server>)| before.address == member.address && is_free(server);
-        let (before, server) = entries.into_iter().find(is_it)?;
-        if before.weight != member.weight || before.backup != member.backup {
-            let mut standing = server.life.standing();
-            standing.set_weight(None);
-            standing.set_admin(Admin::Enabled);
-        }
-        Some(Arc::clone(&server.life))
     }
 
     pub fn servers(&self) -> Vec<Arc<Server>> {
@@ -173,6 +154,37 @@ impl Roster {
     /// Asked once for each.
     pub fn take_retired(&mut self) -> Vec<Arc<Server>> {
         std::mem::take(&mut self.retired)
+    }
+}
+
+/// What was learnt of servers before a reload, by their addresses.
+struct KnownLives<'b>(HashMap<&'b Address, Vec<Known<'b>>>);
+
+type Known<'b> = (&'b Entry, &'b Member, &'b Arc<Life>);
+
+impl<'b> KnownLives<'b> {
+    fn of(before: Option<&'b Roster>) -> Self {
+        let mut known: HashMap<_, Vec<_>> = HashMap::new();
+        for entry in before.into_iter().flat_map(|roster| &roster.entries) {
+            for (member, server) in entry.members.iter().zip(&entry.servers) {
+                known.entry(&member.address).or_default().push((entry, member, &server.life));
+            }
+        }
+        Self(known)
+    }
+
+    /// Each once: two entries may have the same address. What the operator said at run time
+    /// stands until the configuration says something else of the server.
+    fn take(&mut self, member: &Member, configured: &UpstreamServer) -> Option<Arc<Life>> {
+        let known = self.0.get_mut(&member.address).filter(|known| !known.is_empty())?;
+        let same = known.iter().position(|(entry, _, _)| entry.configured.place == configured.place);
+        let (_, before, life) = known.swap_remove(same.unwrap_or(0));
+        if before.weight != member.weight || before.backup != member.backup {
+            let mut standing = life.standing();
+            standing.set_weight(None);
+            standing.set_admin(Admin::Enabled);
+        }
+        Some(Arc::clone(life))
     }
 }
 
