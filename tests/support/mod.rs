@@ -93,7 +93,7 @@ impl Proxy {
         let folder = Folder::new();
         let file = folder.write("proxy.yaml", &text_for(yaml, address, &folder));
         let program = place(&folder);
-        let child = command_of(&program, &folder).arg("-c").arg(&file).spawn().unwrap();
+        let child = spawn(command_of(&program, &folder).arg("-c").arg(&file));
         let mut proxy = Self { address, process: Process(child), folder };
         proxy.await_ready();
         proxy
@@ -162,6 +162,20 @@ impl Proxy {
     pub fn access_log(&self, count: usize) -> Vec<serde_json::Value> {
         await_until("access log", || self.read("stdout").lines().count() >= count);
         self.read("stdout").lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
+}
+
+/// A program that was just copied is busy for as long as another test's child, forked
+/// meanwhile, has its file open.
+fn spawn(command: &mut Command) -> Child {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        match command.spawn() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy && Instant::now() < end => {
+                thread::park_timeout(Duration::from_millis(5));
+            }
+            spawned => return spawned.unwrap(),
+        }
     }
 }
 
