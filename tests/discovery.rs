@@ -147,6 +147,20 @@ fn a_plain_name_is_one_server_that_stays_where_it_is_while_it_may() {
 }
 
 #[test]
+fn what_the_operator_said_of_a_server_with_a_name_stands_through_an_upgrade() {
+    let (port, _origins) = origins(2);
+    let dns = Dns::start();
+    dns.set_a("one.test", &[[127, 0, 0, 1].into()]);
+    let mut proxy = start(&dns, &format!("'one.test:{port}', '127.0.0.2:{port}'"));
+    let (code, said) = support::call_for(&proxy.folder, &["upstreams", "disable", "api", &format!("one.test:{port}")]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(proxy.order("upgrade").0, 0);
+    proxy.process.0.wait().unwrap();
+    assert_eq!(answers(&proxy), set(&[2]));
+    proxy.order("stop");
+}
+
+#[test]
 fn srv_records_tell_ports_weights_and_priorities() {
     let (first, heavy) = origins(1);
     let (second, light) = origins(1);

@@ -14,7 +14,7 @@ use super::queue::Queue;
 use super::roster::Roster;
 use super::server::Server;
 use super::sticky::CookieKey;
-use crate::config::{Balance, KeySource, Retry, ServerPlace, Sticky, Upstream, UpstreamTimeouts};
+use crate::config::{Balance, KeySource, Retry, Sticky, Upstream, UpstreamTimeouts};
 
 /// One upstream's servers.
 #[derive(Debug)]
@@ -333,10 +333,5 @@ impl Pool {
         if !self.upstream.slow_start.is_zero() {
             server.life.begin_warm();
         }
-    }
-
-    /// Whether any of its servers has to be looked up.
-    pub fn has_names(&self) -> bool {
-        self.upstream.servers.iter().any(|server| matches!(server.place, ServerPlace::Named(_)))
     }
 }

@@ -69,6 +69,11 @@ impl Roster {
         self.entries.iter().flat_map(|entry| &entry.servers).map(Arc::clone).collect()
     }
 
+    /// Whether a name has no address yet.
+    pub fn lacks_addresses(&self) -> bool {
+        self.entries.iter().any(|entry| entry.servers.is_empty())
+    }
+
     /// What could not be looked up: as it was written, and why.
     pub fn troubles(&self) -> impl Iterator<Item = (&str, &str)> {
         let told = self.entries.iter().filter(|entry| !entry.trouble.is_empty());

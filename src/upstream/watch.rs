@@ -113,7 +113,7 @@ fn number(server: &Arc<Server>) -> usize {
 /// Looks up what has no address yet, on a thread of its own, for `longest` at most: whoever
 /// begins to serve afterwards need not refuse the first requests.
 pub fn settle(pools: &[Arc<Pool>], resolver: &Arc<Resolver>, longest: Duration) {
-    let unknown = pools.iter().filter(|pool| pool.has_names() && pool.servers().is_empty());
+    let unknown = pools.iter().filter(|pool| pool.roster().lacks_addresses());
     let pools: Vec<Arc<Pool>> = unknown.map(Arc::clone).collect();
     if pools.is_empty() {
         return;

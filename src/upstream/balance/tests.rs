@@ -113,6 +113,13 @@ fn equals_are_chosen_equally_often_whoever_stands_beside_them() {
     loads[0].add();
     let second = (0..3000).filter(|_| chooser.choose(None, |_| true) == Some(1)).count();
     assert!((1300..1700).contains(&second), "{second} of 3000");
+    // Nobody is busy: by weight.
+    let idle = self::loads(3);
+    for balance in [Balance::LeastConn, Balance::P2c] {
+        let chooser = self::chooser(&balance, &idle, &names, &[1, 1, 2]);
+        let heavy = (0..4000).filter(|_| chooser.choose(None, |_| true) == Some(2)).count();
+        assert!((1500..2500).contains(&heavy), "{balance:?}: {heavy} of 4000");
+    }
 }
 
 #[test]
