@@ -180,7 +180,8 @@ fn connections_are_kept_and_not_shared_across_what_was_verified() {
         await_until("a kept connection", || opened(name) == 0);
     }
     assert_eq!((opened("closed"), opened("closed")), (1, 1));
-    assert_eq!(opened("kept"), 0);
+    // Pingora gives a pooled connection up when its watcher lets go of it a moment late.
+    await_until("it is still kept", || opened("kept") == 0);
 }
 
 #[test]
