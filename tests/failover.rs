@@ -319,18 +319,18 @@ fn every_try_sends_the_same_request() {
 #[test]
 fn a_failing_server_is_ejected_for_longer_each_time_and_never_the_last_one() {
     let (bad, good) = (answering(503), named("good"));
-    let settings = "    health: { passive: { failures: 3, eject_for: 500ms } }\n";
+    let settings = "    health: { passive: { failures: 3, eject_for: 1500ms } }\n";
     let proxy = before(&list(&[&bad.address, &good.address]), settings);
     let count_of_bad = |requests: usize| (0..requests).filter(|_| proxy.get("/").status == 503).count();
     assert_eq!(count_of_bad(20), 3);
     let log = proxy.read("stderr");
     let line =
-        format!("server {} gets no requests for 0.5 s: 3 failures in a row, the last: it answered 503", bad.address);
+        format!("server {} gets no requests for 1.5 s: 3 failures in a row, the last: it answered 503", bad.address);
     assert!(log.contains(&line), "{log}");
     // On trial: one failure is enough, and it is out for twice as long.
     await_until("its trial", || proxy.get("/").status == 503);
     assert_eq!(count_of_bad(20), 0);
-    assert!(proxy.read("stderr").contains("gets no requests for 1 s"), "{}", proxy.read("stderr"));
+    assert!(proxy.read("stderr").contains("gets no requests for 3 s"), "{}", proxy.read("stderr"));
     drop(good);
     let (one, other) = (answering(503), answering(503));
     let proxy = before(&list(&[&one.address, &other.address]), settings);

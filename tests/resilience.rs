@@ -158,7 +158,7 @@ fn what_a_request_of_the_configuration_before_finds_is_known_to_the_next() {
     let servers = format!("'{}', '{}'", bad.address, good.address);
     let settings = |budget: u8| {
         format!(
-            "    retry: {{ budget: {budget}%, on: [] }}\n    health: {{ passive: {{ failures: 1, eject_for: 1s }} }}\n"
+            "    retry: {{ budget: {budget}%, on: [] }}\n    health: {{ passive: {{ failures: 1, eject_for: 3s }} }}\n"
         )
     };
     let proxy = Proxy::start(&yaml(&servers, &settings(20)));
@@ -283,11 +283,11 @@ fn a_client_that_leaves_the_queue_leaves_its_place_and_a_refused_one_its_room() 
 #[test]
 fn the_deadlines_of_an_earlier_request_do_not_count_in_the_queue() {
     let origin = patient("ok", anywhere());
-    let settings = "    pool: { max_connections: 1, queue: 5 }\n    timeouts: { response_header: 1s }\n";
+    let settings = "    pool: { max_connections: 1, queue: 5 }\n    timeouts: { response_header: 2s }\n";
     let proxy = Proxy::start(&yaml(&format!("'{}'", origin.address), settings));
     let mut client = begin(&proxy, "/", "");
     assert_eq!(client.response().status, 200);
-    let mut others: Vec<Client> = (0..2).map(|_| begin(&proxy, "/wait/800", "")).collect();
+    let mut others: Vec<Client> = (0..2).map(|_| begin(&proxy, "/wait/1500", "")).collect();
     await_until("one waits", || report(&proxy)["queued"] == 1);
     // It waits for longer than an answer may take.
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
