@@ -115,7 +115,7 @@ impl RequestCtx {
     pub fn pool(&self) -> Option<&Arc<Pool>> {
         match &self.route()?.action {
             Action::Upstream(pool) => Some(pool),
-            Action::Split(split) => split.parts.get(self.part).map(|(_, pool)| pool),
+            Action::Split(split) => split.parts.get(self.part),
             Action::Redirect { .. } | Action::Respond { .. } => None,
         }
     }

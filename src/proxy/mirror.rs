@@ -85,14 +85,10 @@ impl Mirrors {
                 Ok(Err(e)) => log::debug!("mirror {name}: {e}"),
                 Err(_) => log::debug!("mirror {name}: no end within {} s", LONGEST.as_secs()),
             }
-            finish(pick, counted);
+            drop((pick, counted));
         });
         has_body.then_some(sender)
     }
-}
-
-fn finish(pick: Pick, counted: UnderWay) {
-    drop((pick, counted));
 }
 
 fn copy_of(upstream: &RequestHeader, has_body: bool) -> Result<RequestHeader> {

@@ -97,8 +97,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempt.pick {
         note_idle_time(head, pick.server.as_ref());
-        let passive = pool.settings().health.passive.as_ref();
-        if passive.is_some_and(|rules| rules.statuses.contains(&head.status)) {
+        if pool.is_failure(head.status.as_u16()) {
             pool.failed(&pick.server, &format!("it answered {}", head.status.as_u16()));
         }
     }
@@ -116,8 +115,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
 /// Whether a server did what it should is known at the end of its answer.
 pub fn note_end(ctx: &RequestCtx, failed: bool) {
     let (Some(pool), Some(pick), Some(status)) = (ctx.pool(), &ctx.attempt.pick, ctx.attempt.status) else { return };
-    let passive = pool.settings().health.passive.as_ref();
-    if !failed && !passive.is_some_and(|rules| rules.statuses.iter().any(|bad| bad.as_u16() == status)) {
+    if !failed && !pool.is_failure(status) {
         pool.succeeded(&pick.server);
     }
 }

@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::observe::AccessLogger;
 use crate::route::RouteTable;
-use crate::upstream::{CookieKey, Pool, Resolver};
+use crate::upstream::{CookieKey, Lots, Pool, Resolver};
 
 /// Everything a request needs to know, made once.
 #[derive(Debug)]
@@ -55,21 +55,19 @@ pub enum Action {
 /// Several pools, each with its share of the requests.
 #[derive(Debug)]
 pub struct Split {
-    /// Each with the sum of the shares up to it.
-    pub parts: Vec<(u64, Arc<Pool>)>,
+    pub parts: Vec<Arc<Pool>>,
+    shares: Lots,
     pub by: Option<KeySource>,
 }
 
 impl Split {
     /// Whose turn it is, by what tells the client apart or by chance.
     pub fn part(&self, hash: Option<u64>) -> usize {
-        let whole = self.parts.last().map_or(1, |(sum, _)| *sum);
-        let at = match hash {
+        match hash {
             // Both halves of the hash count: a pool's own ring uses it whole.
-            Some(hash) => hash.rotate_left(32) % whole,
-            None => fastrand::u64(..whole),
-        };
-        self.parts.partition_point(|(sum, _)| *sum <= at)
+            Some(hash) => self.shares.by(hash.rotate_left(32)),
+            None => self.shares.by_chance(),
+        }
     }
 }
 
@@ -134,17 +132,11 @@ impl Route {
             mirror.map(|mirror| Ok::<_, String>(Mirror { pool: pool(&mirror.upstream)?, share: mirror.share }));
         let action = match &route.action {
             config::Action::Upstream(id) => Action::Upstream(pool(id)?),
-            config::Action::Split(split) => {
-                let mut sum = 0;
-                let part = |(id, share): &(config::UpstreamId, u32)| {
-                    sum += u64::from(*share);
-                    Ok::<_, String>((sum, pool(id)?))
-                };
-                Action::Split(Split {
-                    parts: split.shares.iter().map(part).collect::<Result<_, _>>()?,
-                    by: split.by.clone(),
-                })
-            }
+            config::Action::Split(split) => Action::Split(Split {
+                parts: split.shares.iter().map(|(id, _)| pool(id)).collect::<Result<_, _>>()?,
+                shares: Lots::new(split.shares.iter().map(|(_, share)| *share)),
+                by: split.by.clone(),
+            }),
             config::Action::Redirect { to, status } => Action::Redirect { to: to.clone(), status: *status },
             config::Action::Respond { status, body, headers } => Action::Respond {
                 status: *status,

@@ -126,8 +126,7 @@ pub fn repeat(live: &Live, report: &str) {
 }
 
 async fn upstreams(State(asked): State<Asked>) -> Response {
-    let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (fields, report(&asked.live) + "\n").into_response()
+    told(StatusCode::OK, &report(&asked.live))
 }
 
 /// What may be changed of a server: one of the two.
@@ -159,26 +158,27 @@ async fn change_server(
     if let Err(reason) = from_this_machine(&headers) {
         return answer(StatusCode::FORBIDDEN, false, reason);
     }
-    if let Some(weight) = wanted.weight.filter(|weight| *weight > 1000) {
-        return answer(StatusCode::UNPROCESSABLE_ENTITY, false, format!("a weight goes from 1 to 1000, not {weight}"));
-    }
     let state = wanted.state.map(|state| match state {
         Wish::Enabled => Change::Enable,
         Wish::Draining => Change::Drain,
         Wish::Disabled => Change::Disable,
     });
     let changes: Vec<Change> = state.into_iter().chain(wanted.weight.map(Change::Weight)).collect();
-    let mut told = Vec::new();
+    // All of them before any: half a change is none.
+    if let Some(reason) = changes.iter().find_map(|change| change.check().err()) {
+        return answer(StatusCode::UNPROCESSABLE_ENTITY, false, reason);
+    }
+    let mut done = Vec::new();
     for change in changes {
         let command = Command { upstream: upstream.clone(), server: server.clone(), change };
         match self::change(&asked.live, &command) {
-            Ok(text) => told.push(text),
+            Ok(text) => done.push(text),
             Err(reason) => return answer(StatusCode::NOT_FOUND, false, reason),
         }
     }
-    match told.as_slice() {
+    match done.as_slice() {
         [] => answer(StatusCode::BAD_REQUEST, false, "`state` or `weight` is missing".to_owned()),
-        told => answer(StatusCode::OK, true, told.join("; ")),
+        done => answer(StatusCode::OK, true, done.join("; ")),
     }
 }
 
@@ -204,8 +204,13 @@ fn json(code: StatusCode, text: &str, status: &Status) -> Response {
         "generation": status.generation(),
         "uptime_s": status.started.elapsed().as_secs(),
     });
+    told(code, &body.to_string())
+}
+
+/// `text` is JSON.
+fn told(code: StatusCode, text: &str) -> Response {
     let fields = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (code, fields, format!("{body}\n")).into_response()
+    (code, fields, format!("{text}\n")).into_response()
 }
 
 /// The process lives: nothing that a restart would mend is wrong.

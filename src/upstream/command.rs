@@ -28,12 +28,24 @@ pub enum Change {
     Weight(u32),
 }
 
+impl Change {
+    /// # Errors
+    /// In words, when no server can have it.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            Self::Weight(weight) if weight > 1000 => Err(format!("a weight goes from 1 to 1000, not {weight}")),
+            Self::Drain | Self::Disable | Self::Enable | Self::Weight(_) => Ok(()),
+        }
+    }
+}
+
 impl Pool {
     /// Carries it out and tells what it came to.
     ///
     /// # Errors
-    /// In words, when there is no such server.
+    /// In words, when there is no such server, or it cannot have this.
     pub fn obey(self: &Arc<Self>, server: &str, change: Change) -> Result<String, String> {
+        change.check()?;
         let roster = self.roster();
         let found = roster.find(server).ok_or_else(|| {
             let known: Vec<String> = roster.servers().iter().map(|server| server.label.to_string()).collect();
@@ -58,11 +70,10 @@ impl Pool {
                 standing.set_weight(None);
                 format!("has its configured weight, {}", found.configured_weight())
             }
-            Change::Weight(weight) if weight <= 1000 => {
+            Change::Weight(weight) => {
                 standing.set_weight(Some(weight));
                 format!("has weight {weight}")
             }
-            Change::Weight(weight) => return Err(format!("a weight goes from 1 to 1000, not {weight}")),
         };
         drop(standing);
         if change == Change::Enable && !was_up {
@@ -80,7 +91,7 @@ impl Pool {
         if left == 0 {
             text.push_str(": requests get 503");
         }
-        self.offer_to_waiting();
+        self.serve_queue();
         Ok(text)
     }
 }

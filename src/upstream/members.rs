@@ -30,23 +30,30 @@ pub struct Members {
 impl Members {
     /// `all`: in their order. `turn`: where the round robin of the ones before had come to.
     pub fn new(all: &[Arc<Server>], balance: &Balance, turn: usize, version: u64) -> Self {
-        let up: Vec<&Arc<Server>> = all.iter().filter(|server| server.life.standing().is_up()).collect();
-        let primary = up.iter().any(|server| !server.backup);
-        let servers: Vec<Arc<Server>> = up.into_iter().filter(|s| s.backup != primary).map(Arc::clone).collect();
-        let share = |server: &'_ Arc<Server>| server.weight();
-        let weights: Vec<u32> = servers.iter().map(share).collect();
+        let (mut primaries, mut backups, mut ejected) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sticky, mut due) = (HashMap::new(), None::<Instant>);
+        for server in all {
+            let standing = server.life.standing();
+            match standing.state() {
+                State::Up if server.backup => backups.push(Arc::clone(server)),
+                State::Up => primaries.push(Arc::clone(server)),
+                State::Ejected => ejected.push(Arc::clone(server)),
+                State::Down | State::Draining | State::Disabled => {}
+            }
+            if let Some(stamp) = server.stamp.as_ref().filter(|_| standing.keeps_its_own()) {
+                sticky.insert(stamp.tag, Arc::clone(server));
+            }
+            due = due.into_iter().chain(standing.until()).min();
+        }
+        let (servers, mut spare) = if primaries.is_empty() { (backups, primaries) } else { (primaries, backups) };
+        spare.append(&mut ejected);
+        let weights: Vec<u32> = servers.iter().map(|server| server.weight()).collect();
         let shares: Vec<Share<'_>> = servers
             .iter()
             .zip(weights)
             .map(|(server, weight)| Share { weight, load: &server.life.load, name: &server.label })
             .collect();
         let chooser = Chooser::new(balance, &shares, turn);
-        let keeping = all.iter().filter(|server| server.life.standing().keeps_its_own());
-        let sticky = keeping.filter_map(|s| s.stamp.as_ref().map(|stamp| (stamp.tag, Arc::clone(s)))).collect();
-        let reserve = all.iter().filter(|server| server.backup && primary && server.life.standing().is_up());
-        let ejected = all.iter().filter(|server| server.life.standing().state() == State::Ejected);
-        let spare = reserve.chain(ejected).map(Arc::clone).collect();
-        let due = all.iter().filter_map(|server| server.life.standing().until()).min();
         Self { servers, chooser, spare, sticky, due, version, known: all.len() }
     }
 

@@ -10,6 +10,7 @@ mod budget;
 mod command;
 mod connections;
 mod load;
+mod lots;
 mod members;
 mod pool;
 mod probe;
@@ -23,9 +24,15 @@ mod sticky;
 mod watch;
 
 pub use command::{Change, Command};
+pub use lots::Lots;
 pub use pool::{Pick, Pool, Shortage, Wish};
 pub use report::Report;
 pub use resolve::Resolver;
 pub use server::Server;
 pub use sticky::CookieKey;
 pub use watch::settle;
+
+/// For an operator to read.
+fn in_words(time: std::time::Duration) -> String {
+    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
+}

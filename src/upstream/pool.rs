@@ -217,13 +217,13 @@ impl Pool {
         server.enter().then(|| Pick { server: Arc::clone(server), pool: Arc::clone(self) })
     }
 
-    /// Each by the configuration that it came with.
-    fn serve_queue(&self) {
+    /// For those that wait, once there may be room: each by the configuration that it came with.
+    pub(super) fn serve_queue(&self) {
         let choose = |(pool, wish): &(Arc<Self>, Wish)| pool.try_pick(wish).ok();
         self.commons.queue.serve(choose, |(_, wish)| wish.sticky.is_some());
     }
 
-    fn members(&self) -> arc_swap::Guard<Arc<Members>> {
+    pub(super) fn members(&self) -> arc_swap::Guard<Arc<Members>> {
         let members = self.members.load();
         if self.is_current(&members) {
             return members;
@@ -255,11 +255,6 @@ impl Pool {
         self.members.store(Arc::new(Members::new(&roster.servers(), &self.upstream.balance, turn, version)));
     }
 
-    /// For those that wait, after servers came.
-    pub(super) fn offer_to_waiting(&self) {
-        self.serve_queue();
-    }
-
     fn shortage(&self, members: &Members) -> Shortage {
         if members.known == 0 {
             return Shortage::NoAddress;
@@ -268,6 +263,12 @@ impl Pool {
         let check = self.upstream.health.active.as_ref().map(|check| check.interval);
         let next = due.into_iter().chain(check).min().unwrap_or(Duration::from_secs(1));
         Shortage::AllDown(next.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(1))
+    }
+
+    /// Whether an answer with this status counts as a failure.
+    pub fn is_failure(&self, status: u16) -> bool {
+        let passive = self.upstream.health.passive.as_ref();
+        passive.is_some_and(|rules| rules.statuses.iter().any(|bad| bad.as_u16() == status))
     }
 
     /// A server answered as it should.
@@ -323,9 +324,10 @@ impl Pool {
             log::info!("upstream {}: server {} gets requests again, on trial", self.name, server.label);
         }
         if changed {
-            self.commons.version.fetch_add(1, Ordering::AcqRel);
+            self.note_change(&roster);
+        } else {
+            self.refresh(&roster);
         }
-        self.refresh(&roster);
     }
 
     /// A server that came back gets its share little by little.

@@ -1,8 +1,6 @@
 //! One check of one server: a connection, or a question and the status of its answer.
 //! Must not know what follows from it.
 
-use std::time::Duration;
-
 use pingora::{Error, ErrorType};
 use pingora_core::connectors::http::v1::Connector;
 use pingora_core::protocols::l4::socket::SocketAddr;
@@ -10,6 +8,7 @@ use pingora_core::upstreams::peer::{HttpPeer, Scheme};
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
+use super::in_words;
 use super::server::Server;
 use crate::config::{ActiveCheck, CheckKind};
 
@@ -21,12 +20,8 @@ pub async fn probe(connector: &Connector, server: &Server, check: &ActiveCheck) 
     let peer = peer(server, check);
     match timeout(check.timeout, ask(connector, &peer, server, check)).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {}", readable(check.timeout))),
+        Err(_) => Err(format!("no answer within {}", in_words(check.timeout))),
     }
-}
-
-fn readable(time: Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
 }
 
 fn peer(server: &Server, check: &ActiveCheck) -> HttpPeer {

@@ -17,6 +17,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 
+use super::in_words;
+
 /// Addresses of one name, and targets of one service, at most.
 pub const MAX_FOUND: usize = 256;
 /// Weights are scaled down to it.
@@ -204,7 +206,7 @@ impl Resolver {
             NetError::Dns(DnsError::ResponseCode(code)) => {
                 Miss::Failed(format!("the nameserver failed ({})", format!("{code:?}").to_uppercase()))
             }
-            NetError::Timeout => Miss::Silent(format!("no answer within {}", spoken(self.timeout))),
+            NetError::Timeout => Miss::Silent(format!("no answer within {}", in_words(self.timeout))),
             NetError::Io(e) => Miss::Failed(format!("the nameserver cannot be reached: {e}")),
             other => Miss::Failed(format!("the nameserver's answer is of no use: {other}")),
         }
@@ -324,10 +326,6 @@ fn sorted(found: impl Iterator<Item = (SocketAddr, u32)>) -> Vec<Found> {
 
 fn plain(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_owned()
-}
-
-fn spoken(time: Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
 }
 
 #[cfg(test)]

@@ -81,12 +81,11 @@ impl Pool {
         self.note_change(&roster);
         drop(roster);
         self.changed.notify_one();
-        self.offer_to_waiting();
+        self.serve_queue();
     }
 
     fn checked(self: &Arc<Self>, server: &Server, check: &ActiveCheck, found: Result<(), String>) {
-        let roster = self.roster();
-        let alone = roster.servers().iter().all(|server| !server.life.standing().is_up());
+        let alone = self.members().servers.is_empty();
         let good = found.is_ok();
         let Some(change) = server.life.standing().checked(found, check, alone) else { return };
         let level = if good { log::Level::Info } else { log::Level::Warn };
@@ -95,13 +94,11 @@ impl Pool {
             server.life.streak.store(0, std::sync::atomic::Ordering::Relaxed);
             self.warm(server);
         }
-        self.note_change(&roster);
-        let nobody = self.available() == 0;
-        drop(roster);
-        if nobody {
+        self.note_change(&self.roster());
+        if self.available() == 0 {
             log::error!("upstream {}: no server is left; requests get 503", self.name);
         }
-        self.offer_to_waiting();
+        self.serve_queue();
     }
 }
 

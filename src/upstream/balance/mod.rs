@@ -7,6 +7,7 @@ mod ring;
 mod round_robin;
 
 use super::load::Load;
+use super::lots::Lots;
 use crate::config::Balance;
 use least::Least;
 use ring::Ring;
@@ -28,8 +29,7 @@ pub enum Chooser {
     RoundRobin(RoundRobin),
     Least(Least),
     P2c(Least),
-    /// The sums of the weights so far.
-    Random(Vec<u64>),
+    Random(Lots),
     Ring(Ring, RoundRobin),
 }
 
@@ -44,13 +44,7 @@ impl Chooser {
             Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(&weights, turn)),
             Balance::LeastConn => Self::Least(Least::new(shares)),
             Balance::P2c => Self::P2c(Least::new(shares)),
-            Balance::Random => {
-                let sums = weights.iter().scan(0, |sum, weight| {
-                    *sum += u64::from(*weight);
-                    Some(*sum)
-                });
-                Self::Random(sums.collect())
-            }
+            Balance::Random => Self::Random(Lots::new(weights)),
             Balance::Hash(_) => Self::Ring(Ring::new(shares), RoundRobin::new(&weights, turn)),
         }
     }
@@ -70,14 +64,9 @@ impl Chooser {
             (Self::RoundRobin(turns) | Self::Ring(_, turns), _) => (0..TRIES).map(|_| turns.pick()).find(|i| may(*i)),
             (Self::Least(least), _) => least.least(may),
             (Self::P2c(least), _) => (0..TRIES).find_map(|_| least.less_of_two(&may)),
-            (Self::Random(sums), _) => (0..TRIES).map(|_| random(sums)).find(|i| may(*i)),
+            (Self::Random(lots), _) => (0..TRIES).map(|_| lots.by_chance()).find(|i| may(*i)),
         }
     }
-}
-
-fn random(sums: &[u64]) -> usize {
-    let at = fastrand::u64(0..sums.last().copied().unwrap_or(1).max(1));
-    sums.partition_point(|sum| *sum <= at)
 }
 
 #[cfg(test)]
