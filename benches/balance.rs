@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use proxy_service::config;
-use proxy_service::upstream::balance::hash;
+use proxy_service::message::hash::hash;
 use proxy_service::upstream::{CookieKey, Pool, Wish};
 
 const BALANCES: [&str; 5] = ["round_robin", "least_conn", "p2c", "random", "{ hash: path }"];

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use proxy_service::config;
-use proxy_service::upstream::balance::hash;
+use proxy_service::message::hash::hash;
 use proxy_service::upstream::{CookieKey, Pool, Wish};
 
 #[test]

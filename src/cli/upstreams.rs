@@ -5,8 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use proxy_service::config;
 use proxy_service::server;
-use proxy_service::upstream::{Change, Command};
-use serde_json::Value;
+use proxy_service::upstream::{Change, Command, Reports};
 
 #[derive(Args, Debug)]
 pub struct Upstreams {
@@ -50,7 +49,7 @@ impl Upstreams {
         let prints_report = change.is_none();
         let (upgrade_sock, pid_file) = config::own_files(file);
         match server::upstreams((&upgrade_sock, &pid_file), file, change) {
-            Ok((true, text)) if prints_report && !self.json => super::out::print(&table(&text)),
+            Ok((true, text)) if prints_report && !self.json => super::out::print(&table(&text)?),
             Ok((true, text)) => super::out::print(&format!("{}\n", text.trim_end())),
             Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),
         }
@@ -70,38 +69,35 @@ impl Wanted {
 }
 
 /// For a person: a line for each server.
-fn table(report: &str) -> String {
-    let report: Value = serde_json::from_str(report).unwrap_or_default();
-    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+///
+/// # Errors
+/// When the process is of a version that tells otherwise.
+fn table(report: &str) -> Result<String, String> {
+    let report: Reports =
+        serde_json::from_str(report).map_err(|e| format!("error: its report is not understood (try --json): {e}"))?;
     let mut out = String::new();
-    for upstream in list(&report, "upstreams") {
-        let servers = list(&upstream, "servers");
-        out += &format!("{}: {} of {} get requests", text(&upstream["name"]), upstream["available"], servers.len());
-        if upstream["queued"].as_u64().unwrap_or(0) > 0 {
-            out += &format!(", {} wait", upstream["queued"]);
+    for upstream in report.upstreams {
+        let count = upstream.servers.len();
+        out += &format!("{}: {} of {count} get requests", upstream.name, upstream.available);
+        if upstream.queued > 0 {
+            out += &format!(", {} wait", upstream.queued);
         }
         out.push('\n');
-        for server in servers {
-            let backup = if server["backup"] == Value::Bool(true) { " backup" } else { "" };
-            let warming = server["warming"].as_u64().map(|share| format!(" warming {share}%")).unwrap_or_default();
+        for server in upstream.servers {
+            let backup = if server.backup { " backup" } else { "" };
+            let warming = server.warming.map(|share| format!(" warming {share}%")).unwrap_or_default();
             out += &format!(
                 "  {:<32} {:<9} weight {}{backup}{warming}  in flight {}  requests {}  failures {}",
-                text(&server["address"]),
-                text(&server["state"]),
-                server["weight"],
-                server["in_flight"],
-                server["requests"],
-                server["failures"]
+                server.address, server.state, server.weight, server.in_flight, server.requests, server.failures
             );
-            if let Some(reason) = server["reason"].as_str().filter(|reason| !reason.is_empty()) {
-                out += &format!("  ({reason})");
+            if !server.reason.is_empty() {
+                out += &format!("  ({})", server.reason);
             }
             out.push('\n');
         }
-        for name in list(&upstream, "unresolved") {
-            out += &format!("  {} cannot be looked up: {}\n", text(&name["name"]), text(&name["reason"]));
+        for name in upstream.unresolved {
+            out += &format!("  {} cannot be looked up: {}\n", name.name, name.reason);
         }
     }
-    out
+    Ok(out)
 }

@@ -6,6 +6,7 @@ mod bytes;
 pub mod client;
 pub mod cookie;
 pub mod forwarded;
+pub mod hash;
 pub mod hop;
 pub mod host;
 pub mod location;

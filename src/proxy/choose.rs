@@ -14,9 +14,9 @@ use super::context::RequestCtx;
 use super::fail::Cause;
 use crate::config::KeySource;
 use crate::downstream::Peer;
+use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
 use crate::runtime::Action;
-use crate::upstream::balance::hash;
 use crate::upstream::{Pick, Pool, Shortage, Wish};
 
 /// Which part of a route's split takes the request; 0 where there is none.

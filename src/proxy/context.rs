@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use super::fail::Cause;
 use super::mirror::Copies;
+use crate::message::hash;
 use crate::runtime::{Action, Route, Snapshot};
 use crate::upstream::{Pick, Pool, Server};
 
@@ -137,9 +138,5 @@ pub fn next_request_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static SEED: std::sync::LazyLock<u64> =
         std::sync::LazyLock::new(|| std::hash::RandomState::new().build_hasher().finish());
-    // The finalizer of splitmix64 spreads neighbours over all digits.
-    let mut z = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(*SEED);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    hash::nth(*SEED, NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -23,7 +23,7 @@ use super::service::Gate;
 use super::status::{Phase, Status};
 use crate::config::{Address, address_text};
 use crate::runtime::Live;
-use crate::upstream::{Change, Command, Report};
+use crate::upstream::{Change, Command, Reports, State as ServerState};
 
 pub struct Admin {
     pub address: Address,
@@ -84,8 +84,8 @@ fn routes(asked: Asked) -> Router {
 /// Every upstream as JSON.
 pub fn report(live: &Live) -> String {
     let snapshot = live.pin();
-    let all: Vec<Report> = snapshot.pools.iter().map(|pool| pool.report()).collect();
-    serde_json::to_string_pretty(&serde_json::json!({ "upstreams": all })).unwrap_or_default()
+    let all = Reports { upstreams: snapshot.pools.iter().map(|pool| pool.report()).collect() };
+    serde_json::to_string_pretty(&all).unwrap_or_default()
 }
 
 /// # Errors
@@ -103,20 +103,20 @@ pub fn change(live: &Live, command: &Command) -> Result<String, String> {
 /// Says of each server what the operator said of it to an older process, whose report
 /// this is.
 pub fn repeat(live: &Live, report: &str) {
-    let report: serde_json::Value = serde_json::from_str(report).unwrap_or_default();
-    let list = |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    for upstream in list(&report, "upstreams") {
-        for server in list(&upstream, "servers") {
-            let state = match server["state"].as_str() {
-                Some("draining") => Some(Change::Drain),
-                Some("disabled") => Some(Change::Disable),
-                Some(_) | None => None,
+    let report: Reports = match serde_json::from_str(report) {
+        Ok(report) => report,
+        Err(e) => return log::info!("upgrade: the servers' states are not understood: {e}"),
+    };
+    for upstream in report.upstreams {
+        for server in upstream.servers {
+            let state = match server.state {
+                ServerState::Draining => Some(Change::Drain),
+                ServerState::Disabled => Some(Change::Disable),
+                ServerState::Up | ServerState::Down | ServerState::Ejected => None,
             };
-            let weighed = server.get("configured_weight").and_then(|_| server["weight"].as_u64());
-            let weight = weighed.and_then(|weight| u32::try_from(weight).ok()).map(Change::Weight);
-            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let weight = server.configured_weight.map(|_| Change::Weight(server.weight));
             for change in state.into_iter().chain(weight) {
-                let command = Command { upstream: text(&upstream["name"]), server: text(&server["address"]), change };
+                let command = Command { upstream: upstream.name.clone(), server: server.address.clone(), change };
                 if let Err(reason) = self::change(live, &command) {
                     log::info!("what the operator said of a server has no use any more: {reason}");
                 }

@@ -5,7 +5,7 @@
 //! ready to be chosen by a [`balance`]. What is learnt of a server ([`standing`]) comes
 //! from requests and from what [`watch`] does beside them.
 
-pub mod balance;
+mod balance;
 mod budget;
 mod command;
 mod connections;
@@ -26,9 +26,10 @@ mod watch;
 pub use command::{Change, Command};
 pub use lots::Lots;
 pub use pool::{Pick, Pool, Shortage, Wish};
-pub use report::Report;
+pub use report::Reports;
 pub use resolve::Resolver;
 pub use server::Server;
+pub use standing::State;
 pub use sticky::CookieKey;
 pub use watch::settle;
 

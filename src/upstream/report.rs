@@ -3,13 +3,20 @@
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pool::Pool;
 use super::server::Server;
+use super::standing::State;
+
+/// Every upstream.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reports {
+    pub upstreams: Vec<Report>,
+}
 
 /// One upstream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     pub name: String,
     /// Servers that get requests now.
@@ -18,21 +25,20 @@ pub struct Report {
     pub queued: usize,
     pub servers: Vec<ServerReport>,
     /// Names that could not be looked up, and why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<Unresolved>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Unresolved {
     pub name: String,
     pub reason: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ServerReport {
     pub address: String,
-    /// `up`, `down`, `ejected`, `draining` or `disabled`.
-    pub state: &'static str,
+    pub state: State,
     /// Empty where it is up.
     pub reason: String,
     /// When the state began, in seconds since 1970.
@@ -74,7 +80,7 @@ fn of_server(server: &Server) -> ServerReport {
     let since = standing.since().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     ServerReport {
         address: server.label.to_string(),
-        state: standing.state().word(),
+        state: standing.state(),
         reason: standing.reason(),
         since,
         weight,

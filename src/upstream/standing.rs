@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{ActiveCheck, Passive};
 
 /// What the operator says.
@@ -16,7 +18,8 @@ pub enum Admin {
 }
 
 /// What it all comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     Up,
     Down,
@@ -25,15 +28,15 @@ pub enum State {
     Disabled,
 }
 
-impl State {
-    pub fn word(self) -> &'static str {
-        match self {
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
             Self::Up => "up",
             Self::Down => "down",
             Self::Ejected => "ejected",
             Self::Draining => "draining",
             Self::Disabled => "disabled",
-        }
+        })
     }
 }
 

@@ -11,7 +11,6 @@ use super::lots::Lots;
 use crate::config::Balance;
 use least::Least;
 use ring::Ring;
-pub use ring::hash;
 use round_robin::RoundRobin;
 
 /// A server as balancing sees it.

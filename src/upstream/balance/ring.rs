@@ -2,6 +2,7 @@
 //! next one. When a server leaves, only its own keys move.
 
 use super::Share;
+use crate::message::hash::{hash, scatter};
 
 /// Points of a server of weight 1.
 const POINTS: u64 = 160;
@@ -25,7 +26,7 @@ impl Ring {
         let mut points = Vec::new();
         for (index, share) in (0..).zip(shares) {
             let count = (u64::from(share.weight) * each / 256).max(1);
-            points.extend((0..count).map(|n| (mix(hash(share.name.as_bytes()).wrapping_add(n)), index)));
+            points.extend((0..count).map(|n| (scatter(hash(share.name.as_bytes()).wrapping_add(n)), index)));
         }
         points.sort_unstable();
         Self { points }
@@ -45,19 +46,4 @@ impl Ring {
         }
         None
     }
-}
-
-/// FNV-1a, finished by [`mix`]: the same in every process and version.
-pub fn hash(bytes: &[u8]) -> u64 {
-    let fnv =
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
-    mix(fnv)
-}
-
-/// The finalizer of splitmix64.
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

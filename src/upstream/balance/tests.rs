@@ -3,6 +3,7 @@
 use super::super::load::{Load, Tally};
 use super::*;
 use crate::config::KeySource;
+use crate::message::hash::hash;
 
 fn loads(count: usize) -> Vec<Load> {
     let mut tally = Tally::default();
