@@ -206,49 +206,50 @@ fn answer_calls(listener: &UnixListener, desk: &Arc<Desk>) {
 /// The connection, if it is to be left open.
 fn attend(stream: UnixStream, desk: &Desk) -> Option<Channel> {
     let mut channel = Channel::new(stream);
-    let mut ending = false;
-    let answer = match channel.check_caller() {
-        Err(reason) => {
-            log::warn!("a call on the control socket was refused: {reason}");
-            Message::Refused { reason }
+    if let Err(reason) = channel.check_caller() {
+        log::warn!("a call on the control socket was refused: {reason}");
+        answer_with(&mut channel, &Message::Refused { reason });
+        return None;
+    }
+    // Without a word: somebody who only looked whether we are there.
+    let heard = channel.receive(FIRST_WORD).ok()?;
+    let of_this_file = match &heard {
+        Message::Do { file, .. } | Message::Upstreams { file, .. } | Message::TakeOver { file, .. } => {
+            desk.check_file(file.as_deref())
         }
-        Ok(()) => match channel.receive(FIRST_WORD) {
-            Ok(Message::Do { order, file }) => match desk.check_file(file.as_deref()) {
-                Err(reason) => Message::Refused { reason },
-                Ok(()) => {
-                    ending = order.ends_the_process();
-                    let outcome = ask(desk, |answer| Request::Do(order, answer));
-                    let (ok, text) = outcome.unwrap_or_else(|reason| (false, reason));
-                    Message::Outcome { ok, text }
-                }
-            },
-            Ok(Message::Upstreams { change, file }) => match desk.check_file(file.as_deref()) {
-                Err(reason) => Message::Refused { reason },
-                Ok(()) => {
-                    let told = match &change {
-                        Some(change) => admin::change(&desk.live, change),
-                        None => Ok(admin::report(&desk.live)),
-                    };
-                    let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
-                    Message::Outcome { ok, text }
-                }
-            },
-            Ok(Message::TakeOver { version, pid, file }) => match desk.check_file(file.as_deref()) {
-                Err(reason) => Message::Refused { reason },
-                Ok(()) => {
-                    hand_over(&mut channel, desk, version, pid);
-                    return None;
-                }
-            },
-            Ok(other) => Message::Refused { reason: format!("{other:?} is no order") },
-            // Somebody who only looked whether we are there.
-            Err(_) => return None,
-        },
+        _ => Ok(()),
     };
-    if let Err(e) = channel.send(&answer) {
+    let mut ending = false;
+    let answer = match (of_this_file, heard) {
+        (Err(reason), _) => Message::Refused { reason },
+        (Ok(()), Message::Do { order, .. }) => {
+            ending = order.ends_the_process();
+            let outcome = ask(desk, |answer| Request::Do(order, answer));
+            let (ok, text) = outcome.unwrap_or_else(|reason| (false, reason));
+            Message::Outcome { ok, text }
+        }
+        (Ok(()), Message::Upstreams { change, .. }) => {
+            let told = match &change {
+                Some(change) => admin::change(&desk.live, change),
+                None => Ok(admin::report(&desk.live)),
+            };
+            let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
+            Message::Outcome { ok, text }
+        }
+        (Ok(()), Message::TakeOver { version, pid, .. }) => {
+            hand_over(&mut channel, desk, version, pid);
+            return None;
+        }
+        (Ok(()), other) => Message::Refused { reason: format!("{other:?} is no order") },
+    };
+    answer_with(&mut channel, &answer);
+    ending.then_some(channel)
+}
+
+fn answer_with(channel: &mut Channel, answer: &Message) {
+    if let Err(e) = channel.send(answer) {
         log::debug!("a caller on the control socket did not wait for its answer: {e}");
     }
-    ending.then_some(channel)
 }
 
 fn ask<T>(desk: &Desk, request: impl FnOnce(SyncSender<T>) -> Request) -> Result<T, String> {
