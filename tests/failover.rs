@@ -111,6 +111,30 @@ fn a_connection_that_died_in_the_pool_is_replaced_once_for_get_and_not_for_post(
     assert_eq!(origin.count() - before, 4, "a POST was sent twice");
 }
 
+/// A server that is about to die lets go of its idle connections first, and of those in
+/// its backlog a moment later.
+#[test]
+fn a_connection_that_died_in_the_pool_is_no_try_of_the_request() {
+    let to_fail = Arc::new(AtomicUsize::new(0));
+    let left = to_fail.clone();
+    let origin = Origin::start(move |request, wire| {
+        wire.body(&request.headers, false);
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return false;
+        }
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        true
+    });
+    let proxy = before(&list(&[&origin.address]), NO_EJECTION);
+    // A connection is back in its pool a moment after its answer was read.
+    await_until("a pooled connection that dies, and the next one, cost nothing", || {
+        assert_eq!(proxy.get("/").status, 200);
+        let before = origin.count();
+        to_fail.store(2, Ordering::SeqCst);
+        proxy.get("/").status == 200 && origin.count() - before == 3
+    });
+}
+
 #[test]
 fn an_origin_that_was_restarted_with_a_full_pool_costs_no_request() {
     let origin = named("one");

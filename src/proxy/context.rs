@@ -60,6 +60,8 @@ pub struct Attempt {
     pub sent: u32,
     /// The next one goes over a new connection.
     pub fresh: bool,
+    /// One connection that had died in the pool was not counted as a try.
+    pub excused: bool,
     /// The upstream's answer is not wanted; it is tried again.
     pub again: bool,
     pub began: Option<Instant>,

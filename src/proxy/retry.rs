@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::context::RequestCtx;
+use super::context::{Attempt, RequestCtx};
 use super::fail::{self, Cause};
 use super::forward::is_unanswered;
 use crate::config::{Retry, RetryMethods};
@@ -77,7 +77,19 @@ pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, error: &Error,
         }
         _ => false,
     };
-    wanted && !answered && may_be_sent_again(session, ctx, &pool)
+    let again = wanted && !answered && may_be_sent_again(session, ctx, &pool);
+    if again {
+        excuse_stale(&mut ctx.attempt);
+    }
+    again
+}
+
+/// A connection that was dead before it was asked is no try of the request, the first
+/// time: the server that let it go may be about to reset the next one, too.
+fn excuse_stale(attempt: &mut Attempt) {
+    if attempt.fresh && !std::mem::replace(&mut attempt.excused, true) {
+        attempt.sent -= 1;
+    }
 }
 
 /// What the log and the pool learn of the upstream's answer, and whether it is wanted.
