@@ -1,19 +1,23 @@
-//! Where access lines go: a bounded queue, one writer thread, never a blocked
-//! request. A line that finds the queue full is dropped and counted.
+//! Where access lines go: a bounded buffer, one writer thread, never a blocked
+//! request. A line that finds the buffer full is dropped and counted.
 
+use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::format::{Record, render};
 use crate::config::{AccessFormat, AccessLog, AccessTarget};
 
-const QUEUE_LINES: usize = 8192;
+/// That wait for the writer, at most; it has as much again in its hands.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 const KEPT_BYTES: usize = 256 * 1024;
+const KEPT_LINE: usize = 16 * 1024;
 /// How long a line may wait before it is written.
 const GATHER: Duration = Duration::from_millis(10);
 /// How long the writer may take for what was asked of it; a pipe may be blocked.
@@ -21,25 +25,115 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
+thread_local! {
+    /// Where a thread makes its lines, before it has the buffer to itself.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Lines dropped since the process began.
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// The sending end; `None` inside when the log is off.
+/// The sending end; `None` inside when the log is off. Dropped, it has its writer
+/// write what is left and end.
 #[derive(Debug)]
 pub struct AccessLogger {
-    queue: Option<SyncSender<Message>>,
+    queue: Option<Arc<Queue>>,
     format: AccessFormat,
     colour: bool,
 }
 
+/// Between those who log and the writer.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    orders: Vec<Order>,
+    /// The writer waits to be woken.
+    rests: bool,
+    closed: bool,
+}
+
 #[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// What was sent before goes to the old file, what comes after to the new one.
-    Reopen(SyncSender<io::Result<()>>),
-    Flush(SyncSender<io::Result<()>>),
+struct Order {
+    what: What,
+    /// Of the lines, these came before it.
+    after: usize,
+    done: SyncSender<io::Result<()>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// What was logged before goes to the old file, what comes after to the new one.
+    Reopen,
+    Flush,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // What it guards is whole after every statement.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, waiting: &mut Waiting) {
+        if std::mem::take(&mut waiting.rests) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// `false` when there is no room for it.
+    fn push(&self, line: &[u8]) -> bool {
+        let mut waiting = self.lock();
+        if waiting.lines.len() + line.len() > MOST_BYTES {
+            return false;
+        }
+        waiting.lines.extend_from_slice(line);
+        self.wake(&mut waiting);
+        true
+    }
+
+    fn order(&self, what: What, done: SyncSender<io::Result<()>>) {
+        let mut waiting = self.lock();
+        let after = waiting.lines.len();
+        waiting.orders.push(Order { what, after, done });
+        self.wake(&mut waiting);
+    }
+
+    /// Swaps `written` for what waits, once there is something; `None` at the end.
+    fn next(&self, written: &mut Vec<u8>) -> Option<Vec<Order>> {
+        let mut waiting = self.lock();
+        while waiting.lines.is_empty() && waiting.orders.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting.rests = true;
+            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.orders.is_empty() && !waiting.closed {
+            // Others gather meanwhile, and none of them wakes anybody.
+            drop(waiting);
+            thread::sleep(GATHER);
+            waiting = self.lock();
+        }
+        std::mem::swap(written, &mut waiting.lines);
+        Some(std::mem::take(&mut waiting.orders))
+    }
+}
+
+impl Drop for AccessLogger {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            let mut waiting = queue.lock();
+            waiting.closed = true;
+            queue.wake(&mut waiting);
+        }
+    }
 }
 
 impl AccessLogger {
@@ -55,14 +149,15 @@ impl AccessLogger {
         let terminal = config.to == AccessTarget::Stdout && io::stdout().is_terminal();
         let format = config.format.unwrap_or(if terminal { AccessFormat::Text } else { AccessFormat::Json });
         let sink = match &config.to {
-            AccessTarget::Off => return Ok(Self { format, ..Self::off() }),
+            AccessTarget::Off => return Ok(Self { queue: None, format, colour: false }),
             AccessTarget::Stdout => Sink { file: Box::new(io::stdout()), path: None },
             AccessTarget::File(path) => Sink { file: open(path)?, path: Some(path.clone()) },
         };
-        let (sender, receiver) = sync_channel(QUEUE_LINES);
-        thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&receiver, sink))?;
+        let queue = Arc::new(Queue::default());
+        let lines = Arc::clone(&queue);
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&lines, sink))?;
         let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-        Ok(Self { queue: Some(sender), format, colour })
+        Ok(Self { queue: Some(queue), format, colour })
     }
 
     /// Whether anybody would read a record: it need not be made otherwise.
@@ -70,14 +165,18 @@ impl AccessLogger {
         self.queue.is_some()
     }
 
-    /// Never blocks.
+    /// Never waits for the writer.
     pub fn log(&self, record: &Record<'_>) {
         let Some(queue) = &self.queue else {
             return;
         };
-        let mut line = Vec::with_capacity(640);
-        render(&mut line, record, self.format, self.colour);
-        if queue.try_send(Message::Line(line)).is_err() {
+        let taken = LINE.with_borrow_mut(|line| {
+            line.clear();
+            line.shrink_to(KEPT_LINE);
+            render(line, record, self.format, self.colour);
+            queue.push(line)
+        });
+        if !taken {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -87,7 +186,7 @@ impl AccessLogger {
     /// # Errors
     /// When it cannot be opened; the old file is written on.
     pub fn reopen(&self) -> io::Result<()> {
-        self.ask(Message::Reopen)
+        self.ask(What::Reopen)
     }
 
     /// Waits until what was logged is written, for [`PATIENCE`] at most.
@@ -95,17 +194,17 @@ impl AccessLogger {
     /// # Errors
     /// When the writer is blocked.
     pub fn flush(&self) -> io::Result<()> {
-        self.ask(Message::Flush)
+        self.ask(What::Flush)
     }
 
-    fn ask(&self, what: fn(SyncSender<io::Result<()>>) -> Message) -> io::Result<()> {
+    fn ask(&self, what: What) -> io::Result<()> {
         let Some(queue) = &self.queue else {
             return Ok(());
         };
         let (done, answer) = sync_channel(1);
-        let blocked = || io::Error::new(io::ErrorKind::TimedOut, "the access log's writer is blocked");
-        queue.try_send(what(done)).map_err(|_| blocked())?;
-        answer.recv_timeout(PATIENCE).map_err(|_| blocked())?
+        queue.order(what, done);
+        let blocked = |_| io::Error::new(io::ErrorKind::TimedOut, "the access log's writer is blocked");
+        answer.recv_timeout(PATIENCE).map_err(blocked)?
     }
 }
 
@@ -127,43 +226,68 @@ impl Sink {
         Ok(())
     }
 
-    fn write(&mut self, buffer: &mut Vec<u8>) {
-        if self.file.write_all(buffer).and_then(|()| self.file.flush()).is_err() {
+    fn write(&mut self, lines: &[u8]) {
+        if self.file.write_all(lines).and_then(|()| self.file.flush()).is_err() {
             // A full disk or a closed pipe must not end the proxy.
-            let lost = memchr::memchr_iter(b'\n', buffer).count();
+            let lost = memchr::memchr_iter(b'\n', lines).count();
             DROPPED.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
-        buffer.clear();
-        buffer.shrink_to(KEPT_BYTES);
     }
 }
 
-/// Waits for a line, lets others gather, and writes them together: a sender wakes
-/// nobody while the writer rests.
-fn write_lines(queue: &Receiver<Message>, mut sink: Sink) {
-    let mut buffer = Vec::with_capacity(KEPT_BYTES);
-    while let Ok(first) = queue.recv() {
-        if matches!(first, Message::Line(_)) {
-            thread::sleep(GATHER);
-        }
-        for message in std::iter::once(first).chain(queue.try_iter().take(QUEUE_LINES)) {
-            let (done, outcome) = match message {
-                Message::Line(line) => {
-                    buffer.extend_from_slice(&line);
-                    continue;
-                }
-                Message::Flush(done) => {
-                    sink.write(&mut buffer);
-                    (done, Ok(()))
-                }
-                Message::Reopen(done) => {
-                    sink.write(&mut buffer);
-                    (done, sink.reopen())
-                }
+fn write_lines(queue: &Queue, mut sink: Sink) {
+    let mut lines = Vec::new();
+    while let Some(orders) = queue.next(&mut lines) {
+        let mut from = 0;
+        for Order { what, after, done } in orders {
+            sink.write(&lines[from..after]);
+            from = after;
+            let outcome = match what {
+                What::Reopen => sink.reopen(),
+                What::Flush => Ok(()),
             };
             // Whoever asked may have lost patience.
             done.try_send(outcome).unwrap_or_default();
         }
-        sink.write(&mut buffer);
+        sink.write(&lines[from..]);
+        lines.clear();
+        lines.shrink_to(KEPT_BYTES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_not_taken_and_nobody_waits() {
+        let queue = Queue::default();
+        let line = [b'x'; 1000];
+        let taken = (0..10_000).filter(|_| queue.push(&line)).count();
+        assert_eq!(taken, MOST_BYTES / line.len());
+    }
+
+    #[test]
+    fn an_order_stands_between_the_lines_before_it_and_those_after() {
+        let queue = Queue::default();
+        let (done, _answer) = sync_channel(1);
+        queue.push(b"a\n");
+        queue.order(What::Reopen, done);
+        queue.push(b"bc\n");
+        let mut lines = Vec::new();
+        let orders = queue.next(&mut lines).unwrap();
+        assert_eq!((lines.as_slice(), orders.len(), orders[0].after), (&b"a\nbc\n"[..], 1, 2));
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_is_left_and_ends() {
+        let queue = Arc::new(Queue::default());
+        queue.push(b"last\n");
+        drop(AccessLogger { queue: Some(Arc::clone(&queue)), format: AccessFormat::Json, colour: false });
+        let mut lines = Vec::new();
+        assert!(queue.next(&mut lines).is_some_and(|orders| orders.is_empty()));
+        assert_eq!(lines, b"last\n");
+        lines.clear();
+        assert!(queue.next(&mut lines).is_none());
     }
 }

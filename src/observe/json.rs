@@ -6,7 +6,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::format::{ErrorSource, Record, bounded, is_dangerous};
-use super::time::{push_padded, push_timestamp};
+use super::time::{push_timestamp, put_digits};
+
+/// Bytes that stand in a string as they are.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
+    }
+    plain
+};
 
 pub fn line(out: &mut Vec<u8>, r: &Record<'_>) {
     raw(out, "{\"ts\":\"");
@@ -16,8 +27,13 @@ pub fn line(out: &mut Vec<u8>, r: &Record<'_>) {
     raw(out, ",\"request_id\":\"");
     hex(out, r.request_id);
     raw(out, "\"");
-    address(out, ",\"client_ip\":\"", r.client_ip);
-    address(out, ",\"remote_ip\":\"", r.remote_ip);
+    let client = address(out, ",\"client_ip\":\"", r.client_ip);
+    if r.client_ip == r.remote_ip && r.client_ip.is_some() {
+        raw(out, ",\"remote_ip\":\"");
+        out.extend_from_within(client);
+    } else {
+        address(out, ",\"remote_ip\":\"", r.remote_ip);
+    }
     string(out, ",\"method\":\"", r.method.as_bytes());
     string(out, ",\"scheme\":\"", r.scheme.as_bytes());
     string(out, ",\"host\":\"", r.host);
@@ -61,21 +77,28 @@ fn millis(out: &mut Vec<u8>, key: &str, value: Option<Duration>) {
     if let Some(value) = value {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         number(out, key, micros / 1000);
-        out.push(b'.');
-        push_padded(out, micros % 1000, 3);
+        let mut fraction = *b".000";
+        put_digits(&mut fraction[1..], micros % 1000);
+        out.extend_from_slice(&fraction);
     }
 }
 
 fn hex(out: &mut Vec<u8>, value: u64) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend((0..16).rev().map(|digit| DIGITS[usize::try_from(value >> (digit * 4) & 15).unwrap_or(0)]));
+    let mut text = [0; 16];
+    for (place, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        place.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    out.extend_from_slice(&text);
 }
 
-fn address(out: &mut Vec<u8>, key: &str, ip: Option<IpAddr>) {
+/// Where it stands now, with its closing quote.
+fn address(out: &mut Vec<u8>, key: &str, ip: Option<IpAddr>) -> std::ops::Range<usize> {
     let Some(ip) = ip else {
-        return;
+        return 0..0;
     };
     raw(out, key);
+    let start = out.len();
     match ip {
         IpAddr::V4(ip) => {
             for (i, octet) in ip.octets().into_iter().enumerate() {
@@ -86,6 +109,7 @@ fn address(out: &mut Vec<u8>, key: &str, ip: Option<IpAddr>) {
         IpAddr::V6(ip) => write!(out, "{ip}").unwrap_or_default(),
     }
     out.push(b'"');
+    start..out.len()
 }
 
 fn optional(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
@@ -97,7 +121,7 @@ fn optional(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
 fn string(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     raw(out, key);
     let value = bounded(value);
-    if value.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
+    if value.iter().all(|b| PLAIN[usize::from(*b)]) {
         out.extend_from_slice(value);
     } else {
         escape(out, &String::from_utf8_lossy(value));

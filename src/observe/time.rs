@@ -9,25 +9,22 @@ pub struct ClockTime(pub SystemTime);
 /// in every line.
 pub fn push_timestamp(out: &mut Vec<u8>, at: SystemTime) {
     let c = Civil::from(at);
-    let year = u64::try_from(c.year).unwrap_or(0);
-    push_padded(out, year, 4);
-    for (before, value) in
-        [(b'-', u64::from(c.month)), (b'-', u64::from(c.day)), (b'T', c.hour), (b':', c.minute), (b':', c.second)]
-    {
-        out.push(before);
-        push_padded(out, value, 2);
-    }
-    out.push(b'.');
-    push_padded(out, u64::from(c.milli), 3);
-    out.push(b'Z');
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let (year, month, day) = (u64::try_from(c.year).unwrap_or(0), u64::from(c.month), u64::from(c.day));
+    put_digits(&mut text[0..4], year);
+    put_digits(&mut text[5..7], month);
+    put_digits(&mut text[8..10], day);
+    put_digits(&mut text[11..13], c.hour);
+    put_digits(&mut text[14..16], c.minute);
+    put_digits(&mut text[17..19], c.second);
+    put_digits(&mut text[20..23], u64::from(c.milli));
+    out.extend_from_slice(&text);
 }
 
-/// The last `digits` digits of a number, zeros in front.
-pub fn push_padded(out: &mut Vec<u8>, value: u64, digits: usize) {
-    let end = out.len() + digits;
-    out.resize(end, b'0');
+/// The last digits of a number, as many as there is room for, zeros in front.
+pub fn put_digits(room: &mut [u8], value: u64) {
     let mut rest = value;
-    for place in out.iter_mut().rev().take(digits) {
+    for place in room.iter_mut().rev() {
         *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
         rest /= 10;
     }
