@@ -1,6 +1,7 @@
 //! The request as the upstream gets it: what ends at this hop, forwarding fields,
 //! and the edits of the route. Order and case of the other fields stay.
 
+use bytes::Bytes;
 use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
@@ -66,11 +67,11 @@ pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Res
         if !host.is_empty() {
             request.append_header("X-Forwarded-Host", hop.host.clone())?;
         }
-        return request.append_header("Forwarded", value(&element)?).map(|_| ());
+        return request.append_header("Forwarded", value(element)?).map(|_| ());
     }
     let chain = collect(request, &X_FORWARDED_FOR);
     let chain = forwarded::forwarded_for(chain.iter().map(HeaderValue::as_bytes), peer.forwarded_for.as_bytes());
-    request.insert_header("X-Forwarded-For", value(&chain)?)?;
+    request.insert_header("X-Forwarded-For", value(chain)?)?;
     if !request.headers.contains_key(&X_FORWARDED_PROTO) {
         request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(scheme))?;
     }
@@ -79,7 +80,7 @@ pub fn set_forwarded(request: &mut RequestHeader, hop: &Hop<'_>) -> pingora::Res
     }
     let elements = collect(request, &header::FORWARDED);
     let elements = forwarded::forwarded(elements.iter().map(HeaderValue::as_bytes), &peer.forwarded, host, scheme);
-    request.insert_header("Forwarded", value(&elements)?)
+    request.insert_header("Forwarded", value(elements)?)
 }
 
 fn collect(request: &RequestHeader, name: &HeaderName) -> Vec<HeaderValue> {
@@ -118,8 +119,8 @@ fn retain(request: &mut RequestHeader, keep: impl Fn(&HeaderName, &HeaderMap) ->
 }
 
 /// Made of addresses and a checked host; what a trusted peer sent was a field value before.
-fn value(bytes: &[u8]) -> pingora::Result<HeaderValue> {
-    HeaderValue::from_bytes(bytes)
+fn value(bytes: Vec<u8>) -> pingora::Result<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(bytes))
         .map_err(|e| pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "forwarding field", e))
 }
 

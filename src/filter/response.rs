@@ -12,11 +12,40 @@ use crate::message::cookie::{SetCookieRewrite, rewrite_set_cookie};
 use crate::message::hop::Connection;
 use crate::message::location::{Names, rewrite, rewrite_refresh};
 
+/// What an upstream's response holds, of what is seldom there: one look at all names is
+/// cheaper than a look-up of each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// `Connection`, or a field that ends at this hop whatever that says.
+    hop_by_hop: bool,
+    /// A field that names places or cookies of the upstream.
+    references: bool,
+    pub transfer_encoding: bool,
+}
+
+impl Seen {
+    pub fn in_fields(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "location" | "content-location" | "refresh" | "set-cookie" => seen.references = true,
+                "transfer-encoding" => seen.transfer_encoding = true,
+                "connection" | "upgrade" => seen.hop_by_hop = true,
+                _ => seen.hop_by_hop |= Connection::Plain.ends(name, headers),
+            }
+        }
+        seen
+    }
+}
+
 /// Fields that ended at this hop. Keeps the order of the others.
-pub fn strip_hop_by_hop(response: &mut ResponseHeader) -> pingora::Result<()> {
+pub fn strip_hop_by_hop(response: &mut ResponseHeader, seen: Seen) -> pingora::Result<()> {
+    if !seen.hop_by_hop {
+        return Ok(());
+    }
     let keep_upgrade = matches!(response.status.as_u16(), 101 | 426);
     let connection = Connection::of(&response.headers);
-    // Pingora writes its own over the one of a final response, in its place.
+    // Pingora writes its own over that of a final response, in its place.
     let overwritten = connection == Connection::Plain && !response.status.is_informational();
     retain(response, |name, headers| match name.as_str() {
         "connection" => keep_upgrade || overwritten,
@@ -65,17 +94,26 @@ pub struct Origin<'o> {
     pub secure: bool,
 }
 
-/// The route's response edits; `origin` is `None` for a local reply, whose
-/// Location is ours already.
-pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits, origin: Option<&Origin<'_>>) -> pingora::Result<()> {
-    if let Some(origin) = origin {
-        if edits.rewrite_location {
-            rewrite_redirects(response, &origin.names)?;
-        }
-        if response.headers.contains_key(header::SET_COOKIE) {
-            rewrite_cookies(response, &edits.set_cookie, origin.secure)?;
-        }
+/// The names in an upstream's response, as the client knows them. `origin` is asked for
+/// when there are any.
+pub fn rename<'o>(
+    response: &mut ResponseHeader,
+    seen: Seen,
+    edits: &ResponseEdits,
+    origin: impl FnOnce() -> Origin<'o>,
+) -> pingora::Result<()> {
+    if !seen.references {
+        return Ok(());
     }
+    let origin = origin();
+    if edits.rewrite_location {
+        rewrite_redirects(response, &origin.names)?;
+    }
+    rewrite_cookies(response, &edits.set_cookie, origin.secure)
+}
+
+/// The route's own fields, in an upstream's response or a local one.
+pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits) -> pingora::Result<()> {
     apply_header_edits(response, &edits.headers)
 }
 
@@ -227,7 +265,8 @@ mod tests {
             ("Z", "2"),
         ]);
         r.set_reason_phrase(Some("Fine")).unwrap();
-        strip_hop_by_hop(&mut r).unwrap();
+        let seen = Seen::in_fields(&r.headers);
+        strip_hop_by_hop(&mut r, seen).unwrap();
         let names: Vec<_> = r.case_header_iter().map(|(n, _)| n.as_slice().to_vec()).collect();
         assert_eq!(names, [&b"X-A"[..], b"eTag", b"Z"]);
         assert_eq!(r.get_reason_phrase(), Some("Fine"));
@@ -241,7 +280,8 @@ mod tests {
             ..ResponseEdits::default()
         };
         let names = Names { upstream: &[], our_scheme: "http", our_host: "h", asked_host: "h", stripped: None };
-        edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
+        let seen = Seen::in_fields(&r.headers);
+        rename(&mut r, seen, &edits, || Origin { names, secure: false }).unwrap();
         let values: Vec<_> = r.headers.get_all("set-cookie").iter().collect();
         assert_eq!(values, ["a=1", "b=2; HttpOnly"]);
     }
@@ -262,7 +302,8 @@ mod tests {
         };
         let upstream = ["app".to_owned()];
         let names = Names { upstream: &upstream, our_scheme: "http", our_host: "h", asked_host: "h", stripped: None };
-        edit(&mut r, &edits, Some(&Origin { names, secure: false })).unwrap();
+        let seen = Seen::in_fields(&r.headers);
+        rename(&mut r, seen, &edits, || Origin { names, secure: false }).unwrap();
         let fields: Vec<_> = r
             .case_header_iter()
             .map(|(n, v)| format!("{}: {}", String::from_utf8_lossy(n.as_slice()), v.to_str().unwrap()))

@@ -2,7 +2,7 @@
 //! request or a response. `Transfer-Encoding` is not asked for here: it frames the
 //! message that is being written.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
 /// What a message's `Connection` says of its other fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,9 @@ impl Connection {
         let plain = |token: &[u8]| {
             token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
         };
-        if tokens(headers).all(plain) { Self::Plain } else { Self::Nominates }
+        let mut values = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+        // Nearly every one is a single word.
+        if values.all(|value| plain(value) || split(value).all(plain)) { Self::Plain } else { Self::Nominates }
     }
 
     /// Whether a field ends at this hop. `Connection` and `Upgrade` are the caller's
@@ -46,13 +48,16 @@ pub fn connection_has(headers: &HeaderMap, wanted: &[u8]) -> bool {
 }
 
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+    headers.get_all(CONNECTION).iter().flat_map(|value| split(value.as_bytes()))
+}
+
+fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn what_connection_names_ends_here() {

@@ -125,7 +125,8 @@ pub fn change_request(
 /// Everything the client's response differs in from the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
     end_if_closing(session);
-    response::strip_hop_by_hop(head)?;
+    let seen = response::Seen::in_fields(&head.headers);
+    response::strip_hop_by_hop(head, seen)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         if !ctx.upgrade {
             return Err(
@@ -150,7 +151,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         }
         choose::set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
     }
-    if let Some(coding) = head.headers.get(header::TRANSFER_ENCODING) {
+    if seen.transfer_encoding
+        && let Some(coding) = head.headers.get(header::TRANSFER_ENCODING)
+    {
         if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unknown transfer coding").into_up());
         }
@@ -166,7 +169,7 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempt.pick) else {
         return Ok(());
     };
-    let origin = response::Origin {
+    response::rename(head, seen, &route.response, || response::Origin {
         names: Names {
             upstream: pick.server.authorities(),
             our_scheme: ctx.scheme,
@@ -175,8 +178,8 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
             stripped: route.stripped.as_deref(),
         },
         secure: ctx.scheme == "https",
-    };
-    response::edit(head, &route.response, Some(&origin))?;
+    })?;
+    response::edit(head, &route.response)?;
     match pool.sticky().filter(|_| ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server))) {
         Some(sticky) => response::add_cookie(head, pick.server.set_cookie(sticky, ctx.scheme == "https")),
         None => Ok(()),

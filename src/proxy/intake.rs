@@ -28,6 +28,8 @@ pub struct Admission {
     pub scheme: &'static str,
     /// As sent; empty for an HTTP/1.0 request without one.
     pub host: HeaderValue,
+    /// How much of `host` is the name, without a port.
+    name_length: usize,
     /// Whether the client asks for another protocol, such as WebSocket.
     pub upgrade: bool,
     /// Origin form, where what goes upstream is not what came.
@@ -60,9 +62,9 @@ pub fn decide(request: &RequestHeader, peer: Option<IpAddr>, snapshot: &Snapshot
     let mut admission = identify(request, peer, &snapshot.trusted_proxies);
     admission.route = check_fields(&request.headers)
         .and_then(|()| checked_host(request))
-        .and_then(|host| {
+        .and_then(|(host, name_length)| {
             admission.upgrade = asks_for_upgrade(request);
-            admission.host = host;
+            (admission.host, admission.name_length) = (host, name_length);
             look(request, &admission, |seen| take(request, snapshot, seen))
         })
         .and_then(|(route, target)| {
@@ -88,8 +90,9 @@ pub fn look<T>(request: &RequestHeader, admission: &Admission, ask: impl FnOnce(
     let target = origin_form(request)?;
     let (path, query) = path::split_query(&target);
     let resolved = path::resolve(path).ok_or(Cause::TargetInvalid)?;
-    let authority = admission.host.to_str().unwrap_or("");
-    let bare_host = host::split(authority).map_or("", |(name, _)| name);
+    // A checked host is ASCII.
+    let name = admission.host.as_bytes().get(..admission.name_length).unwrap_or_default();
+    let bare_host = std::str::from_utf8(name).unwrap_or("");
     let view = RequestView {
         method: &request.method,
         host: &host::normalize(bare_host),
@@ -119,10 +122,16 @@ fn take(request: &RequestHeader, snapshot: &Snapshot, seen: &Seen<'_>) -> (Resul
 fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
     const PROTECTED: [&[u8]; 6] =
         [b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"];
-    if headers.contains_key(header::CONNECTION) && PROTECTED.iter().any(|name| connection_has(headers, name)) {
+    // One look at all names is cheaper than a look-up of what is seldom there.
+    let (mut nominates, mut expects) = (false, false);
+    for name in headers.keys() {
+        nominates |= name == header::CONNECTION;
+        expects |= name == header::EXPECT;
+    }
+    if nominates && PROTECTED.iter().any(|name| connection_has(headers, name)) {
         return Err(Cause::ConnectionNames);
     }
-    match headers.get(header::EXPECT) {
+    match expects.then(|| headers.get(header::EXPECT)).flatten() {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Cause::ExpectationFailed),
         Some(_) | None => Ok(()),
     }
@@ -135,6 +144,7 @@ fn identify(request: &RequestHeader, peer: Option<IpAddr>, trusted: &[IpNet]) ->
         peer_trusted: false,
         scheme: "http",
         host: HeaderValue::from_static(""),
+        name_length: 0,
         upgrade: false,
         target: None,
         route: Err(Cause::NoRoute),
@@ -152,28 +162,29 @@ fn identify(request: &RequestHeader, peer: Option<IpAddr>, trusted: &[IpNet]) ->
     admission
 }
 
-/// RFC 9112 section 3.2. That there is no second one was seen to before.
-fn checked_host(request: &RequestHeader) -> Result<HeaderValue, Cause> {
+/// RFC 9112 section 3.2: the host as sent, and the length of its name. That there is no
+/// second one was seen to before.
+fn checked_host(request: &RequestHeader) -> Result<(HeaderValue, usize), Cause> {
     match request.headers.get(header::HOST) {
-        Some(value) => {
-            let text = value.to_str().map_err(|_| Cause::HostInvalid)?;
-            host::split(text).ok_or(Cause::HostInvalid)?;
-            Ok(value.clone())
-        }
+        Some(value) => Ok((value.clone(), name_length(std::str::from_utf8(value.as_bytes()).unwrap_or(""))?)),
         None if request.version == Version::HTTP_10 => authority(request),
         None => Err(Cause::HostMissing),
     }
 }
 
+fn name_length(host: &str) -> Result<usize, Cause> {
+    host::split(host).map(|(name, _)| name.len()).ok_or(Cause::HostInvalid)
+}
+
 /// RFC 9112 section 3.2.2: the host of a target in absolute form; empty for another.
-fn authority(request: &RequestHeader) -> Result<HeaderValue, Cause> {
+fn authority(request: &RequestHeader) -> Result<(HeaderValue, usize), Cause> {
     let raw = std::str::from_utf8(request.raw_path()).map_err(|_| Cause::TargetInvalid)?;
     let Some((_, rest)) = raw.split_once("://").filter(|_| !raw.starts_with('/')) else {
-        return Ok(HeaderValue::from_static(""));
+        return Ok((HeaderValue::from_static(""), 0));
     };
     let authority = rest.find(['/', '?']).map_or(rest, |end| &rest[..end]);
-    host::split(authority).ok_or(Cause::HostInvalid)?;
-    HeaderValue::from_str(authority).map_err(|_| Cause::HostInvalid)
+    let length = name_length(authority)?;
+    Ok((HeaderValue::from_str(authority).map_err(|_| Cause::HostInvalid)?, length))
 }
 
 /// The target without scheme and authority (RFC 9112 section 3.2.2), which agree

@@ -59,7 +59,7 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
         head.insert_header("Content-Length", body.len())?;
     }
     let edits = ctx.route().map(|route| &route.response);
-    response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()), None)?;
+    response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()))?;
     settle_unread_body(session);
     end_if_closing(session);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;

@@ -108,7 +108,9 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     ctx.attempt.ttfb = Some(ctx.started.elapsed());
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempt.pick {
-        note_idle_time(head, pick.server.as_ref());
+        if !ctx.attempt.reused {
+            note_idle_time(head, pick.server.as_ref());
+        }
         if pool.is_failure(head.status.as_u16()) {
             pool.failed(&pick.server, &format!("it answered {}", head.status.as_u16()));
         }
@@ -135,7 +137,8 @@ pub fn note_end(ctx: &RequestCtx, failed: bool) {
 /// An upstream that answers with ever more interim responses is broken.
 const MOST_INTERIM: u32 = 16;
 
-/// `Keep-Alive: timeout=5` is what many servers close idle connections after.
+/// `Keep-Alive: timeout=5` is what many servers close idle connections after. They say
+/// it in each answer; the first one of a connection is enough.
 fn note_idle_time(head: &ResponseHeader, server: &crate::upstream::Server) {
     let Some(field) = head.headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
     let timeout = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
