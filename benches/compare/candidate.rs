@@ -1,0 +1,238 @@
+//! The proxies that are compared: how each is configured, started and stopped.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Ours(PathBuf),
+    Nginx,
+    Haproxy,
+    Caddy,
+    Pingap(PathBuf),
+    Floor,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub name: String,
+    pub kind: Kind,
+    /// As it tells itself.
+    pub version: String,
+}
+
+/// What a case asks of a proxy's configuration.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub threads: usize,
+    pub servers: Vec<SocketAddr>,
+    pub routes: usize,
+    pub log: bool,
+}
+
+impl Candidate {
+    /// # Errors
+    /// In words, when it is not installed.
+    pub fn find(name: &str, ours: &Path) -> Result<Self> {
+        let kind = match name.split_once('=') {
+            Some((_, path)) => Kind::Ours(path.into()),
+            None => match name {
+                "ours" => Kind::Ours(ours.to_owned()),
+                "nginx" => Kind::Nginx,
+                "haproxy" => Kind::Haproxy,
+                "caddy" => Kind::Caddy,
+                "pingap" => {
+                    let built = Path::new("target/rivals/bin/pingap");
+                    Kind::Pingap(if built.exists() { fs::canonicalize(built)? } else { "pingap".into() })
+                }
+                "floor" => Kind::Floor,
+                other => return Err(format!("no candidate is called `{other}`").into()),
+            },
+        };
+        let name = name.split('=').next().unwrap_or(name).to_owned();
+        let version = kind.version().ok_or_else(|| {
+            format!("{name} cannot be run and is left out; `scripts/bench-setup` installs what it can")
+        })?;
+        Ok(Self { name, kind, version })
+    }
+
+    /// One configured so and ready for requests.
+    pub fn start(&self, setup: &Setup) -> Result<Running> {
+        let folder = Folder::new()?;
+        let address = free_address()?;
+        let mut command = self.kind.command(&folder.0, address, setup)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(folder.0.join("stderr"))?);
+        command.env("RUNTIME_DIRECTORY", &folder.0).env("HOME", &folder.0);
+        let child = command.spawn().map_err(|e| format!("{} cannot be started: {e}", self.name))?;
+        let mut running = Running { child, address, folder };
+        running.await_ready().map_err(|e| format!("{}: {e}", self.name))?;
+        Ok(running)
+    }
+}
+
+impl Kind {
+    fn version(&self) -> Option<String> {
+        let (program, argument): (&Path, _) = match self {
+            Self::Ours(path) => (path, "--version"),
+            Self::Nginx => (Path::new("nginx"), "-v"),
+            Self::Haproxy => (Path::new("haproxy"), "-v"),
+            Self::Caddy => (Path::new("caddy"), "version"),
+            Self::Pingap(path) => (path, "--version"),
+            Self::Floor => return Some("Pingora 0.9.1".to_owned()),
+        };
+        let output = Command::new(program).arg(argument).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let number = text.split_whitespace().find(|word| word.contains('.'))?;
+        Some(number.trim_start_matches("nginx/").to_owned())
+    }
+
+    fn command(&self, folder: &Path, address: SocketAddr, setup: &Setup) -> Result<Command> {
+        let (template, file) = match self {
+            Self::Ours(_) => (include_str!("conf/pingora-proxy.yaml"), "pingora-proxy.yaml"),
+            Self::Nginx => (include_str!("conf/nginx.conf"), "nginx.conf"),
+            Self::Haproxy => (include_str!("conf/haproxy.cfg"), "haproxy.cfg"),
+            Self::Caddy => (include_str!("conf/Caddyfile"), "Caddyfile"),
+            Self::Pingap(_) => (include_str!("conf/pingap.toml"), "pingap.toml"),
+            Self::Floor => ("", "none"),
+        };
+        let path = folder.join(file);
+        let text = template
+            .replace("{address}", &address.to_string())
+            .replace("{threads}", &setup.threads.to_string())
+            .replace("{folder}", &folder.display().to_string())
+            .replace("{log}", &self.log(folder, setup.log))
+            .replace("{servers}", &self.servers(&setup.servers))
+            .replace("{routes}", &routes(setup.routes));
+        fs::write(&path, text)?;
+        let program = |program: &Path, arguments: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(&path);
+            command
+        };
+        Ok(match self {
+            Self::Ours(binary) => program(&fs::canonicalize(binary)?, &["-c"]),
+            Self::Nginx => program(Path::new("nginx"), &["-c"]),
+            Self::Haproxy => program(Path::new("haproxy"), &["-db", "-f"]),
+            Self::Caddy => {
+                let mut command = program(Path::new("caddy"), &["run", "--adapter", "caddyfile", "--config"]);
+                command.env("GOMAXPROCS", setup.threads.to_string());
+                command
+            }
+            Self::Pingap(binary) => program(binary, &["-c"]),
+            Self::Floor => {
+                let mut command = Command::new(std::env::current_exe()?);
+                let origin = setup.servers.first().ok_or("no origin")?;
+                command.args(["floor", &address.to_string(), &origin.to_string(), &setup.threads.to_string()]);
+                command
+            }
+        })
+    }
+
+    fn log(&self, folder: &Path, on: bool) -> String {
+        let file = folder.join("access.log");
+        match (self, on) {
+            (Self::Caddy, true) => format!("log {{\n\t\toutput file {}\n\t}}", file.display()),
+            (Self::Caddy, false) => String::new(),
+            (Self::Nginx, true) => format!("{} combined", file.display()),
+            (_, true) => file.display().to_string(),
+            (_, false) => "off".to_owned(),
+        }
+    }
+
+    fn servers(&self, servers: &[SocketAddr]) -> String {
+        let each = |form: &dyn Fn(&SocketAddr) -> String, between: &str| {
+            servers.iter().map(form).collect::<Vec<_>>().join(between)
+        };
+        match self {
+            Self::Ours(_) => each(&|server| format!("'{server}'"), ", "),
+            Self::Nginx => each(&|server| format!("    server {server};"), "\n"),
+            Self::Haproxy => each(&|server| format!("  server s{} {server}", server.port()), "\n"),
+            Self::Caddy => each(&ToString::to_string, " "),
+            Self::Pingap(_) => each(&|server| format!("\"{server}\""), ", "),
+            Self::Floor => String::new(),
+        }
+    }
+}
+
+/// All to the one upstream; the last one takes what no other does.
+fn routes(count: usize) -> String {
+    let prefixes = (1..count).map(|n| format!("  - {{ match: {{ path: /service-{n}/* }}, upstream: origin }}\n"));
+    prefixes.chain(["  - { upstream: origin }\n".to_owned()]).collect()
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// A folder of its own, gone with it.
+#[derive(Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Result<Self> {
+        let name = format!("compare-{}-{:?}", std::process::id(), Instant::now());
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path)?;
+        // nginx's workers run as another user and write here.
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A process that ends with it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    pub address: SocketAddr,
+    folder: Folder,
+}
+
+impl Running {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn await_ready(&mut self) -> Result<()> {
+        let began = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            let said = || fs::read_to_string(self.folder.0.join("stderr")).unwrap_or_default();
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("ended with {status}: {}", said().trim()).into());
+            }
+            if began.elapsed() > READY_WITHIN {
+                return Err(format!("not ready within {READY_WITHIN:?}: {}", said().trim()).into());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // nginx's workers go with their master only if it is asked.
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        let began = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(2) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

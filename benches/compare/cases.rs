@@ -1,0 +1,90 @@
+//! What is measured: each case is a load, and what it asks of the proxies'
+//! configuration.
+
+use crate::candidate::Kind;
+use crate::load::Shape;
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub load: Load,
+    pub threads: usize,
+    pub routes: usize,
+    pub servers: usize,
+    /// Those log that can be told to.
+    pub log: bool,
+    pub whom: Whom,
+}
+
+#[derive(Clone, Debug)]
+pub enum Load {
+    Saturate(Shape),
+    /// At half of our saturation.
+    Pace(Shape),
+    Tunnels(usize),
+    Idle(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    Everybody,
+    Ours,
+    /// Those whose template takes any number of servers, and us.
+    Pools,
+}
+
+impl Case {
+    pub fn asks(&self, kind: &Kind) -> bool {
+        match self.whom {
+            Whom::Everybody => true,
+            Whom::Ours => matches!(kind, Kind::Ours(_)),
+            Whom::Pools => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy),
+        }
+    }
+
+    fn of(name: &'static str, what: &'static str, load: Load) -> Self {
+        Self { name, what, load, threads: 1, routes: 1, servers: 1, log: false, whom: Whom::Everybody }
+    }
+
+    fn body(name: &'static str, what: &'static str, path: &'static str, size: usize, clients: usize) -> Self {
+        Self::of(name, what, Load::Saturate(Shape { path, size, clients, ..Shape::SMALL }))
+    }
+}
+
+pub fn all() -> Vec<Case> {
+    let small = || Load::Saturate(Shape::SMALL);
+    let upload = Shape { path: "/upload", upload: 10_000_000, clients: 4, ..Shape::SMALL };
+    let routes = |name, what, routes, path| Case {
+        routes,
+        whom: Whom::Ours,
+        ..Case::of(name, what, Load::Saturate(Shape { path, ..Shape::SMALL }))
+    };
+    vec![
+        Case::of("small", "60 bytes, keep-alive", small()),
+        Case { log: true, ..Case::of("log", "60 bytes, keep-alive, access log to a file where there is one", small()) },
+        Case { threads: 2, ..Case::of("small-2", "60 bytes, keep-alive, two threads", small()) },
+        Case::body("10k", "10 kB, keep-alive", "/bytes/10000", 10_000, 32),
+        Case::body("100k", "100 kB, keep-alive", "/bytes/100000", 100_000, 32),
+        Case { threads: 2, ..Case::body("100k-2", "100 kB, keep-alive, two threads", "/bytes/100000", 100_000, 32) },
+        Case::body("download", "10 MB down", "/bytes/10000000", 10_000_000, 4),
+        Case::of("upload", "10 MB up", Load::Saturate(upload)),
+        Case::of(
+            "connect",
+            "60 bytes, a new connection for each request",
+            Load::Saturate(Shape { fresh: true, ..Shape::SMALL }),
+        ),
+        Case::of("websocket", "WebSocket messages of 64 bytes, there and back, 16 tunnels", Load::Tunnels(16)),
+        routes("routes-1", "60 bytes, one route", 1, "/service-5/x"),
+        routes("routes-100", "60 bytes, one of 100 routes", 100, "/service-50/x"),
+        routes("routes-10000", "60 bytes, one of 10,000 routes", 10_000, "/service-5000/x"),
+        Case {
+            servers: 1000,
+            whom: Whom::Pools,
+            ..Case::of("servers-1000", "60 bytes, keep-alive, 1,000 upstream servers", small())
+        },
+        Case::of("tail", "60 bytes at half of our saturation", Load::Pace(Shape::SMALL)),
+        Case::of("idle-2000", "2,000 idle connections, each after one request", Load::Idle(2000)),
+        Case::of("idle-8000", "8,000 idle connections, each after one request", Load::Idle(8000)),
+    ]
+}

@@ -1,0 +1,117 @@
+//! Each client sends its next request when its last one was answered: the proxy is as
+//! busy as it can be.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Head, Outcome, request};
+use crate::Result;
+
+/// What is asked, and how.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub path: &'static str,
+    /// Bytes that are sent with it.
+    pub upload: usize,
+    /// Bytes that must come back.
+    pub size: usize,
+    pub clients: usize,
+    /// A connection for each request.
+    pub fresh: bool,
+}
+
+impl Shape {
+    pub const SMALL: Self = Self { path: "/", upload: 0, size: 60, clients: 32, fresh: false };
+
+    pub(super) fn bytes(&self, address: SocketAddr) -> Vec<u8> {
+        if self.upload == 0 {
+            return request(address, self.path, if self.fresh { "Connection: close\r\n" } else { "" }).into_bytes();
+        }
+        let head = format!("POST {} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", self.path, self.upload);
+        let mut bytes = head.into_bytes();
+        bytes.resize(bytes.len() + self.upload, b'u');
+        bytes
+    }
+}
+
+/// # Errors
+/// When there can be no clients at all; what fails later is counted.
+pub fn saturate(address: SocketAddr, shape: &Shape, time: Duration) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let began = Instant::now();
+        let bytes = std::sync::Arc::new(shape.bytes(address));
+        let clients: Vec<_> = (0..shape.clients)
+            .map(|_| {
+                let (shape, bytes) = (shape.clone(), std::sync::Arc::clone(&bytes));
+                tokio::spawn(async move { client(address, &shape, &bytes, began + time).await })
+            })
+            .collect();
+        let mut parts = Vec::new();
+        for client in clients {
+            parts.push(client.await?);
+        }
+        Ok(Outcome::of(parts, began.elapsed()))
+    })
+}
+
+async fn client(address: SocketAddr, shape: &Shape, bytes: &[u8], end: Instant) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut connection: Option<TcpStream> = None;
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    while Instant::now() < end {
+        let began = Instant::now();
+        let asked = async {
+            let mut stream = match connection.take() {
+                Some(stream) => stream,
+                None => connect(address).await?,
+            };
+            stream.write_all(bytes).await?;
+            let goes_on = answer(&mut stream, shape.size, &mut buffer).await?;
+            Ok::<_, std::io::Error>(Some(stream).filter(|_| goes_on && !shape.fresh))
+        };
+        match asked.await {
+            Ok(kept) => {
+                outcome.note(began.elapsed());
+                connection = kept;
+            }
+            Err(_) => outcome.errors += 1,
+        }
+    }
+    outcome
+}
+
+async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether the connection goes on behind it.
+async fn answer(stream: &mut TcpStream, size: usize, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
+    buffer.clear();
+    let head = loop {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(head) = Head::parse(buffer)? {
+            break head;
+        }
+    };
+    if head.status != 200 || head.body != size {
+        return Err(std::io::Error::other("not the answer"));
+    }
+    let mut left = (head.length + size).checked_sub(buffer.len()).ok_or(std::io::ErrorKind::InvalidData)?;
+    while left > 0 {
+        buffer.clear();
+        let read = stream.read_buf(buffer).await?;
+        left = left.checked_sub(read).ok_or(std::io::ErrorKind::InvalidData)?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(!head.closes)
+}

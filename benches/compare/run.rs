@@ -1,0 +1,173 @@
+//! The comparison itself: each case in several rounds, the candidates in turn, each
+//! measurement on a proxy that was started for it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::candidate::{Candidate, Kind, Running, Setup};
+use crate::cases::{self, Case, Load};
+use crate::load::{self, Outcome, Shape};
+use crate::{Plan, Result, measure, report};
+
+/// Of one measurement.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// Processor time of the proxy, in microseconds.
+    pub cpu: f64,
+    /// Requests or messages a second.
+    pub rate: f64,
+    pub p50: f64,
+    pub p99: f64,
+    /// In milliseconds, as the two above.
+    pub p999: f64,
+    pub errors: u64,
+    /// Of one connection, in KiB.
+    pub memory: f64,
+}
+
+/// By case and candidate, a sample for each round.
+pub type Samples = BTreeMap<(&'static str, String), Vec<Sample>>;
+
+pub fn compare(plan: &Plan) -> Result<()> {
+    load::raise_file_limit()?;
+    let candidates = candidates(plan)?;
+    let cases = chosen(&plan.cases)?;
+    let origin = Origin::start(cases.iter().map(|case| case.servers).max().unwrap_or(1))?;
+    let time = Duration::from_secs_f64(plan.seconds);
+    let rate = match plan.rate {
+        Some(rate) => rate,
+        None => half_of_saturation(&candidates, &cases, &origin, time)?,
+    };
+    let mut samples = Samples::new();
+    for case in &cases {
+        println!("{}: {}", case.name, case.what);
+        for round in 0..plan.rounds {
+            let asked: Vec<_> = candidates.iter().filter(|candidate| case.asks(&candidate.kind)).collect();
+            // Nobody is always the first after a pause.
+            for n in 0..asked.len() {
+                let candidate = asked[(n + round) % asked.len()];
+                let running = candidate.start(&setup(case, &origin))?;
+                let sample = take(case, &running, time, rate).map_err(|e| format!("{}: {e}", candidate.name))?;
+                println!("  {:>8} {}", candidate.name, report::line(case, &sample));
+                samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
+            }
+        }
+    }
+    let text = report::tables(&candidates, &cases, &samples, plan, rate);
+    println!("\n{text}");
+    if plan.write { report::write(&text, &candidates, &samples) } else { Ok(()) }
+}
+
+fn candidates(plan: &Plan) -> Result<Vec<Candidate>> {
+    let mut found = Vec::new();
+    for name in &plan.proxies {
+        match Candidate::find(name, &plan.binary) {
+            Ok(candidate) => found.push(candidate),
+            Err(missing) => eprintln!("{missing}"),
+        }
+    }
+    if found.is_empty() { Err("there is no candidate".into()) } else { Ok(found) }
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Case>> {
+    let all = cases::all();
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|case| case.name == **name)) {
+        let known: Vec<_> = all.iter().map(|case| case.name).collect();
+        return Err(format!("no case is called `{unknown}`; there are {}", known.join(", ")).into());
+    }
+    Ok(all.into_iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name)).collect())
+}
+
+fn setup(case: &Case, origin: &Origin) -> Setup {
+    let servers = origin.servers.iter().take(case.servers).copied().collect();
+    Setup { threads: case.threads, servers, routes: case.routes, log: case.log }
+}
+
+fn half_of_saturation(candidates: &[Candidate], cases: &[Case], origin: &Origin, time: Duration) -> Result<f64> {
+    let Some(case) = cases.iter().find(|case| matches!(case.load, Load::Pace(_))) else { return Ok(0.0) };
+    let ours = candidates.iter().find(|candidate| matches!(candidate.kind, Kind::Ours(_)));
+    let ours = ours.or(candidates.first()).ok_or("there is no candidate")?;
+    let running = ours.start(&setup(case, origin))?;
+    let outcome = load::saturate(running.address, &Shape::SMALL, time)?;
+    Ok((per_second(&outcome) / 2.0).round())
+}
+
+fn take(case: &Case, proxy: &Running, time: Duration, rate: f64) -> Result<Sample> {
+    let warm_up = time.min(Duration::from_millis(300));
+    let apply = |time| match &case.load {
+        Load::Saturate(shape) => load::saturate(proxy.address, shape, time),
+        Load::Pace(shape) => load::pace(proxy.address, shape, rate, time),
+        Load::Tunnels(tunnels) => load::exchange(proxy.address, *tunnels, time),
+        Load::Idle(_) => Ok(Outcome::default()),
+    };
+    if let Load::Idle(count) = case.load {
+        return idle(proxy, count);
+    }
+    apply(warm_up)?;
+    let before = measure::processor_time(proxy.pid());
+    let outcome = apply(time)?;
+    let spent = measure::processor_time(proxy.pid()) - before;
+    if outcome.done == 0 {
+        return Err(format!("{}: nothing was answered", case.name).into());
+    }
+    let at = |share| f64::from(crate::statistics::percentile(&outcome.latencies, share)) / 1000.0;
+    #[allow(clippy::cast_precision_loss)]
+    let cpu = spent.as_secs_f64() * 1e6 / outcome.done as f64;
+    Ok(Sample {
+        cpu,
+        rate: per_second(&outcome),
+        p50: at(0.5),
+        p99: at(0.99),
+        p999: at(0.999),
+        errors: outcome.errors,
+        memory: 0.0,
+    })
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn per_second(outcome: &Outcome) -> f64 {
+    outcome.done as f64 / outcome.took.as_secs_f64().max(f64::EPSILON)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn idle(proxy: &Running, count: usize) -> Result<Sample> {
+    // What the first connections need once is not counted to all of them.
+    drop(load::hold(proxy.address, 50)?);
+    thread::sleep(Duration::from_millis(200));
+    let before = measure::memory(proxy.pid());
+    let held = load::hold(proxy.address, count)?;
+    thread::sleep(Duration::from_millis(500));
+    let after = measure::memory(proxy.pid());
+    drop(held);
+    Ok(Sample { memory: after.saturating_sub(before) as f64 / count as f64, ..Sample::default() })
+}
+
+/// The service behind all candidates; ends with it.
+pub struct Origin {
+    child: Child,
+    pub servers: Vec<SocketAddr>,
+}
+
+impl Origin {
+    pub fn start(ports: usize) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["origin", "--ports", &ports.to_string()]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("the origin says nothing")?).read_line(&mut line)?;
+        let ports = line.split_whitespace().map(str::parse::<u16>).collect::<std::result::Result<Vec<_>, _>>()?;
+        let servers = ports.into_iter().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
+        Ok(Self { child, servers })
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
