@@ -164,7 +164,7 @@ impl Kind {
 
 /// All to the one upstream; the last one takes what no other does.
 fn routes(count: usize) -> String {
-    let prefixes = (1..count).map(|n| format!("  - {{ match: {{ path: /service-{n}/* }}, upstream: origin }}\n"));
+    let prefixes = (1..count).map(|n| format!("  - {{ match: {{ path: /service-{n}/ }}, upstream: origin }}\n"));
     prefixes.chain(["  - { upstream: origin }\n".to_owned()]).collect()
 }
 

@@ -50,10 +50,14 @@ pub fn compare(plan: &Plan) -> Result<()> {
             // Nobody is always the first after a pause.
             for n in 0..asked.len() {
                 let candidate = asked[(n + round) % asked.len()];
-                let running = candidate.start(&setup(case, &origin))?;
-                let sample = take(case, &running, time, rate).map_err(|e| format!("{}: {e}", candidate.name))?;
-                println!("  {:>8} {}", candidate.name, report::line(case, &sample));
-                samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
+                match measured(case, candidate, &origin, time, rate) {
+                    Ok(sample) => {
+                        println!("  {:>8} {}", candidate.name, report::line(case, &sample));
+                        samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
+                    }
+                    // The others are worth measuring all the same.
+                    Err(e) => println!("  {:>8} failed: {e}", candidate.name),
+                }
             }
         }
     }
@@ -94,6 +98,11 @@ fn half_of_saturation(candidates: &[Candidate], cases: &[Case], origin: &Origin,
     let running = ours.start(&setup(case, origin))?;
     let outcome = load::saturate(running.address, &Shape::SMALL, time)?;
     Ok((per_second(&outcome) / 2.0).round())
+}
+
+fn measured(case: &Case, candidate: &Candidate, origin: &Origin, time: Duration, rate: f64) -> Result<Sample> {
+    let running = candidate.start(&setup(case, origin))?;
+    take(case, &running, time, rate)
 }
 
 fn take(case: &Case, proxy: &Running, time: Duration, rate: f64) -> Result<Sample> {
