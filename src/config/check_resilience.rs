@@ -29,7 +29,7 @@ pub fn default_timeouts() -> UpstreamTimeouts {
 }
 
 pub fn default_pool() -> Pool {
-    Pool { max_idle: 128, max_connections: None, queue: 0, queue_timeout: Duration::from_secs(5) }
+    Pool { max_idle: None, max_connections: None, queue: 0, queue_timeout: Duration::from_secs(5) }
 }
 
 pub fn default_retry() -> Retry {
@@ -77,8 +77,8 @@ pub fn timeouts(cx: &mut Cx<'_>, node: Option<&Node>) -> UpstreamTimeouts {
 pub fn pool(cx: &mut Cx<'_>, node: Option<&Node>) -> Pool {
     let mut pool = default_pool();
     let Some(fields) = open(cx, node, &keys::POOL) else { return pool };
-    if let Some(max) = fields.get("max_idle").and_then(|node| cx.integer(node, 0, 65535)) {
-        pool.max_idle = usize::try_from(max).unwrap_or(0);
+    if let Some(node) = fields.get("max_idle").filter(|node| node.text() != Some("auto")) {
+        pool.max_idle = cx.integer(node, 0, 65535).and_then(|max| usize::try_from(max).ok());
     }
     if let Some(node) = fields.get("max_connections").filter(|node| node.text() != Some("unlimited")) {
         pool.max_connections = cx.integer(node, 1, 1_000_000).and_then(|max| u32::try_from(max).ok());

@@ -138,7 +138,7 @@ fn timeouts(t: &UpstreamTimeouts) -> Yaml {
 }
 
 fn pool(pool: &Pool) -> Yaml {
-    let mut entries = vec![("max_idle".to_owned(), Yaml::word(pool.max_idle))];
+    let mut entries = vec![("max_idle".to_owned(), pool.max_idle.map_or(Yaml::word("auto"), Yaml::word))];
     let mut add = |key: &str, value: Yaml| entries.push((key.to_owned(), value));
     add("max_connections", pool.max_connections.map_or(Yaml::word("unlimited"), Yaml::word));
     add("queue", Yaml::word(pool.queue));

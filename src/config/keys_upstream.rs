@@ -110,9 +110,9 @@ pub static POOL: Section = Section {
     keys: &[
         key(
             "max_idle",
-            Shape::Integer(0, 65535),
-            "128",
-            "Idle connections that each thread keeps, in room that all upstreams share; 0 closes each after its request.",
+            Shape::Any(&[Shape::Integer(0, 65535), Shape::Word(&["auto"])]),
+            "\"auto\"",
+            "Idle connections that each thread keeps, in room that all upstreams share; 0 closes each after its request; `auto` is 128, or two for each server if that is more.",
         ),
         key(
             "max_connections",

@@ -28,6 +28,16 @@ pub struct Upstream {
     pub slow_start: Duration,
 }
 
+impl Upstream {
+    /// Idle connections that each thread keeps, at most. 0 closes each connection after
+    /// its request.
+    pub fn max_idle(&self) -> usize {
+        const USUAL: usize = 128;
+        // With fewer than one for each server, none would be there when its turn comes.
+        self.pool.max_idle.unwrap_or_else(|| USUAL.max(self.servers.len() * 2))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamServer {
     pub place: ServerPlace,
@@ -221,8 +231,8 @@ pub struct UpstreamTimeouts {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Idle connections kept. 0 closes each connection after its request.
-    pub max_idle: usize,
+    /// Idle connections kept by each thread; see [`Upstream::max_idle`]. `None` is `auto`.
+    pub max_idle: Option<usize>,
     /// Requests at once to one server; `None` is unlimited.
     pub max_connections: Option<u32>,
     /// Requests that may wait for a server with room. May be 0.

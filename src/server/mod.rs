@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, address_text};
+use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, Upstream, address_text};
 use crate::downstream::Connections;
 use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
@@ -285,7 +285,7 @@ fn server_conf(config: &Config) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let threads = config.server.threads.unwrap_or(cores);
     // The room in Pingora's pool is shared by all upstreams, and each thread has its own.
-    let idle: usize = config.upstreams.iter().map(|u| u.pool.max_idle).sum();
+    let idle: usize = config.upstreams.iter().map(Upstream::max_idle).sum();
     ServerConf {
         threads,
         // One runtime per thread costs less per request than stealing does.

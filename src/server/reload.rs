@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cookie_key;
-use crate::config::{self, AccessTarget, Config};
+use crate::config::{self, AccessTarget, Config, Upstream};
 use crate::observe::AccessLogger;
 use crate::runtime::{Live, Snapshot};
 use crate::upstream::settle;
@@ -60,7 +60,7 @@ pub fn start_access_log(config: &Config) -> Result<AccessLogger, String> {
 /// What a process is made with and keeps to its end.
 fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
     let (a, b) = (&started.server, &new.server);
-    let idle = |config: &Config| config.upstreams.iter().map(|u| u.pool.max_idle).sum::<usize>();
+    let idle = |config: &Config| config.upstreams.iter().map(Upstream::max_idle).sum::<usize>();
     [
         ("listeners", started.listeners != new.listeners),
         ("admin.address", started.admin != new.admin),

@@ -9,6 +9,7 @@ mod balance;
 mod budget;
 mod command;
 mod connections;
+mod lane;
 mod load;
 mod lots;
 mod members;

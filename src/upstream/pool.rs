@@ -131,7 +131,7 @@ impl Pool {
 
     /// Whether connections are kept for later requests.
     pub fn keeps_connections(&self) -> bool {
-        self.upstream.pool.max_idle > 0
+        self.upstream.max_idle() > 0
     }
 
     /// Every server, whatever its state.

@@ -15,6 +15,7 @@ use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 
 use super::connections::OpenConnections;
+use super::lane;
 use super::load::Load;
 use super::standing::Standing;
 use super::sticky::Stamp;
@@ -137,6 +138,7 @@ impl Server {
             let ours = peer.options.idle_timeout.unwrap_or(Duration::MAX);
             peer.options.idle_timeout = Some(ours.min(Duration::from_millis(keeps_idle)));
         }
+        peer.group_key ^= lane::of_thread(self.life.load.get());
         peer
     }
 
