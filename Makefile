@@ -1,5 +1,5 @@
 # Each target does all its own set-up.
-.PHONY: help setup build demo test browser-test bench ledger
+.PHONY: help setup build demo test browser-test ledger bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,5 +22,13 @@ browser-test: setup ## the demo's page in a real browser, through the proxy
 ledger: setup ## a hundred upgrades under traffic of every kind, and what others lose
 	cargo test --release --locked --test ledger -- --ignored --nocapture --test-threads=1
 
-bench: setup ## the cost of finding a route, and of choosing a server
-	cargo bench --locked
+bench: build ## a request's cost here and in other proxies (ARGS=--help tells more)
+	scripts/bench-setup rivals
+	PATH="$$PATH:/usr/sbin" cargo bench --locked --bench compare -- $(ARGS)
+
+instructions: build ## that a request costs no more instructions than it did
+	scripts/bench-setup instructions
+	cargo bench --locked --profile dev --bench compare -- instructions $(ARGS)
+
+microbench: setup ## the cost of finding a route, and of choosing a server
+	cargo bench --locked --bench routes --bench balance

@@ -59,7 +59,7 @@ impl Candidate {
         };
         let name = name.split('=').next().unwrap_or(name).to_owned();
         let version = kind.version().ok_or_else(|| {
-            format!("{name} cannot be run and is left out; `scripts/bench-setup` installs what it can")
+            format!("{name} cannot be run and is left out; `scripts/bench-setup rivals` installs what it can")
         })?;
         Ok(Self { name, kind, version })
     }

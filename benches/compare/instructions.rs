@@ -95,8 +95,9 @@ fn count(binary: &Path, folder: &Path, origin: SocketAddr, log: &str, requests: 
     valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display()));
     valgrind.arg(fs::canonicalize(binary)?).arg("-c").arg(&file).env("RUNTIME_DIRECTORY", folder);
     valgrind.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let child =
-        valgrind.spawn().map_err(|e| format!("valgrind cannot be started ({e}); scripts/bench-setup installs it"))?;
+    let child = valgrind
+        .spawn()
+        .map_err(|e| format!("valgrind cannot be started ({e}); `scripts/bench-setup instructions` installs it"))?;
     let mut guard = Guard(child);
     let began = Instant::now();
     while std::net::TcpStream::connect(address).is_err() {
