@@ -12,8 +12,8 @@ WORKDIR /build
 
 # A layer of its own for the dependencies: it is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches \
-    && echo 'fn main() {}' | tee src/main.rs > benches/routes.rs \
+RUN mkdir -p src benches/compare \
+    && echo 'fn main() {}' | tee src/main.rs benches/routes.rs benches/balance.rs > benches/compare/main.rs \
     && touch src/lib.rs \
     && cargo build --release --locked --bin pingora-proxy \
     && rm -r src

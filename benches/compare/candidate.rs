@@ -136,6 +136,14 @@ impl Kind {
         })
     }
 
+    /// Whether a line of its configuration has it write an access log to a file.
+    pub fn logs(&self) -> bool {
+        match self {
+            Self::Ours(_) | Self::Nginx | Self::Caddy => true,
+            Self::Haproxy | Self::Pingap(_) | Self::Floor => false,
+        }
+    }
+
     fn log(&self, folder: &Path, on: bool) -> String {
         let file = folder.join("access.log");
         match (self, on) {
@@ -205,6 +213,11 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// In bytes, of the access log so far.
+    pub fn logged(&self) -> u64 {
+        fs::metadata(self.folder.0.join("access.log")).map_or(0, |log| log.len())
     }
 
     fn await_ready(&mut self) -> Result<()> {

@@ -102,7 +102,11 @@ fn half_of_saturation(candidates: &[Candidate], cases: &[Case], origin: &Origin,
 
 fn measured(case: &Case, candidate: &Candidate, origin: &Origin, time: Duration, rate: f64) -> Result<Sample> {
     let running = candidate.start(&setup(case, origin))?;
-    take(case, &running, time, rate)
+    let sample = take(case, &running, time, rate)?;
+    if (case.log && candidate.kind.logs()) != (running.logged() > 0) {
+        return Err(format!("{} bytes of an access log", running.logged()).into());
+    }
+    Ok(sample)
 }
 
 fn take(case: &Case, proxy: &Running, time: Duration, rate: f64) -> Result<Sample> {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use super::{Head, Outcome, Shape};
 use crate::Result;
 
+/// Until the first request is due: threads, connections and memory are there by then.
+const TO_CONNECT: Duration = Duration::from_millis(200);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// `rate` requests a second over all clients.
@@ -16,7 +18,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a thread cannot be started.
 pub fn pace(address: SocketAddr, shape: &Shape, rate: f64, time: Duration) -> Result<Outcome> {
-    let began = Instant::now() + Duration::from_millis(20);
+    let began = Instant::now() + TO_CONNECT;
     let clients = u32::try_from(shape.clients)?;
     let gap = Duration::from_secs_f64(f64::from(clients) / rate);
     let mut threads = Vec::new();
@@ -37,7 +39,10 @@ struct Pace {
 
 fn client(address: SocketAddr, bytes: &[u8], size: usize, pace: Pace) -> Outcome {
     let mut outcome = Outcome::default();
+    let most = (pace.end - pace.first).as_micros() / pace.gap.as_micros().max(1);
+    outcome.latencies.reserve(usize::try_from(most).unwrap_or(0) + 1);
     let mut connection = None;
+    ask(&mut connection, address, bytes, size).ok();
     let mut due = pace.first;
     while due < pace.end {
         thread::sleep(due.saturating_duration_since(Instant::now()));
