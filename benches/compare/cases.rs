@@ -15,6 +15,9 @@ pub struct Case {
     /// Those log that can be told to.
     pub log: bool,
     pub whom: Whom,
+    /// Measured in the same rounds as the case before it, with which it is compared: the
+    /// machine's speed drifts.
+    pub beside: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +47,7 @@ impl Case {
     }
 
     fn of(name: &'static str, what: &'static str, load: Load) -> Self {
-        Self { name, what, load, threads: 1, routes: 1, servers: 1, log: false, whom: Whom::Everybody }
+        Self { name, what, load, threads: 1, routes: 1, servers: 1, log: false, whom: Whom::Everybody, beside: false }
     }
 
     fn body(name: &'static str, what: &'static str, path: &'static str, size: usize, clients: usize) -> Self {
@@ -58,11 +61,16 @@ pub fn all() -> Vec<Case> {
     let routes = |name, what, routes, path| Case {
         routes,
         whom: Whom::Ours,
+        beside: routes > 1,
         ..Case::of(name, what, Load::Saturate(Shape { path, ..Shape::SMALL }))
     };
     vec![
         Case::of("small", "60 bytes, keep-alive", small()),
-        Case { log: true, ..Case::of("log", "60 bytes, keep-alive, access log to a file where there is one", small()) },
+        Case {
+            log: true,
+            beside: true,
+            ..Case::of("log", "60 bytes, keep-alive, access log to a file where there is one", small())
+        },
         Case { threads: 2, ..Case::of("small-2", "60 bytes, keep-alive, two threads", small()) },
         Case::body("10k", "10 kB, keep-alive", "/bytes/10000", 10_000, 32),
         Case::body("100k", "100 kB, keep-alive", "/bytes/100000", 100_000, 32),

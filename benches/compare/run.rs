@@ -42,28 +42,44 @@ pub fn compare(plan: &Plan) -> Result<()> {
         Some(rate) => rate,
         None => half_of_saturation(&candidates, &cases, &origin, time)?,
     };
-    let mut samples = Samples::new();
-    for case in &cases {
-        println!("{}: {}", case.name, case.what);
+    let mut comparison = Comparison { candidates, origin, time, rate, samples: Samples::new() };
+    for together in cases.chunk_by(|_, next| next.beside) {
         for round in 0..plan.rounds {
-            let asked: Vec<_> = candidates.iter().filter(|candidate| case.asks(&candidate.kind)).collect();
-            // Nobody is always the first after a pause.
-            for n in 0..asked.len() {
-                let candidate = asked[(n + round) % asked.len()];
-                match measured(case, candidate, &origin, time, rate) {
-                    Ok(sample) => {
-                        println!("  {:>8} {}", candidate.name, report::line(case, &sample));
-                        samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
-                    }
-                    // The others are worth measuring all the same.
-                    Err(e) => println!("  {:>8} failed: {e}", candidate.name),
-                }
-            }
+            together.iter().for_each(|case| comparison.take_turns(case, round));
         }
     }
+    let Comparison { candidates, samples, .. } = comparison;
     let text = report::tables(&candidates, &cases, &samples, plan, rate);
     println!("\n{text}");
     if plan.write { report::write(&text, &candidates, &samples) } else { Ok(()) }
+}
+
+struct Comparison {
+    candidates: Vec<Candidate>,
+    origin: Origin,
+    time: Duration,
+    /// Of the case `tail`.
+    rate: f64,
+    samples: Samples,
+}
+
+impl Comparison {
+    fn take_turns(&mut self, case: &Case, round: usize) {
+        println!("{}: {}", case.name, case.what);
+        let asked: Vec<_> = self.candidates.iter().filter(|candidate| case.asks(&candidate.kind)).collect();
+        // Nobody is always the first after a pause.
+        for n in 0..asked.len() {
+            let candidate = asked[(n + round) % asked.len()];
+            match measured(case, candidate, &self.origin, self.time, self.rate) {
+                Ok(sample) => {
+                    println!("  {:>8} {}", candidate.name, report::line(case, &sample));
+                    self.samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
+                }
+                // The others are worth measuring all the same.
+                Err(e) => println!("  {:>8} failed: {e}", candidate.name),
+            }
+        }
+    }
 }
 
 fn candidates(plan: &Plan) -> Result<Vec<Candidate>> {

@@ -78,7 +78,11 @@ pub fn pool(cx: &mut Cx<'_>, node: Option<&Node>) -> Pool {
     let mut pool = default_pool();
     let Some(fields) = open(cx, node, &keys::POOL) else { return pool };
     if let Some(node) = fields.get("max_idle").filter(|node| node.text() != Some("auto")) {
-        pool.max_idle = cx.integer(node, 0, 65535).and_then(|max| usize::try_from(max).ok());
+        if matches!(node.kind, Kind::Number(_)) {
+            pool.max_idle = cx.integer(node, 0, 65535).and_then(|max| usize::try_from(max).ok());
+        } else {
+            cx.expected(node, "`auto` or a whole number from 0 to 65535");
+        }
     }
     if let Some(node) = fields.get("max_connections").filter(|node| node.text() != Some("unlimited")) {
         pool.max_connections = cx.integer(node, 1, 1_000_000).and_then(|max| u32::try_from(max).ok());

@@ -112,11 +112,6 @@ pub fn rename<'o>(
     rewrite_cookies(response, &edits.set_cookie, origin.secure)
 }
 
-/// The route's own fields, in an upstream's response or a local one.
-pub fn edit(response: &mut ResponseHeader, edits: &ResponseEdits) -> pingora::Result<()> {
-    apply_header_edits(response, &edits.headers)
-}
-
 /// One more, after whatever the upstream sets.
 pub fn add_cookie(response: &mut ResponseHeader, cookie: Option<HeaderValue>) -> pingora::Result<()> {
     if let Some(cookie) = cookie {
@@ -229,7 +224,8 @@ fn rewrite_cookies(response: &mut ResponseHeader, edits: &SetCookieEdits, secure
     Ok(())
 }
 
-fn apply_header_edits(response: &mut ResponseHeader, edits: &HeaderEdits) -> pingora::Result<()> {
+/// The route's own fields, in an upstream's response or a local one.
+pub fn edit(response: &mut ResponseHeader, edits: &HeaderEdits) -> pingora::Result<()> {
     if edits.remove.iter().any(|name| response.headers.contains_key(name)) {
         retain(response, |name, _| !edits.remove.contains(name))?;
     }

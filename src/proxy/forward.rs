@@ -179,7 +179,7 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         },
         secure: ctx.scheme == "https",
     })?;
-    response::edit(head, &route.response)?;
+    response::edit(head, &route.response.headers)?;
     match pool.sticky().filter(|_| ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server))) {
         Some(sticky) => response::add_cookie(head, pick.server.set_cookie(sticky, ctx.scheme == "https")),
         None => Ok(()),

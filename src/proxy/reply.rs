@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::fail::Cause;
-use crate::config::{ErrorPages, FieldName, ResponseEdits, StatusSet, Template, TemplatePart};
+use crate::config::{ErrorPages, FieldName, StatusSet, Template, TemplatePart};
 use crate::downstream::Peer;
 use crate::filter::response;
 
@@ -58,8 +58,9 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     if !bodyless {
         head.insert_header("Content-Length", body.len())?;
     }
-    let edits = ctx.route().map(|route| &route.response);
-    response::edit(&mut head, edits.unwrap_or(&ResponseEdits::default()))?;
+    if let Some(route) = ctx.route() {
+        response::edit(&mut head, &route.response.headers)?;
+    }
     settle_unread_body(session);
     end_if_closing(session);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;

@@ -88,7 +88,7 @@ pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, error: &Error,
 /// time: the server that let it go may be about to reset the next one, too.
 fn excuse_stale(attempt: &mut Attempt) {
     if attempt.fresh && !std::mem::replace(&mut attempt.excused, true) {
-        attempt.sent -= 1;
+        attempt.sent = attempt.sent.saturating_sub(1);
     }
 }
 
