@@ -242,7 +242,11 @@ fn a_sticky_client_that_waits_stands_in_nobodys_way_and_follows_the_operator() {
     await_until("it is under way", || report(&proxy)["servers"][0]["in_flight"] == 1);
     let mut second = begin(&proxy, "/", &own);
     await_until("one waits", || report(&proxy)["queued"] == 1);
-    (0..5).for_each(|_| assert_eq!(proxy.get("/").text(), "b"));
+    for _ in 0..5 {
+        // The room of a request is free a moment after its answer was read.
+        await_until("the other one has room", || report(&proxy)["servers"][1]["in_flight"] == 0);
+        assert_eq!(proxy.get("/").text(), "b");
+    }
     call_for(&proxy.folder, &["upstreams", "disable", "api", &origins[0].address.to_string()]);
     // It is not sent to a server that is disabled by now.
     assert_eq!(second.response().text(), "b");
