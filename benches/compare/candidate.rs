@@ -1,13 +1,16 @@
 //! The proxies that are compared: how each is configured, started and stopped.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
+
 use crate::Result;
+use crate::process::Guard;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -72,7 +75,7 @@ impl Candidate {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(folder.0.join("stderr"))?);
         command.env("RUNTIME_DIRECTORY", &folder.0).env("HOME", &folder.0);
         let child = command.spawn().map_err(|e| format!("{} cannot be started: {e}", self.name))?;
-        let mut running = Running { child, address, folder };
+        let mut running = Running { process: Guard(child), address, folder };
         running.await_ready().map_err(|e| format!("{}: {e}", self.name))?;
         Ok(running)
     }
@@ -205,14 +208,14 @@ impl Drop for Folder {
 /// A process that ends with it.
 #[derive(Debug)]
 pub struct Running {
-    child: Child,
+    process: Guard,
     pub address: SocketAddr,
     folder: Folder,
 }
 
 impl Running {
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// In bytes, of the access log so far.
@@ -221,31 +224,20 @@ impl Running {
     }
 
     fn await_ready(&mut self) -> Result<()> {
-        let began = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
-            let said = || fs::read_to_string(self.folder.0.join("stderr")).unwrap_or_default();
-            if let Some(status) = self.child.try_wait()? {
-                return Err(format!("ended with {status}: {}", said().trim()).into());
-            }
-            if began.elapsed() > READY_WITHIN {
-                return Err(format!("not ready within {READY_WITHIN:?}: {}", said().trim()).into());
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        let said = self.folder.0.join("stderr");
+        let ready = self.process.await_listening(self.address, READY_WITHIN);
+        ready.map_err(|e| format!("{e}: {}", fs::read_to_string(said).unwrap_or_default().trim()).into())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let child = &mut self.process.0;
         // nginx's workers go with their master only if it is asked.
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        rustix::process::kill_process(Pid::from_child(child), Signal::TERM).ok();
         let began = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(2) {
+        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(2) {
             thread::sleep(Duration::from_millis(5));
         }
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }

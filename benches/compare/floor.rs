@@ -21,9 +21,7 @@ impl ProxyHttp for Floor {
 }
 
 pub fn serve(listen: &str, origin: SocketAddr, threads: usize) -> crate::Result<()> {
-    let keepalive = 512;
-    let conf =
-        ServerConf { threads, work_stealing: false, upstream_keepalive_pool_size: keepalive, ..ServerConf::default() };
+    let conf = ServerConf { threads, work_stealing: false, upstream_keepalive_pool_size: 512, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Floor(origin));

@@ -6,12 +6,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Result;
 use crate::candidate::Folder;
 use crate::load::raise_file_limit;
+use crate::process::Guard;
 use crate::run::Origin;
 
 const FILE: &str = "benches/instructions.txt";
@@ -99,26 +99,11 @@ fn count(binary: &Path, folder: &Path, origin: SocketAddr, log: &str, requests: 
         .spawn()
         .map_err(|e| format!("valgrind cannot be started ({e}); `scripts/bench-setup instructions` installs it"))?;
     let mut guard = Guard(child);
-    let began = Instant::now();
-    while std::net::TcpStream::connect(address).is_err() {
-        if began.elapsed() > READY_WITHIN || guard.0.try_wait()?.is_some() {
-            return Err(format!("{} is not ready under valgrind", binary.display()).into());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    guard.await_listening(address, READY_WITHIN).map_err(|e| format!("{} under valgrind: {e}", binary.display()))?;
     crate::load::repeat(address, 4, requests)?;
     rustix::process::kill_process(rustix::process::Pid::from_child(&guard.0), rustix::process::Signal::INT)?;
     guard.0.wait()?;
     let text = fs::read_to_string(&out)?;
     let totals = text.lines().filter_map(|line| line.strip_prefix("totals:")?.trim().parse::<u64>().ok());
     Ok(totals.sum())
-}
-
-struct Guard(std::process::Child);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }

@@ -11,6 +11,7 @@ mod instructions;
 mod load;
 mod measure;
 mod origin;
+mod process;
 mod report;
 mod run;
 mod statistics;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Result;
+use crate::load::field;
 
 const LARGEST: usize = 10_000_000;
 
@@ -80,8 +81,8 @@ fn parse(buffer: &[u8]) -> std::io::Result<Option<Asked>> {
     let mut request = httparse::Request::new(&mut fields);
     let parsed = request.parse(buffer).map_err(std::io::Error::other)?;
     let httparse::Status::Complete(head) = parsed else { return Ok(None) };
-    let field = |name: &str| request.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-    let length = field("content-length").and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok());
+    let field = |name| field(request.headers, name);
+    let length = field("content-length").and_then(|length| length.parse().ok());
     Ok(Some(Asked {
         path: request.path.unwrap_or("/").to_owned(),
         head,

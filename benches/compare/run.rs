@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use crate::candidate::{Candidate, Kind, Running, Setup};
 use crate::cases::{self, Case, Load};
 use crate::load::{self, Outcome, Shape};
+use crate::process::Guard;
 use crate::{Plan, Result, measure, report};
 
 /// Of one measurement.
@@ -177,7 +178,7 @@ fn idle(proxy: &Running, count: usize) -> Result<Sample> {
 
 /// The service behind all candidates; ends with it.
 pub struct Origin {
-    child: Child,
+    _process: Guard,
     pub servers: Vec<SocketAddr>,
 }
 
@@ -185,18 +186,11 @@ impl Origin {
     pub fn start(ports: usize) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["origin", "--ports", &ports.to_string()]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = Guard(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
         let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("the origin says nothing")?).read_line(&mut line)?;
+        BufReader::new(process.0.stdout.take().ok_or("the origin says nothing")?).read_line(&mut line)?;
         let ports = line.split_whitespace().map(str::parse::<u16>).collect::<std::result::Result<Vec<_>, _>>()?;
         let servers = ports.into_iter().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
-        Ok(Self { child, servers })
-    }
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        Ok(Self { _process: process, servers })
     }
 }

@@ -149,7 +149,7 @@ impl AccessLogger {
         let terminal = config.to == AccessTarget::Stdout && io::stdout().is_terminal();
         let format = config.format.unwrap_or(if terminal { AccessFormat::Text } else { AccessFormat::Json });
         let sink = match &config.to {
-            AccessTarget::Off => return Ok(Self { queue: None, format, colour: false }),
+            AccessTarget::Off => return Ok(Self::off()),
             AccessTarget::Stdout => Sink { file: Box::new(io::stdout()), path: None },
             AccessTarget::File(path) => Sink { file: open(path)?, path: Some(path.clone()) },
         };

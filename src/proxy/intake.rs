@@ -122,16 +122,16 @@ fn take(request: &RequestHeader, snapshot: &Snapshot, seen: &Seen<'_>) -> (Resul
 fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
     const PROTECTED: [&[u8]; 6] =
         [b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"];
-    // One look at all names is cheaper than a look-up of what is seldom there.
-    let (mut nominates, mut expects) = (false, false);
-    for name in headers.keys() {
+    // One look at all fields is cheaper than a look-up of what is seldom there.
+    let (mut nominates, mut expect) = (false, None);
+    for (name, value) in headers {
         nominates |= name == header::CONNECTION;
-        expects |= name == header::EXPECT;
+        expect = expect.or_else(|| (name == header::EXPECT).then_some(value));
     }
     if nominates && PROTECTED.iter().any(|name| connection_has(headers, name)) {
         return Err(Cause::ConnectionNames);
     }
-    match expects.then(|| headers.get(header::EXPECT)).flatten() {
+    match expect {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Cause::ExpectationFailed),
         Some(_) | None => Ok(()),
     }

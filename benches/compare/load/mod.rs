@@ -60,8 +60,7 @@ impl Head {
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(bytes).map_err(std::io::Error::other)?;
         let httparse::Status::Complete(length) = parsed else { return Ok(None) };
-        let field = |name: &str| response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-        let text = |name| field(name).and_then(|field| std::str::from_utf8(field.value).ok());
+        let text = |name| field(response.headers, name);
         let status = response.code.unwrap_or(0);
         let body = match text("content-length") {
             Some(length) => length.parse().map_err(std::io::Error::other)?,
@@ -71,6 +70,12 @@ impl Head {
         let closes = text("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         Ok(Some(Self { length, status, body, closes }))
     }
+}
+
+/// The first field of a name, where it is text.
+pub fn field<'h>(fields: &[httparse::Header<'h>], name: &str) -> Option<&'h str> {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(field.value).ok()
 }
 
 fn request(address: SocketAddr, path: &str, fields: &str) -> String {
