@@ -1,50 +1,54 @@
-//! The configuration: from a YAML file to a typed value with nothing left to doubt,
-//! or to everything that is wrong with it at once. Must not know sockets that are
-//! open, requests, or the runtime.
+//! The configuration: from a YAML file to a typed value with nothing left to doubt, or to
+//! everything that is wrong with it at once. One file holds one section, in which each key
+//! is declared once.
 
-mod address;
-mod check;
-mod check_edits;
-mod check_match;
-mod check_process;
-mod check_resilience;
-mod check_route;
-mod check_server;
-mod check_tls;
-mod check_upstream;
-mod decode;
-mod emit;
-mod emit_route;
-mod emit_upstream;
-mod env;
-mod keys;
-mod keys_process;
-mod keys_upstream;
-mod model;
-mod model_upstream;
-mod node;
-mod pattern;
-mod problem;
-pub mod rank;
-mod reach;
+mod admin;
+mod dns;
+mod errors;
+mod limits;
+mod listener;
+mod log;
 mod reference;
+mod root;
+mod route;
 mod schema;
-mod shape;
+mod section;
+mod server;
+mod timeouts;
+mod upstream;
 mod value;
-mod value_upstream;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use address::text as address_text;
-pub use emit::to_yaml;
-pub use model::*;
-pub use problem::{Problem, Rejected, Severity, render};
+pub use admin::{Admin, AdminAddress};
+pub use dns::Dns;
+pub use errors::{ErrorPage, ErrorPages};
+pub use limits::HeadLimits;
+pub use listener::Listener;
+pub use log::{AccessFormat, AccessLog, AccessTarget, Log};
 pub use reference::reference;
+pub use root::Config;
+pub use route::*;
 pub use schema::json_schema;
+pub use server::{Drain, ErrorLog, Identity, Ids, Place, Server};
+pub use timeouts::ClientTimeouts;
+pub use upstream::{
+    ActiveCheck, Balance, CheckKind, Health, Passive, PemFile, Pool, Retry, RetryMethods, RetryReason, Secret, Sticky,
+    Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls,
+};
+pub use value::{
+    Address, FieldName, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template, TemplatePart,
+};
+pub use yaml::{Problem, Rejected, Severity, render};
 
-use problem::Span;
+use section::{Form, Map, Reader, Value};
+use yaml::{MAX_BYTES, Node, Span, excerpt};
 
 /// Reads and checks a file. The second value holds the warnings.
+///
+/// # Errors
+/// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Rejected> {
     let name = path.display().to_string();
     match read(path) {
@@ -62,8 +66,11 @@ pub fn own_files(path: Option<&Path>) -> (Place, Place) {
     let Some(path) = path else { return (Place::Auto, Place::Auto) };
     let text = read(path).unwrap_or_default();
     let base = folder_of(&path.display().to_string());
-    match node::parse(&text, &|variable| std::env::var(variable).ok()).0 {
-        Some(root) => check::own_files(&root, &base),
+    match yaml::parse(&text, &|variable| std::env::var(variable).ok()).0 {
+        Some(root) => {
+            let server = root.entry("server").and_then(|(_, node)| Server::form().read(&mut Reader::new(&base), node));
+            server.map_or((Place::Auto, Place::Auto), |server| (server.upgrade_sock, server.pid_file))
+        }
         None => (spotted(&text, "upgrade_sock", &base), spotted(&text, "pid_file", &base)),
     }
 }
@@ -81,29 +88,58 @@ fn spotted(text: &str, key: &str, base: &Path) -> Place {
 
 fn read(path: &Path) -> Result<String, String> {
     let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-    if size > u64::try_from(node::MAX_BYTES).unwrap_or(u64::MAX) {
-        return Err(format!("it is larger than {} MiB", node::MAX_BYTES / 1024 / 1024));
+    if size > u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) {
+        return Err(format!("it is larger than {} MiB", MAX_BYTES / 1024 / 1024));
     }
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     String::from_utf8(bytes).map_err(|e| format!("it is not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
 }
 
 /// Checks a text. Relative paths in it start at `file_name`'s folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
 pub fn parse(
     file_name: &str,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, Vec<Problem>), Rejected> {
     let base = folder_of(file_name);
-    let (tree, mut problems) = node::parse(text, env);
+    let (tree, mut problems) = yaml::parse(text, env);
     let stopped = tree.is_none() && !problems.is_empty();
-    let config = if stopped { None } else { check::config(tree.as_ref(), &base, &mut problems) };
+    let config = if stopped { None } else { from_tree(tree.as_ref(), &base, &mut problems) };
     finish(&mut problems, text);
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.severity == Severity::Error);
     match config {
         Some(config) if errors.is_empty() => Ok((config, warnings)),
-        _ => Err(Rejected { problems: errors, warnings, file_name: file_name.to_owned() }),
+        Some(_) | None => Err(Rejected { problems: errors, warnings, file_name: file_name.to_owned() }),
     }
+}
+
+/// Every problem is added; without errors the configuration is there.
+fn from_tree(tree: Option<&Node>, base: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut reader = Reader::new(base);
+    reader.problems = std::mem::take(problems);
+    let config = match tree {
+        // What is missing is missing in the whole file, not on its first line.
+        Some(Node { kind: kind @ yaml::Kind::Map(_), .. }) => {
+            Config::form().read(&mut reader, &Node { span: Span::default(), kind: kind.clone() })
+        }
+        Some(root) => Config::form().read(&mut reader, root),
+        None => {
+            reader.error_help(Span::default(), "the file is empty", "it needs at least `listeners` and `routes`");
+            None
+        }
+    };
+    let failed = reader.failed();
+    *problems = reader.problems;
+    if failed { None } else { config }
+}
+
+/// The effective configuration as YAML, defaults included. Reading it again gives the same
+/// text.
+pub fn to_yaml(config: &Config) -> String {
+    Map.print(config).document()
 }
 
 fn folder_of(file_name: &str) -> PathBuf {
@@ -122,7 +158,7 @@ fn finish(problems: &mut Vec<Problem>, text: &str) {
             once.push(problem);
         }
     }
-    problem::excerpt(&mut once, text);
+    excerpt(&mut once, text);
     *problems = once;
 }
 

@@ -1,71 +1,91 @@
-//! The table of keys as a page for people, in the order of the table. Must not
-//! know how keys are read.
+//! The declared keys as a page for people, in the order in which they are declared.
 
-use super::keys::{Key, ROOT, Section, Shape};
+use super::root::Config;
+use super::section::{Key, Presence, Section, Shape, Word};
 
 /// Markdown: one row for each key that is delivered, then those that are not.
 pub fn reference() -> String {
-    let mut rows = Vec::new();
-    let mut later = Vec::new();
-    walk(&ROOT, "", &mut rows, &mut later);
-    let mut page = String::from(
+    let mut page = Page::default();
+    page.section(&Config::keys(), "");
+    let mut out = String::from(
         "# Configuration reference\n\n\
          Made from the code by `pingora-proxy schema --markdown`; a test keeps it so. Durations are `500ms`, `10s`, \
          `5m`, `1h`.\n`${NAME}` and `${NAME:-default}` take environment variables; a value that is one and nothing else \
          may be a number or a boolean,\nquoted or not. `$${` is a literal `${`. A value without a default is left out.\n\n\
          | key | value | default | meaning |\n| --- | --- | --- | --- |\n",
     );
-    for row in rows {
-        page.push_str(&row);
-    }
-    page.push_str("\n## Not supported yet\n\nThese are refused, never ignored:\n\n");
-    for name in later {
-        page.push_str(&format!("- `{name}`\n"));
-    }
-    page
+    out.push_str(&page.rows);
+    out.push_str("\n## Not supported yet\n\nThese are refused, never ignored:\n\n");
+    out.push_str(&page.later);
+    out
 }
 
-fn walk(section: &Section, prefix: &str, rows: &mut Vec<String>, later: &mut Vec<String>) {
-    for key in section.keys {
-        let path = format!("{prefix}{}", key.name);
-        if key.is_later() {
-            later.push(path);
-            continue;
+#[derive(Default)]
+struct Page {
+    rows: String,
+    later: String,
+}
+
+impl Page {
+    fn section(&mut self, keys: &[Key], prefix: &str) {
+        for key in keys {
+            let path = format!("{prefix}{}", key.name);
+            if key.is_later() {
+                self.later.push_str(&format!("- `{path}`\n"));
+                continue;
+            }
+            self.rows.push_str(&row(&path, key));
+            self.descend(&key.shape, &path);
         }
-        rows.push(row(&path, key));
-        descend(&key.shape, &path, rows, later);
+    }
+
+    fn descend(&mut self, shape: &Shape, path: &str) {
+        match shape {
+            Shape::Section(section) => self.section(&section.keys, &format!("{path}.")),
+            Shape::List { item, .. } => self.descend(item, &format!("{path}[]")),
+            Shape::Map { value, .. } => self.descend(value, &format!("{path}.NAME")),
+            Shape::Any(shapes) => shapes.iter().for_each(|shape| self.descend(shape, path)),
+            Shape::Null | Shape::Bool | Shape::Integer { .. } | Shape::Text(_) | Shape::Words(_) => {}
+        }
     }
 }
 
 fn row(path: &str, key: &Key) -> String {
-    let default = key.default.map_or_else(String::new, |d| format!("`{}`", d.trim_matches('"')));
-    format!("| `{path}` | {} | {default} | {} |\n", describe(&key.shape), key.doc.replace('|', "\\|"))
+    let default = match &key.presence {
+        Presence::Default(serde_json::Value::String(text)) => format!("`{text}`"),
+        Presence::Default(value) => format!("`{value}`"),
+        Presence::Required => "required".to_owned(),
+        Presence::Optional | Presence::Later => String::new(),
+    };
+    let mut meaning = key.doc.clone();
+    for word in words(&key.shape).iter().filter(|word| !word.doc.is_empty()) {
+        meaning.push_str(&format!(" `{}`: {}", word.word, word.doc));
+    }
+    format!("| `{path}` | {} | {default} | {} |\n", describe(&key.shape), meaning.replace('|', "\\|"))
 }
 
-fn descend(shape: &Shape, path: &str, rows: &mut Vec<String>, later: &mut Vec<String>) {
+/// The words that the value itself may be.
+fn words(shape: &Shape) -> Vec<Word> {
     match shape {
-        Shape::Section(section) => walk(section, &format!("{path}."), rows, later),
-        Shape::List(item) | Shape::Some(item) => descend(item, &format!("{path}[]"), rows, later),
-        Shape::Map(value) => descend(value, &format!("{path}.NAME"), rows, later),
-        Shape::Any(shapes) => shapes.iter().for_each(|s| descend(s, path, rows, later)),
-        Shape::Later | Shape::Null | Shape::Bool | Shape::Text | Shape::Duration | Shape::Size => {}
-        Shape::Integer(..) | Shape::Word(_) => {}
+        Shape::Words(words) => words.clone(),
+        Shape::Any(shapes) => shapes.iter().flat_map(words).collect(),
+        Shape::List { item, .. } => words(item),
+        Shape::Null | Shape::Bool | Shape::Integer { .. } | Shape::Text(_) | Shape::Section(_) | Shape::Map { .. } => {
+            Vec::new()
+        }
     }
 }
 
 fn describe(shape: &Shape) -> String {
     match shape {
-        Shape::Later => "not supported yet".to_owned(),
         Shape::Null => "`null`".to_owned(),
         Shape::Bool => "`true`, `false`".to_owned(),
-        Shape::Text => "text".to_owned(),
-        Shape::Duration => "duration".to_owned(),
-        Shape::Size => "size".to_owned(),
-        Shape::Integer(least, most) => format!("{least} to {most}"),
-        Shape::Word(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
+        Shape::Text(text) => text.kind.to_owned(),
+        Shape::Integer { least, most } => format!("{least} to {most}"),
+        Shape::Words(words) => words.iter().map(|word| format!("`{}`", word.word)).collect::<Vec<_>>().join(", "),
         Shape::Section(_) => "map".to_owned(),
-        Shape::List(item) | Shape::Some(item) => format!("list of {}", describe(item)),
-        Shape::Map(value) => format!("map of {}", describe(value)),
+        Shape::List { item, .. } => format!("list of {}", describe(item)),
+        Shape::Map { value, .. } => format!("map of {}", describe(value)),
         Shape::Any(shapes) => shapes.iter().map(describe).collect::<Vec<_>>().join(" or "),
     }
 }

@@ -1,57 +1,119 @@
-//! The table of keys as a JSON Schema, for editors. Must not know how keys are read.
+//! The declared keys as a JSON Schema, for editors.
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{ACTIONS, Key, ROOT, ROUTE, Section, Shape};
+use super::root::Config;
+use super::section::{Key, Presence, Rule, Section, SectionShape, Shape, Text, Word};
 
+/// Where a variable stands, its value is not known here.
+const VARIABLE: &str = r"\$\{";
+
+/// JSON Schema of the configuration file, draft 2020-12. It accepts whatever `-t` does; what
+/// depends on other keys, on files or on this machine only `-t` can refuse.
 pub fn json_schema() -> Value {
-    let mut schema = section(&ROOT);
-    if let Some(object) = schema.as_object_mut() {
-        object.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
-        object.insert("title".into(), json!("pingora-proxy configuration"));
-        object.insert("required".into(), json!(["listeners", "routes"]));
+    let root = section(&SectionShape { keys: Config::keys(), rules: Config::rules() });
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pingora-proxy configuration",
+    });
+    if let (Some(schema), Value::Object(root)) = (schema.as_object_mut(), root) {
+        schema.extend(root);
     }
     schema
 }
 
-fn section(section: &Section) -> Value {
-    let properties: Map<String, Value> = section.delivered().map(|key| (key.name.to_owned(), property(key))).collect();
-    let mut value = json!({ "type": "object", "additionalProperties": false, "properties": properties });
-    if let Some(object) = value.as_object_mut().filter(|_| std::ptr::eq(section, &ROUTE)) {
-        object.insert("oneOf".into(), ACTIONS.iter().map(|action| json!({ "required": [action] })).collect());
+fn section(section: &SectionShape) -> Value {
+    let delivered = || section.keys.iter().filter(|key| !key.is_later());
+    let properties: Map<String, Value> = delivered().map(|key| (key.name.to_owned(), property(key))).collect();
+    let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    let required: Vec<&str> =
+        delivered().filter(|key| matches!(key.presence, Presence::Required)).map(|key| key.name).collect();
+    if !required.is_empty() {
+        schema["required"] = json!(required);
     }
-    value
+    for rule in &section.rules {
+        match rule {
+            Rule::OneOf { keys, .. } => {
+                schema["oneOf"] = keys.iter().map(|key| json!({ "required": [key] })).collect();
+            }
+            Rule::Together(keys) => {
+                let others = |key: &str| keys.iter().copied().filter(|other| *other != key).collect::<Vec<_>>();
+                let pairs = keys.iter().map(|key| ((*key).to_owned(), json!(others(key))));
+                schema["dependentRequired"] = Value::Object(pairs.collect());
+            }
+        }
+    }
+    schema
 }
 
 fn property(key: &Key) -> Value {
-    let mut value = shape(&key.shape);
-    if let Some(object) = value.as_object_mut() {
-        object.insert("description".into(), json!(key.doc));
-        if let Some(default) = key.default.and_then(|d| serde_json::from_str::<Value>(d).ok()) {
-            object.insert("default".into(), default);
-        }
+    let mut schema = shape(&key.shape);
+    schema["description"] = json!(key.doc);
+    if let Presence::Default(default) = &key.presence {
+        schema["default"] = default.clone();
     }
-    value
+    schema
 }
 
 fn shape(shape_: &Shape) -> Value {
-    let variable = json!({ "type": "string", "pattern": r"\$\{" });
     match shape_ {
-        Shape::Later => json!(false),
         Shape::Null => json!({ "type": "null" }),
-        Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, variable] }),
-        // A header's value such as `1` or `true` needs no quotes.
-        Shape::Text => json!({ "type": ["string", "number", "boolean"] }),
-        Shape::Duration => json!({ "type": "string", "pattern": r"^[0-9]+(ms|s|m|h)$|\$\{" }),
-        Shape::Size => json!({ "type": "string", "pattern": r"^[0-9]+(B|KiB|MiB|GiB)$|\$\{" }),
-        Shape::Integer(least, most) => {
-            json!({ "anyOf": [{ "type": "integer", "minimum": least, "maximum": most }, variable] })
+        Shape::Bool => or_variable(json!({ "type": "boolean" })),
+        Shape::Integer { least, most } => or_variable(json!({ "type": "integer", "minimum": least, "maximum": most })),
+        Shape::Text(text) => scalar(text),
+        Shape::Words(words) => {
+            let mut all: Vec<Value> = words.iter().map(word).collect();
+            all.push(variable());
+            json!({ "anyOf": all })
         }
-        Shape::Word(words) => json!({ "anyOf": [{ "enum": words }, variable] }),
         Shape::Section(inner) => section(inner),
-        Shape::List(item) => json!({ "type": "array", "items": shape(item) }),
-        Shape::Some(item) => json!({ "type": "array", "items": shape(item), "minItems": 1 }),
-        Shape::Map(value) => json!({ "type": "object", "additionalProperties": shape(value) }),
+        Shape::List { item, least } => {
+            let mut list = json!({ "type": "array", "items": shape(item) });
+            if *least > 0 {
+                list["minItems"] = json!(least);
+            }
+            list
+        }
+        Shape::Map { name, value, least } => {
+            let mut map = json!({ "type": "object", "additionalProperties": shape(value) });
+            if let Some(pattern) = name.pattern {
+                map["propertyNames"] = json!({ "pattern": pattern });
+            }
+            if *least > 0 {
+                map["minProperties"] = json!(least);
+            }
+            map
+        }
         Shape::Any(shapes) => json!({ "anyOf": shapes.iter().map(shape).collect::<Vec<_>>() }),
     }
+}
+
+fn variable() -> Value {
+    json!({ "type": "string", "pattern": VARIABLE })
+}
+
+fn or_variable(schema: Value) -> Value {
+    json!({ "anyOf": [schema, variable()] })
+}
+
+fn scalar(text: &Text) -> Value {
+    let mut schema =
+        if text.numbers { json!({ "type": ["string", "number", "boolean"] }) } else { json!({ "type": "string" }) };
+    if let Some(pattern) = text.pattern {
+        schema["pattern"] = json!(format!("{pattern}|{VARIABLE}"));
+    }
+    if !text.examples.is_empty() {
+        schema["examples"] = json!(text.examples);
+    }
+    schema
+}
+
+fn word(word: &Word) -> Value {
+    // `true`, `null` and `308` are no strings.
+    let value = serde_json::from_str(word.word).unwrap_or_else(|_| json!(word.word));
+    let mut schema = json!({ "const": value });
+    if !word.doc.is_empty() {
+        schema["description"] = json!(word.doc);
+    }
+    schema
 }

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use super::context::{Attempt, RequestCtx};
 use super::fail::{self, Cause};
 use super::forward::is_unanswered;
-use crate::config::{Retry, RetryMethods};
+use crate::config::{Retry, RetryMethods, RetryReason};
 use crate::upstream::Pool;
 
 /// Servers that one request finds dead, before it gives up.
@@ -28,7 +28,7 @@ pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
     }
     blame(ctx, &pool, cause.message());
     let rules = pool.retry();
-    let may = rules.connect && rules.attempts > 1 && has_time(ctx);
+    let may = rules.is_on(RetryReason::Connect) && rules.attempts > 1 && has_time(ctx);
     if may && ctx.attempt.tried.len() < MOST_PASSED_OVER && pool.has_another(&ctx.attempt.tried) {
         return true;
     }
@@ -57,11 +57,11 @@ pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, error: &Error,
                 true if pool.available() > 1 => remember(ctx),
                 true => {}
             }
-            rules.reset
+            rules.is_on(RetryReason::Reset)
         }
         Cause::ResponseTimeout | Cause::SendTimeout => {
             blame(ctx, &pool, cause.message());
-            rules.timeout && pool.has_another(&ctx.attempt.tried)
+            rules.is_on(RetryReason::Timeout) && pool.has_another(&ctx.attempt.tried)
         }
         Cause::RequestTimeout if !answered => {
             if session.as_mut().is_body_done() {

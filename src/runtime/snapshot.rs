@@ -124,24 +124,24 @@ impl Route {
             Some(PathEdit::StripPrefix(prefix)) => Some(prefix.trim_end_matches('/').to_owned()),
             Some(PathEdit::AddPrefix(_) | PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
         };
-        let pool = |id: &config::UpstreamId| {
-            pools.get(id.0).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
+        let pool = |upstream: &config::UpstreamRef| {
+            pools.get(upstream.index).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
         };
         let mirror = route.mirror.as_ref();
         let mirror =
             mirror.map(|mirror| Ok::<_, String>(Mirror { pool: pool(&mirror.upstream)?, share: mirror.share }));
         let action = match &route.action {
-            config::Action::Upstream(id) => Action::Upstream(pool(id)?),
+            config::Action::Upstream(upstream) => Action::Upstream(pool(upstream)?),
             config::Action::Split(split) => Action::Split(Split {
-                parts: split.shares.iter().map(|(id, _)| pool(id)).collect::<Result<_, _>>()?,
+                parts: split.shares.iter().map(|(upstream, _)| pool(upstream)).collect::<Result<_, _>>()?,
                 shares: Lots::new(split.shares.iter().map(|(_, share)| *share)),
                 by: split.by.clone(),
             }),
-            config::Action::Redirect { to, status } => Action::Redirect { to: to.clone(), status: *status },
-            config::Action::Respond { status, body, headers } => Action::Respond {
-                status: *status,
-                body: bytes::Bytes::from(body.clone().into_bytes()),
-                headers: headers.clone(),
+            config::Action::Redirect(redirect) => Action::Redirect { to: redirect.to.clone(), status: redirect.status },
+            config::Action::Respond(respond) => Action::Respond {
+                status: respond.status,
+                body: bytes::Bytes::from(respond.body.clone().into_bytes()),
+                headers: respond.headers.clone(),
             },
         };
         Ok(Self {

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::service::Gate;
 use super::status::{Phase, Status};
-use crate::config::{Address, address_text};
+use crate::config::Address;
 use crate::runtime::Live;
 use crate::upstream::{Change, Command, Reports, State as ServerState};
 
@@ -240,7 +240,7 @@ pub fn ask(address: &Address, what: &str) -> Result<(), String> {
         Address::Unix(path) => UnixStream::connect(path)
             .and_then(|stream| stream.set_read_timeout(Some(WAIT)).and_then(|()| exchange(stream, what))),
     };
-    let answer = asked.map_err(|e| format!("{} does not answer: {e}", address_text(address)))?;
+    let answer = asked.map_err(|e| format!("{} does not answer: {e}", address))?;
     if answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.0 200 ") {
         return Ok(());
     }

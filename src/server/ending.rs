@@ -171,7 +171,7 @@ impl Running {
         }
         if !handed_over && !self.process.keeps_files {
             self.process.config.listeners.iter().for_each(|listener| sockets::remove_file(&listener.address));
-            if let AdminAddress::At(address) = &self.process.config.admin {
+            if let AdminAddress::At(address) = &self.process.config.admin.address {
                 sockets::remove_file(address);
             }
         }

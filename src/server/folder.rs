@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use crate::config::{Identity, Place};
+use crate::config::{Ids, Place};
 
 pub const PID_FILE: &str = "pingora-proxy.pid";
 pub const CONTROL_SOCKET: &str = "upgrade.sock";
@@ -53,11 +53,11 @@ pub fn automatic() -> PathBuf {
 ///
 /// # Errors
 /// When it cannot be made, or others could put files into it.
-pub fn prepare(file: &Path, identity: Option<&Identity>) -> Result<(), String> {
+pub fn prepare(file: &Path, identity: Option<Ids>) -> Result<(), String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wrong = |e: &dyn std::fmt::Display| format!("cannot use the folder {}: {e}", folder.display());
     let give = || match identity {
-        Some(to) => std::os::unix::fs::chown(folder, Some(to.user.id), Some(to.group.id)).map_err(|e| wrong(&e)),
+        Some(to) => std::os::unix::fs::chown(folder, Some(to.uid), Some(to.gid)).map_err(|e| wrong(&e)),
         None => Ok(()),
     };
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {

@@ -2,15 +2,15 @@
 
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
 
-use crate::config::Identity;
+use crate::config::Ids;
 
 /// Drops groups, group and user, in this order, for all threads. Does nothing where
 /// the process is that user already.
 ///
 /// # Errors
 /// When the system refuses, or root could be had back.
-pub fn become_identity(identity: &Identity) -> Result<(), String> {
-    let (uid, gid) = (Uid::from_raw(identity.user.id), Gid::from_raw(identity.group.id));
+pub fn become_identity(ids: Ids) -> Result<(), String> {
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     if !Uid::effective().is_root() {
         // `config` has seen to it that nothing needs to change.
         return Ok(());

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, Upstream, address_text};
+use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, Upstream};
 use crate::downstream::Connections;
 use crate::proxy::Front;
 use crate::runtime::{Live, Snapshot};
@@ -99,7 +99,7 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
         Ok(prepared) => {
             let unwanted = inherited.unclaimed();
             for address in &unwanted {
-                log::info!("the inherited listener {} is not wanted any more", address_text(address));
+                log::info!("the inherited listener {} is not wanted any more", address);
             }
             if let Some(older) = &older {
                 older.tell_of_servers(&prepared.live);
@@ -172,9 +172,9 @@ fn prepare(
     for listener in &config.listeners {
         open.push(inherited.open(&Use::Listener(listener.address.clone()))?);
     }
-    let (admin, admin_missing) = open_admin(&config.admin, inherited, &mut open)?;
+    let (admin, admin_missing) = open_admin(&config.admin.address, inherited, &mut open)?;
     let pid_file = folder::locate(&config.server.pid_file, folder::PID_FILE);
-    if let Some(identity) = &config.server.identity {
+    if let Some(identity) = config.server.identity.ids() {
         for own in [&control, &pid_file].into_iter().flatten() {
             folder::prepare(&own.path, Some(identity))?;
         }
@@ -351,7 +351,7 @@ fn ask_process(
 /// # Errors
 /// Why it is not.
 pub fn check_health(config: &Config, file: &Path, live: bool) -> Result<(), String> {
-    match &config.admin {
+    match &config.admin.address {
         AdminAddress::At(address) => admin::ask(address, if live { "/health" } else { "/ready" }),
         AdminAddress::Auto | AdminAddress::Off => {
             let asked = if live { Order::Status } else { Order::Ready };

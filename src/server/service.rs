@@ -19,7 +19,7 @@ use pingora_core::services::listening::Service as ListeningService;
 use tokio::sync::watch;
 
 use super::sockets::{Sockets, Use};
-use crate::config::{Address, Listener, address_text};
+use crate::config::{Address, Listener};
 use crate::proxy::Front;
 
 /// More than that are new ones all the while.
@@ -121,8 +121,7 @@ impl Gated {
                 }
             }));
             let wanted = Use::Listener(listener.address.clone());
-            let duplicate =
-                || sockets.duplicate(&wanted).map_err(|e| format!("{}: {e}", address_text(&listener.address)));
+            let duplicate = || sockets.duplicate(&wanted).map_err(|e| format!("{}: {e}", listener.address));
             accepting.push(Accepting { address: listener.address.clone(), pingoras: duplicate()?, ours: duplicate()? });
         }
         Ok(Self { inner, front: Arc::clone(front), gate: Arc::clone(gate), sockets: accepting })
@@ -157,7 +156,7 @@ impl Service for Gated {
         self.inner.start_service(fds, self.gate.watch(), listeners_per_fd).await;
         for (address, socket) in ours {
             if let Err(e) = serve_latecomers(&self.front, &self.gate, &address, socket) {
-                log::warn!("closing the listener {}: {e}", address_text(&address));
+                log::warn!("closing the listener {}: {e}", address);
             }
         }
     }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use listenfd::ListenFd;
 
-use crate::config::{Address, Identity, Listener, address_text};
+use crate::config::{Address, Ids, Listener};
 
 /// One open socket under the name that all generations of the process know it by.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub enum Use {
 impl Use {
     pub fn name(&self) -> String {
         match self {
-            Self::Listener(address) => address_text(address),
-            Self::Admin(address) => format!("admin {}", address_text(address)),
+            Self::Listener(address) => address.to_string(),
+            Self::Admin(address) => format!("admin {}", address),
         }
     }
 
@@ -65,14 +65,14 @@ impl Inherited {
             let (name, socket) = match tcp {
                 Ok(Some(listener)) => {
                     let address = Address::Tcp(listener.local_addr().map_err(wrong)?);
-                    (address_text(&address), OwnedFd::from(listener))
+                    (address.to_string(), OwnedFd::from(listener))
                 }
                 Ok(None) => continue,
                 Err(_) => {
                     let Some(listener) = passed.take_unix_listener(index).map_err(wrong)? else { continue };
                     let address = listener.local_addr().map_err(wrong)?;
                     let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
-                    (address_text(&Address::Unix(path)), OwnedFd::from(listener))
+                    (Address::Unix(path).to_string(), OwnedFd::from(listener))
                 }
             };
             sockets.push(Named { name, socket });
@@ -87,7 +87,7 @@ impl Inherited {
     fn claim(&mut self, wanted: &Use) -> Option<OwnedFd> {
         let place = self.0.iter().position(|named| named.name == wanted.name());
         // A service manager knows nothing of what a socket is for.
-        let place = place.or_else(|| self.0.iter().position(|named| named.name == address_text(wanted.address())));
+        let place = place.or_else(|| self.0.iter().position(|named| named.name == wanted.address().to_string()));
         place.map(|place| self.0.swap_remove(place).socket)
     }
 
@@ -103,8 +103,9 @@ impl Inherited {
         });
         let socket = match claimed {
             Some(socket) => socket,
-            None => bind(wanted.address())
-                .map_err(|reason| format!("cannot listen on {}: {reason}", address_text(wanted.address())))?,
+            None => {
+                bind(wanted.address()).map_err(|reason| format!("cannot listen on {}: {reason}", wanted.address()))?
+            }
         };
         // Pingora and tokio ask for it without waiting.
         rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
@@ -167,7 +168,7 @@ impl Sockets {
         let socket = self.duplicate(wanted).map(TcpListener::from);
         match (wanted.address(), socket.and_then(|socket| socket.local_addr())) {
             (Address::Tcp(_), Ok(address)) => address.to_string(),
-            (address, _) => address_text(address),
+            (address, _) => address.to_string(),
         }
     }
 
@@ -185,9 +186,9 @@ impl Sockets {
 ///
 /// # Errors
 /// When the system refuses.
-pub fn give_to(listeners: &[Listener], identity: &Identity) -> Result<(), String> {
+pub fn give_to(listeners: &[Listener], to: Ids) -> Result<(), String> {
     for path in listeners.iter().filter_map(unix_path) {
-        std::os::unix::fs::chown(path, Some(identity.user.id), Some(identity.group.id))
+        std::os::unix::fs::chown(path, Some(to.uid), Some(to.gid))
             .map_err(|e| format!("cannot give {} away: {e}", path.display()))?;
     }
     Ok(())
@@ -232,7 +233,7 @@ mod tests {
         let bound = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Tcp(bound.local_addr().unwrap());
         let other = Named { name: "127.0.0.1:1".into(), socket: TcpListener::bind("127.0.0.1:0").unwrap().into() };
-        let named = Named { name: address_text(&address), socket: bound.into() };
+        let named = Named { name: address.to_string(), socket: bound.into() };
         let mut inherited = Inherited::new(vec![other, named]);
         let wanted = Use::Listener(address.clone());
         // It could not be bound a second time.
@@ -240,7 +241,7 @@ mod tests {
         assert!(Inherited::default().open(&wanted).unwrap_err().contains("Address already in use"));
         assert_eq!(inherited.unclaimed(), [Address::Tcp("127.0.0.1:1".parse().unwrap())]);
         let sockets = Sockets::new(vec![opened]);
-        assert_eq!(sockets.bound(&wanted), address_text(&address));
+        assert_eq!(sockets.bound(&wanted), address.to_string());
         assert!(sockets.duplicate(&wanted).is_ok());
         assert!(sockets.duplicate(&Use::Admin(address)).is_err());
     }

@@ -9,7 +9,7 @@ use super::resolve::Found;
 use super::server::{Life, Member, Server};
 use super::standing::Admin;
 use super::sticky::CookieKey;
-use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer, address_text};
+use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer};
 
 #[derive(Debug)]
 pub struct Roster {
@@ -45,9 +45,9 @@ impl Roster {
         let mut roster = Self { entries: Vec::new(), tally: Tally::default(), key: key.clone(), retired: Vec::new() };
         let mut known_lives = KnownLives::of(before);
         for configured in &upstream.servers {
-            let same = |entry: &&Entry| entry.configured.place == configured.place;
+            let same = |entry: &&Entry| entry.configured.address.place == configured.address.place;
             let known = before.and_then(|roster| roster.entries.iter().find(same));
-            let members = match &configured.place {
+            let members = match &configured.address.place {
                 ServerPlace::At(address) => vec![member_at(configured, address)],
                 ServerPlace::Named(_) => known.map(|entry| still(entry, configured)).unwrap_or_default(),
             };
@@ -77,7 +77,7 @@ impl Roster {
     /// What could not be looked up: as it was written, and why.
     pub fn troubles(&self) -> impl Iterator<Item = (&str, &str)> {
         let told = self.entries.iter().filter(|entry| !entry.trouble.is_empty());
-        told.map(|entry| (entry.configured.written.as_str(), entry.trouble.as_str()))
+        told.map(|entry| (entry.configured.address.written.as_str(), entry.trouble.as_str()))
     }
 
     pub fn find(&self, label: &str) -> Option<&Arc<Server>> {
@@ -122,7 +122,10 @@ impl Roster {
                     0 => "it has no address".to_owned(),
                     count => format!("the last good answer stands ({count})"),
                 };
-                return Ok(News::Failed(format!("cannot look up {}: {trouble}; {kept}", entry.configured.written)));
+                return Ok(News::Failed(format!(
+                    "cannot look up {}: {trouble}; {kept}",
+                    entry.configured.address.written
+                )));
             }
         };
         let recovered = !std::mem::take(&mut entry.trouble).is_empty();
@@ -151,7 +154,7 @@ impl Roster {
         if come.is_empty() && gone.is_empty() && !recovered && !reweighed {
             return Ok(News::None);
         }
-        let text = change(&entry.configured.written, entry.servers.len(), &come, &gone);
+        let text = change(&entry.configured.address.written, entry.servers.len(), &come, &gone);
         self.retired.extend(gone);
         Ok(News::Changed(text))
     }
@@ -182,7 +185,7 @@ impl<'b> KnownLives<'b> {
     /// stands until the configuration says something else of the server.
     fn take(&mut self, member: &Member, configured: &UpstreamServer) -> Option<Arc<Life>> {
         let known = self.0.get_mut(&member.address).filter(|known| !known.is_empty())?;
-        let same = known.iter().position(|(entry, _, _)| entry.configured.place == configured.place);
+        let same = known.iter().position(|(entry, _, _)| entry.configured.address.place == configured.address.place);
         let (_, before, life) = known.swap_remove(same.unwrap_or(0));
         if before.weight != member.weight || before.backup != member.backup {
             let mut standing = life.standing();
@@ -216,7 +219,7 @@ fn still(entry: &Entry, configured: &UpstreamServer) -> Vec<Member> {
 fn member_at(configured: &UpstreamServer, address: &Address) -> Member {
     Member {
         address: address.clone(),
-        label: configured.written.clone(),
+        label: configured.address.written.clone(),
         name: None,
         weight: configured.weight,
         backup: configured.backup,
@@ -224,7 +227,7 @@ fn member_at(configured: &UpstreamServer, address: &Address) -> Member {
 }
 
 fn members_of(configured: &UpstreamServer, before: &[Member], found: &[Found]) -> Vec<Member> {
-    let ServerPlace::Named(named) = &configured.place else { return before.to_vec() };
+    let ServerPlace::Named(named) = &configured.address.place else { return before.to_vec() };
     let member = |found: &Found| {
         let address = Address::Tcp(found.address);
         let host = match named.kind {
@@ -234,7 +237,7 @@ fn members_of(configured: &UpstreamServer, before: &[Member], found: &[Found]) -
             Lookup::Services => None,
         };
         Member {
-            label: address_text(&address),
+            label: address.to_string(),
             address,
             name: host,
             weight: found.weight * configured.weight,
@@ -250,7 +253,7 @@ fn members_of(configured: &UpstreamServer, before: &[Member], found: &[Found]) -
             // It stays where it is for as long as the name stands for that, too.
             let stays = |found: &&Found| before.iter().any(|b| b.address == Address::Tcp(found.address));
             let one = found.iter().find(stays).or_else(|| found.first());
-            one.map(|found| Member { label: configured.written.clone(), ..member(found) }).into_iter().collect()
+            one.map(|found| Member { label: configured.address.written.clone(), ..member(found) }).into_iter().collect()
         }
     }
 }

@@ -19,7 +19,7 @@ use super::lane;
 use super::load::Load;
 use super::standing::Standing;
 use super::sticky::Stamp;
-use crate::config::{Address, Sticky, Upstream, UpstreamTls, address_text};
+use crate::config::{Address, Sticky, Upstream, UpstreamTls};
 
 /// As the configuration or a name's lookup has it.
 #[derive(Clone, Debug)]
@@ -312,7 +312,7 @@ fn apply_tls(peer: &mut HttpPeer, tls: &UpstreamTls) -> Result<(), String> {
         let certificates: Vec<_> = ca.der.iter().map(|der| WrappedX509::new(der.clone(), parse_x509)).collect();
         peer.options.ca = Some(certificates.into());
     }
-    if let Some((certificate, key)) = &tls.identity {
+    if let Some((certificate, key)) = tls.identity() {
         let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key.path.display()))?;
         peer.client_cert_key = Some(Arc::new(CertKey::new(certificate.der.clone(), key)));
     }
@@ -327,7 +327,7 @@ fn group_key(upstream: &Upstream) -> u64 {
     };
     tls.verify.hash(&mut hasher);
     tls.ca.as_ref().map(|f| &f.der).hash(&mut hasher);
-    tls.identity.as_ref().map(|(c, _)| &c.der).hash(&mut hasher);
+    tls.identity().map(|(certificate, _)| &certificate.der).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -342,7 +342,7 @@ fn authorities(member: &Member, tls: Option<&UpstreamTls>) -> Vec<String> {
                 });
             }
             let written = member.name.clone().unwrap_or_else(|| member.label.clone());
-            for name in [written, address_text(&member.address)] {
+            for name in [written, member.address.to_string()] {
                 if !names.contains(&name) {
                     names.push(name);
                 }

@@ -218,6 +218,7 @@ mod tests {
 
     fn rules() -> ActiveCheck {
         ActiveCheck {
+            locations: Default::default(),
             kind: CheckKind::Tcp,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),

@@ -1,0 +1,75 @@
+//! `admin`: where the process answers an operator.
+
+use super::section::{Fields, Form, Reader, Shape, Value, Word, WordsOr, section};
+use super::value::{Address, Listening};
+use super::yaml::{Location, Node, Span, Yaml};
+
+section! {
+    /// Where the process says how it is.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "`admin`" pub struct Admin {
+        /// `IP:port` on loopback, or `unix:/path`. It answers /health, /ready and /upstreams.
+        address: AdminAddress = "auto";
+    }
+    beside { address_span: Location }
+    check Admin::note_span;
+}
+
+impl Admin {
+    fn note_span(&mut self, _: &mut Reader<'_>, fields: &Fields<'_>) {
+        self.address_span.0 = fields.get("address").map_or(Span::default(), |node| node.span);
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// 127.0.0.1:9180, if nothing else has it.
+    Auto,
+    Off,
+    /// A loopback address or a unix socket.
+    At(Address),
+}
+
+impl Value for AdminAddress {
+    fn form() -> impl Form<Self> {
+        WordsOr {
+            words: [
+                (Self::Auto, Word { word: "auto", doc: "127.0.0.1:9180, unless something else has it." }),
+                (Self::Off, Word { word: "off", doc: "There is none." }),
+            ],
+            form: LocalAddress,
+            wrap: Self::At,
+            unwrap: |address| match address {
+                Self::At(address) => Some(address.clone()),
+                Self::Auto | Self::Off => None,
+            },
+        }
+    }
+}
+
+/// Where only this machine can connect.
+struct LocalAddress;
+
+impl Form<Address> for LocalAddress {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Address> {
+        let address = Listening.read(reader, node)?;
+        if let Address::Tcp(tcp) = &address
+            && !tcp.ip().is_loopback()
+        {
+            reader.error_help(
+                node.span,
+                "the admin endpoint asks for no password: it listens on loopback or a unix socket",
+                format!("write `127.0.0.1:{}` or `unix:/path`", tcp.port()),
+            );
+        }
+        Some(address)
+    }
+
+    fn shape(&self) -> Shape {
+        Listening.shape()
+    }
+
+    fn print(&self, address: &Address) -> Yaml {
+        Listening.print(address)
+    }
+}

@@ -1,0 +1,61 @@
+//! `listeners`: where clients connect.
+
+use std::collections::HashSet;
+
+use super::section::{Either, Fields, Form, Map, Reader, Shape, section, some_of};
+use super::value::{Address, Listening};
+use super::yaml::{Location, Node, Span, Yaml};
+
+section! {
+    /// One place where clients connect.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "a listener" pub struct Listener {
+        /// `IP:port`, `:port` for every IPv4 address, or `unix:/path`.
+        address: Address, required "\"0.0.0.0:8080\"", with Listening;
+    }
+    beside { location: Location }
+    later { tls, http2, proxy_protocol, redirect_https, tcp }
+    check Listener::note_location;
+}
+
+impl Listener {
+    fn note_location(&mut self, _: &mut Reader<'_>, fields: &Fields<'_>) {
+        self.location.0 = fields.get("address").map_or(Span::default(), |node| node.span);
+    }
+}
+
+/// At least one listener.
+pub fn listeners() -> impl Form<Vec<Listener>> {
+    some_of(
+        "addresses such as `0.0.0.0:8080`",
+        Either { short: AddressOnly, map: Map, is_short: true },
+        ("no listener: nothing could connect", Some("add for instance \"0.0.0.0:8080\"")),
+    )
+}
+
+/// A listener of which only the address is written.
+struct AddressOnly;
+
+impl Form<Listener> for AddressOnly {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Listener> {
+        Listening.read(reader, node).map(|address| Listener { address, location: Location(node.span) })
+    }
+
+    fn shape(&self) -> Shape {
+        Form::<Address>::shape(&Listening)
+    }
+
+    fn print(&self, listener: &Listener) -> Yaml {
+        Listening.print(&listener.address)
+    }
+}
+
+/// Reports each address that is listened on twice.
+pub fn refuse_duplicates(reader: &mut Reader<'_>, listeners: &[Listener]) {
+    let mut seen = HashSet::new();
+    for listener in listeners {
+        if !seen.insert(&listener.address) {
+            reader.error(listener.location.0, format!("duplicate listener `{}`", listener.address));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The whole configuration: its sections, and what holds across them.
+
+use ipnet::IpNet;
+
+use super::admin::{Admin, AdminAddress};
+use super::dns::Dns;
+use super::errors::ErrorPages;
+use super::limits::HeadLimits;
+use super::listener::{self, Listener, listeners};
+use super::log::{AccessTarget, Log};
+use super::route::{self, Route, routes};
+use super::section::{Fields, Reader, list, section};
+use super::server::Server;
+use super::timeouts::ClientTimeouts;
+use super::upstream::{self, Upstream, upstreams};
+use super::value::NETWORK;
+
+section! {
+    /// Everything one process runs by.
+    #[derive(Clone, Debug)]
+    "the configuration" pub struct Config {
+        /// The process.
+        server: Server = {};
+        /// Where the process says how it is.
+        admin: Admin = {};
+        /// What is logged, and where.
+        log: Log = {};
+        /// Where clients connect: `0.0.0.0:8080`, `:8080`, `[::]:8080` or `unix:/path`.
+        listeners: Vec<Listener>, required "[\"0.0.0.0:8080\"]", with listeners();
+        /// Networks whose X-Forwarded-* and Forwarded headers are believed; from anyone else they are replaced.
+        trusted_proxies: Vec<IpNet> = [], with list("networks such as `10.0.0.0/8`", NETWORK);
+        /// Bounds of what a client may send.
+        limits: HeadLimits = {};
+        /// How long a client may take.
+        timeouts: ClientTimeouts = {};
+        /// Who is asked for the names of servers.
+        dns: Dns = {};
+        /// Groups of servers, by name.
+        upstreams: Vec<Upstream> = {}, with upstreams();
+        /// Which request goes where. The most specific match wins.
+        routes: Vec<Route>, required "[{ upstream: \"127.0.0.1:3000\" }]", with routes();
+        /// What a client sees when the proxy itself answers.
+        errors: ErrorPages = {};
+    }
+    later { cache, paths, headers }
+    check Config::check;
+}
+
+impl Config {
+    fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        listener::refuse_duplicates(reader, &self.listeners);
+        self.check_process(reader, fields);
+        let addresses = upstream::of_addresses(reader);
+        self.upstreams.extend(addresses);
+        if !reader.failed() {
+            route::check_upstreams(reader, &self.routes, &self.upstreams);
+        }
+        upstream::refuse_loops(reader, &self.upstreams, &self.listeners);
+        upstream::warn_unused(reader);
+    }
+
+    fn check_process(&self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        if self.server.daemon && self.log.access.to == AccessTarget::Stdout {
+            let help = "give `log.access.to` a file".to_owned();
+            reader.warn(fields.key_span("server"), "a daemon has no stdout: its access log is lost", Some(help));
+        }
+        if let AdminAddress::At(address) = &self.admin.address
+            && self.listeners.iter().any(|listener| listener.address == *address)
+        {
+            let message = format!("`{address}` is a listener's address too");
+            reader.error(self.admin.address_span.0, message);
+        }
+    }
+}

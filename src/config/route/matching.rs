@@ -1,0 +1,196 @@
+//! `match`: which requests a route takes.
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+use regex::Regex;
+
+use crate::config::section::{Form, FromKeys, Map, Reader, Scalar, Shape, Value, map, one_or_list, optional, section};
+use crate::config::value::{
+    COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE, MATCHED_PARAMETER,
+    METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, TEXT,
+};
+use crate::config::yaml::{Kind, Node, Yaml};
+
+section! {
+    /// Which requests a route takes. All conditions must hold; within a list one is enough.
+    #[derive(Clone, Debug, Default)]
+    "`match`" pub struct Match {
+        /// `example.com`, `*.example.com` or `*`; without port.
+        hosts as "host": Vec<HostPattern>, with one_or_list(HOST_PATTERN);
+        /// A prefix, by segment; or `exact` or `regex`.
+        path: Option<PathPattern>;
+        /// One of these methods.
+        methods as "method": Vec<Method>, with one_or_list(METHOD);
+        /// Conditions on header fields, by name.
+        headers as "header": Vec<(HeaderName, ValuePattern)>, with conditions(HEADER_NAME, MATCHED_HEADER_VALUE);
+        /// Conditions on query parameters, by name.
+        query: Vec<(String, ValuePattern)>, with conditions(TEXT, MATCHED_PARAMETER);
+        /// Conditions on cookies, by name.
+        cookies as "cookie": Vec<(String, ValuePattern)>, with conditions(COOKIE_NAME, MATCHED_COOKIE);
+        /// Networks or addresses that the client is in.
+        client_ips as "client_ip": Vec<IpNet>, with one_or_list(NETWORK);
+    }
+    beside {
+        /// Whether a condition was not understood, which is no reason to call another route
+        /// unreachable.
+        has_errors: bool,
+    }
+}
+
+/// The conditions of a route, and whether all of them were understood.
+#[derive(Debug)]
+pub struct Conditions;
+
+impl Form<Match> for Conditions {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Match> {
+        let before = reader.problems.len();
+        let read: Option<Match> = Map.read(reader, node);
+        let has_errors = reader.failed_since(before);
+        // Its problems are reported; the rest of the route is read all the same.
+        Some(Match { has_errors, ..read.unwrap_or_default() })
+    }
+
+    fn shape(&self) -> Shape {
+        Form::<Match>::shape(&Map)
+    }
+
+    fn print(&self, conditions: &Match) -> Yaml {
+        Map.print(conditions)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum PathPattern {
+    /// By segment: `/api` and `/api/` match `/api`, `/api/` and `/api/x`, not `/apix`.
+    Prefix(String),
+    Exact(String),
+    Regex(Regex),
+}
+
+section! {
+    /// A path that is not a prefix.
+    #[derive(Clone, Debug, Default)]
+    "`path`" pub struct PathKeys {
+        /// This path and no other.
+        exact: Option<String>, with optional(PATH_TO_MATCH);
+        /// A path in which this regex is found.
+        regex: Option<Regex>, with optional(REGEX);
+    }
+    one_of "pattern" { exact, regex }
+}
+
+impl FromKeys for PathPattern {
+    type Keys = PathKeys;
+
+    fn from_keys(keys: PathKeys) -> Option<Self> {
+        keys.exact.map(Self::Exact).or(keys.regex.map(Self::Regex))
+    }
+
+    fn to_keys(&self) -> PathKeys {
+        match self.clone() {
+            // The short form says it.
+            Self::Prefix(_) => PathKeys::default(),
+            Self::Exact(path) => PathKeys { exact: Some(path), regex: None },
+            Self::Regex(regex) => PathKeys { exact: None, regex: Some(regex) },
+        }
+    }
+}
+
+impl Value for PathPattern {
+    fn form() -> impl Form<Self> {
+        PathForm
+    }
+}
+
+struct PathForm;
+
+impl Form<PathPattern> for PathForm {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<PathPattern> {
+        if matches!(node.kind, Kind::Map(_)) {
+            return Map.read(reader, node);
+        }
+        PREFIX_TO_MATCH.read(reader, node).map(PathPattern::Prefix)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Any(vec![PREFIX_TO_MATCH.shape(), Form::<PathPattern>::shape(&Map)])
+    }
+
+    fn print(&self, pattern: &PathPattern) -> Yaml {
+        match pattern {
+            PathPattern::Prefix(prefix) => PREFIX_TO_MATCH.print(prefix),
+            PathPattern::Exact(_) | PathPattern::Regex(_) => Map.print(pattern),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum ValuePattern {
+    Is(String),
+    Regex(Regex),
+    Present,
+    Absent,
+}
+
+section! {
+    /// A condition that is not an equal value.
+    #[derive(Clone, Debug, Default)]
+    "a condition" pub struct ValueKeys {
+        /// A value in which this regex is found.
+        regex: Option<Regex>, with optional(REGEX);
+        /// Whether it must be there, or must not.
+        present: Option<bool>;
+    }
+    one_of "test" { regex, present }
+}
+
+impl FromKeys for ValuePattern {
+    type Keys = ValueKeys;
+
+    fn from_keys(keys: ValueKeys) -> Option<Self> {
+        let presence = |there: bool| if there { Self::Present } else { Self::Absent };
+        keys.regex.map(Self::Regex).or(keys.present.map(presence))
+    }
+
+    fn to_keys(&self) -> ValueKeys {
+        match self {
+            // The short form says it.
+            Self::Is(_) => ValueKeys::default(),
+            Self::Regex(regex) => ValueKeys { regex: Some(regex.clone()), present: None },
+            Self::Present => ValueKeys { regex: None, present: Some(true) },
+            Self::Absent => ValueKeys { regex: None, present: Some(false) },
+        }
+    }
+}
+
+/// Conditions by name; `equal` are the values that there can be at all.
+fn conditions<K: Clone + Eq + std::hash::Hash>(
+    name: Scalar<K>,
+    equal: Scalar<String>,
+) -> impl Form<Vec<(K, ValuePattern)>> {
+    map("names to values", name, ValueForm { equal }).of("condition on").left_out()
+}
+
+struct ValueForm {
+    equal: Scalar<String>,
+}
+
+impl Form<ValuePattern> for ValueForm {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<ValuePattern> {
+        if matches!(node.kind, Kind::Map(_)) {
+            return Map.read(reader, node);
+        }
+        self.equal.read(reader, node).map(ValuePattern::Is)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Any(vec![self.equal.shape(), Form::<ValuePattern>::shape(&Map)])
+    }
+
+    fn print(&self, pattern: &ValuePattern) -> Yaml {
+        match pattern {
+            ValuePattern::Is(value) => self.equal.print(value),
+            ValuePattern::Regex(_) | ValuePattern::Present | ValuePattern::Absent => Map.print(pattern),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Finds routes that no request can reach: whatever matches one of them matches a
+//! route of higher rank too. Says so only where that is certain; several routes which
+//! together cover one are not looked for.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::Route;
+use super::matching::{Match, PathPattern, ValuePattern};
+use super::rank::{self, Rank};
+use crate::config::section::Reader;
+use crate::config::value::HostPattern;
+
+/// Beyond so many comparisons looking on would cost more than it tells. Only routes of
+/// one host and path are compared, so that a file needs thousands of those to get there.
+const MOST: usize = 2_000_000;
+
+pub fn warn_unreachable(reader: &mut Reader<'_>, routes: &[Route]) {
+    let index = Index::of(routes);
+    let mut left = MOST;
+    for (at, route) in routes.iter().enumerate().filter(|(_, route)| !route.matcher.has_errors) {
+        let Some(mut winners) = index.winners(routes, at, &mut left) else { continue };
+        winners.sort_unstable();
+        winners.dedup();
+        let named = |winner: &usize| routes.get(*winner).map(|r| format!("`{}` on line {}", r.name, r.line));
+        let names: Vec<String> = winners.iter().filter_map(named).collect();
+        let verb = if names.len() == 1 { "always wins" } else { "always win" };
+        let why = format!("{} {verb}", names.join(" and "));
+        reader.warn(route.locations.matcher.0, format!("no request reaches the route `{}`", route.name), Some(why));
+    }
+}
+
+/// The routes by one of their hosts and their path, of falling rank.
+struct Index<'r>(HashMap<(Host<'r>, Path<'r>), Vec<(Rank, usize)>>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Host<'r> {
+    Exact(&'r str),
+    Suffix(&'r str),
+    Any,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Path<'r> {
+    Exact(&'r str),
+    /// Without its final slash.
+    Prefix(&'r str),
+    Regex(&'r str),
+    Any,
+}
+
+impl<'r> Index<'r> {
+    fn of(routes: &'r [Route]) -> Self {
+        let mut lists: HashMap<_, Vec<(Rank, usize)>> = HashMap::new();
+        for (at, route) in routes.iter().enumerate().filter(|(_, route)| !route.matcher.has_errors) {
+            let path = match &route.matcher.path {
+                None => Path::Any,
+                Some(PathPattern::Regex(regex)) => Path::Regex(regex.as_str()),
+                Some(PathPattern::Exact(exact)) => Path::Exact(exact),
+                Some(PathPattern::Prefix(prefix)) => Path::Prefix(rank::without_slash(prefix)),
+            };
+            for pattern in rank::hosts(&route.matcher) {
+                let rank = Rank::of(&route.matcher, route.priority, pattern, at);
+                lists.entry((host(pattern), path)).or_default().push((rank, at));
+            }
+        }
+        lists.values_mut().for_each(|list| list.sort_unstable_by_key(|(rank, _)| Reverse(*rank)));
+        Self(lists)
+    }
+
+    /// The routes that win every request of this one; `None` when one may reach it.
+    /// Each of its hosts is a claim of its own rank, so each needs a winner.
+    fn winners(&self, routes: &[Route], at: usize, left: &mut usize) -> Option<Vec<usize>> {
+        let matcher = &routes.get(at)?.matcher;
+        let paths = paths_around(matcher);
+        rank::hosts(matcher).iter().map(|pattern| self.winner(routes, at, pattern, &paths, left)).collect()
+    }
+
+    fn winner(
+        &self,
+        routes: &[Route],
+        at: usize,
+        pattern: &HostPattern,
+        paths: &[Path<'_>],
+        left: &mut usize,
+    ) -> Option<usize> {
+        let route = routes.get(at)?;
+        let own = Rank::of(&route.matcher, route.priority, pattern, at);
+        for host in hosts_around(pattern) {
+            for path in paths {
+                let Some(list) = self.0.get(&(host, *path)) else { continue };
+                for (_, other) in list.iter().take_while(|(rank, _)| *rank > own) {
+                    *left = left.checked_sub(1)?;
+                    if routes.get(*other).is_some_and(|other| implies(&route.matcher, &other.matcher)) {
+                        return Some(*other);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+fn host(pattern: &HostPattern) -> Host<'_> {
+    match pattern {
+        HostPattern::Exact(name) => Host::Exact(name),
+        HostPattern::Suffix(suffix) => Host::Suffix(suffix),
+        HostPattern::Any => Host::Any,
+    }
+}
+
+/// The hosts that hold wherever this one does, itself included.
+fn hosts_around(pattern: &HostPattern) -> Vec<Host<'_>> {
+    let name = match pattern {
+        HostPattern::Exact(name) | HostPattern::Suffix(name) => name,
+        HostPattern::Any => return vec![Host::Any],
+    };
+    let suffixes = name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..)).map(Host::Suffix);
+    std::iter::once(host(pattern)).chain(suffixes).chain([Host::Any]).collect()
+}
+
+/// The paths that hold wherever this one does, itself included.
+fn paths_around(matcher: &Match) -> Vec<Path<'_>> {
+    let mut around = Vec::new();
+    match &matcher.path {
+        None => {}
+        Some(PathPattern::Regex(regex)) => around.push(Path::Regex(regex.as_str())),
+        Some(PathPattern::Exact(exact)) => {
+            around.push(Path::Exact(exact));
+            around.extend(prefixes(exact));
+        }
+        Some(PathPattern::Prefix(prefix)) => around.extend(prefixes(rank::without_slash(prefix))),
+    }
+    if !around.contains(&Path::Prefix("")) && !takes_asterisk(matcher) {
+        around.push(Path::Prefix(""));
+    }
+    around.push(Path::Any);
+    around
+}
+
+fn prefixes(path: &str) -> impl Iterator<Item = Path<'_>> {
+    let parents = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+    std::iter::once(path).chain(parents).map(Path::Prefix)
+}
+
+/// Whether `OPTIONS *` (RFC 9110 section 9.3.7) may match: the one target that is not
+/// under `/`.
+fn takes_asterisk(matcher: &Match) -> bool {
+    let options = matcher.methods.is_empty() || matcher.methods.contains(&Method::OPTIONS);
+    let path = match &matcher.path {
+        None => true,
+        Some(PathPattern::Regex(regex)) => regex.is_match("*"),
+        Some(PathPattern::Exact(_) | PathPattern::Prefix(_)) => false,
+    };
+    options && path
+}
+
+/// Whether a request that fulfils the conditions of `strong`, beside host and path,
+/// fulfils those of `weak`.
+fn implies(strong: &Match, weak: &Match) -> bool {
+    let method = weak.methods.is_empty()
+        || !strong.methods.is_empty() && strong.methods.iter().all(|method| weak.methods.contains(method));
+    let client = weak.client_ips.is_empty()
+        || !strong.client_ips.is_empty()
+            && strong.client_ips.iter().all(|net| weak.client_ips.iter().any(|wider| wider.contains(net)));
+    method
+        && client
+        && all_implied(&strong.headers, &weak.headers)
+        && all_implied(&strong.query, &weak.query)
+        && all_implied(&strong.cookies, &weak.cookies)
+}
+
+fn all_implied<N: PartialEq>(strong: &[(N, ValuePattern)], weak: &[(N, ValuePattern)]) -> bool {
+    weak.iter().all(|(name, weaker)| strong.iter().any(|(n, pattern)| n == name && value_implies(pattern, weaker)))
+}
+
+fn value_implies(strong: &ValuePattern, weak: &ValuePattern) -> bool {
+    use ValuePattern::{Absent, Is, Present, Regex};
+    match (strong, weak) {
+        (Is(value), Is(other)) => value == other,
+        (Is(value), Regex(regex)) => regex.is_match(value),
+        (Regex(regex), Regex(other)) => regex.as_str() == other.as_str(),
+        (Is(_) | Regex(_) | Present, Present) | (Absent, Absent) => true,
+        (Regex(_) | Present | Absent, Is(_)) | (Present | Absent, Regex(_)) => false,
+        (Is(_) | Regex(_) | Present, Absent) | (Absent, Present) => false,
+    }
+}

@@ -1,0 +1,100 @@
+//! `response`: what a route changes before a response goes to the client.
+
+use super::edits::HeaderEdits;
+use crate::config::section::{Fields, Reader, Value, Word, Words, map, or_null, section, words};
+use crate::config::value::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_PATH};
+use crate::config::yaml::Invalid;
+
+section! {
+    /// What is changed before a response goes to the client.
+    #[derive(Clone, Debug, Default)]
+    "`response`" pub struct ResponseEdits {
+        /// Changes of header fields.
+        headers as "header": HeaderEdits = {};
+        /// Changes of the cookies that the upstream sets.
+        set_cookie as "cookie": SetCookieEdits = {};
+        /// Whether redirects to the upstream's own address come back as ours.
+        rewrite_location as "location": bool = "rewrite", with LOCATION;
+    }
+    beside {
+        /// Whether the proxy answers by itself, so that there is no upstream's response.
+        is_local: bool,
+    }
+    dead ResponseEdits::dead;
+}
+
+const LOCATION: Words<bool, 2> = Words([
+    (true, Word { word: "rewrite", doc: "They come back as ours." }),
+    (false, Word { word: "off", doc: "They stay as they are." }),
+]);
+
+impl ResponseEdits {
+    /// The keys that change what only an upstream says.
+    pub const OF_UPSTREAMS: [&str; 2] = ["cookie", "location"];
+
+    /// The route, which knows whether there is an upstream, says it to the operator.
+    fn dead(&self, key: &str) -> Option<Invalid> {
+        let is_dead = self.is_local && Self::OF_UPSTREAMS.contains(&key);
+        is_dead.then(|| Invalid::new(format!("`{key}` has no effect here")))
+    }
+}
+
+section! {
+    /// Changes of the cookies that the upstream sets.
+    #[derive(Clone, Debug, Default)]
+    "`cookie`" pub struct SetCookieEdits {
+        /// From one domain to another, in lower case and without leading dot; to nothing drops the attribute.
+        domain: Vec<(String, String)> = {}, with map("names to values", COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE);
+        /// From one path prefix to another; the longest that fits is taken.
+        path: Vec<(String, String)> = {}, with map("names to values", COOKIE_PATH, COOKIE_PATH);
+        /// Whether the cookie is sent back over HTTPS only.
+        secure: SecurePolicy = "auto";
+        /// Adds or drops HttpOnly; `null` leaves it.
+        http_only: Option<bool> = null, with or_null(bool::form());
+        /// Sets SameSite; `null` leaves it.
+        same_site: Option<SameSite> = null, with or_null(SameSite::form());
+    }
+    check SetCookieEdits::check;
+}
+
+impl SetCookieEdits {
+    fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        if self.same_site == Some(SameSite::None) && self.secure == SecurePolicy::Never {
+            let span = fields.get("same_site").map_or(fields.span, |node| node.span);
+            reader.error(span, "browsers refuse `same_site: none` without Secure");
+        }
+    }
+}
+
+words! {
+    /// What becomes of the attribute Secure.
+    pub enum SecurePolicy {
+        /// It is left as the upstream set it.
+        Keep = "keep",
+        /// It is dropped for clients on plain HTTP, whose browsers would refuse the cookie.
+        Auto = "auto",
+        /// It is added.
+        Always = "true",
+        /// It is dropped.
+        Never = "false",
+    }
+}
+
+#[allow(clippy::derivable_impls)] // `words!` writes the derives
+impl Default for SecurePolicy {
+    fn default() -> Self {
+        Self::Keep
+    }
+}
+
+words! {
+    /// The attribute SameSite.
+    pub enum SameSite {
+        /// The cookie is sent with requests from the same site only.
+        Strict = "strict",
+        /// Also where a link leads here.
+        Lax = "lax",
+        /// With every request.
+        None = "none",
+    }
+}

@@ -1,0 +1,153 @@
+//! Lists, and maps whose names the operator chooses.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::Form;
+use super::scalars::Scalar;
+use crate::config::section::reader::Reader;
+use crate::config::section::shape::Shape;
+use crate::config::yaml::{Invalid, Kind, Node, Yaml};
+
+/// A list; `what` are its items in the plural, as in "a list of addresses".
+pub fn list<F>(what: &'static str, item: F) -> List<F> {
+    List { what, item, if_empty: None }
+}
+
+/// A list of at least one; else the message and the help.
+pub fn some_of<F>(what: &'static str, item: F, if_empty: (&'static str, Option<&'static str>)) -> List<F> {
+    List { what, item, if_empty: Some(if_empty) }
+}
+
+#[derive(Debug)]
+pub struct List<F> {
+    what: &'static str,
+    item: F,
+    if_empty: Option<(&'static str, Option<&'static str>)>,
+}
+
+impl<T, F: Form<T>> Form<Vec<T>> for List<F> {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<T>> {
+        let Kind::Seq(items) = &node.kind else {
+            reader.expected(node, &[&format!("a list of {}", self.what)]);
+            return None;
+        };
+        if let (Some((message, help)), []) = (self.if_empty, items.as_slice()) {
+            let (message, help) = (Some(message.to_owned()), help.map(str::to_owned));
+            reader.invalid(node.span, Invalid { message, help });
+        }
+        Some(reader.inside(|reader| items.iter().filter_map(|item| self.item.read(reader, item)).collect()))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::List { item: Box::new(self.item.shape()), least: usize::from(self.if_empty.is_some()) }
+    }
+
+    fn print(&self, value: &Vec<T>) -> Yaml {
+        Yaml::List(value.iter().map(|item| self.item.print(item)).collect())
+    }
+}
+
+/// A condition's values: a list, or one that stands for a list of one. None is no
+/// condition, so that an empty list would be a mistake.
+pub fn one_or_list<T>(item: Scalar<T>) -> OneOrList<T> {
+    OneOrList(item)
+}
+
+#[derive(Debug)]
+pub struct OneOrList<T>(Scalar<T>);
+
+impl<T> Form<Vec<T>> for OneOrList<T> {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<T>> {
+        let items = match &node.kind {
+            Kind::Seq(items) => items.as_slice(),
+            Kind::Map(_) | Kind::Null => {
+                reader.expected(node, &[&format!("{}, or a list of them", self.0.what)]);
+                return None;
+            }
+            Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Bad => std::slice::from_ref(node),
+        };
+        if items.is_empty() {
+            let help = "leave the key out to match everything";
+            reader.error_help(node.span, "an empty list matches nothing", help);
+        }
+        Some(items.iter().filter_map(|item| self.0.read(reader, item)).collect())
+    }
+
+    fn shape(&self) -> Shape {
+        let list = Shape::List { item: Box::new(self.0.shape()), least: 1 };
+        Shape::Any(vec![self.0.shape(), list])
+    }
+
+    fn print(&self, value: &Vec<T>) -> Yaml {
+        if value.is_empty() {
+            return Yaml::Absent;
+        }
+        Yaml::List(value.iter().map(|item| self.0.print(item)).collect())
+    }
+}
+
+/// A map whose names the operator chooses; `what` as in "a map of names to values".
+pub fn map<K, F>(what: &'static str, name: Scalar<K>, value: F) -> MapOf<K, F> {
+    MapOf { what, name, value, noun: "key", is_left_out: false }
+}
+
+#[derive(Debug)]
+pub struct MapOf<K, F> {
+    what: &'static str,
+    name: Scalar<K>,
+    value: F,
+    /// As in "duplicate header `a`".
+    noun: &'static str,
+    is_left_out: bool,
+}
+
+impl<K, F> MapOf<K, F> {
+    /// What two entries of one name are called.
+    pub fn of(self, noun: &'static str) -> Self {
+        Self { noun, ..self }
+    }
+
+    /// An empty one is not printed.
+    pub fn left_out(self) -> Self {
+        Self { is_left_out: true, ..self }
+    }
+}
+
+impl<K: Clone + Eq + Hash, T, F: Form<T>> Form<Vec<(K, T)>> for MapOf<K, F> {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<(K, T)>> {
+        let Kind::Map(entries) = &node.kind else {
+            reader.expected(node, &[&format!("a map of {}", self.what)]);
+            return None;
+        };
+        let mut read = Vec::new();
+        let mut lines = HashMap::new();
+        for (key, node) in entries {
+            let name = reader.accept(key.span, (self.name.parse)(&key.text));
+            let value = reader.inside(|reader| self.value.read(reader, node));
+            let (Some(name), Some(value)) = (name, value) else { continue };
+            // Two spellings of one name; the same one twice is refused by its text already.
+            if let Some(line) = lines.insert(name.clone(), key.span.line) {
+                let help = format!("it is the same as the one on line {line}");
+                reader.error_help(key.span, format!("duplicate {} `{}`", self.noun, key.text), help);
+            }
+            read.push((name, value));
+        }
+        Some(read)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Map { name: self.name.text, value: Box::new(self.value.shape()), least: 0 }
+    }
+
+    fn print(&self, value: &Vec<(K, T)>) -> Yaml {
+        if self.is_left_out && value.is_empty() {
+            return Yaml::Absent;
+        }
+        let name = |name: &K| match (self.name.print)(name) {
+            Yaml::Word(text) | Yaml::Text(text) => text,
+            Yaml::List(_) | Yaml::Map(_) | Yaml::Absent => String::new(),
+        };
+        Yaml::Map(value.iter().map(|(key, value)| (name(key), self.value.print(value))).collect())
+    }
+}

@@ -1,0 +1,94 @@
+//! What may stand at a key, as data: the JSON Schema and the reference page are made of it.
+
+/// One declared key.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub name: &'static str,
+    pub doc: String,
+    pub shape: Shape,
+    pub presence: Presence,
+}
+
+/// What happens where a key is absent.
+#[derive(Clone, Debug)]
+pub enum Presence {
+    /// The configuration is refused.
+    Required,
+    /// This value holds.
+    Default(serde_json::Value),
+    /// There is none.
+    Optional,
+    /// The key is part of the contract but not delivered yet: it is refused.
+    Later,
+}
+
+impl Key {
+    pub fn is_later(&self) -> bool {
+        matches!(self.presence, Presence::Later)
+    }
+}
+
+/// Whether a name is a key of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    Delivered,
+    Later,
+}
+
+/// What holds across the keys of one section.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// Exactly one of the keys is there, because each is another `noun`; else the `hint`.
+    OneOf { noun: &'static str, keys: &'static [&'static str], hint: &'static str },
+    /// None of the keys stands without the others.
+    Together(&'static [&'static str]),
+}
+
+#[derive(Clone, Debug)]
+pub struct SectionShape {
+    pub keys: Vec<Key>,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Shape {
+    Null,
+    Bool,
+    Integer {
+        least: i64,
+        most: i64,
+    },
+    Text(Text),
+    /// One of several words.
+    Words(Vec<Word>),
+    Section(SectionShape),
+    List {
+        item: Box<Shape>,
+        least: usize,
+    },
+    /// A map whose names the operator chooses.
+    Map {
+        name: Text,
+        value: Box<Shape>,
+        least: usize,
+    },
+    Any(Vec<Shape>),
+}
+
+/// A scalar with a syntax of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    /// What the reference calls it, such as `duration`.
+    pub kind: &'static str,
+    /// Whether what YAML takes for a number or a boolean can be one, as in `x-debug: 1`.
+    pub numbers: bool,
+    /// An ECMA 262 regular expression for editors. It may accept more than `-t` does.
+    pub pattern: Option<&'static str>,
+    pub examples: &'static [&'static str],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    pub word: &'static str,
+    pub doc: &'static str,
+}

@@ -1,0 +1,169 @@
+//! `health`: how it is noticed that a server is down.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::server::UpstreamServer;
+use crate::config::section::{
+    Fields, FromKeys, Map, Reader, Scalar, Text, Value, number, optional, or_null, or_word, section,
+};
+use crate::config::value::{Address, PERCENT, STATUS_RANGE, ServerPlace, at_least, statuses};
+use crate::config::yaml::{Invalid, Location, Parsed, Yaml};
+
+section! {
+    /// How it is noticed that a server is down.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "`health`" pub struct Health {
+        /// Each server is asked at intervals.
+        active: Option<ActiveCheck> = null, with or_null(Map);
+        /// A server whose answers to real requests fail gets none for a while; never the last one.
+        passive: Option<Passive> = {}, with or_word("off", "Real requests tell nothing.", Map);
+    }
+}
+
+section! {
+    /// Requests of our own to each server.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "`active`" pub struct ActiveCheck {
+        /// Between two checks, give or take a tenth; at least 100ms.
+        interval: Duration = "5s", with at_least(Duration::from_millis(100), "a server is checked at most ten times a second");
+        /// How long one check may take.
+        timeout: Duration = "1s";
+        /// Good checks in a row after which a server is up; one is enough while no server is there.
+        healthy_after: u32 = 2, in 1..=100;
+        /// Bad checks in a row after which a server is down.
+        unhealthy_after: u32 = 3, in 1..=100;
+        /// Another port than the server's own.
+        port: Option<u16> = null, with or_null(number(1..=u16::MAX));
+        /// Whether the check speaks TLS; by default as the upstream does.
+        tls: Option<bool> = null, with or_null(bool::form());
+    }
+    first { kind: CheckKind }
+    beside { locations: Locations }
+    check ActiveCheck::note_locations;
+}
+
+/// Where keys stand that depend on the upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locations {
+    port: Location,
+    tls: Location,
+}
+
+/// What one check is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// A connection is enough.
+    Tcp,
+    Http {
+        path: String,
+        /// From, to.
+        status: (u16, u16),
+        /// `None` is the server's own name.
+        host: Option<String>,
+    },
+}
+
+section! {
+    /// What one check is.
+    #[derive(Clone, Debug)]
+    "`active`" pub struct CheckKeys {
+        /// The path that is asked for with GET.
+        path: Option<String>, with optional(CHECK_PATH);
+        /// `true`: a connection is enough.
+        tcp: Option<bool>;
+        /// The good answers: a status, or from-to.
+        status: (u16, u16) = "200-399", with STATUS_RANGE;
+        /// The Host asked for; by default the server's name.
+        host: Option<String> = null, with or_null(CHECK_HOST);
+    }
+    one_of "check" { path, tcp }
+    dead CheckKeys::dead;
+}
+
+impl CheckKeys {
+    fn dead(&self, key: &str) -> Option<Invalid> {
+        let is_dead = self.tcp == Some(true) && key != "tcp";
+        is_dead.then(|| Invalid::new(format!("`{key}` has no effect with `tcp: true`")))
+    }
+}
+
+impl FromKeys for CheckKind {
+    type Keys = CheckKeys;
+
+    fn from_keys(keys: CheckKeys) -> Option<Self> {
+        match keys.path {
+            Some(path) => Some(Self::Http { path, status: keys.status, host: keys.host }),
+            None => Some(Self::Tcp),
+        }
+    }
+
+    fn to_keys(&self) -> CheckKeys {
+        match self.clone() {
+            Self::Tcp => CheckKeys { path: None, tcp: Some(true), status: (200, 399), host: None },
+            Self::Http { path, status, host } => CheckKeys { path: Some(path), tcp: None, status, host },
+        }
+    }
+}
+
+const CHECK_PATH: Scalar<String> = Scalar {
+    what: "a path such as `/healthz`",
+    text: Text { kind: "path", numbers: false, pattern: Some(r#"^/[!"$-~]*$"#), examples: &["/healthz"] },
+    parse: check_path,
+    print: |path| Yaml::text(path),
+};
+
+fn check_path(text: &str) -> Parsed<String> {
+    if !text.starts_with('/') || !text.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        return Err(Invalid::new(format!("`{text}` is not a path to ask for")));
+    }
+    Ok(text.to_owned())
+}
+
+const CHECK_HOST: Scalar<String> = Scalar {
+    what: "a host",
+    text: Text { kind: "host", numbers: true, pattern: Some(r"^[^\s/@,]+$"), examples: &["app.internal"] },
+    parse: check_host,
+    print: |host| Yaml::text(host),
+};
+
+fn check_host(text: &str) -> Parsed<String> {
+    let wrong = || Invalid::new(format!("`{text}` is not a host"));
+    crate::message::host::split(text).filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
+    Ok(text.to_owned())
+}
+
+impl ActiveCheck {
+    fn note_locations(&mut self, _: &mut Reader<'_>, fields: &Fields<'_>) {
+        self.locations.port.0 = fields.key_span("port");
+        self.locations.tls.0 = fields.key_span("tls");
+    }
+
+    /// Reports what cannot hold for these servers.
+    pub fn check_servers(&self, reader: &mut Reader<'_>, has_tls: bool, servers: &[UpstreamServer]) {
+        let is_unix = |server: &UpstreamServer| matches!(server.address.place, ServerPlace::At(Address::Unix(_)));
+        if self.port.is_some() && !servers.is_empty() && servers.iter().all(is_unix) {
+            reader.error(self.locations.port.0, "`port` has no effect: a Unix socket has none");
+        }
+        if self.tls == Some(true) && !has_tls {
+            let help = "it says what to verify";
+            reader.error_help(self.locations.tls.0, "a check over TLS needs the upstream's `tls`", help);
+        }
+    }
+}
+
+section! {
+    /// What real requests tell of a server.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "`passive`" pub struct Passive {
+        /// Failures in a row after which a server is ejected.
+        failures: u32 = 5, in 1..=10_000;
+        /// For how long, the first time; twice as long the second time in a row, and so on up to ten times.
+        eject_for: Duration = "30s";
+        /// The most that are ejected at once, in percent of the servers; never the last one.
+        max_ejected: u8 = "50%", with PERCENT;
+        /// Responses that are failures, beside resets, timeouts and refused connections.
+        statuses: Vec<StatusCode> = [502, 503, 504], with statuses();
+    }
+}

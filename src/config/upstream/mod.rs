@@ -1,0 +1,177 @@
+//! `upstreams`: groups of servers, and how one of them is chosen, watched, tried again and
+//! limited.
+
+mod balance;
+mod health;
+mod pool;
+mod retry;
+mod server;
+mod sticky;
+mod timeouts;
+mod tls;
+
+use std::time::Duration;
+
+pub use balance::Balance;
+pub use health::{ActiveCheck, CheckKind, Health, Passive};
+pub use pool::Pool;
+pub use retry::{Retry, RetryMethods, RetryReason};
+pub use server::UpstreamServer;
+pub use sticky::{Secret, Sticky};
+pub use timeouts::UpstreamTimeouts;
+pub use tls::{PemFile, UpstreamTls};
+
+use super::listener::Listener;
+use super::section::{Fields, Form, Map, Reader, Shape, or_null, section, some_of};
+use super::value::{Address, DURATION_OR_ZERO, Direct, Lookup, NAME, Named, ServerPlace, direct};
+use super::yaml::{Key, Kind, Node, Span, Yaml};
+
+section! {
+    /// A group of servers.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "an upstream" pub struct Upstream {
+        /// `IP:port`, `name:port` (its first address), `unix:/path`, or a map; at least one.
+        servers: Vec<UpstreamServer>, required "[\"127.0.0.1:3000\"]", with some_of("addresses such as `127.0.0.1:3000`", UpstreamServer::short_or_map(), ("this upstream has no server", None));
+        /// How a server is chosen for a request.
+        balance: Balance = "round_robin";
+        /// A cookie that keeps a client at its server.
+        sticky: Option<Sticky> = null, with or_null(Map);
+        /// TLS to the servers; `true` for its defaults.
+        tls: Option<UpstreamTls> = false, with UpstreamTls::switch();
+        /// How it is noticed that a server is down.
+        health: Health = {};
+        /// When a request is tried again, at another server if there is one.
+        retry: Retry = {};
+        /// How long the servers may take; `none` is no deadline.
+        timeouts: UpstreamTimeouts = {};
+        /// Connections to the servers, and requests that wait for one.
+        pool: Pool = {};
+        /// How long a server that came back gets a growing share of the requests.
+        slow_start: Duration = "0s", with DURATION_OR_ZERO;
+    }
+    beside {
+        /// The key in the file, or the address itself where a route names one.
+        name: String,
+        /// Whether a route named an address: such an upstream is not printed.
+        implicit: bool,
+    }
+    later { protocol, proxy_protocol }
+    check Upstream::check;
+}
+
+impl Upstream {
+    /// Idle connections that each thread keeps, at most. 0 closes each connection after
+    /// its request.
+    pub fn max_idle(&self) -> usize {
+        const USUAL: usize = 128;
+        // With fewer than one for each server, none would be there when its turn comes.
+        self.pool.max_idle.unwrap_or_else(|| USUAL.max(self.servers.len() * 2))
+    }
+
+    fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        server::refuse_duplicates(reader, &self.servers);
+        if !self.servers.is_empty() && self.servers.iter().all(|server| server.backup) {
+            let span = fields.get("servers").map_or(fields.span, |node| node.span);
+            reader.error(span, "every server is a backup: of what?");
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.name_servers(reader, fields.key_span("tls"), &self.servers);
+        }
+        if let Some(active) = &self.health.active {
+            active.check_servers(reader, self.tls.is_some(), &self.servers);
+        }
+    }
+
+    /// The upstream of a route that names an address, which was accepted there.
+    fn of_address(reader: &mut Reader<'_>, address: &str, span: Span) -> Option<Self> {
+        let Direct { address: with_port, written, tls } = reader.accept(span, direct(address))?;
+        let key = |name: &str| Key { text: name.to_owned(), span };
+        let node = |kind| Node { span, kind };
+        let servers = node(Kind::Seq(vec![node(Kind::String(with_port))]));
+        let settings = vec![(key("servers"), servers), (key("tls"), node(Kind::Bool(tls, tls.to_string())))];
+        let mut upstream: Self = Map.read(reader, &node(Kind::Map(settings)))?;
+        upstream.name = address.to_owned();
+        upstream.implicit = true;
+        if let Some(only) = upstream.servers.first_mut() {
+            only.address.written = written;
+        }
+        Some(upstream)
+    }
+}
+
+/// The upstreams by name. Those of routes that name an address come behind them.
+pub fn upstreams() -> impl Form<Vec<Upstream>> {
+    ByName
+}
+
+struct ByName;
+
+impl Form<Vec<Upstream>> for ByName {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Upstream>> {
+        let Kind::Map(entries) = &node.kind else {
+            reader.expected(node, &["a map of names to upstreams"]);
+            return None;
+        };
+        let mut upstreams = Vec::new();
+        for (key, node) in entries {
+            reader.upstreams.declare(&key.text, key.span);
+            reader.accept(key.span, (NAME.parse)(&key.text));
+            reader.name_next(format!("the upstream `{}`", key.text));
+            let upstream: Option<Upstream> = Map.read(reader, node);
+            upstreams.extend(upstream.map(|upstream| Upstream { name: key.text.clone(), ..upstream }));
+        }
+        Some(upstreams)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Map { name: NAME.text, value: Box::new(Form::<Upstream>::shape(&Map)), least: 0 }
+    }
+
+    fn print(&self, upstreams: &Vec<Upstream>) -> Yaml {
+        let named = upstreams.iter().filter(|upstream| !upstream.implicit);
+        Yaml::Map(named.map(|upstream| (upstream.name.clone(), Map.print(upstream))).collect())
+    }
+}
+
+/// The upstreams of all addresses that routes name, in the order of their indices.
+pub fn of_addresses(reader: &mut Reader<'_>) -> Vec<Upstream> {
+    let addresses: Vec<(String, Span)> =
+        reader.upstreams.addresses().map(|(address, span)| (address.to_owned(), span)).collect();
+    addresses.iter().filter_map(|(address, span)| Upstream::of_address(reader, address, *span)).collect()
+}
+
+/// Warns of each upstream that no route uses.
+pub fn warn_unused(reader: &mut Reader<'_>) {
+    let unused: Vec<(String, Span)> = reader.upstreams.unused().map(|(name, span)| (name.to_owned(), span)).collect();
+    for (name, span) in unused {
+        reader.warn(span, format!("no route uses the upstream `{name}`"), None);
+    }
+}
+
+/// Reports each server that is one of our own listeners: it would be asked for ever.
+pub fn refuse_loops(reader: &mut Reader<'_>, upstreams: &[Upstream], listeners: &[Listener]) {
+    for server in upstreams.iter().flat_map(|upstream| &upstream.servers) {
+        if listeners.iter().any(|listener| is_own(&server.address.place, &listener.address)) {
+            let message = format!("`{}` is this proxy's own listener", server.address.written);
+            reader.error(server.location.0, message);
+        }
+    }
+}
+
+fn is_own(server: &ServerPlace, listener: &Address) -> bool {
+    match (server, listener) {
+        (ServerPlace::At(Address::Tcp(to)), Address::Tcp(own)) => {
+            to.port() == own.port() && (to.ip() == own.ip() || own.ip().is_unspecified() && to.ip().is_loopback())
+        }
+        (ServerPlace::At(Address::Unix(to)), Address::Unix(own)) => to == own,
+        (ServerPlace::Named(Named { name, kind, .. }), Address::Tcp(own)) => {
+            let port = match kind {
+                Lookup::One { port } | Lookup::Each { port } => Some(*port),
+                Lookup::Services => None,
+            };
+            let here = own.ip().is_unspecified() || own.ip().is_loopback();
+            name == "localhost" && port == Some(own.port()) && here
+        }
+        (ServerPlace::At(_) | ServerPlace::Named(_), Address::Unix(_) | Address::Tcp(_)) => false,
+    }
+}

@@ -1,0 +1,125 @@
+//! Lengths of time: `500ms`, `10s`, `5m`, `1h`.
+
+use std::time::Duration;
+
+use crate::config::section::{Form, Scalar, Text, Value};
+use crate::config::yaml::{Invalid, Parsed, Yaml};
+
+const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+/// A year, in milliseconds.
+const LONGEST: u64 = 365 * 24 * 3_600_000;
+
+/// Above zero, at most a year.
+pub const DURATION: Scalar<Duration> = Scalar {
+    what: "a duration such as `10s`",
+    text: Text {
+        kind: "duration",
+        numbers: false,
+        pattern: Some("^0*[1-9][0-9]*(ms|s|m|h)$"),
+        examples: &["500ms", "10s", "5m", "1h"],
+    },
+    parse,
+    print: |value| Yaml::word(print(*value)),
+};
+
+/// At most a year, or none at all.
+pub const DURATION_OR_ZERO: Scalar<Duration> = Scalar {
+    text: Text { pattern: Some("^([0-9]+(ms|s|m|h)|0+)$"), examples: &["0s", "30s"], ..DURATION.text },
+    parse: parse_or_zero,
+    ..DURATION
+};
+
+impl Value for Duration {
+    fn form() -> impl Form<Self> {
+        DURATION
+    }
+}
+
+/// A duration of at least this long; else the message.
+pub fn at_least(least: Duration, message: &'static str) -> impl Form<Duration> {
+    AtLeast { least, message }
+}
+
+struct AtLeast {
+    least: Duration,
+    message: &'static str,
+}
+
+impl Form<Duration> for AtLeast {
+    fn read(
+        &self,
+        reader: &mut crate::config::section::Reader<'_>,
+        node: &crate::config::yaml::Node,
+    ) -> Option<Duration> {
+        let value = DURATION.read(reader, node)?;
+        if value < self.least {
+            reader.error(node.span, self.message);
+            return None;
+        }
+        Some(value)
+    }
+
+    fn shape(&self) -> crate::config::section::Shape {
+        DURATION.shape()
+    }
+
+    fn print(&self, value: &Duration) -> Yaml {
+        DURATION.print(value)
+    }
+}
+
+fn parse(text: &str) -> Parsed<Duration> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let Ok(number) = digits.parse::<u64>() else {
+        return Err(Invalid::unexpected("a whole number and `ms`, `s`, `m` or `h`".to_owned()));
+    };
+    if unit.is_empty() {
+        return Err(Invalid::unexpected(format!("a unit is missing: `{number}s`?")));
+    }
+    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(Invalid::unexpected("the units are `ms`, `s`, `m` and `h`".to_owned()));
+    };
+    match number.checked_mul(*factor) {
+        Some(0) => Err(Invalid::new("a duration must be above zero")),
+        Some(ms) if ms <= LONGEST => Ok(Duration::from_millis(ms)),
+        Some(_) | None => Err(Invalid::new("longer than a year (`8760h`)")),
+    }
+}
+
+fn parse_or_zero(text: &str) -> Parsed<Duration> {
+    match text.trim_start_matches('0') {
+        "" if !text.is_empty() => Ok(Duration::ZERO),
+        "ms" | "s" | "m" | "h" if text.starts_with('0') => Ok(Duration::ZERO),
+        _ => parse(text),
+    }
+}
+
+fn print(value: Duration) -> String {
+    let ms = u64::try_from(value.as_millis()).unwrap_or(LONGEST);
+    if ms == 0 {
+        return "0s".to_owned();
+    }
+    let whole = UNITS.iter().rev().find(|(_, factor)| ms % factor == 0);
+    whole.map_or_else(|| format!("{ms}ms"), |(name, factor)| format!("{}{name}", ms / factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_printed_as_they_are_read() {
+        for text in ["1ms", "1500ms", "10s", "90s", "5m", "1h", "8760h"] {
+            assert_eq!(print(parse(text).unwrap()), text);
+        }
+        assert_eq!(print(parse("60s").unwrap()), "1m");
+        for bad in ["", "10", "s", "1.5s", "-1s", "+1s", "1d", "0s", "8761h", "99999999999999999999h", "1 s", "1S"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        for zero in ["0", "0s", "000ms"] {
+            assert_eq!(parse_or_zero(zero), Ok(Duration::ZERO), "{zero}");
+        }
+        assert!(parse_or_zero("").is_err() && parse_or_zero("s").is_err());
+    }
+}

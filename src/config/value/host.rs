@@ -1,0 +1,77 @@
+//! Host names, and the patterns that routes match them by.
+
+use crate::config::section::{Scalar, Text};
+use crate::config::yaml::{Invalid, Parsed, Yaml};
+
+/// What a route's `host` may hold; lower case, without port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    Exact(String),
+    /// `*.example.com` holds `example.com`: one or more labels stand before it.
+    Suffix(String),
+    /// `*`
+    Any,
+}
+
+pub const HOST_PATTERN: Scalar<HostPattern> = Scalar {
+    what: "a host such as `example.com`",
+    text: Text {
+        kind: "host",
+        numbers: true,
+        pattern: Some(r"^([*]|([*][.])?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$"),
+        examples: &["example.com", "*.example.com"],
+    },
+    parse: pattern,
+    print: |pattern| match pattern {
+        HostPattern::Exact(host) => Yaml::text(host),
+        HostPattern::Suffix(suffix) => Yaml::text(format!("*.{suffix}")),
+        HostPattern::Any => Yaml::text("*"),
+    },
+};
+
+fn pattern(text: &str) -> Parsed<HostPattern> {
+    if text == "*" {
+        return Ok(HostPattern::Any);
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let host = rest.split(['/', ':']).next().unwrap_or(rest);
+        return Err(Invalid::with_help("a host is a name, not a URL", format!("write `{host}`")));
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
+        && inner.parse::<std::net::Ipv6Addr>().is_ok()
+    {
+        return Ok(HostPattern::Exact(text.to_ascii_lowercase()));
+    }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && port.bytes().all(|b| b.is_ascii_digit())
+    {
+        return Err(Invalid::with_help("a host is matched without its port", format!("write `{host}`")));
+    }
+    if let Some(rest) = text.strip_prefix("*.") {
+        return dns_name(rest).map(HostPattern::Suffix);
+    }
+    if text.contains('*') {
+        return Err(Invalid::with_help(
+            format!("`{text}` is not a host pattern"),
+            "`*` stands alone or in front, as in `*.example.com`",
+        ));
+    }
+    dns_name(text).map(HostPattern::Exact)
+}
+
+/// A name as DNS has it, in lower case.
+pub fn dns_name(text: &str) -> Parsed<String> {
+    if !text.is_ascii() {
+        return Err(Invalid::with_help(format!("`{text}` is not a host name"), "write it in its `xn--` form"));
+    }
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    if text.len() <= 253 && text.split('.').all(label) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(Invalid::new(format!("`{text}` is not a host name")))
+}

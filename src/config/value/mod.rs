@@ -1,0 +1,69 @@
+//! The small languages inside values: text in, typed value out, and back.
+
+mod address;
+mod cookie;
+mod duration;
+mod file;
+mod header;
+mod host;
+mod key_source;
+mod network;
+mod path;
+mod percent;
+mod query;
+mod size;
+mod status;
+mod template;
+
+pub use address::{
+    ADDRESS_RECORDS, Address, Direct, Listening, Lookup, NAMESERVER, Named, Referenced, SERVER, SERVICE_RECORDS,
+    ServerPlace, direct,
+};
+pub use cookie::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, MATCHED_COOKIE};
+pub use duration::{DURATION, DURATION_OR_ZERO, at_least};
+pub use file::{FileToMake, FileToRead};
+pub use header::{EDITED_HEADER, EDITED_NAME, FieldName, HEADER_NAME, HEADER_VALUE, MATCHED_HEADER_VALUE, METHOD};
+pub use host::{HOST_PATTERN, HostPattern, dns_name};
+pub use key_source::KeySource;
+pub use network::NETWORK;
+pub use path::{PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, check_replacement};
+pub use percent::PERCENT;
+pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
+pub use size::{SIZE, sizes};
+pub use status::{ERROR_STATUSES, STATUS_RANGE, StatusSet, status_in, statuses};
+pub use template::{Template, TemplatePart};
+
+use super::section::{Scalar, Text};
+use super::yaml::{Invalid, Parsed, Yaml};
+
+/// A text of any kind.
+pub const TEXT: Scalar<String> = plain("a text");
+
+/// A name that messages call `what`.
+pub const fn plain(what: &'static str) -> Scalar<String> {
+    Scalar {
+        what,
+        text: Text { kind: "text", numbers: true, pattern: None, examples: &[] },
+        parse: |text| Ok(text.to_owned()),
+        print: |text| Yaml::text(text),
+    }
+}
+
+/// A name for logs and other keys, which is kept plain.
+pub const NAME: Scalar<String> = Scalar {
+    what: "a name",
+    text: Text { kind: "name", numbers: true, pattern: Some("^[A-Za-z0-9._-]{1,64}$"), examples: &["api"] },
+    parse: name,
+    print: |name| Yaml::text(name),
+};
+
+fn name(text: &str) -> Parsed<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
+        return Err(Invalid::new("a name has 1 to 64 letters, digits, `-`, `_` and `.`"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Redirect targets: text with placeholders such as `{host}`.
+
+use crate::config::section::{Form, Scalar, Text, Value, nearest};
+use crate::config::yaml::{Invalid, Parsed, Yaml};
+
+/// Text with `{scheme}`, `{host}`, `{path}`, `{query}`, `{method}`, `{client_ip}`, `{request_id}` in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(pub Vec<TemplatePart>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplatePart {
+    Text(String),
+    Scheme,
+    Host,
+    /// The path as the client sent it.
+    Path,
+    /// With its `?`, or empty.
+    Query,
+    Method,
+    ClientIp,
+    RequestId,
+}
+
+const TARGET: Scalar<Template> = Scalar {
+    what: "a target such as `https://{host}{path}{query}`",
+    text: Text {
+        kind: "target",
+        numbers: true,
+        pattern: Some(concat!(
+            r"^(/|https?://|\{scheme\}://|\{path\})",
+            r"([!-z|~]|\{\{|\}\}|\{(scheme|host|path|query|method|client_ip|request_id)\})*$"
+        )),
+        examples: &["https://{host}{path}{query}", "/new{path}"],
+    },
+    parse: target,
+    print: |template| Yaml::text(print(template)),
+};
+
+impl Value for Template {
+    fn form() -> impl Form<Self> {
+        TARGET
+    }
+}
+
+/// Where a client is sent: a URL or a path.
+fn target(text: &str) -> Parsed<Template> {
+    let template = parse(text)?;
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Invalid::new("a target holds no spaces, control or non-ASCII characters: percent-encode them"));
+    }
+    let starts = ["/", "http://", "https://", "{scheme}://", "{path}"];
+    if !starts.iter().any(|s| text.starts_with(s)) {
+        return Err(Invalid::with_help(
+            "a target begins with `/`, `http://`, `https://` or `{scheme}://`",
+            format!("write `https://{text}`"),
+        ));
+    }
+    Ok(template)
+}
+
+const PLACEHOLDERS: [(&str, TemplatePart); 7] = [
+    ("scheme", TemplatePart::Scheme),
+    ("host", TemplatePart::Host),
+    ("path", TemplatePart::Path),
+    ("query", TemplatePart::Query),
+    ("method", TemplatePart::Method),
+    ("client_ip", TemplatePart::ClientIp),
+    ("request_id", TemplatePart::RequestId),
+];
+
+/// `{{` and `}}` stand for a brace.
+fn parse(text: &str) -> Parsed<Template> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..).unwrap_or("");
+        if (c == '{' || c == '}') && rest.starts_with(c) {
+            literal.push(c);
+            rest = rest.get(1..).unwrap_or("");
+        } else if c == '{' {
+            let Some((name, after)) = rest.split_once('}') else {
+                return Err(Invalid::with_help("`{` without its `}`", "a literal `{` is written `{{`"));
+            };
+            if !literal.is_empty() {
+                parts.push(TemplatePart::Text(std::mem::take(&mut literal)));
+            }
+            parts.push(placeholder(name)?);
+            rest = after;
+        } else if c == '}' {
+            return Err(Invalid::with_help("`}` without its `{`", "a literal `}` is written `}}`"));
+        } else {
+            literal.push(c);
+        }
+    }
+    if !literal.is_empty() {
+        parts.push(TemplatePart::Text(literal));
+    }
+    Ok(Template(parts))
+}
+
+fn placeholder(name: &str) -> Parsed<TemplatePart> {
+    if let Some((_, part)) = PLACEHOLDERS.iter().find(|(known, _)| *known == name) {
+        return Ok(part.clone());
+    }
+    let help = match nearest(name, PLACEHOLDERS.iter().map(|(known, _)| *known)) {
+        Some(near) => format!("did you mean `{{{near}}}`?"),
+        None => {
+            let all: Vec<String> = PLACEHOLDERS.iter().map(|(known, _)| format!("{{{known}}}")).collect();
+            format!("there are {}", all.join(", "))
+        }
+    };
+    Err(Invalid::with_help(format!("unknown placeholder `{{{name}}}`"), help))
+}
+
+fn print(template: &Template) -> String {
+    let part = |p: &TemplatePart| match p {
+        TemplatePart::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+        other => PLACEHOLDERS
+            .iter()
+            .find(|(_, known)| known == other)
+            .map_or(String::new(), |(name, _)| format!("{{{name}}}")),
+    };
+    template.0.iter().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_printed_as_they_are_read() {
+        for text in ["https://{host}{path}{query}", "/a", "/{{x}}{request_id}", "{path}"] {
+            assert_eq!(print(&target(text).unwrap()), text);
+        }
+        let help = |text| target(text).unwrap_err().help.unwrap();
+        assert_eq!(help("/{hsot}"), "did you mean `{host}`?");
+        assert!(help("/{xyzzy}").starts_with("there are {scheme}"));
+        for bad in ["/{host", "/}", "/a b", "/é", "example.com", ""] {
+            assert!(target(bad).is_err(), "{bad}");
+        }
+    }
+}
