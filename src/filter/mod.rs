@@ -2,6 +2,11 @@
 //! down. Knows Pingora's header types, not its hooks, and not how a reply is
 //! written.
 
+mod cause;
 mod order;
+mod reply;
 pub mod request;
 pub mod response;
+
+pub use cause::Cause;
+pub use reply::Reply;

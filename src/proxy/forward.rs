@@ -12,10 +12,9 @@ use pingora_proxy::Session;
 
 use super::choose;
 use super::context::RequestCtx;
-use super::fail::Cause;
-use super::reply::{Reply, end_if_closing, fill, settle_unread_body};
+use super::reply::{end_if_closing, fill, settle_unread_body};
 use crate::downstream::{Activity, Peer, followed};
-use crate::filter::{request, response};
+use crate::filter::{Cause, Reply, request, response};
 use crate::message::forwarded::believed_host;
 use crate::message::location::Names;
 use crate::observe::ErrorSource;

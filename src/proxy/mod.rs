@@ -23,9 +23,10 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+pub use crate::filter::Cause;
+use crate::filter::Reply;
 use crate::runtime::Live;
 pub use context::RequestCtx;
-pub use fail::Cause;
 pub use front::Front;
 use mirror::Mirrors;
 pub use rehearse::{End, Rehearsal, rehearse};
@@ -56,7 +57,7 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let local = match intake::admit(session, ctx) {
             Ok(()) => forward::local_reply(session.req_header(), ctx),
-            Err(cause) => Some(reply::Reply::Error(cause)),
+            Err(cause) => Some(Reply::Error(cause)),
         };
         ctx.part = choose::part(session.req_header(), ctx);
         match local {
@@ -157,7 +158,7 @@ impl ProxyHttp for Proxy {
         ctx.failure = Some(cause);
         if forward::is_unanswered(session) && cause != fail::Cause::ClientGone {
             session.set_keepalive(None);
-            if let Err(e) = reply::send(session, ctx, reply::Reply::Error(cause)).await {
+            if let Err(e) = reply::send(session, ctx, Reply::Error(cause)).await {
                 log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
             }
             ctx.attempt.leave();

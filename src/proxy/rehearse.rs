@@ -9,10 +9,9 @@ use pingora::{Error, ErrorType};
 use pingora_http::RequestHeader;
 
 use super::context::RequestCtx;
-use super::fail::Cause;
-use super::reply::Reply;
 use super::{choose, forward, intake};
 use crate::downstream::{Head, Peer, escaped};
+use crate::filter::{Cause, Reply};
 use crate::route::{Mismatch, Rank};
 use crate::runtime::Snapshot;
 use crate::upstream::Wish;

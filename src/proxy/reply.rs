@@ -10,18 +10,9 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use super::fail::Cause;
-use crate::config::{ErrorPages, FieldName, StatusSet, Template, TemplatePart};
+use crate::config::{ErrorPages, StatusSet, Template, TemplatePart};
 use crate::downstream::Peer;
-use crate::filter::response;
-
-/// An answer that was meant.
-#[derive(Debug)]
-pub enum Reply {
-    Error(Cause),
-    Redirect { location: String, status: StatusCode },
-    Respond { status: StatusCode, body: Bytes, headers: Vec<(FieldName, HeaderValue)> },
-}
+use crate::filter::{Cause, Reply, response};
 
 /// Writes the reply whole.
 ///

@@ -1,0 +1,189 @@
+//! Why the proxy answers by itself: one [`Cause`] for each reason, with its
+//! status, its words and its Proxy-Status error (RFC 9209).
+
+use crate::downstream::Malformed;
+use crate::observe::ErrorSource;
+
+/// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
+/// fault it is, and a sentence for a person.
+type Row = (u16, &'static str, ErrorSource, &'static str);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    HostMissing,
+    HostInvalid,
+    HostConflict,
+    TargetInvalid,
+    RequestInvalid,
+    ConnectionNames,
+    FramingAmbiguous,
+    ChunkInvalid,
+    NoRoute,
+    MethodRefused,
+    HeadTimeout,
+    BodyTimeout,
+    BodyTooSlow,
+    LineTooLong,
+    ExpectationFailed,
+    HeadTooLarge,
+    TooManyFields,
+    ClientGone,
+    Internal,
+    ConnectRefused,
+    ConnectFailed,
+    TlsFailed,
+    CertificateRefused,
+    UpstreamClosed,
+    UpstreamInvalid,
+    ResourcesExhausted,
+    AllDown,
+    NoneReached,
+    NoAddress,
+    QueueFull,
+    QueueTimeout,
+    ConnectTimeout,
+    ResponseTimeout,
+    SendTimeout,
+    RequestTimeout,
+    VersionUnsupported,
+}
+
+impl Cause {
+    const fn row(self) -> Row {
+        use ErrorSource::{Client, Proxy, Upstream};
+        match self {
+            Self::HostMissing => (400, "http_request_error", Client, "the request has no Host"),
+            Self::HostInvalid => (400, "http_request_error", Client, "the Host of the request is not one host name"),
+            Self::HostConflict => {
+                (400, "http_request_error", Client, "the Host of the request differs from its target")
+            }
+            Self::TargetInvalid => (
+                400,
+                "http_request_error",
+                Client,
+                "the target of the request has a bad escape or a character that must be escaped",
+            ),
+            Self::RequestInvalid => (400, "http_request_error", Client, "the request is not valid HTTP"),
+            Self::ConnectionNames => (
+                400,
+                "http_request_error",
+                Client,
+                "the Connection field names a field that belongs to the whole request",
+            ),
+            Self::FramingAmbiguous => {
+                (400, "http_request_error", Client, "the length of the request body can be read two ways")
+            }
+            Self::ChunkInvalid => (400, "http_request_error", Client, "the request body is not chunked as it says"),
+            Self::NoRoute => (404, "destination_not_found", Client, "no route matches this request"),
+            Self::MethodRefused => (405, "http_request_error", Client, "this method is not forwarded"),
+            Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
+            Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
+            Self::BodyTooSlow => (
+                408,
+                "http_request_error",
+                Client,
+                "the request body did not arrive within the upstream's `timeouts.request`",
+            ),
+            Self::LineTooLong => {
+                (414, "http_request_error", Client, "the request line is longer than `limits.request_line`")
+            }
+            Self::ExpectationFailed => {
+                (417, "http_request_error", Client, "the expectation of the request is not known")
+            }
+            Self::HeadTooLarge => {
+                (431, "http_request_error", Client, "the head of the request is larger than `limits.request_headers`")
+            }
+            Self::TooManyFields => (
+                431,
+                "http_request_error",
+                Client,
+                "the request has more header fields than `limits.request_header_count`",
+            ),
+            Self::ClientGone => (499, "http_request_error", Client, "the client closed the connection"),
+            Self::Internal => (500, "proxy_internal_error", Proxy, "the proxy failed"),
+            Self::ConnectRefused => (502, "connection_refused", Upstream, "the upstream refused the connection"),
+            Self::ConnectFailed => (502, "destination_ip_unroutable", Upstream, "the upstream could not be reached"),
+            Self::TlsFailed => (502, "tls_protocol_error", Upstream, "the TLS handshake with the upstream failed"),
+            Self::CertificateRefused => {
+                (502, "tls_certificate_error", Upstream, "the upstream's certificate was not accepted")
+            }
+            Self::UpstreamClosed => (
+                502,
+                "connection_terminated",
+                Upstream,
+                "the upstream closed the connection before its answer was complete",
+            ),
+            Self::UpstreamInvalid => (502, "http_protocol_error", Upstream, "the upstream's answer is not valid HTTP"),
+            Self::ResourcesExhausted => {
+                (503, "connection_limit_reached", Proxy, "the proxy has no more connections to give")
+            }
+            Self::AllDown => (503, "destination_unavailable", Upstream, "no server of the upstream is up"),
+            Self::NoneReached => {
+                (503, "destination_unavailable", Upstream, "no server of the upstream could be connected to")
+            }
+            Self::NoAddress => (503, "dns_error", Upstream, "no server of the upstream has an address"),
+            Self::QueueFull => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "every server of the upstream is at `pool.max_connections`, and the queue is full",
+            ),
+            Self::QueueTimeout => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "no server of the upstream had room within `pool.queue_timeout`",
+            ),
+            Self::ConnectTimeout => {
+                (504, "connection_timeout", Upstream, "the upstream did not accept the connection in time")
+            }
+            Self::ResponseTimeout => (504, "http_response_timeout", Upstream, "the upstream did not answer in time"),
+            Self::SendTimeout => {
+                (504, "connection_write_timeout", Upstream, "the upstream did not take the request in time")
+            }
+            Self::RequestTimeout => {
+                (504, "http_response_timeout", Upstream, "the upstream did not finish within `timeouts.request`")
+            }
+            Self::VersionUnsupported => {
+                (505, "http_request_error", Client, "this version of HTTP is not spoken in this form")
+            }
+        }
+    }
+
+    /// 499 is never sent: that client is gone.
+    pub const fn status(self) -> u16 {
+        self.row().0
+    }
+
+    /// A sentence for a person.
+    pub const fn message(self) -> &'static str {
+        self.row().3
+    }
+
+    /// The error type of RFC 9209 section 2.3.
+    pub const fn proxy_status(self) -> &'static str {
+        self.row().1
+    }
+
+    pub const fn source(self) -> ErrorSource {
+        self.row().2
+    }
+}
+
+/// What is wrong with a request that never became one.
+impl From<Malformed> for Cause {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::LineTooLong => Self::LineTooLong,
+            Malformed::HeadTooLarge => Self::HeadTooLarge,
+            Malformed::TooManyFields => Self::TooManyFields,
+            Malformed::Syntax => Self::RequestInvalid,
+            Malformed::Version => Self::VersionUnsupported,
+            Malformed::Method => Self::MethodRefused,
+            Malformed::Target => Self::TargetInvalid,
+            Malformed::Host => Self::HostInvalid,
+            Malformed::HostConflict => Self::HostConflict,
+            Malformed::Framing => Self::FramingAmbiguous,
+        }
+    }
+}
