@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
-use proxy_service::config::{FieldName, ResponseEdits};
+use proxy_service::config::{Config, FieldName, ResponseEdits};
 use proxy_service::proxy::{End, Rehearsal, rehearse};
 use proxy_service::runtime::Snapshot;
 use proxy_service::server::FOR_NAMES;
@@ -45,7 +45,7 @@ impl Explain {
         let rehearsal = rehearse(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.
-        self.describe(&mut out, &rehearsal, &snapshot).unwrap_or_default();
+        self.describe(&mut out, &rehearsal, &config, &snapshot).unwrap_or_default();
         super::out::print(&out)
     }
 
@@ -65,9 +65,15 @@ impl Explain {
         head
     }
 
-    fn describe(&self, out: &mut String, rehearsal: &Rehearsal, snapshot: &Snapshot) -> std::fmt::Result {
+    fn describe(
+        &self,
+        out: &mut String,
+        rehearsal: &Rehearsal,
+        config: &Config,
+        snapshot: &Snapshot,
+    ) -> std::fmt::Result {
         let winner = rehearsal.winner.map(|(_, index)| index);
-        match (&rehearsal.end, winner.and_then(|index| snapshot.routes.get(index))) {
+        match (&rehearsal.end, winner.and_then(|index| config.routes.get(index))) {
             (End::Refused(cause), None) if !rehearsal.mismatches.is_empty() => {
                 writeln!(out, "is taken by no route: the proxy answers {}", cause.status())?;
             }

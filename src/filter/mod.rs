@@ -1,12 +1,109 @@
-//! What a route changes in a request on its way up and in a response on its way
-//! down. Knows Pingora's header types, not its hooks, and not how a reply is
-//! written.
+//! What a route does to a request and to its response: one file a filter, and their
+//! one order.
+//!
+//! A filter is compiled once for each route that configures it, when a snapshot is
+//! made, and joins the chain of each phase in which it has work to do:
+//!
+//! - [`RequestFilter::on_request`] sees the client's request once a route took it and
+//!   before an upstream is chosen. It decides: `Verdict::Continue`, or
+//!   `Verdict::Reply` with the answer that the client gets instead.
+//! - [`UpstreamRequestFilter::on_upstream_request`] edits the request that is about to
+//!   be sent, anew for each attempt.
+//! - [`ResponseFilter::on_response`] edits the response on its way to the client, the
+//!   upstream's as well as one that the proxy gives by itself.
+//!
+//! No hook returns a `Result`: a filter that cannot find out whether a request may pass
+//! has to say so with a `Reply`, as there is no error that somebody could take for
+//! "pass". An edit of fields that does not succeed is noted by [`Edited`], and the
+//! chain then fails the whole message.
+//!
+//! `ORDER` is the one order of filters. The YAML chooses which filters a route has,
+//! never when they run.
+//!
+//! # Why trait objects
+//!
+//! The filters are known when this crate is compiled, so one enum of all of them would
+//! do as well. But every new filter would then be named in the enum and in a `match` of
+//! each phase, and a vector of it would have the stride of the largest filter. A
+//! `Box<dyn …>` costs one indirect call for a filter that is configured, and a chain
+//! without filters costs the comparison of two pointers. The three traits are apart
+//! because the type of a chain then says that no filter in it has an empty hook.
+//!
+//! # Adding a filter
+//!
+//! A filter that answers for a service under maintenance would touch:
+//!
+//! 1. `filter/maintenance.rs`: the logic with its unit tests, and a function `add` that
+//!    looks into the route's configuration and joins the chain if it is wanted there:
+//!    ```ignore
+//!    #[derive(Debug)]
+//!    struct Maintenance(StatusCode);
+//!
+//!    pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
+//!        chain.request.extend(route.maintenance.map(|status| Box::new(Maintenance(status)) as _));
+//!        Ok(())
+//!    }
+//!
+//!    impl RequestFilter for Maintenance {
+//!        fn on_request(&self, _: &RequestContext<'_>) -> Verdict {
+//!            Verdict::Reply(Reply::Respond { status: self.0, body: Bytes::new(), headers: Vec::new() })
+//!        }
+//!    }
+//!    ```
+//! 2. This file: `mod maintenance;` and one line of `ORDER`.
+//! 3. Its section of the configuration.
+//! 4. Its tests over the wire, in `tests/`.
+//!
+//! `explain` runs the same chains and needs no change. A step that has to await an
+//! answer from elsewhere, such as external authorization or a limit that several
+//! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
+//! own (see `proxy::forward::local_reply`).
 
 mod cause;
-mod order;
+mod chain;
+mod context;
+mod cookies;
+mod fields;
+mod forwarding;
+mod headers;
+pub mod hop_by_hop;
+mod host;
+mod location;
+mod path;
+mod present;
+mod query;
+mod redirect;
 mod reply;
-pub mod request;
-pub mod response;
+mod respond;
+mod set_cookie;
 
 pub use cause::Cause;
+pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
+pub use context::{Origin, RequestContext, ResponseContext, UpstreamRequestContext};
+pub use fields::Edited;
+pub use present::Present;
+pub use redirect::Redirect;
 pub use reply::Reply;
+pub use respond::Respond;
+
+use crate::config::Route;
+
+/// Has a filter join the chain of a route that configures it.
+type Add = fn(&Route, &mut Chain) -> Result<(), String>;
+
+/// The order in which filters run, in each phase. Host and forwarding fields come
+/// before the operator's own fields, which may replace them.
+const ORDER: [Add; 8] =
+    [path::add, query::add, host::add, forwarding::add, location::add, set_cookie::add, headers::add, cookies::add];
+
+/// The filters of a route.
+///
+/// # Errors
+/// In words, when a filter cannot be made of its configuration.
+pub fn compile(route: &Route) -> Result<Chain, String> {
+    let mut chain = Chain::default();
+    for add in ORDER {
+        add(route, &mut chain).map_err(|e| format!("route `{}`: {e}", route.name))?;
+    }
+    Ok(chain)
+}

@@ -23,7 +23,7 @@ use crate::upstream::{Pick, Pool, Shortage, Wish};
 pub fn part(request: &RequestHeader, ctx: &RequestCtx) -> usize {
     match ctx.route().map(|route| &route.action) {
         Some(Action::Split(split)) => split.part(split.by.as_ref().and_then(|by| hash_of(by, request, ctx))),
-        Some(Action::Upstream(_) | Action::Redirect { .. } | Action::Respond { .. }) | None => 0,
+        Some(Action::Upstream(_) | Action::Redirect(_) | Action::Respond(_)) | None => 0,
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use pingora_http::RequestHeader;
 
 use super::fail::Cause;
 use super::mirror::Copies;
+use crate::filter::RequestContext;
 use crate::message::hash;
 use crate::runtime::{Action, Route, Snapshot};
 use crate::upstream::{Pick, Pool, Server};
@@ -119,13 +121,26 @@ impl RequestCtx {
         match &self.route()?.action {
             Action::Upstream(pool) => Some(pool),
             Action::Split(split) => split.parts.get(self.part),
-            Action::Redirect { .. } | Action::Respond { .. } => None,
+            Action::Redirect(_) | Action::Respond(_) => None,
         }
     }
 
     /// The end of the time that the upstream's `timeouts.request` gives it.
     pub fn deadline(&self) -> Option<Instant> {
         self.pool().and_then(|pool| pool.timeouts().request).map(|time| self.started + time)
+    }
+
+    /// What filters are told of the request, whose head as it came is `head`.
+    pub fn request<'r>(&'r self, head: &'r RequestHeader) -> RequestContext<'r> {
+        RequestContext {
+            head,
+            normalized: self.target.as_deref(),
+            host: &self.host,
+            scheme: self.scheme,
+            client_ip: self.client_ip,
+            peer_trusted: self.peer_trusted,
+            request_id: self.request_id,
+        }
     }
 
     /// A checked host is ASCII (`intake`).

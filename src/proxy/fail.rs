@@ -16,6 +16,11 @@ pub fn cause_of(error: &Error) -> Cause {
     }
 }
 
+/// The error that ends a request for a cause that Pingora has no name for.
+pub fn internal(cause: Cause) -> Box<Error> {
+    Error::explain(ErrorType::InternalError, cause.message())
+}
+
 /// Our own stream's errors come back as those of a client that could not be read.
 fn by_own_stream(error: &Error) -> Cause {
     let io = error.root_cause().downcast_ref::<std::io::Error>();

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{StatusCode, Version, header};
 use pingora::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
-use super::choose;
 use super::context::RequestCtx;
-use super::reply::{end_if_closing, fill, settle_unread_body};
-use crate::downstream::{Activity, Peer, followed};
-use crate::filter::{Cause, Reply, request, response};
-use crate::message::forwarded::believed_host;
-use crate::message::location::Names;
+use super::reply::{end_if_closing, settle_unread_body};
+use super::{choose, fail, framing};
+use crate::downstream::{Activity, Date, Peer, followed};
+use crate::filter::{
+    Cause, Edited, Origin, Present, Reply, ResponseContext, UpstreamRequestContext, Verdict, hop_by_hop,
+};
 use crate::observe::ErrorSource;
-use crate::runtime::Action;
 
 /// How long the rest of a refused body is read before the connection is closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -42,14 +41,24 @@ pub fn set_client_deadlines(session: &mut Session, ctx: &RequestCtx) {
     }
 }
 
-/// The reply of a route that answers by itself.
+/// The answer that a request gets without an upstream: that of the first filter which
+/// has one, or else the route's action.
+///
+/// A step that awaits something from elsewhere (external authorization, a limit that
+/// several processes share) belongs between the two, so that what the filters refuse
+/// costs no such question, and no action answers before the step has agreed. It calls
+/// by its name what it asks, has a deadline of its own, and answers with a `Reply` when
+/// that has passed. `explain` says that it would ask.
 pub fn local_reply(request: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
-    match &ctx.route()?.action {
-        Action::Upstream(_) | Action::Split(_) => None,
-        Action::Redirect { to, status } => Some(Reply::Redirect { location: fill(to, request, ctx), status: *status }),
-        Action::Respond { status, body, headers } => {
-            Some(Reply::Respond { status: *status, body: body.clone(), headers: headers.clone() })
-        }
+    let route = ctx.route()?;
+    let request = ctx.request(request);
+    let verdict = match route.filters.on_request(&request) {
+        Verdict::Continue => route.action.on_request(&request),
+        reply @ Verdict::Reply(_) => reply,
+    };
+    match verdict {
+        Verdict::Continue => None,
+        Verdict::Reply(reply) => Some(reply),
     }
 }
 
@@ -84,48 +93,41 @@ pub fn follow_body(session: &Session, body: &mut Option<Bytes>) {
 }
 
 /// Everything the upstream request differs in from the client's.
-pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
+pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &mut RequestCtx) -> Result<()> {
     let Some(peer) = Peer::of(session.digest()) else {
         return Error::e_explain(ErrorType::InternalError, "a request without a peer was forwarded");
     };
-    change_request(session.req_header(), peer, upstream, ctx)
+    change_request(session.req_header(), peer, upstream, ctx).map_err(|cause| {
+        ctx.refused = Some(cause);
+        fail::internal(cause)
+    })
 }
 
 /// `upstream` is a copy of what the client sent.
+///
+/// # Errors
+/// When it must not be sent.
 pub fn change_request(
     client: &RequestHeader,
     peer: &Peer,
     upstream: &mut RequestHeader,
     ctx: &RequestCtx,
-) -> Result<()> {
-    request::strip(upstream, ctx.peer_trusted, ctx.upgrade)?;
-    let Some(route) = ctx.route() else {
-        return Error::e_explain(ErrorType::InternalError, "a request without a route was forwarded");
-    };
-    let edited = {
-        let target = match &ctx.target {
-            Some(target) => target.as_str(),
-            None => std::str::from_utf8(client.raw_path()).unwrap_or("/"),
-        };
-        request::edited_target(target, &route.request)
-    };
-    if let Some(target) = edited.as_deref().or(ctx.target.as_deref()) {
-        upstream.set_raw_path(target.as_bytes())?;
-    }
-    if client.version == Version::HTTP_10 && !ctx.host.is_empty() && !upstream.headers.contains_key(header::HOST) {
-        upstream.insert_header(header::HOST, ctx.host.clone())?;
-    }
-    let hop = request::Hop { peer, trusted: ctx.peer_trusted, host: &ctx.host, scheme: "http" };
-    request::set_forwarded(upstream, &hop)?;
+) -> Result<(), Cause> {
+    let Some(route) = ctx.route() else { return Err(Cause::Internal) };
+    let mut upstream = Edited::new(upstream);
+    hop_by_hop::strip_request(&mut upstream, ctx.peer_trusted, ctx.upgrade);
     let authority = ctx.attempt.pick.as_ref().and_then(|pick| pick.server.authorities().first());
-    request::edit_headers(upstream, &route.request, authority.map(String::as_str))
+    let authority = authority.map(String::as_str);
+    route.filters.on_upstream_request(UpstreamRequestContext::new(ctx.request(client), peer, authority, upstream))
 }
 
 /// Everything the client's response differs in from the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
     end_if_closing(session);
-    let seen = response::Seen::in_fields(&head.headers);
-    response::strip_hop_by_hop(head, seen)?;
+    let present = Present::in_fields(&head.headers);
+    let mut edited = Edited::new(head);
+    hop_by_hop::strip_response(&mut edited, present);
+    edited.outcome().map_err(fail::internal)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         if !ctx.upgrade {
             return Err(
@@ -140,7 +142,7 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     } else {
         settle_unread_body(session);
     }
-    response::settle_length(head)?;
+    framing::settle_length(head)?;
     // Ours, not the upstream's (RFC 9110 section 2.5).
     head.set_version(Version::HTTP_11);
     if is_event_stream(head) {
@@ -150,46 +152,32 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         }
         choose::set_longest_wait(session, None, Some(ctx.snapshot.timeouts.tunnel_idle));
     }
-    if seen.transfer_encoding
-        && let Some(coding) = head.headers.get(header::TRANSFER_ENCODING)
-    {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unknown transfer coding").into_up());
-        }
-        if session.req_header().version == Version::HTTP_10 {
-            // An HTTP/1.0 client reads to the end of the connection (RFC 9112 section 6.1).
-            response::remove(head, &header::TRANSFER_ENCODING)?;
-            session.set_keepalive(None);
-        }
+    if present.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
+        session.set_keepalive(None);
     }
-    if let (Some(peer), Some(date)) = (Peer::of(session.digest()), response::date(head)) {
+    if let (Some(peer), Some(date)) = (Peer::of(session.digest()), date(head)) {
         peer.keep_date(date);
     }
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempt.pick) else {
         return Ok(());
     };
-    response::rename(head, seen, &route.response, || response::Origin {
-        names: Names {
-            upstream: pick.server.authorities(),
-            our_scheme: ctx.scheme,
-            our_host: our_host(session, ctx),
-            asked_host: ctx.host(),
-            stripped: route.stripped.as_deref(),
-        },
-        secure: ctx.scheme == "https",
-    })?;
-    response::edit(head, &route.response.headers)?;
-    match pool.sticky().filter(|_| ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server))) {
-        Some(sticky) => response::add_cookie(head, pick.server.set_cookie(sticky, ctx.scheme == "https")),
-        None => Ok(()),
+    let (request, response) = (ctx.request(session.req_header()), Edited::new(head));
+    let origin = Origin::Upstream { authorities: pick.server.authorities(), present };
+    route.filters.on_response(ResponseContext { request, response, origin }).map_err(fail::internal)?;
+    let is_new = ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server));
+    if let Some(sticky) = pool.sticky().filter(|_| is_new)
+        && let Some(cookie) = pick.server.set_cookie(sticky, ctx.scheme == "https")
+    {
+        head.append_header("Set-Cookie", cookie)?;
     }
+    Ok(())
 }
 
-/// What the client calls us, by the word of a trusted proxy or its own.
-fn our_host<'r>(session: &'r Session, ctx: &'r RequestCtx) -> &'r str {
-    let field = |name: &str| session.get_header(name).map(HeaderValue::as_bytes);
-    let believed = ctx.peer_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
-    believed.flatten().unwrap_or_else(|| ctx.host())
+/// The `Date` of an upstream's response, as it came.
+fn date(head: &ResponseHeader) -> Option<Date> {
+    let is_date = |name: &[u8]| name.eq_ignore_ascii_case(header::DATE.as_str().as_bytes());
+    let (name, value) = head.case_header_iter().find(|(name, _)| is_date(name.as_slice()))?;
+    Some(Date { name: name.as_slice().try_into().ok()?, value: value.clone() })
 }
 
 fn is_event_stream(head: &ResponseHeader) -> bool {

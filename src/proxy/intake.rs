@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::fail::Cause;
 use crate::downstream::Peer;
-use crate::filter::request::asks_for_upgrade;
+use crate::filter::hop_by_hop::asks_for_upgrade;
 use crate::message::hop::connection_has;
 use crate::message::{client, forwarded, host, path};
 use crate::route::{RequestView, RouteIndex};
@@ -108,7 +108,7 @@ pub fn look<T>(request: &RequestHeader, admission: &Admission, ask: impl FnOnce(
 fn take(request: &RequestHeader, snapshot: &Snapshot, seen: &Seen<'_>) -> (Result<RouteIndex, Cause>, Option<String>) {
     let Some(index) = snapshot.table.find(&seen.view) else { return (Err(Cause::NoRoute), None) };
     // An edit must see the path that was matched.
-    let edited = snapshot.routes.get(index).is_some_and(|route| route.request.path.is_some());
+    let edited = snapshot.routes.get(index).is_some_and(|route| route.filters.edits_path());
     let forwarded = if edited { seen.view.path } else { seen.forwarded };
     let as_sent = forwarded == seen.path && request.raw_path() == seen.target.as_bytes();
     let target = (!as_sent).then(|| match seen.query {

@@ -5,6 +5,7 @@ mod choose;
 mod context;
 mod fail;
 mod forward;
+mod framing;
 mod front;
 mod intake;
 mod mirror;

@@ -75,37 +75,34 @@ pub fn rehearse(head: &[u8], peer: IpAddr, snapshot: &Arc<Snapshot>) -> pingora:
     let asked = admission.route.is_ok() || admission.route == Err(Cause::NoRoute);
     let (winner, mismatches) = seen.ok().filter(|_| asked).unwrap_or_default();
     let (client_ip, peer_trusted, scheme) = (admission.client_ip, admission.peer_trusted, admission.scheme);
-    let end = end(request, peer, admission, snapshot)?;
+    let end = end(request, peer, admission, snapshot);
     Ok(Rehearsal { client_ip, peer_trusted, scheme, winner, mismatches, end })
 }
 
-fn end(
-    request: RequestHeader,
-    peer: IpAddr,
-    admission: intake::Admission,
-    snapshot: &Arc<Snapshot>,
-) -> pingora::Result<End> {
+fn end(request: RequestHeader, peer: IpAddr, admission: intake::Admission, snapshot: &Arc<Snapshot>) -> End {
     let mut ctx = RequestCtx::new(Arc::clone(snapshot));
     ctx.peer_ip = Some(peer);
     if let Err(cause) = intake::fill(&mut ctx, admission) {
-        return Ok(End::Refused(cause));
+        return End::Refused(cause);
     }
     match forward::local_reply(&request, &ctx) {
-        Some(Reply::Error(cause)) => return Ok(End::Refused(cause)),
-        Some(Reply::Redirect { location, status }) => return Ok(End::Redirected { status, location }),
-        Some(Reply::Respond { status, .. }) => return Ok(End::Answered { status }),
+        Some(Reply::Error(cause)) => return End::Refused(cause),
+        Some(Reply::Redirect { location, status }) => return End::Redirected { status, location },
+        Some(Reply::Respond { status, .. }) => return End::Answered { status },
         None => {}
     }
     ctx.part = choose::part(&request, &ctx);
-    let Some(pool) = ctx.pool().cloned() else { return Ok(End::Refused(Cause::Internal)) };
+    let Some(pool) = ctx.pool().cloned() else { return End::Refused(Cause::Internal) };
     ctx.attempt.pick = match pool.try_pick(&Wish::default()) {
         Ok(pick) => Some(pick),
-        Err(shortage) => return Ok(End::Refused(choose::cause_of(shortage))),
+        Err(shortage) => return End::Refused(choose::cause_of(shortage)),
     };
     let mut upstream = request.clone();
     let peer = Peer::new(Some(peer), Arc::default());
-    forward::change_request(&request, &peer, &mut upstream, &ctx)?;
-    Ok(End::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) })
+    if let Err(cause) = forward::change_request(&request, &peer, &mut upstream, &ctx) {
+        return End::Refused(cause);
+    }
+    End::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) }
 }
 
 /// As Pingora reads it.

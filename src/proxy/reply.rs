@@ -1,18 +1,17 @@
 //! Answers that the proxy writes itself; the only place that sends one. Each
-//! passes through the response edits of its route, as an upstream's would.
-
-use std::fmt::Write as _;
+//! passes through the response filters of its route, as an upstream's would.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora_core::protocols::http::date::get_cached_date;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use crate::config::{ErrorPages, StatusSet, Template, TemplatePart};
+use super::fail;
+use crate::config::{ErrorPages, StatusSet};
 use crate::downstream::Peer;
-use crate::filter::{Cause, Reply, response};
+use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
 
 /// Writes the reply whole.
 ///
@@ -50,7 +49,9 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
         head.insert_header("Content-Length", body.len())?;
     }
     if let Some(route) = ctx.route() {
-        response::edit(&mut head, &route.response.headers)?;
+        let (request, response) = (ctx.request(session.req_header()), Edited::new(&mut head));
+        let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
+        edited.map_err(fail::internal)?;
     }
     settle_unread_body(session);
     end_if_closing(session);
@@ -78,35 +79,6 @@ pub fn end_if_closing(session: &mut Session) {
     if Peer::of(session.digest()).is_none_or(Peer::ends_after_answer) {
         session.set_keepalive(None);
     }
-}
-
-/// `{scheme}` and the rest filled in from the request.
-pub fn fill(template: &Template, request: &RequestHeader, ctx: &RequestCtx) -> String {
-    let target = ctx.target.as_deref().or_else(|| std::str::from_utf8(request.raw_path()).ok()).unwrap_or("/");
-    let (path, query) = crate::message::path::split_query(target);
-    let mut out = String::with_capacity(64);
-    for part in &template.0 {
-        match part {
-            TemplatePart::Text(text) => out.push_str(text),
-            TemplatePart::Scheme => out.push_str(ctx.scheme),
-            TemplatePart::Host => out.push_str(ctx.host()),
-            TemplatePart::Path => out.push_str(path),
-            TemplatePart::Query => {
-                if let Some(query) = query {
-                    out.push('?');
-                    out.push_str(query);
-                }
-            }
-            TemplatePart::Method => out.push_str(request.method.as_str()),
-            TemplatePart::ClientIp => match ctx.client_ip {
-                // Writing to a String cannot fail.
-                Some(ip) => write!(out, "{ip}").unwrap_or_default(),
-                None => out.push_str("unix"),
-            },
-            TemplatePart::RequestId => write!(out, "{:016x}", ctx.request_id).unwrap_or_default(),
-        }
-    }
-    out
 }
 
 /// The reply to what is no request, as bytes: there is no session to send it.

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use ipnet::IpNet;
 
-use crate::config::{
-    self, ClientTimeouts, Config, ErrorPages, FieldName, HeadLimits, KeySource, PathEdit, RequestEdits, ResponseEdits,
-    Template,
-};
+use crate::config::{self, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource};
+use crate::filter::{self, Chain, Redirect, RequestContext, RequestFilter, Respond, Verdict};
 use crate::observe::AccessLogger;
 use crate::route::RouteTable;
 use crate::upstream::{CookieKey, Lots, Pool, Resolver};
@@ -36,10 +33,7 @@ pub struct Snapshot {
 pub struct Route {
     pub name: String,
     pub line: usize,
-    pub request: RequestEdits,
-    pub response: ResponseEdits,
-    /// What `strip_prefix` takes away, to be put back into redirects.
-    pub stripped: Option<String>,
+    pub filters: Chain,
     pub mirror: Option<Mirror>,
     pub action: Action,
 }
@@ -48,8 +42,19 @@ pub struct Route {
 pub enum Action {
     Upstream(Arc<Pool>),
     Split(Split),
-    Redirect { to: Template, status: http::StatusCode },
-    Respond { status: http::StatusCode, body: bytes::Bytes, headers: Vec<(FieldName, HeaderValue)> },
+    Redirect(Redirect),
+    Respond(Respond),
+}
+
+impl Action {
+    /// The answer of a route that needs no upstream.
+    pub fn on_request(&self, cx: &RequestContext<'_>) -> Verdict {
+        match self {
+            Self::Upstream(_) | Self::Split(_) => Verdict::Continue,
+            Self::Redirect(redirect) => redirect.on_request(cx),
+            Self::Respond(respond) => respond.on_request(cx),
+        }
+    }
 }
 
 /// Several pools, each with its share of the requests.
@@ -82,7 +87,7 @@ impl Snapshot {
     /// An upstream that is as it was keeps its pool, with whatever that has learnt.
     ///
     /// # Errors
-    /// In words, when a socket path cannot be used.
+    /// In words, when a socket path cannot be used or a filter cannot be made.
     pub fn compile(
         config: &Config,
         access: Arc<AccessLogger>,
@@ -120,10 +125,6 @@ impl Snapshot {
 
 impl Route {
     fn compile(route: &config::Route, pools: &[Arc<Pool>]) -> Result<Self, String> {
-        let stripped = match &route.request.path {
-            Some(PathEdit::StripPrefix(prefix)) => Some(prefix.trim_end_matches('/').to_owned()),
-            Some(PathEdit::AddPrefix(_) | PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
-        };
         let pool = |upstream: &config::UpstreamRef| {
             pools.get(upstream.index).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
         };
@@ -137,19 +138,15 @@ impl Route {
                 shares: Lots::new(split.shares.iter().map(|(_, share)| *share)),
                 by: split.by.clone(),
             }),
-            config::Action::Redirect(redirect) => Action::Redirect { to: redirect.to.clone(), status: redirect.status },
-            config::Action::Respond(respond) => Action::Respond {
-                status: respond.status,
-                body: bytes::Bytes::from(respond.body.clone().into_bytes()),
-                headers: respond.headers.clone(),
-            },
+            config::Action::Redirect(redirect) => Action::Redirect(Redirect::new(redirect.to.clone(), redirect.status)),
+            config::Action::Respond(respond) => {
+                Action::Respond(Respond::new(respond.status, respond.body.clone(), respond.headers.clone()))
+            }
         };
         Ok(Self {
             name: route.name.clone(),
             line: route.line,
-            request: route.request.clone(),
-            response: route.response.clone(),
-            stripped: stripped.filter(|s| !s.is_empty()),
+            filters: filter::compile(route)?,
             mirror: mirror.transpose()?,
             action,
         })

@@ -288,7 +288,7 @@ pub fn peer(address: &Address, upstream: &Upstream) -> Result<HttpPeer, String> 
     let options = &mut peer.options;
     options.connection_timeout = upstream.timeouts.connect;
     options.total_connection_timeout = upstream.timeouts.connect;
-    // `filter::request` strips them in one pass and keeps the order of the others.
+    // `filter::hop_by_hop` strips them in one pass and keeps the order of the others.
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
     options.write_timeout = upstream.timeouts.write_idle;
     options.idle_timeout = upstream.timeouts.pool_idle;

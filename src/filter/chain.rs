@@ -1,0 +1,108 @@
+//! The filters of a route, phase by phase, and how they are run.
+
+use std::fmt::Debug;
+
+use super::cause::Cause;
+use super::context::{RequestContext, ResponseContext, UpstreamRequestContext};
+use super::reply::Reply;
+
+/// What becomes of a request.
+#[derive(Debug)]
+#[must_use]
+pub enum Verdict {
+    Continue,
+    /// The client gets this answer, and no upstream sees the request.
+    Reply(Reply),
+}
+
+/// A filter that decides whether the request goes on.
+pub trait RequestFilter: Debug + Send + Sync {
+    fn on_request(&self, cx: &RequestContext<'_>) -> Verdict;
+}
+
+/// A filter that edits the request that is sent to an upstream.
+pub trait UpstreamRequestFilter: Debug + Send + Sync {
+    fn on_upstream_request(&self, cx: &mut UpstreamRequestContext<'_>);
+}
+
+/// A filter that edits the response that the client gets.
+pub trait ResponseFilter: Debug + Send + Sync {
+    fn on_response(&self, cx: &mut ResponseContext<'_>);
+}
+
+/// All filters of one route, each in the phases in which it has work to do.
+#[derive(Debug, Default)]
+pub struct Chain {
+    pub(super) request: Vec<Box<dyn RequestFilter>>,
+    pub(super) upstream_request: Vec<Box<dyn UpstreamRequestFilter>>,
+    pub(super) response: Vec<Box<dyn ResponseFilter>>,
+    /// Whether one of the filters edits the path, which must then be the one that was
+    /// matched and not another spelling of it.
+    pub(super) edits_path: bool,
+}
+
+impl Chain {
+    pub fn edits_path(&self) -> bool {
+        self.edits_path
+    }
+
+    /// Runs the filters up to the first one that answers.
+    pub fn on_request(&self, cx: &RequestContext<'_>) -> Verdict {
+        for filter in &self.request {
+            match filter.on_request(cx) {
+                Verdict::Continue => {}
+                reply @ Verdict::Reply(_) => return reply,
+            }
+        }
+        Verdict::Continue
+    }
+
+    /// Runs all filters, then gives the upstream request its target.
+    ///
+    /// # Errors
+    /// When an edit did not succeed: such a request must not be sent.
+    pub fn on_upstream_request(&self, mut cx: UpstreamRequestContext<'_>) -> Result<(), Cause> {
+        for filter in &self.upstream_request {
+            filter.on_upstream_request(&mut cx);
+        }
+        cx.finish()
+    }
+
+    /// Runs all filters.
+    ///
+    /// # Errors
+    /// When an edit did not succeed: such a response must not be sent.
+    pub fn on_response(&self, mut cx: ResponseContext<'_>) -> Result<(), Cause> {
+        for filter in &self.response {
+            filter.on_response(&mut cx);
+        }
+        cx.response.outcome()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::tests::asked;
+    use super::*;
+
+    #[derive(Debug)]
+    struct Says(Option<Cause>);
+
+    impl RequestFilter for Says {
+        fn on_request(&self, _: &RequestContext<'_>) -> Verdict {
+            self.0.map_or(Verdict::Continue, |cause| Verdict::Reply(Reply::Error(cause)))
+        }
+    }
+
+    #[test]
+    fn the_first_filter_that_answers_decides() {
+        let verdict = |says: &[Option<Cause>]| {
+            let request = says.iter().map(|cause| Box::new(Says(*cause)) as _).collect();
+            asked("/", |cx| Chain { request, ..Chain::default() }.on_request(cx))
+        };
+        assert!(matches!(verdict(&[]), Verdict::Continue));
+        assert!(matches!(verdict(&[None, None]), Verdict::Continue));
+        let refused = verdict(&[None, Some(Cause::MethodRefused), Some(Cause::Internal)]);
+        assert!(matches!(refused, Verdict::Reply(Reply::Error(Cause::MethodRefused))));
+    }
+}

@@ -1,0 +1,218 @@
+//! What filters are told of a request, and what they may change, phase by phase.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::HeaderValue;
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::cause::Cause;
+use super::fields::Edited;
+use super::present::Present;
+use crate::downstream::Peer;
+use crate::message::path::split_query;
+
+/// The client's request, with what admission found out about it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'r> {
+    /// As the client sent it.
+    pub head: &'r RequestHeader,
+    /// The target in origin form, where that is not what the client sent.
+    pub normalized: Option<&'r str>,
+    /// As the client sent it; empty for an HTTP/1.0 request without one.
+    pub host: &'r HeaderValue,
+    /// How the client came, as far as is believed: `http` or `https`.
+    pub scheme: &'static str,
+    /// Who the request is from, after trusted proxies have been believed.
+    pub client_ip: Option<IpAddr>,
+    /// Whether the forwarding fields of the request are believed.
+    pub peer_trusted: bool,
+    pub request_id: u64,
+}
+
+impl<'r> RequestContext<'r> {
+    /// Path and query that the route was chosen by.
+    pub fn target(&self) -> &'r str {
+        self.normalized.unwrap_or_else(|| std::str::from_utf8(self.head.raw_path()).unwrap_or("/"))
+    }
+
+    /// Admission has checked that the host is ASCII.
+    pub fn host(&self) -> &'r str {
+        self.host.to_str().unwrap_or("")
+    }
+
+    pub fn is_secure(&self) -> bool {
+        self.scheme == "https"
+    }
+}
+
+/// The request that is about to be sent to an upstream.
+#[derive(Debug)]
+pub struct UpstreamRequestContext<'r> {
+    pub request: RequestContext<'r>,
+    /// The other end of the client's connection.
+    pub peer: &'r Peer,
+    /// The name of the chosen server, where it has one.
+    pub authority: Option<&'r str>,
+    /// A copy of the client's, without what ends at this hop.
+    pub upstream: Edited<'r, RequestHeader>,
+    target: Option<Target<'r>>,
+}
+
+/// Path and query of a target in origin form, apart so that each is edited by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target<'r> {
+    pub path: Cow<'r, str>,
+    /// Without its `?`.
+    pub query: Option<Cow<'r, str>>,
+}
+
+impl<'r> Target<'r> {
+    pub fn of(target: &'r str) -> Self {
+        let (path, query) = split_query(target);
+        Self { path: path.into(), query: query.map(Cow::Borrowed) }
+    }
+
+    pub fn joined(self) -> Cow<'r, str> {
+        let Some(query) = self.query else { return self.path };
+        let mut out = String::with_capacity(self.path.len() + 1 + query.len());
+        out.push_str(&self.path);
+        out.push('?');
+        out.push_str(&query);
+        Cow::Owned(out)
+    }
+}
+
+impl<'r> UpstreamRequestContext<'r> {
+    pub fn new(
+        request: RequestContext<'r>,
+        peer: &'r Peer,
+        authority: Option<&'r str>,
+        upstream: Edited<'r, RequestHeader>,
+    ) -> Self {
+        Self { request, peer, authority, upstream, target: None }
+    }
+
+    /// The target, to be edited; most requests go up with the one that they came with.
+    pub fn target(&mut self) -> &mut Target<'r> {
+        let request = self.request;
+        self.target.get_or_insert_with(|| Target::of(request.target()))
+    }
+
+    /// Gives the upstream request its target.
+    ///
+    /// # Errors
+    /// When an edit did not succeed, or when the edited target is none.
+    pub(super) fn finish(self) -> Result<(), Cause> {
+        let mut upstream = self.upstream;
+        let edited = self.target.map(Target::joined);
+        if let Some(target) = edited.as_deref().or(self.request.normalized) {
+            upstream.set_target(target)?;
+        }
+        upstream.outcome()
+    }
+}
+
+/// The response that is about to be sent to the client.
+#[derive(Debug)]
+pub struct ResponseContext<'r> {
+    pub request: RequestContext<'r>,
+    pub response: Edited<'r, ResponseHeader>,
+    pub origin: Origin<'r>,
+}
+
+/// Who made a response.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'r> {
+    Upstream {
+        /// `host[:port]` forms under which the server is addressed.
+        authorities: &'r [String],
+        present: Present,
+    },
+    /// The proxy itself.
+    Local,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Asks `then` about a GET for `target` at the host `h`, over plain HTTP.
+    pub fn asked<T>(target: &str, then: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+        let head = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
+        then(&RequestContext {
+            head: &head,
+            normalized: None,
+            host: &HeaderValue::from_static("h"),
+            scheme: "http",
+            client_ip: "1.2.3.4".parse().ok(),
+            peer_trusted: false,
+            request_id: 10,
+        })
+    }
+
+    /// Has `edit` change a copy of such a request that has these fields.
+    pub fn sent(
+        target: &str,
+        fields: &[(&'static str, &'static str)],
+        edit: impl FnOnce(&mut UpstreamRequestContext<'_>),
+    ) -> RequestHeader {
+        asked(target, |request| {
+            let mut upstream = request.head.clone();
+            for (name, value) in fields {
+                upstream.append_header(*name, *value).unwrap();
+            }
+            let outcome = edited(*request, Some("up"), &mut upstream, edit);
+            assert_eq!(outcome, Ok(()));
+            upstream
+        })
+    }
+
+    /// Has `edit` change a request that goes to the server `authority`.
+    pub fn edited(
+        request: RequestContext<'_>,
+        authority: Option<&str>,
+        upstream: &mut RequestHeader,
+        edit: impl FnOnce(&mut UpstreamRequestContext<'_>),
+    ) -> Result<(), Cause> {
+        let peer = Peer::new(request.client_ip, Arc::default());
+        let mut cx = UpstreamRequestContext::new(request, &peer, authority, Edited::new(upstream));
+        edit(&mut cx);
+        cx.finish()
+    }
+
+    /// Has `edit` change the response of an upstream `app` that has these fields.
+    pub fn answered(
+        fields: &[(&'static str, &'static str)],
+        edit: impl FnOnce(&mut ResponseContext<'_>),
+    ) -> ResponseHeader {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in fields {
+            response.append_header(*name, *value).unwrap();
+        }
+        let origin =
+            Origin::Upstream { authorities: &["app".to_owned()], present: Present::in_fields(&response.headers) };
+        asked("/", |request| {
+            let mut cx = ResponseContext { request: *request, response: Edited::new(&mut response), origin };
+            edit(&mut cx);
+            cx.response.outcome().unwrap();
+        });
+        response
+    }
+
+    #[test]
+    fn an_edited_target_that_is_none_is_refused() {
+        let mut upstream = RequestHeader::build("GET", b"/", None).unwrap();
+        let refused =
+            asked("/", |request| edited(*request, None, &mut upstream, |cx| cx.target().path = "/a b".into()));
+        assert_eq!(refused, Err(Cause::TargetInvalid));
+    }
+
+    #[test]
+    fn the_two_halves_of_a_target_are_joined_as_they_were() {
+        for target in ["/a%2Fb?x=%7e&&", "/api?", "/x", "/?a?b"] {
+            assert_eq!(Target::of(target).joined(), target);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Edits of the fields of a message that keep the order and the spelling of all other
+//! fields.
+
+use std::ops::Deref;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
+
+use super::cause::Cause;
+
+/// The head of a message.
+pub trait Head: Sized {
+    fn fields(&self) -> &HeaderMap;
+
+    /// # Errors
+    /// When the name is none.
+    fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()>;
+
+    /// # Errors
+    /// When the name is none, or when there are too many fields.
+    fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()>;
+
+    fn remove(&mut self, name: &HeaderName);
+
+    /// The same head with those fields only that `keep` wants.
+    ///
+    /// # Errors
+    /// When a part of this head is invalid.
+    fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self>;
+}
+
+/// A head that is edited.
+///
+/// Pingora parses names and counts fields anew with each edit, and can refuse it. Names
+/// and values that were checked before are never refused; but an edit that failed
+/// unseen could let a secret out. So `Edited` remembers that one failed, and whoever
+/// would send the head asks [`Edited::outcome`] first.
+#[derive(Debug)]
+pub struct Edited<'h, H> {
+    head: &'h mut H,
+    failed: bool,
+}
+
+impl<H> Deref for Edited<'_, H> {
+    type Target = H;
+
+    fn deref(&self) -> &H {
+        self.head
+    }
+}
+
+impl<'h, H: Head> Edited<'h, H> {
+    pub fn new(head: &'h mut H) -> Self {
+        Self { head, failed: false }
+    }
+
+    /// Replaces all fields of that name by one, in the place of the first of them.
+    pub fn set(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) {
+        let result = self.head.insert(name, value);
+        self.note(result);
+    }
+
+    /// Appends a field and leaves others of its name.
+    pub fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) {
+        let result = self.head.append(name, value);
+        self.note(result);
+    }
+
+    /// Drops fields and leaves the others in their order. A header map's own removal
+    /// moves its last field into the gap, which is right for the last ones only.
+    pub fn retain(&mut self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) {
+        match unwanted(self.head.fields(), &keep) {
+            Unwanted::None => {}
+            Unwanted::Last(names) => names.iter().rev().for_each(|name| self.head.remove(name)),
+            Unwanted::Between => {
+                let kept = self.head.with_fields(keep).map(|kept| *self.head = kept);
+                self.note(kept);
+            }
+        }
+    }
+
+    /// Takes note of an edit whose value could not be made.
+    pub fn fail(&mut self, why: &dyn std::fmt::Display) {
+        log::debug!("an edit failed: {why}");
+        self.failed = true;
+    }
+
+    /// Whether the head may be sent.
+    ///
+    /// # Errors
+    /// When an edit did not succeed.
+    pub fn outcome(&self) -> Result<(), Cause> {
+        if self.failed { Err(Cause::Internal) } else { Ok(()) }
+    }
+
+    fn note(&mut self, result: pingora::Result<()>) {
+        if let Err(e) = result {
+            self.fail(&e);
+        }
+    }
+}
+
+impl Edited<'_, RequestHeader> {
+    /// # Errors
+    /// When it is none, or none that Pingora can carry.
+    pub fn set_target(&mut self, target: &str) -> Result<(), Cause> {
+        self.head.set_raw_path(target.as_bytes()).map_err(|e| {
+            log::debug!("an edited target cannot be sent: {e}");
+            Cause::TargetInvalid
+        })
+    }
+}
+
+impl Edited<'_, ResponseHeader> {
+    /// As [`Edited::set`], under the name as the origin spelled it.
+    pub fn replace(&mut self, name: HeaderName, value: HeaderValue) {
+        let spelled = self.case_header_iter().find(|(spelled, _)| is(spelled.as_slice(), &name));
+        match spelled.map(|(spelled, _)| spelled.clone()) {
+            Some(spelled) => self.set(spelled, value),
+            None => self.set(name, value),
+        }
+    }
+}
+
+/// Whether a name as it was spelled is this one.
+pub fn is(spelled: &[u8], name: &HeaderName) -> bool {
+    spelled.eq_ignore_ascii_case(name.as_str().as_bytes())
+}
+
+impl Head for RequestHeader {
+    fn fields(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.insert_header(name, value)
+    }
+
+    fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.append_header(name, value).map(|_| ())
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+
+    fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
+        let mut kept = Self::build(self.method.clone(), b"/", Some(self.headers.len() + 4))?;
+        kept.set_version(self.version);
+        kept.set_raw_path(self.raw_path())?;
+        for (name, value) in self.case_header_iter() {
+            if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &self.headers)) {
+                kept.append_header(name.clone(), value.clone())?;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+impl Head for ResponseHeader {
+    fn fields(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.insert_header(name, value)
+    }
+
+    fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.append_header(name, value).map(|_| ())
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+
+    fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
+        let mut kept = Self::build(self.status, Some(self.headers.len()))?;
+        kept.set_version(self.version);
+        if self.get_reason_phrase() != self.status.canonical_reason() {
+            kept.set_reason_phrase(self.get_reason_phrase())?;
+        }
+        for (name, value) in self.case_header_iter() {
+            if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &self.headers)) {
+                kept.append_header(name.clone(), value.clone())?;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Where in a header map the fields stand that shall go.
+#[derive(Debug, PartialEq, Eq)]
+enum Unwanted {
+    None,
+    /// They are the last ones, in their order.
+    Last(Vec<HeaderName>),
+    Between,
+}
+
+/// One pass; nothing is allocated where nothing goes.
+fn unwanted(headers: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> Unwanted {
+    let mut last = Vec::new();
+    for name in headers.keys() {
+        if !keep(name, headers) {
+            last.push(name.clone());
+        } else if !last.is_empty() {
+            return Unwanted::Between;
+        }
+    }
+    if last.is_empty() { Unwanted::None } else { Unwanted::Last(last) }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The fields of a request as they go over the wire.
+    pub fn lines(request: &RequestHeader) -> Vec<String> {
+        request.case_header_iter().map(|(name, value)| line(name.as_slice(), value)).collect()
+    }
+
+    /// The fields of a response as they go over the wire.
+    pub fn response_lines(response: &ResponseHeader) -> Vec<String> {
+        response.case_header_iter().map(|(name, value)| line(name.as_slice(), value)).collect()
+    }
+
+    fn line(name: &[u8], value: &HeaderValue) -> String {
+        format!("{}: {}", String::from_utf8_lossy(name), value.to_str().unwrap())
+    }
+
+    #[test]
+    fn the_last_ones_are_told_from_others() {
+        let headers: HeaderMap =
+            ["a", "b", "c"].into_iter().map(|n| (HeaderName::from_static(n), HeaderValue::from_static("1"))).collect();
+        let without = |gone: &'static str| unwanted(&headers, move |name, _| !gone.contains(name.as_str()));
+        assert_eq!(without(""), Unwanted::None);
+        assert_eq!(without("bc"), Unwanted::Last(vec![HeaderName::from_static("b"), HeaderName::from_static("c")]));
+        assert_eq!(without("b"), Unwanted::Between);
+    }
+
+    #[test]
+    fn a_head_that_is_made_anew_keeps_the_rest() {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        response.set_reason_phrase(Some("Fine")).unwrap();
+        for name in ["A", "gone", "eTag"] {
+            response.append_header(name, "1").unwrap();
+        }
+        let mut edited = Edited::new(&mut response);
+        edited.retain(|name, _| name != "gone");
+        assert_eq!(edited.outcome(), Ok(()));
+        assert_eq!(response_lines(&response), ["A: 1", "eTag: 1"]);
+        assert_eq!(response.get_reason_phrase(), Some("Fine"));
+    }
+
+    #[test]
+    fn an_edit_that_failed_is_not_forgotten() {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        let mut edited = Edited::new(&mut response);
+        edited.set("X-Good", HeaderValue::from_static("1"));
+        assert_eq!(edited.outcome(), Ok(()));
+        edited.set("no name", HeaderValue::from_static("1"));
+        edited.append("X-Good", HeaderValue::from_static("2"));
+        assert_eq!(edited.outcome(), Err(Cause::Internal));
+    }
+}

@@ -1,0 +1,114 @@
+//! The forwarding fields: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded` (RFC
+//! 7239). They are continued from a trusted peer and set for anyone else, of whom
+//! `hop_by_hop` left nothing.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_http::RequestHeader;
+
+use super::chain::{Chain, UpstreamRequestFilter};
+use super::context::UpstreamRequestContext;
+use super::fields::Edited;
+use crate::config::Route;
+use crate::message::forwarded::{forwarded, forwarded_for};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// What the listeners speak.
+const SCHEME: &str = "http";
+
+#[derive(Debug)]
+struct Forwarding;
+
+pub fn add(_: &Route, chain: &mut Chain) -> Result<(), String> {
+    chain.upstream_request.push(Box::new(Forwarding));
+    Ok(())
+}
+
+impl UpstreamRequestFilter for Forwarding {
+    fn on_upstream_request(&self, cx: &mut UpstreamRequestContext<'_>) {
+        if cx.request.peer_trusted { continue_chain(cx) } else { begin_chain(cx) }
+    }
+}
+
+fn begin_chain(cx: &mut UpstreamRequestContext<'_>) {
+    let (peer, host, upstream) = (cx.peer, cx.request.host, &mut cx.upstream);
+    upstream.append("X-Forwarded-For", peer.forwarded_for.clone());
+    upstream.append("X-Forwarded-Proto", HeaderValue::from_static(SCHEME));
+    if !host.is_empty() {
+        upstream.append("X-Forwarded-Host", host.clone());
+    }
+    let element = forwarded([].into_iter(), &peer.forwarded, cx.request.host(), SCHEME);
+    if let Some(element) = made(upstream, element) {
+        upstream.append("Forwarded", element);
+    }
+}
+
+fn continue_chain(cx: &mut UpstreamRequestContext<'_>) {
+    let (peer, host, upstream) = (cx.peer, cx.request.host, &mut cx.upstream);
+    let addresses = upstream.headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    let addresses = forwarded_for(addresses, peer.forwarded_for.as_bytes());
+    if let Some(addresses) = made(upstream, addresses) {
+        upstream.set("X-Forwarded-For", addresses);
+    }
+    if !upstream.headers.contains_key(&X_FORWARDED_PROTO) {
+        upstream.set("X-Forwarded-Proto", HeaderValue::from_static(SCHEME));
+    }
+    if !upstream.headers.contains_key(&X_FORWARDED_HOST) && !host.is_empty() {
+        upstream.set("X-Forwarded-Host", host.clone());
+    }
+    let elements = upstream.headers.get_all(&header::FORWARDED).iter().map(HeaderValue::as_bytes);
+    let elements = forwarded(elements, &peer.forwarded, cx.request.host(), SCHEME);
+    if let Some(elements) = made(upstream, elements) {
+        upstream.set("Forwarded", elements);
+    }
+}
+
+/// A value that is made of addresses and a checked host, and of what a trusted peer sent
+/// as a value.
+fn made(upstream: &mut Edited<'_, RequestHeader>, bytes: Vec<u8>) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(bytes)).inspect_err(|e| upstream.fail(e)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::tests::sent;
+    use super::super::fields::tests::lines;
+    use super::*;
+
+    const CAME: [(&str, &str); 3] =
+        [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("Forwarded", "for=6.6.6.6")];
+
+    #[test]
+    fn a_chain_begins_with_an_untrusted_peer() {
+        let up = sent("/", &[("A", "1")], |cx| Forwarding.on_upstream_request(cx));
+        assert_eq!(
+            lines(&up),
+            [
+                "A: 1",
+                "X-Forwarded-For: 1.2.3.4",
+                "X-Forwarded-Proto: http",
+                "X-Forwarded-Host: h",
+                "Forwarded: for=1.2.3.4;host=h;proto=http"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_chain_is_continued_from_a_trusted_peer() {
+        let up = sent("/", &CAME, |cx| {
+            cx.request.peer_trusted = true;
+            Forwarding.on_upstream_request(cx);
+        });
+        assert_eq!(
+            lines(&up),
+            [
+                "X-Forwarded-For: 6.6.6.6, 1.2.3.4",
+                "X-Forwarded-Proto: https",
+                "Forwarded: for=6.6.6.6, for=1.2.3.4;host=h;proto=http",
+                "X-Forwarded-Host: h"
+            ]
+        );
+    }
+}

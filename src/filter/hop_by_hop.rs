@@ -1,0 +1,131 @@
+//! Fields that end at this hop (RFC 9110 section 7.6.1), in both directions. That is a
+//! rule of HTTP and no choice of a route's, so these functions stand in no chain: they
+//! are called for every message, before its filters are run.
+
+use http::Version;
+use http::header::{self, HeaderValue};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::fields::Edited;
+use super::present::Present;
+use crate::message::hop::{self, Connection};
+
+/// Takes away what ends at this hop, and what an untrusted peer says of the client.
+/// Names with underscores never pass: CGI and WSGI fold them onto the same variables.
+///
+/// `upgrade` is what [`asks_for_upgrade`] said of the request.
+pub fn strip_request(request: &mut Edited<'_, RequestHeader>, trusted: bool, upgrade: bool) {
+    let connection = Connection::of(&request.headers);
+    request.retain(|name, headers| match name.as_str() {
+        "connection" | "upgrade" => upgrade,
+        text if memchr::memchr(b'_', text.as_bytes()).is_some() => false,
+        text => (trusted || !tells_of_the_client(text)) && !connection.ends(name, headers),
+    });
+    if upgrade {
+        // The other fields that Connection named went with it.
+        request.set("Connection", HeaderValue::from_static("Upgrade"));
+    }
+}
+
+/// Whether the client asks for another protocol that may be forwarded. HTTP/2 is not
+/// one: what follows such a switch could not be seen.
+pub fn asks_for_upgrade(request: &RequestHeader) -> bool {
+    let Some(upgrade) = request.headers.get(header::UPGRADE) else {
+        return false;
+    };
+    let mut protocols = upgrade.as_bytes().split(|b| *b == b',').map(|p| p.trim_ascii().to_ascii_lowercase());
+    let http = protocols.any(|p| p.starts_with(b"h2") || p.starts_with(b"http/"));
+    !http && request.version == Version::HTTP_11 && hop::connection_has(&request.headers, b"upgrade")
+}
+
+fn tells_of_the_client(name: &str) -> bool {
+    matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
+}
+
+/// Takes away what ends at this hop, from an interim response as from a final one.
+pub fn strip_response(response: &mut Edited<'_, ResponseHeader>, present: Present) {
+    if !present.hop_by_hop {
+        return;
+    }
+    let keep_upgrade = matches!(response.status.as_u16(), 101 | 426);
+    let connection = Connection::of(&response.headers);
+    // Pingora writes its own over that of a final response, in its place.
+    let overwritten = connection == Connection::Plain && !response.status.is_informational();
+    response.retain(|name, headers| match name.as_str() {
+        "connection" => keep_upgrade || overwritten,
+        "upgrade" => keep_upgrade,
+        _ => !connection.ends(name, headers),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::tests::{answered, sent};
+    use super::super::fields::tests::{lines, response_lines};
+    use super::*;
+
+    fn stripped(fields: &[(&'static str, &'static str)], trusted: bool) -> RequestHeader {
+        sent("/", fields, |cx| {
+            let upgrade = asks_for_upgrade(&cx.upstream);
+            strip_request(&mut cx.upstream, trusted, upgrade);
+        })
+    }
+
+    #[test]
+    fn order_and_case_survive_removed_fields() {
+        for (connection, last) in [("x-gone", ("Z", "4")), ("x-gone", ("TE", "trailers"))] {
+            let up = stripped(
+                &[
+                    ("HOST", "a"),
+                    ("Connection", connection),
+                    ("X-One", "1"),
+                    ("x-two", "2"),
+                    ("X-One", "3"),
+                    ("X-Gone", "1"),
+                    ("x_y", "1"),
+                    last,
+                ],
+                false,
+            );
+            let mut expected = vec!["HOST: a", "X-One: 1", "X-One: 3", "x-two: 2"];
+            expected.extend((last.0 == "Z").then_some("Z: 4"));
+            assert_eq!(lines(&up), expected);
+        }
+        let up = stripped(&[("A", "1"), ("b", "2"), ("Connection", "keep-alive"), ("Keep-Alive", "5")], false);
+        assert_eq!(lines(&up), ["A: 1", "b: 2"]);
+    }
+
+    #[test]
+    fn upgrades_pass_unless_to_http_2() {
+        let ask = |connection, to| lines(&stripped(&[("connection", connection), ("Upgrade", to), ("X", "1")], false));
+        assert_eq!(ask("keep-alive, Upgrade", "websocket"), ["Connection: Upgrade", "Upgrade: websocket", "X: 1"]);
+        assert_eq!(ask("upgrade, x", "tcp"), ["Connection: Upgrade", "Upgrade: tcp"]);
+        assert_eq!(ask("Upgrade, HTTP2-Settings", "h2c"), ["X: 1"]);
+        assert_eq!(ask("Upgrade", "websocket, HTTP/2.0"), ["X: 1"]);
+        assert_eq!(ask("keep-alive", "websocket"), ["X: 1"]);
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_not_believed() {
+        let fields = [
+            ("X-Forwarded-For", "6.6.6.6"),
+            ("X-Real-IP", "6.6.6.6"),
+            ("X-Forwarded-Prefix", "/p"),
+            ("Forwarded", "for=6.6.6.6"),
+            ("X_Forwarded_For", "6.6.6.6"),
+        ];
+        assert!(lines(&stripped(&fields, false)).is_empty());
+        assert_eq!(lines(&stripped(&fields, true)).len(), 4);
+    }
+
+    #[test]
+    fn fields_of_a_response_leave_and_order_stays() {
+        let fields =
+            [("X-A", "1"), ("Connection", "X-Hop"), ("x-hop", "1"), ("Keep-Alive", "5"), ("eTag", "e"), ("Z", "2")];
+        let r = answered(&fields, |cx| {
+            let present = Present::in_fields(&cx.response.headers);
+            strip_response(&mut cx.response, present);
+        });
+        assert_eq!(response_lines(&r), ["X-A: 1", "eTag: e", "Z: 2"]);
+    }
+}

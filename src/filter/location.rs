@@ -1,0 +1,101 @@
+//! `response.location`: redirects of an upstream to itself come back with the name by
+//! which the client knows the proxy, in `Location`, `Content-Location` and `Refresh`.
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_http::ResponseHeader;
+
+use super::chain::{Chain, ResponseFilter};
+use super::context::{Origin, RequestContext, ResponseContext};
+use super::fields::Edited;
+use crate::config::{PathEdit, Route};
+use crate::message::forwarded::believed_host;
+use crate::message::location::{Names, rewrite, rewrite_refresh};
+
+#[derive(Debug)]
+struct Location {
+    /// What `strip_prefix` takes away, to be put back.
+    stripped: Option<String>,
+}
+
+pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
+    if route.response.rewrite_location {
+        let stripped = match &route.request.path {
+            Some(PathEdit::StripPrefix(prefix)) => Some(prefix.trim_end_matches('/').to_owned()),
+            Some(PathEdit::AddPrefix(_) | PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
+        };
+        chain.response.push(Box::new(Location { stripped: stripped.filter(|s| !s.is_empty()) }));
+    }
+    Ok(())
+}
+
+impl ResponseFilter for Location {
+    fn on_response(&self, cx: &mut ResponseContext<'_>) {
+        let Origin::Upstream { authorities, present } = cx.origin else { return };
+        if !present.location {
+            return;
+        }
+        let names = Names {
+            upstream: authorities,
+            our_scheme: cx.request.scheme,
+            our_host: our_host(&cx.request),
+            asked_host: cx.request.host(),
+            stripped: self.stripped.as_deref(),
+        };
+        for name in [header::LOCATION, header::CONTENT_LOCATION] {
+            let to = text(&cx.response, &name).and_then(|reference| rewrite(reference, &names));
+            replace(&mut cx.response, name, to);
+        }
+        let to = text(&cx.response, &header::REFRESH).and_then(|field| rewrite_refresh(field, &names));
+        replace(&mut cx.response, header::REFRESH, to);
+    }
+}
+
+/// What the client calls us, by the word of a trusted proxy or its own.
+fn our_host<'r>(request: &RequestContext<'r>) -> &'r str {
+    let field = |name: &str| request.head.headers.get(name).map(HeaderValue::as_bytes);
+    let believed = request.peer_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
+    believed.flatten().unwrap_or_else(|| request.host())
+}
+
+fn text<'r>(response: &'r ResponseHeader, name: &HeaderName) -> Option<&'r str> {
+    response.headers.get(name).and_then(|v| std::str::from_utf8(v.as_bytes()).ok())
+}
+
+/// A rewritten value is made of what was one and of a checked host.
+fn replace(response: &mut Edited<'_, ResponseHeader>, name: HeaderName, to: Option<String>) {
+    match to.map(HeaderValue::try_from) {
+        Some(Ok(value)) => response.replace(name, value),
+        Some(Err(e)) => response.fail(&e),
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::tests::answered;
+    use super::super::fields::tests::response_lines;
+    use super::*;
+
+    const FIELDS: [(&str, &str); 3] =
+        [("LOCATION", "http://app/x"), ("content-location", "//app/y"), ("refresh", "1; url=http://app/")];
+
+    #[test]
+    fn rewritten_fields_keep_their_spelling_and_place() {
+        let r = answered(&FIELDS, |cx| Location { stripped: None }.on_response(cx));
+        assert_eq!(
+            response_lines(&r),
+            ["LOCATION: http://h/x", "content-location: //h/y", "refresh: 1; url=http://h/"]
+        );
+        let r = answered(&FIELDS, |cx| Location { stripped: Some("/api".into()) }.on_response(cx));
+        assert_eq!(r.headers["location"], "http://h/api/x");
+    }
+
+    #[test]
+    fn an_answer_of_the_proxy_itself_is_left_alone() {
+        let r = answered(&FIELDS, |cx| {
+            cx.origin = Origin::Local;
+            Location { stripped: None }.on_response(cx);
+        });
+        assert_eq!(r.headers["location"], "http://app/x");
+    }
+}
