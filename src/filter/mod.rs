@@ -40,7 +40,9 @@
 //!    struct Maintenance(StatusCode);
 //!
 //!    pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
-//!        chain.request.extend(route.maintenance.map(|status| Box::new(Maintenance(status)) as _));
+//!        if let Some(status) = route.maintenance {
+//!            chain.request.push(Box::new(Maintenance(status)));
+//!        }
 //!        Ok(())
 //!    }
 //!
@@ -51,10 +53,10 @@
 //!    }
 //!    ```
 //! 2. This file: `mod maintenance;` and one line of `ORDER`.
-//! 3. Its section of the configuration.
+//! 3. Its section of the configuration, in `config/`.
 //! 4. Its tests over the wire, in `tests/`.
 //!
-//! `explain` runs the same chains and needs no change. A step that has to await an
+//! `explain` (`proxy/rehearse.rs`) runs the same chains and needs no change. A step that has to await an
 //! answer from elsewhere, such as external authorization or a limit that several
 //! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
 //! own (see `proxy::forward::local_reply`).
@@ -91,10 +93,20 @@ use crate::config::Route;
 /// Has a filter join the chain of a route that configures it.
 type Add = fn(&Route, &mut Chain) -> Result<(), String>;
 
-/// The order in which filters run, in each phase. Host and forwarding fields come
-/// before the operator's own fields, which may replace them.
-const ORDER: [Add; 8] =
-    [path::add, query::add, host::add, forwarding::add, location::add, set_cookie::add, headers::add, cookies::add];
+/// The order in which filters run, in each phase.
+const ORDER: &[Add] = &[
+    // The target of the upstream request.
+    path::add,
+    query::add,
+    // Fields that the proxy sets, before those that the operator may set instead.
+    host::add,
+    forwarding::add,
+    location::add,
+    set_cookie::add,
+    // Fields that the operator sets.
+    headers::add,
+    cookies::add,
+];
 
 /// The filters of a route.
 ///
@@ -106,4 +118,27 @@ pub fn compile(route: &Route) -> Result<Chain, String> {
         add(route, &mut chain).map_err(|e| format!("route `{}`: {e}", route.name))?;
     }
     Ok(chain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many filters run for a route, by phase.
+    fn lengths(route: &str) -> [usize; 3] {
+        let text = format!("listeners: [':80']\nroutes: [{{ upstream: '127.0.0.1:1', {route} }}]\n");
+        let (config, _) = crate::config::parse("test.yaml", &text, &|_| None).unwrap();
+        let chain = compile(&config.routes[0]).unwrap();
+        [chain.request.len(), chain.upstream_request.len(), chain.response.len()]
+    }
+
+    #[test]
+    fn a_route_has_the_filters_that_it_asks_for() {
+        // Host and forwarding fields; Location and Set-Cookie.
+        assert_eq!(lengths(""), [0, 2, 2]);
+        assert_eq!(lengths("response: { location: off, cookie: { secure: keep } }"), [0, 2, 0]);
+        assert_eq!(lengths("request: { path: { strip_prefix: /a }, query: { remove: [b] } }"), [0, 4, 2]);
+        assert_eq!(lengths("request: { header: { remove: [b] }, cookie: { remove: [b] } }"), [0, 4, 2]);
+        assert_eq!(lengths("response: { header: { remove: [b] } }"), [0, 2, 3]);
+    }
 }
