@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     Error,
@@ -69,12 +71,15 @@ pub struct Problem {
     shown: Option<Shown>,
 }
 
-/// The part of a line around a problem, and where in it the problem starts.
+/// The part of a line around a problem, and how many characters are cut in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shown {
     text: String,
-    at: usize,
+    cut: usize,
 }
+
+/// Columns that an excerpt may take.
+const TERMINAL: usize = 160;
 
 /// Nobody reads on after so many; the rest is counted only.
 pub const MOST_SHOWN: usize = 1_000;
@@ -94,24 +99,34 @@ impl Problem {
 
     /// One problem as the command line prints it, with its final newline.
     pub fn render(&self, file_name: &str) -> String {
-        let kind = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+        let (kind, level) = match self.severity {
+            Severity::Error => ("error", Level::ERROR),
+            Severity::Warning => ("warning", Level::WARNING),
         };
-        let message = printable(&self.message);
+        let (message, help) = (printable(&self.message), self.help.as_deref().map(printable));
         if self.line == 0 {
-            let help = self.help.as_deref().map_or(String::new(), |h| format!("   = {}\n", printable(h)));
+            let help = help.map_or(String::new(), |help| format!("   = {help}\n"));
             return format!("{kind}: {message}\n  --> {file_name}\n{help}");
         }
-        let number = self.line.to_string();
-        let pad = " ".repeat(number.len());
-        let place = format!("{kind}: {message}\n{pad}--> {file_name}:{}:{}\n", self.line, self.column);
-        let Some(Shown { text, at }) = &self.shown else { return place };
-        let space = " ".repeat(*at);
-        let room = text.chars().count().saturating_sub(*at).max(1);
-        let carets = "^".repeat(self.len.clamp(1, room));
-        let help = self.help.as_deref().map_or(String::new(), |h| format!(" {}", printable(h)));
-        format!("{place}{pad} |\n{number} | {text}\n{pad} | {space}{carets}{help}\n")
+        let title = level.primary_title(message.as_str());
+        let origin = Origin::path(file_name).line(self.line).char_column(self.column);
+        let report = match &self.shown {
+            Some(shown) if shown.cut == 0 => title.element(shown.snippet(self, help.as_deref()).path(file_name)),
+            // The renderer would count the column from where the line is cut.
+            Some(shown) => title.element(origin).element(shown.snippet(self, help.as_deref())),
+            None => title.element(origin),
+        };
+        Renderer::plain().term_width(TERMINAL).render(&[report]) + "\n"
+    }
+}
+
+impl Shown {
+    fn snippet<'s>(&'s self, problem: &Problem, label: Option<&'s str>) -> Snippet<'s, Annotation<'s>> {
+        let start = problem.column.saturating_sub(1).saturating_sub(self.cut);
+        let byte_of = |place: usize| self.text.char_indices().nth(place).map_or(self.text.len(), |(byte, _)| byte);
+        let place = byte_of(start)..byte_of(start.saturating_add(problem.len.max(1)));
+        let here = AnnotationKind::Primary.span(place).label(label);
+        Snippet::source(self.text.as_str()).line_start(problem.line).annotation(here)
     }
 }
 
@@ -135,21 +150,16 @@ struct Walked {
 }
 
 impl Walked {
+    /// So much of the line that the renderer need not walk a line of a megabyte for each of
+    /// its problems.
     fn window(&mut self, problem: &Problem, line: &str) -> Shown {
-        const WIDTH: usize = 140;
-        const BEFORE: usize = 40;
+        const WIDTH: usize = 2_000;
+        const BEFORE: usize = 200;
         let start = problem.column.saturating_sub(1);
-        if start.saturating_add(problem.len.min(WIDTH / 2)) <= WIDTH {
-            let mut shown: String = line.chars().take(WIDTH).map(visible).collect();
-            if line.chars().nth(WIDTH).is_some() {
-                shown.push('…');
-            }
-            return Shown { text: shown, at: start };
-        }
-        let skip = start.saturating_sub(BEFORE);
-        let mut shown = String::from("…");
-        shown.extend(self.from(line, problem.line, skip).chars().take(WIDTH).map(visible));
-        Shown { text: shown, at: start - skip + 1 }
+        let fits = start.saturating_add(problem.len.min(WIDTH / 2)) <= WIDTH;
+        let cut = if fits { 0 } else { start.saturating_sub(BEFORE) };
+        let text = self.from(line, problem.line, cut).chars().take(WIDTH).map(visible).collect();
+        Shown { text, cut }
     }
 
     /// The line without its first `skip` characters.
@@ -263,11 +273,18 @@ mod tests {
             .map(|n| Problem::new(Severity::Error, Span { line: 1, column: n * 600 + 1, len: 5 }, "x"))
             .collect();
         excerpt(&mut many, &line);
-        assert!(many.iter().take(MOST_SHOWN).all(|p| p.render("f").contains(" | …é") || p.column < 140));
+        assert!(many.iter().take(MOST_SHOWN).all(|p| p.render("f").contains(" | ...é") || p.column < 140));
         let rendered = render(&many, "f");
         assert!(rendered.ends_with("\n… and 500 more\n"), "{}", rendered.len());
         assert!(rendered.len() < 1_000_000, "{}", rendered.len());
         assert!(many.last().unwrap().render("f").ends_with("--> f:1:899401\n"));
+    }
+
+    #[test]
+    fn carets_stand_under_wide_characters() {
+        let p = problem(Span { line: 1, column: 5, len: 7 }, "日本: upstrem");
+        // Two columns for each of the two.
+        assert!(p.render("f").contains("1 | 日本: upstrem\n  |       ^^^^^^^ did"), "{}", p.render("f"));
     }
 
     #[test]
