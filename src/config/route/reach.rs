@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use super::Route;
+use super::definition::Route;
 use super::matching::{Match, PathPattern, ValuePattern};
 use super::rank::{self, Rank};
 use crate::config::section::Reader;

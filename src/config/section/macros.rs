@@ -73,11 +73,11 @@ macro_rules! section {
         impl $crate::config::section::Section for $name {
             const TITLE: &'static str = $title;
 
-            fn known(name: &str) -> Option<$crate::config::section::Known> {
-                use $crate::config::section::Known;
+            fn known(name: &str) -> Option<$crate::config::section::Delivery> {
+                use $crate::config::section::Delivery;
                 let later: &[&str] = &[$($(stringify!($later)),*)?];
-                let own = if Self::KEYS.contains(&name) { Some(Known::Delivered) } else { None };
-                own.or_else(|| later.contains(&name).then_some(Known::Later))
+                let own = if Self::KEYS.contains(&name) { Some(Delivery::Done) } else { None };
+                own.or_else(|| later.contains(&name).then_some(Delivery::Later))
                     $(.or_else(|| <$first_type as $crate::config::section::Section>::known(name)))?
                     $(.or_else(|| <$last_type as $crate::config::section::Section>::known(name)))?
             }

@@ -2,88 +2,21 @@
 //! with their types, defaults, bounds and meanings. From the declaration come the struct,
 //! the reading with every problem at its place, `-T`, the JSON Schema and the reference.
 
+mod fields;
 mod forms;
 mod macros;
+mod map;
 mod names;
+mod nearest;
 mod reader;
 mod shape;
 
+pub use fields::Fields;
 pub use forms::{
     Either, Form, Scalar, Value, Words, WordsOr, list, map, number, one_or_list, optional, or_null, or_word, some_of,
 };
 pub(in crate::config) use macros::{section, words};
-pub use reader::{Fields, Reader, nearest};
-pub use shape::{Key, Known, Presence, Rule, SectionShape, Shape, Text, Word};
-
-use super::yaml::{Node, Yaml};
-
-/// A type whose fields are the keys of a map. [`section!`] implements it.
-pub trait Section: Sized {
-    /// As messages name it: "a route", "`pool`".
-    const TITLE: &'static str;
-
-    fn known(name: &str) -> Option<Known>;
-
-    /// In the order in which they are documented and printed.
-    fn keys() -> Vec<Key>;
-
-    fn rules() -> Vec<Rule>;
-
-    /// Reads every key and reports every problem; `None` where the value cannot be made.
-    fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Self>;
-
-    fn print(&self) -> Vec<(&'static str, Yaml)>;
-}
-
-/// A type that stands in the file as the keys of a section, which is another type: the
-/// keys as they are written, where the value is one of several things.
-pub trait FromKeys: Sized {
-    type Keys: Section;
-
-    fn from_keys(keys: Self::Keys) -> Option<Self>;
-
-    fn to_keys(&self) -> Self::Keys;
-}
-
-impl<T: FromKeys> Section for T {
-    const TITLE: &'static str = T::Keys::TITLE;
-
-    fn known(name: &str) -> Option<Known> {
-        T::Keys::known(name)
-    }
-
-    fn keys() -> Vec<Key> {
-        T::Keys::keys()
-    }
-
-    fn rules() -> Vec<Rule> {
-        T::Keys::rules()
-    }
-
-    fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Self> {
-        T::Keys::read(reader, fields).and_then(T::from_keys)
-    }
-
-    fn print(&self) -> Vec<(&'static str, Yaml)> {
-        self.to_keys().print()
-    }
-}
-
-/// The [`Form`] of a section.
-#[derive(Clone, Copy, Debug)]
-pub struct Map;
-
-impl<S: Section> Form<S> for Map {
-    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<S> {
-        let fields = Fields::open::<S>(reader, node)?;
-        S::read(reader, &fields)
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::Section(SectionShape { keys: S::keys(), rules: S::rules() })
-    }
-
-    fn print(&self, value: &S) -> Yaml {
-        Yaml::Map(value.print().into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-    }
-}
+pub use map::{FromKeys, Map, Section};
+pub use nearest::nearest;
+pub use reader::Reader;
+pub use shape::{Delivery, Key, Presence, Rule, SectionShape, Shape, Text, Word};

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::reader::nearest;
+use super::nearest::nearest;
 use crate::config::yaml::{Invalid, Parsed, Span};
 
 /// In the order of their indices.

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::names::UpstreamNames;
-use super::shape::{Known, Rule};
-use super::{Presence, Section};
-use crate::config::yaml::{Invalid, Key, Kind, Node, Parsed, Problem, Severity, Span};
+use super::nearest::nearest;
+use crate::config::yaml::{Invalid, Kind, Node, Parsed, Problem, Severity, Span};
 
 /// What reading needs everywhere.
 #[derive(Debug)]
@@ -99,6 +98,11 @@ impl<'a> Reader<'a> {
         self.name = Some(name);
     }
 
+    /// What the next section is called instead of its title; asked once.
+    pub fn take_name(&mut self) -> Option<String> {
+        self.name.take()
+    }
+
     pub fn path(&self, text: &str) -> PathBuf {
         self.base.join(text)
     }
@@ -132,139 +136,4 @@ fn found(node: &Node) -> String {
         Kind::String(text) if text.is_empty() => "an empty text".into(),
         Kind::String(text) => format!("`{}`", text.chars().take(60).collect::<String>()),
     }
-}
-
-/// The word that was probably meant.
-pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    let lower = word.to_lowercase();
-    // `warning` is `warn` at greater length, however many letters that takes.
-    let longer = |k: &str| k.len() >= 4 && lower.starts_with(k);
-    known
-        .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), k))
-        .filter(|(distance, k)| *distance <= 1 + k.chars().count().min(word.chars().count()) / 4 || longer(k))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, k)| k)
-}
-
-/// The known keys of one map.
-#[derive(Debug)]
-pub struct Fields<'n> {
-    entries: &'n [(Key, Node)],
-    pub span: Span,
-    /// As messages name the section.
-    pub title: String,
-    /// Whether a key was refused, so that what is missing may be a consequence.
-    refused: bool,
-}
-
-impl<'n> Fields<'n> {
-    /// Reports each key that is unknown or not delivered yet.
-    pub fn open<S: Section>(reader: &mut Reader<'_>, node: &'n Node) -> Option<Self> {
-        let title = reader.name.take().unwrap_or_else(|| S::TITLE.to_owned());
-        let Kind::Map(entries) = &node.kind else {
-            let names: Vec<String> = delivered::<S>().iter().take(3).map(|name| format!("`{name}`")).collect();
-            reader.expected(node, &[&format!("a map with keys such as {}", names.join(", "))]);
-            return None;
-        };
-        let mut refused = false;
-        for (key, _) in entries {
-            match S::known(&key.text) {
-                Some(Known::Delivered) => continue,
-                Some(Known::Later) => reader.error(key.span, format!("`{}` is not supported yet", key.text)),
-                None => unknown::<S>(reader, key, &title),
-            }
-            refused = true;
-        }
-        Some(Self { entries, span: node.span, title, refused })
-    }
-
-    /// The value of a key, `null` included.
-    pub fn get(&self, name: &str) -> Option<&'n Node> {
-        self.entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// Whether the key is there with anything but `null`.
-    fn has_value(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|node| !node.is_null())
-    }
-
-    /// Where the key stands; the whole section where it is absent.
-    pub fn key_span(&self, name: &str) -> Span {
-        self.entries.iter().find(|(key, _)| key.text == name).map_or(self.span, |(key, _)| key.span)
-    }
-
-    /// Reports that a required key is absent.
-    pub fn missing(&self, reader: &mut Reader<'_>, name: &str, example: &str) {
-        if !self.refused {
-            let message = format!("`{name}` is missing in {}", self.title);
-            reader.error_help(self.span, message, format!("add for instance `{name}: {example}`"));
-        }
-    }
-
-    /// Reports a key that is there and has no effect, for this reason.
-    pub fn refuse_dead(&self, reader: &mut Reader<'_>, name: &str, why: Option<Invalid>) {
-        if let Some(why) = why.filter(|_| self.has_value(name)) {
-            reader.invalid(self.key_span(name), why);
-        }
-    }
-
-    /// Whether the rule holds; reports it where it does not.
-    pub fn keep(&self, reader: &mut Reader<'_>, rule: Rule) -> bool {
-        match rule {
-            Rule::OneOf { noun, keys, hint } => self.keep_one_of(reader, noun, keys, hint),
-            Rule::Together(keys) => self.keep_together(reader, keys),
-        }
-    }
-
-    fn keep_one_of(&self, reader: &mut Reader<'_>, noun: &str, keys: &[&str], hint: &str) -> bool {
-        let given: Vec<&str> = keys.iter().copied().filter(|name| self.has(name)).collect();
-        match given.as_slice() {
-            [_] => return true,
-            [] if self.refused => {}
-            [] => {
-                let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-                let help = format!("add one of {}", enumerate(&quoted, "and"));
-                reader.error_help(self.span, format!("{} has no {noun}", this(&self.title)), help);
-            }
-            [first, second, ..] => {
-                let help = format!("{} has exactly one; {hint}", self.title);
-                let message = format!("`{second}` is a second {noun} beside `{first}`");
-                reader.error_help(self.key_span(second), message, help);
-            }
-        }
-        false
-    }
-
-    fn keep_together(&self, reader: &mut Reader<'_>, keys: &[&str]) -> bool {
-        let Some(given) = keys.iter().find(|name| self.has_value(name)) else { return true };
-        let Some(absent) = keys.iter().find(|name| !self.has_value(name)) else { return true };
-        reader.error(self.key_span(given), format!("`{given}` needs `{absent}` beside it"));
-        false
-    }
-}
-
-/// "a route" as it is called where it stands: "this route".
-fn this(title: &str) -> String {
-    match title.split_once(' ') {
-        Some(("a" | "an", rest)) => format!("this {rest}"),
-        Some(_) | None => title.to_owned(),
-    }
-}
-
-fn delivered<S: Section>() -> Vec<&'static str> {
-    S::keys().iter().filter(|key| !matches!(key.presence, Presence::Later)).map(|key| key.name).collect()
-}
-
-fn unknown<S: Section>(reader: &mut Reader<'_>, key: &Key, title: &str) {
-    let known = delivered::<S>();
-    let help = match nearest(&key.text, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("{title} has: {}", known.join(", ")),
-    };
-    reader.error_help(key.span, format!("unknown key `{}`", key.text), help);
 }

@@ -28,10 +28,10 @@ impl Key {
     }
 }
 
-/// Whether a name is a key of a section.
+/// Whether a key does something already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    Delivered,
+pub enum Delivery {
+    Done,
     Later,
 }
 

@@ -1,7 +1,8 @@
 //! Words that stand for values.
 
 use super::Form;
-use crate::config::section::reader::{Reader, nearest};
+use crate::config::section::nearest::nearest;
+use crate::config::section::reader::Reader;
 use crate::config::section::shape::{Shape, Word};
 use crate::config::yaml::{Kind, Node, Yaml};
 

@@ -1,0 +1,106 @@
+//! A route: the sections that make one.
+
+use super::action::Action;
+use super::matching::{Conditions, Match};
+use super::mirror::Mirror;
+use super::request::{HostPolicy, RequestEdits};
+use super::response::ResponseEdits;
+use crate::config::section::{Fields, Form, Reader, Shape, section};
+use crate::config::upstream::Upstream;
+use crate::config::value::{Address, NAME, ServerPlace};
+use crate::config::yaml::{Invalid, Location, Node, Yaml};
+
+section! {
+    /// Which requests it takes, what is changed, and where they go.
+    #[derive(Clone, Debug)]
+    "a route" pub struct Route {
+        /// For logs and `explain`; by default its place in the list, as in `routes[3]`.
+        name: String, with GivenName;
+        /// All conditions must hold; none is every request.
+        matcher as "match": Match = {}, with Conditions;
+        /// A route with a higher priority is tried first.
+        priority: i32 = 0, in -1_000_000..=1_000_000;
+        /// What is changed before a request goes to the upstream.
+        request: RequestEdits = {};
+        /// What is changed before a response goes to the client.
+        response: ResponseEdits = {};
+        /// Copies of requests to another upstream, whatever becomes of them.
+        mirror: Option<Mirror>;
+    }
+    last { action: Action }
+    beside {
+        /// Line in the file, for `explain`; 0 where there is no file.
+        line: usize,
+        locations: Locations,
+    }
+    later { limits, timeouts, rate_limit, concurrency, access, stream, auth, cors, compress, cache, files }
+    dead Route::dead;
+    check Route::check;
+}
+
+/// Where some keys of a route stand.
+#[derive(Clone, Debug, Default)]
+pub struct Locations {
+    pub name: Location,
+    /// The key `match`, or the route.
+    pub matcher: Location,
+    /// The key `request.host`.
+    host: Location,
+}
+
+impl Route {
+    fn dead(&self, key: &str) -> Option<Invalid> {
+        let is_dead = matches!(key, "request" | "mirror") && self.action.upstreams().is_empty();
+        is_dead.then(|| self.without_effect(key))
+    }
+
+    fn without_effect(&self, key: &str) -> Invalid {
+        let why = format!("a `{}` route sends nothing to an upstream", self.action.key());
+        Invalid::with_help(format!("`{key}` has no effect here"), why)
+    }
+
+    fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        self.line = fields.span.line;
+        self.locations.name.0 = fields.get("name").map_or(fields.span, |node| node.span);
+        self.locations.matcher.0 = fields.key_span("match");
+        if let Some((key, _)) = fields.get("request").and_then(|request| request.entry("host")) {
+            self.locations.host.0 = key.span;
+        }
+        self.response.is_local = self.action.upstreams().is_empty();
+        let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
+        for (key, _) in ResponseEdits::OF_UPSTREAMS.iter().filter_map(|name| response.entry(name)) {
+            reader.invalid(key.span, self.without_effect(&key.text));
+        }
+    }
+
+    /// Reports `host: upstream` where a server has no name to send.
+    pub fn check_host(&self, reader: &mut Reader<'_>, upstreams: &[Upstream]) {
+        if self.request.host != HostPolicy::Upstream {
+            return;
+        }
+        let is_unix = |place: &ServerPlace| matches!(place, ServerPlace::At(Address::Unix(_)));
+        for upstream in self.action.upstreams().iter().filter_map(|upstream| upstreams.get(upstream.index)) {
+            if upstream.tls.is_none() && upstream.servers.iter().any(|server| is_unix(&server.address.place)) {
+                let message = "a server on a Unix socket has no name to send";
+                reader.error_help(self.locations.host.0, message, "write the name itself");
+            }
+        }
+    }
+}
+
+/// The name of a route; one that is made of its place in the list is not printed.
+struct GivenName;
+
+impl Form<String> for GivenName {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+        NAME.read(reader, node)
+    }
+
+    fn shape(&self) -> Shape {
+        NAME.shape()
+    }
+
+    fn print(&self, name: &String) -> Yaml {
+        if name.ends_with(']') { Yaml::Absent } else { NAME.print(name) }
+    }
+}

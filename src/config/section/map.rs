@@ -1,0 +1,79 @@
+//! A type as the keys of a map.
+
+use super::fields::{Fields, Known};
+use super::forms::Form;
+use super::reader::Reader;
+use super::shape::{Delivery, Key, Rule, SectionShape, Shape};
+use crate::config::yaml::{Node, Yaml};
+
+/// A type whose fields are the keys of a map. [`section!`] implements it.
+pub trait Section: Sized {
+    /// As messages name it: "a route", "`pool`".
+    const TITLE: &'static str;
+
+    fn known(name: &str) -> Option<Delivery>;
+
+    /// In the order in which they are documented and printed.
+    fn keys() -> Vec<Key>;
+
+    fn rules() -> Vec<Rule>;
+
+    /// Reads every key and reports every problem; `None` where the value cannot be made.
+    fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Self>;
+
+    fn print(&self) -> Vec<(&'static str, Yaml)>;
+}
+
+/// A type that stands in the file as the keys of a section, which is another type: the
+/// keys as they are written, where the value is one of several things.
+pub trait FromKeys: Sized {
+    type Keys: Section;
+
+    fn from_keys(keys: Self::Keys) -> Option<Self>;
+
+    fn to_keys(&self) -> Self::Keys;
+}
+
+impl<T: FromKeys> Section for T {
+    const TITLE: &'static str = T::Keys::TITLE;
+
+    fn known(name: &str) -> Option<Delivery> {
+        T::Keys::known(name)
+    }
+
+    fn keys() -> Vec<Key> {
+        T::Keys::keys()
+    }
+
+    fn rules() -> Vec<Rule> {
+        T::Keys::rules()
+    }
+
+    fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Self> {
+        T::Keys::read(reader, fields).and_then(T::from_keys)
+    }
+
+    fn print(&self) -> Vec<(&'static str, Yaml)> {
+        self.to_keys().print()
+    }
+}
+
+/// The [`Form`] of a section.
+#[derive(Clone, Copy, Debug)]
+pub struct Map;
+
+impl<S: Section> Form<S> for Map {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<S> {
+        let known = Known { title: S::TITLE, find: S::known, keys: S::keys };
+        let fields = Fields::open(reader, node, known)?;
+        S::read(reader, &fields)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Section(SectionShape { keys: S::keys(), rules: S::rules() })
+    }
+
+    fn print(&self, value: &S) -> Yaml {
+        Yaml::Map(value.print().into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+}
