@@ -1,7 +1,7 @@
 //! `admin`: where the process answers an operator.
 
 use super::section::{Fields, Form, Reader, Shape, Value, Word, WordsOr, section};
-use super::value::{Address, Listening};
+use super::value::{Address, LOOPBACK, Listening};
 use super::yaml::{Location, Node, Span, Yaml};
 
 section! {
@@ -66,7 +66,7 @@ impl Form<Address> for LocalAddress {
     }
 
     fn shape(&self) -> Shape {
-        Listening.shape()
+        Shape::Text(LOOPBACK)
     }
 
     fn print(&self, address: &Address) -> Yaml {

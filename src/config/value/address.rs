@@ -74,20 +74,49 @@ impl Form<Address> for Listening {
     }
 }
 
+/// The same, where only this machine can connect.
+pub const LOOPBACK: Text = Text {
+    pattern: Some(concat!(r"^((127[.][0-9.]+|\[::1\]):", pattern!(port), "|", pattern!(unix), ")$")),
+    examples: &["127.0.0.1:9180", "unix:/run/admin.sock"],
+    ..LISTENING.text
+};
+
 const LISTENING: Scalar<Address> = Scalar {
     what: "an address such as `0.0.0.0:8080`",
     text: Text {
         kind: "address",
         numbers: false,
-        pattern: Some(r"^(([0-9]{1,3}([.][0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}|unix:/[^/].*)$"),
+        pattern: Some(concat!(
+            "^((",
+            pattern!(ipv4),
+            "|",
+            pattern!(ipv6),
+            ")?:",
+            pattern!(port),
+            "|",
+            pattern!(unix),
+            ")$"
+        )),
         examples: &["0.0.0.0:8080", ":8080", "[::]:8080", "unix:/run/x.sock"],
     },
     parse: listener,
     print: |address| Yaml::text(address),
 };
 
-const NAME_AND_PORT: &str =
-    r"^(([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?|\[[0-9A-Fa-f:.]+\]):0*[1-9][0-9]{0,4}|unix:/[^/].*)$";
+const NAME_AND_PORT: &str = concat!(
+    "^((",
+    pattern!(ipv4),
+    "|",
+    pattern!(not_numbers),
+    pattern!(name),
+    "[.]?|",
+    pattern!(ipv6),
+    "):",
+    pattern!(some_port),
+    "|",
+    pattern!(unix),
+    ")$"
+);
 
 /// `IP:port`, `name:port` or `unix:/path`.
 pub const SERVER: Scalar<Referenced> = Scalar {
@@ -108,7 +137,7 @@ pub const ADDRESS_RECORDS: Scalar<Referenced> = Scalar {
     text: Text {
         kind: "name and port",
         numbers: false,
-        pattern: Some(r"^(?![0-9.]+:)[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?:0*[1-9][0-9]{0,4}$"),
+        pattern: Some(concat!("^", pattern!(not_numbers), pattern!(name), "[.]?:", pattern!(some_port), "$")),
         examples: &["app.internal:8080"],
     },
     parse: each,
@@ -134,7 +163,17 @@ pub const NAMESERVER: Scalar<SocketAddr> = Scalar {
     text: Text {
         kind: "address",
         numbers: false,
-        pattern: Some(r"^([0-9]{1,3}([.][0-9]{1,3}){3}(:[0-9]{1,5})?|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})$"),
+        pattern: Some(concat!(
+            "^(",
+            pattern!(ipv4),
+            "(:",
+            pattern!(port),
+            ")?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+|",
+            pattern!(ipv6),
+            ":",
+            pattern!(port),
+            ")$"
+        )),
         examples: &["10.0.0.53", "127.0.0.1:5353"],
     },
     parse: nameserver,

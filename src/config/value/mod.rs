@@ -1,5 +1,30 @@
 //! The small languages inside values: text in, typed value out, and back.
 
+/// Pieces of the patterns that the JSON Schema has, as literals for `concat!`.
+macro_rules! pattern {
+    (ipv4) => {
+        r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])([.](25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
+    };
+    (port) => {
+        "0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}|0)"
+    };
+    (some_port) => {
+        "0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+    };
+    (ipv6) => {
+        r"\[[0-9A-Fa-f:.]+\]"
+    };
+    (name) => {
+        "[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*"
+    };
+    // Four numbers are an IPv4 address or a mistake, never a name.
+    (not_numbers) => {
+        "(?![0-9.]+(:|$))"
+    };
+    (unix) => {
+        "unix:/[^/].*"
+    };
+}
 mod address;
 mod cookie;
 mod duration;
@@ -16,8 +41,8 @@ mod status;
 mod template;
 
 pub use address::{
-    ADDRESS_RECORDS, Address, Direct, Listening, Lookup, NAMESERVER, Named, Referenced, SERVER, SERVICE_RECORDS,
-    ServerPlace, direct,
+    ADDRESS_RECORDS, Address, Direct, LOOPBACK, Listening, Lookup, NAMESERVER, Named, Referenced, SERVER,
+    SERVICE_RECORDS, ServerPlace, direct,
 };
 pub use cookie::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, MATCHED_COOKIE};
 pub use duration::{DURATION, DURATION_OR_ZERO, at_least};

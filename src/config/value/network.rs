@@ -12,7 +12,12 @@ pub const NETWORK: Scalar<IpNet> = Scalar {
     text: Text {
         kind: "network",
         numbers: false,
-        pattern: Some("^([0-9]{1,3}([.][0-9]{1,3}){3}(/[0-9]{1,2})?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(/[0-9]{1,3})?)$"),
+        pattern: Some(concat!(
+            "^(",
+            pattern!(ipv4),
+            "(/(3[0-2]|[12]?[0-9]))?|",
+            "[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$"
+        )),
         examples: &["10.0.0.0/8", "2001:db8::/32", "127.0.0.1"],
     },
     parse,
