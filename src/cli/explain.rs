@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
 use proxy_service::config::{Config, FieldName, ResponseEdits};
-use proxy_service::proxy::{End, Rehearsal, rehearse};
+use proxy_service::proxy::{Explanation, Outcome, explain};
 use proxy_service::runtime::Snapshot;
 use proxy_service::server::FOR_NAMES;
 use proxy_service::upstream::settle;
@@ -42,10 +42,10 @@ impl Explain {
         let snapshot = Arc::new(super::check::compile(&config)?);
         // As start-up does it: a request to a name that is not known is refused.
         settle(&snapshot.pools, &snapshot.resolver, FOR_NAMES);
-        let rehearsal = rehearse(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
+        let explanation = explain(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.
-        self.describe(&mut out, &rehearsal, &config, &snapshot).unwrap_or_default();
+        self.describe(&mut out, &explanation, &config, &snapshot).unwrap_or_default();
         super::out::print(&out)
     }
 
@@ -68,35 +68,35 @@ impl Explain {
     fn describe(
         &self,
         out: &mut String,
-        rehearsal: &Rehearsal,
+        explanation: &Explanation,
         config: &Config,
         snapshot: &Snapshot,
     ) -> std::fmt::Result {
-        let winner = rehearsal.winner.map(|(_, index)| index);
-        match (&rehearsal.end, winner.and_then(|index| config.routes.get(index))) {
-            (End::Refused(cause), None) if !rehearsal.mismatches.is_empty() => {
+        let winner = explanation.winner.map(|(_, index)| index);
+        match (&explanation.outcome, winner.and_then(|index| config.routes.get(index))) {
+            (Outcome::Refused(cause), None) if !explanation.mismatches.is_empty() => {
                 writeln!(out, "is taken by no route: the proxy answers {}", cause.status())?;
             }
-            (End::Refused(cause), _) => {
+            (Outcome::Refused(cause), _) => {
                 writeln!(out, "is refused: the proxy answers {}, {}", cause.status(), cause.message())?;
             }
-            (end, route) => {
+            (outcome, route) => {
                 writeln!(out, "is taken by")?;
                 writeln!(out, "  route:      {}", winner.map_or_else(String::new, |index| title(snapshot, index)))?;
-                describe_end(out, end)?;
+                describe_outcome(out, outcome)?;
                 if let Some(route) = route {
                     describe_answer(out, &route.response)?;
                 }
             }
         }
-        if let (Some(client), true) = (rehearsal.client_ip, rehearsal.peer_trusted) {
-            let (scheme, proxy) = (rehearsal.scheme, self.client_ip);
+        if let (Some(client), true) = (explanation.client_ip, explanation.peer_trusted) {
+            let (scheme, proxy) = (explanation.scheme, self.client_ip);
             writeln!(out, "  client:     {client} by {scheme}, as the trusted proxy {proxy} says")?;
         }
-        if let Some((rank, _)) = rehearsal.winner {
+        if let Some((rank, _)) = explanation.winner {
             writeln!(out, "  precedence: {rank}")?;
         }
-        for (index, mismatch) in rehearsal.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
+        for (index, mismatch) in explanation.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
             let reason = mismatch.as_ref().map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());
             writeln!(out, "not {}: {reason}", title(snapshot, index))?;
         }
@@ -108,12 +108,12 @@ fn title(snapshot: &Snapshot, index: usize) -> String {
     snapshot.routes.get(index).map_or_else(String::new, |r| format!("{} (line {})", r.name, r.line))
 }
 
-fn describe_end(out: &mut String, end: &End) -> std::fmt::Result {
-    match end {
-        End::Refused(cause) => writeln!(out, "  refused:    {}", cause.status()),
-        End::Redirected { status, location } => writeln!(out, "  redirect:   {status}, to {location}"),
-        End::Answered { status } => writeln!(out, "  respond:    {status}"),
-        End::Forwarded { upstream, came, sent } => {
+fn describe_outcome(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    match outcome {
+        Outcome::Refused(cause) => writeln!(out, "  refused:    {}", cause.status()),
+        Outcome::Redirected { status, location } => writeln!(out, "  redirect:   {status}, to {location}"),
+        Outcome::Answered { status } => writeln!(out, "  respond:    {status}"),
+        Outcome::Forwarded { upstream, came, sent } => {
             writeln!(out, "  upstream:   {upstream}")?;
             writeln!(out, "  request:    {}", sent.first().map_or("", String::as_str))?;
             let host =

@@ -1,48 +1,39 @@
-//! The deadlines that a client's connection keeps while its request is under way:
-//! for the client's body, and for the upstream that the client waits for.
+//! The deadlines of one exchange: the hooks set them, and the protocol's driver asks for
+//! them whenever it waits for the client, be it to read or to write.
 
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::peer::Shared;
-use super::stream::ClientStream;
+/// How long a client may take nothing of a response: the default of `timeouts.write_idle`.
+pub const WRITE_IDLE: Duration = Duration::from_secs(60);
 
-/// How long a response is waited for once the upstream took no more of the request:
-/// Pingora looks for one only then.
-const LAST_WORD: Duration = Duration::from_millis(100);
-
-/// What the alarm is set for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watch {
-    Nothing,
-    /// The next bytes of the client's body.
-    Client,
-    /// A response that the upstream may have sent before it took no more.
-    LastWord,
-    Response,
-}
-
-/// A deadline has passed that the client's side keeps.
+/// A deadline of an exchange that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overdue {
-    /// The client's body.
-    Body,
-    /// The upstream's taking of it.
+    /// The client sent nothing more of its body.
+    RequestBody,
+    /// The upstream did not take the body.
     Upload,
-    /// The upstream's response.
+    /// The upstream sent no response, or nothing more of it.
     Response,
-    /// All of it, with every try.
+    /// The request with all its attempts did not end.
     Request,
+    /// The client took nothing more of the response.
+    Write,
+    /// The time of the whole request was over while the client still had to take the response.
+    Delivery,
 }
 
 impl std::fmt::Display for Overdue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Body => "the client's body did not arrive in time",
+            Self::RequestBody => "the client's body did not arrive in time",
             Self::Upload => "the upstream did not take the body in time",
             Self::Response => "the upstream did not answer in time",
             Self::Request => "the request did not end in time",
+            Self::Write => "the client did not take the response in time",
+            Self::Delivery => "the client had not taken the whole response when the request had to end",
         })
     }
 }
@@ -55,68 +46,108 @@ impl From<Overdue> for io::Error {
     }
 }
 
-impl ClientStream {
-    /// The body is not all here. While the upstream has enough of it to take, its
-    /// deadline is Pingora's to keep.
-    pub(super) fn poll_body_deadlines(&mut self, cx: &mut Context<'_>, client_is_due: bool) -> Poll<io::Result<()>> {
-        let Some(peer) = self.peer.as_ref().and_then(Shared::peer) else {
-            return Poll::Pending;
-        };
-        if peer.upload.is_given_up() {
-            return self.poll_response_deadlines(cx);
-        }
-        if !client_is_due {
-            return Poll::Pending;
-        }
-        if self.watch != Watch::Client {
-            self.alarm.set(peer.longest_silence());
-            self.watch = Watch::Client;
-        }
-        self.alarm.poll(cx).map(|()| Err(Overdue::Body.into()))
+/// A duration that one side sets while the other reads it, in milliseconds; 0 is none.
+#[derive(Debug, Default)]
+pub(super) struct Limit(AtomicU64);
+
+impl Limit {
+    fn new(limit: Duration) -> Self {
+        let this = Self::default();
+        this.set(Some(limit));
+        this
     }
 
-    /// The client has said all that the upstream takes, and waits. Pingora has one
-    /// deadline for each read of a response, its head included, and sets a timer for it
-    /// every time.
-    pub(super) fn poll_response_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(peer) = self.peer.as_ref().and_then(Shared::peer) else {
-            return Poll::Pending;
-        };
-        peer.upload.listen(cx);
-        if self.head_due && peer.upload.is_given_up() {
-            return self.poll_last_word(cx);
-        }
-        let Some(longest) = peer.longest_wait(self.head_due) else {
-            return Poll::Pending;
-        };
-        if peer.take_anew() || self.watch != Watch::Response {
-            self.alarm.set(longest);
-            self.watch = Watch::Response;
-        }
-        ready!(self.alarm.poll(cx));
-        // The upstream has its time from when it had the whole request.
-        let due = peer.upload.taken_since().unwrap_or_else(Instant::now) + longest;
-        if due <= Instant::now() {
-            return Poll::Ready(Err(Overdue::Response.into()));
-        }
-        self.alarm.set_to(due.into());
-        self.alarm.poll(cx).map(|()| Err(Overdue::Response.into()))
+    pub fn set(&self, limit: Option<Duration>) {
+        let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.0.store(limit.map_or(0, millis), Ordering::Relaxed);
     }
 
-    /// Nothing else is to be had; whether the time for all of it is over.
-    pub(super) fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(due) = self.peer.as_ref().and_then(Shared::peer).and_then(|peer| peer.ends_by()) else {
-            return Poll::Pending;
-        };
-        self.whole.set_to(due.into());
-        self.whole.poll(cx).map(|()| Err(Overdue::Request.into()))
+    pub fn get(&self) -> Option<Duration> {
+        let millis = self.0.load(Ordering::Relaxed);
+        (millis > 0).then(|| Duration::from_millis(millis))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Deadlines {
+    born: Instant,
+    request_body: Limit,
+    response_head: Limit,
+    response_more: Limit,
+    /// Whether a wait for the response that is under way begins anew.
+    response_renewed: AtomicBool,
+    write: Limit,
+    /// From `born` on.
+    request: Limit,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self::of_no_request(Instant::now())
+    }
+}
+
+impl Deadlines {
+    fn of_no_request(born: Instant) -> Self {
+        Self {
+            born,
+            request_body: Limit::default(),
+            response_head: Limit::default(),
+            response_more: Limit::default(),
+            response_renewed: AtomicBool::new(false),
+            write: Limit::new(WRITE_IDLE),
+            request: Limit::default(),
+        }
     }
 
-    fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.watch != Watch::LastWord {
-            self.alarm.set(LAST_WORD);
-            self.watch = Watch::LastWord;
-        }
-        self.alarm.poll(cx).map(|()| Err(Overdue::Upload.into()))
+    /// Makes them those of another request, of which nothing is known yet.
+    pub(super) fn reset(&mut self) {
+        *self = Self::of_no_request(self.born);
+    }
+
+    /// How long the client may be silent in the middle of its body.
+    pub fn set_request_body(&self, limit: Duration) {
+        self.request_body.set(Some(limit));
+    }
+
+    pub(super) fn request_body(&self) -> Option<Duration> {
+        self.request_body.get()
+    }
+
+    /// How long the upstream may keep this client waiting: for a response's head once the
+    /// request was sent, and for each further piece of it. A wait that is under way begins
+    /// anew.
+    pub fn set_response(&self, head: Option<Duration>, more: Option<Duration>) {
+        self.response_head.set(head);
+        self.response_more.set(more);
+        self.response_renewed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn response(&self, head_due: bool) -> Option<Duration> {
+        if head_due { self.response_head.get() } else { self.response_more.get() }
+    }
+
+    /// Whether [`Self::set_response`] was called since this was last asked.
+    pub(super) fn take_response_renewed(&self) -> bool {
+        self.response_renewed.swap(false, Ordering::Relaxed)
+    }
+
+    /// How long the client may take nothing of the response.
+    pub fn set_write(&self, limit: Duration) {
+        self.write.set(Some(limit));
+    }
+
+    pub(super) fn write(&self) -> Option<Duration> {
+        self.write.get()
+    }
+
+    /// When the request has to be done with, whatever it waits for.
+    pub fn set_request(&self, due: Option<Instant>) {
+        self.request.set(due.map(|due| due.saturating_duration_since(self.born)));
+    }
+
+    pub(super) fn request(&self) -> Option<Instant> {
+        self.request.get().map(|after| self.born + after)
     }
 }

@@ -1,7 +1,7 @@
 //! Why the proxy answers by itself: one [`Cause`] for each reason, with its
 //! status, its words and its Proxy-Status error (RFC 9209).
 
-use crate::downstream::Malformed;
+use crate::downstream::http1::Malformed;
 use crate::observe::ErrorSource;
 
 /// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
@@ -23,6 +23,8 @@ pub enum Cause {
     HeadTimeout,
     BodyTimeout,
     BodyTooSlow,
+    ResponseStalled,
+    ResponseTooSlow,
     LineTooLong,
     ExpectationFailed,
     HeadTooLarge,
@@ -83,6 +85,13 @@ impl Cause {
                 "http_request_error",
                 Client,
                 "the request body did not arrive within the upstream's `timeouts.request`",
+            ),
+            Self::ResponseStalled => (408, "http_request_error", Client, "the client stopped taking the response"),
+            Self::ResponseTooSlow => (
+                408,
+                "http_request_error",
+                Client,
+                "the client did not take the whole response within the upstream's `timeouts.request`",
             ),
             Self::LineTooLong => {
                 (414, "http_request_error", Client, "the request line is longer than `limits.request_line`")
@@ -148,6 +157,11 @@ impl Cause {
                 (505, "http_request_error", Client, "this version of HTTP is not spoken in this form")
             }
         }
+    }
+
+    /// Whether nothing more can be said to the client.
+    pub const fn is_lost_client(self) -> bool {
+        matches!(self, Self::ClientGone | Self::ResponseStalled | Self::ResponseTooSlow)
     }
 
     /// 499 is never sent: that client is gone.

@@ -9,7 +9,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::cause::Cause;
 use super::fields::Edited;
 use super::present::Present;
-use crate::downstream::Peer;
+use crate::downstream::ClientConnection;
 use crate::message::path::split_query;
 
 /// The client's request, with what admission found out about it.
@@ -50,8 +50,7 @@ impl<'r> RequestContext<'r> {
 #[derive(Debug)]
 pub struct UpstreamRequestContext<'r> {
     pub request: RequestContext<'r>,
-    /// The other end of the client's connection.
-    pub peer: &'r Peer,
+    pub client: &'r ClientConnection,
     /// The name of the chosen server, where it has one.
     pub authority: Option<&'r str>,
     /// A copy of the client's, without what ends at this hop.
@@ -86,11 +85,11 @@ impl<'r> Target<'r> {
 impl<'r> UpstreamRequestContext<'r> {
     pub fn new(
         request: RequestContext<'r>,
-        peer: &'r Peer,
+        client: &'r ClientConnection,
         authority: Option<&'r str>,
         upstream: Edited<'r, RequestHeader>,
     ) -> Self {
-        Self { request, peer, authority, upstream, target: None }
+        Self { request, client, authority, upstream, target: None }
     }
 
     /// The target, to be edited; most requests go up with the one that they came with.
@@ -136,6 +135,7 @@ pub enum Origin<'r> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::downstream::Initiator;
     use std::sync::Arc;
 
     /// Asks `then` about a GET for `target` at the host `h`, over plain HTTP.
@@ -176,8 +176,8 @@ pub(super) mod tests {
         upstream: &mut RequestHeader,
         edit: impl FnOnce(&mut UpstreamRequestContext<'_>),
     ) -> Result<(), Cause> {
-        let peer = Peer::new(request.client_ip, Arc::default());
-        let mut cx = UpstreamRequestContext::new(request, &peer, authority, Edited::new(upstream));
+        let client = ClientConnection::new(request.client_ip, Initiator::Client, Arc::default());
+        let mut cx = UpstreamRequestContext::new(request, &client, authority, Edited::new(upstream));
         edit(&mut cx);
         cx.finish()
     }

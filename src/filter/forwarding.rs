@@ -33,22 +33,22 @@ impl UpstreamRequestFilter for Forwarding {
 }
 
 fn begin_chain(cx: &mut UpstreamRequestContext<'_>) {
-    let (peer, host, upstream) = (cx.peer, cx.request.host, &mut cx.upstream);
-    upstream.append("X-Forwarded-For", peer.forwarded_for.clone());
+    let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
+    upstream.append("X-Forwarded-For", client.forwarded_for.clone());
     upstream.append("X-Forwarded-Proto", HeaderValue::from_static(SCHEME));
     if !host.is_empty() {
         upstream.append("X-Forwarded-Host", host.clone());
     }
-    let element = forwarded([].into_iter(), &peer.forwarded, cx.request.host(), SCHEME);
+    let element = forwarded([].into_iter(), &client.forwarded, cx.request.host(), SCHEME);
     if let Some(element) = made(upstream, element) {
         upstream.append("Forwarded", element);
     }
 }
 
 fn continue_chain(cx: &mut UpstreamRequestContext<'_>) {
-    let (peer, host, upstream) = (cx.peer, cx.request.host, &mut cx.upstream);
+    let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
     let addresses = upstream.headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-    let addresses = forwarded_for(addresses, peer.forwarded_for.as_bytes());
+    let addresses = forwarded_for(addresses, client.forwarded_for.as_bytes());
     if let Some(addresses) = made(upstream, addresses) {
         upstream.set("X-Forwarded-For", addresses);
     }
@@ -59,7 +59,7 @@ fn continue_chain(cx: &mut UpstreamRequestContext<'_>) {
         upstream.set("X-Forwarded-Host", host.clone());
     }
     let elements = upstream.headers.get_all(&header::FORWARDED).iter().map(HeaderValue::as_bytes);
-    let elements = forwarded(elements, &peer.forwarded, cx.request.host(), SCHEME);
+    let elements = forwarded(elements, &client.forwarded, cx.request.host(), SCHEME);
     if let Some(elements) = made(upstream, elements) {
         upstream.set("Forwarded", elements);
     }

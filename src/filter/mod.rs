@@ -59,7 +59,7 @@
 //! `explain` (`proxy/rehearse.rs`) runs the same chains and needs no change. A step that has to await an
 //! answer from elsewhere, such as external authorization or a limit that several
 //! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
-//! own (see `proxy::forward::local_reply`).
+//! own (see `proxy::reply::local_reply`).
 
 mod cause;
 mod chain;

@@ -6,7 +6,7 @@ use http::header::{self, HeaderValue};
 use pingora::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 
-use super::fail;
+use super::error::Refusal;
 use crate::filter::Edited;
 
 /// Several equal lengths, or one with leading zeros, become the one that was meant.
@@ -29,7 +29,7 @@ pub fn settle_length(response: &mut ResponseHeader) -> Result<()> {
     };
     let mut edited = Edited::new(response);
     edited.replace(header::CONTENT_LENGTH, HeaderValue::from(number));
-    edited.outcome().map_err(fail::internal)
+    Ok(edited.outcome().map_err(Refusal::of)?)
 }
 
 /// Whether the client's connection can be used again after a response that has a
@@ -48,7 +48,7 @@ pub fn settle_coding(response: &mut ResponseHeader, client: Version) -> Result<b
     // An HTTP/1.0 client reads to the end of the connection (RFC 9112 section 6.1).
     let mut edited = Edited::new(response);
     edited.retain(|name, _| name != header::TRANSFER_ENCODING);
-    edited.outcome().map_err(fail::internal)?;
+    edited.outcome().map_err(Refusal::of)?;
     Ok(false)
 }
 

@@ -65,7 +65,7 @@ impl Mirrors {
     /// Begins to copy a request, if its route wants that; `upstream`: as it is sent.
     pub fn begin(&self, session: &mut Session, upstream: &RequestHeader, ctx: &RequestCtx) -> Option<Copies> {
         let mirror = ctx.route()?.mirror.as_ref()?;
-        if ctx.attempt.sent != 1 || ctx.upgrade || fastrand::u8(..100) >= mirror.share {
+        if ctx.attempt.sent != 1 || ctx.admission.upgrade || fastrand::u8(..100) >= mirror.share {
             return None;
         }
         let pick = mirror.pool.try_pick(&Wish::default()).ok()?;

@@ -1,18 +1,22 @@
-//! The one `ProxyHttp`: each hook takes from the context, calls one function and
-//! stores the result. Must not know the configuration file or the process.
+//! The one `ProxyHttp`: each hook takes from the context, calls a function and stores the
+//! result.
 
-mod choose;
+mod access_record;
+mod admission;
+mod attempt;
 mod context;
-mod fail;
-mod forward;
+mod deadlines;
+mod error;
+mod explain;
 mod framing;
-mod front;
-mod intake;
+mod keepalive;
 mod mirror;
-mod record;
-mod rehearse;
 mod reply;
+mod request;
+mod response;
 mod retry;
+mod select_peer;
+mod service;
 
 use std::sync::Arc;
 
@@ -24,13 +28,13 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-pub use crate::filter::Cause;
-use crate::filter::Reply;
 use crate::runtime::Live;
+use context::Client;
 pub use context::RequestCtx;
-pub use front::Front;
+use error::Refusal;
+pub use explain::{Explanation, Outcome, explain};
 use mirror::Mirrors;
-pub use rehearse::{End, Rehearsal, rehearse};
+pub use service::HttpService;
 
 /// The service that Pingora drives.
 #[derive(Debug)]
@@ -51,24 +55,23 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
-        forward::set_client_deadlines(session, ctx);
+        ctx.client = Client::of(session);
+        keepalive::begin(session, ctx);
+        deadlines::begin(session, ctx);
         Ok(())
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
-        let local = match intake::admit(session, ctx) {
-            Ok(()) => forward::local_reply(session.req_header(), ctx),
-            Err(cause) => Some(Reply::Error(cause)),
-        };
-        ctx.part = choose::part(session.req_header(), ctx);
-        match local {
+        admission::admit(session, ctx)?;
+        ctx.part = select_peer::part(session.req_header(), ctx);
+        match reply::local_reply(session.req_header(), ctx) {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
             None => Ok(false),
         }
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
-        choose::next_peer(session, ctx).await
+        select_peer::select_peer(session, ctx).await
     }
 
     fn fail_to_connect(
@@ -76,22 +79,20 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut RequestCtx,
-        mut e: Box<Error>,
+        e: Box<Error>,
     ) -> Box<Error> {
-        e.set_retry(retry::after_connecting(ctx, &e));
-        e
+        retry::after_connecting(ctx, e)
     }
 
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
-        mut e: Box<Error>,
+        e: Box<Error>,
         ctx: &mut RequestCtx,
         client_reused: bool,
     ) -> Box<Error> {
-        e.set_retry(retry::after_sending(session, ctx, &e, client_reused));
-        e
+        retry::after_sending(session, ctx, e, client_reused)
     }
 
     async fn connected_to_upstream(
@@ -103,12 +104,7 @@ impl ProxyHttp for Proxy {
         digest: Option<&Digest>,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        ctx.attempt.reused = reused;
-        ctx.attempt.sent += 1;
-        if let Some(pick) = ctx.attempt.pick.as_ref().filter(|_| !reused) {
-            pick.server.note_connection(fd, digest.and_then(|digest| digest.socket_digest.as_ref()));
-        }
-        ctx.attempt.connect = ctx.attempt.began.filter(|_| !reused).map(|began| began.elapsed());
+        ctx.attempt.connected(reused, fd, digest);
         Ok(())
     }
 
@@ -118,7 +114,7 @@ impl ProxyHttp for Proxy {
         upstream_request: &mut RequestHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        forward::prepare_request(session, upstream_request, ctx)?;
+        request::prepare_request(session, upstream_request, ctx)?;
         ctx.mirror = self.mirrors.begin(session, upstream_request, ctx);
         Ok(())
     }
@@ -131,7 +127,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         mirror::copy(ctx, body.as_ref(), end_of_stream);
-        forward::follow_body(session, body);
+        request::follow_body(session, body, ctx);
         Ok(())
     }
 
@@ -150,27 +146,19 @@ impl ProxyHttp for Proxy {
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        forward::prepare_response(session, upstream_response, ctx)
+        response::prepare_response(session, upstream_response, ctx)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
-        let cause = ctx.refused.unwrap_or_else(|| fail::cause_of(e));
         log::debug!("request {:016x}: {e}", ctx.request_id);
-        ctx.failure = Some(cause);
-        if forward::is_unanswered(session) && cause != fail::Cause::ClientGone {
-            session.set_keepalive(None);
-            if let Err(e) = reply::send(session, ctx, Reply::Error(cause)).await {
-                log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
-            }
-            ctx.attempt.leave();
-            forward::drain(session, cause).await;
-        }
-        FailToProxy { error_code: cause.status(), can_reuse_downstream: false }
+        let refusal = Refusal::of_error(e);
+        let can_reuse_downstream = reply::fail(session, ctx, refusal).await;
+        FailToProxy { error_code: refusal.cause.status(), can_reuse_downstream }
     }
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut RequestCtx) {
         retry::note_end(ctx, e.is_some());
-        record::log(session, ctx);
+        access_record::log(session, ctx);
     }
 
     /// The access log says it, with the request id.

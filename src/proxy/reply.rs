@@ -4,30 +4,44 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora_core::protocols::http::date::get_cached_date;
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use super::fail;
+use super::error::Refusal;
+use super::keepalive::{drain, end_if_body_is_withheld, end_if_closing, is_unanswered};
 use crate::config::{ErrorPages, StatusSet};
-use crate::downstream::Peer;
-use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
+use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
 
-/// Writes the reply whole.
+/// The reply that a request gets without an upstream: that of the first filter which has
+/// one, or else the route's action.
+///
+/// A step that awaits something from elsewhere (external authorization, a limit that
+/// several processes share) belongs between the two, so that what the filters refuse
+/// costs no such question, and no action answers before the step has agreed. It calls
+/// by its name what it asks, has a deadline of its own, and answers with a `Reply` when
+/// that has passed. `explain` says that it would ask.
+pub fn local_reply(head: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
+    let route = ctx.route()?;
+    let request = ctx.request(head);
+    let verdict = match route.filters.on_request(&request) {
+        Verdict::Continue => route.action.on_request(&request),
+        reply @ Verdict::Reply(_) => reply,
+    };
+    match verdict {
+        Verdict::Continue => None,
+        Verdict::Reply(reply) => Some(reply),
+    }
+}
+
+/// Writes the reply whole. An error is not written: it becomes a refusal, so that each goes
+/// the same way, through [`fail`].
 ///
 /// # Errors
-/// When the client is gone.
-pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> pingora::Result<()> {
-    let (mut head, body) = match reply {
-        Reply::Error(cause) => {
-            ctx.failure = Some(cause);
-            let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
-            let (mut head, body) = error_reply(cause, accept, &ctx.snapshot.errors, ctx.request_id)?;
-            if let Some(seconds) = ctx.retry_after.filter(|_| cause.status() == 503) {
-                head.insert_header("Retry-After", seconds)?;
-            }
-            (head, body)
-        }
+/// When the client is gone, and for [`Reply::Error`].
+pub async fn send(session: &mut Session, ctx: &RequestCtx, reply: Reply) -> pingora::Result<()> {
+    let (head, body) = match reply {
+        Reply::Error(cause) => return Err(Refusal::of(cause).into()),
         Reply::Redirect { location, status } => {
             let mut head = ResponseHeader::build(status, Some(4))?;
             head.insert_header("Location", location)?;
@@ -44,6 +58,44 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
             (head, body)
         }
     };
+    write(session, ctx, head, body).await
+}
+
+/// Tells the client what went wrong, where it can still be told. Whether the connection can
+/// go on: after a request that was not admitted, of which nothing is under way.
+pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal) -> bool {
+    let cause = refusal.cause;
+    ctx.failure = Some(cause);
+    if !is_unanswered(session) || cause.is_lost_client() {
+        return false;
+    }
+    let admitted = ctx.admission.route.is_ok();
+    if admitted {
+        session.set_keepalive(None);
+    }
+    if let Some(exchange) = ctx.exchange() {
+        // The reply has time of its own, within that of writing.
+        exchange.deadlines.set_request(None);
+    }
+    if let Err(e) = send_error(session, ctx, refusal).await {
+        log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
+        return false;
+    }
+    ctx.attempt.leave();
+    drain(session, cause).await;
+    !admitted
+}
+
+async fn send_error(session: &mut Session, ctx: &RequestCtx, refusal: Refusal) -> pingora::Result<()> {
+    let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
+    let (mut head, body) = error_reply(refusal.cause, accept, &ctx.snapshot.errors, ctx.request_id)?;
+    if let Some(seconds) = refusal.retry_after {
+        head.insert_header("Retry-After", seconds)?;
+    }
+    write(session, ctx, head, body).await
+}
+
+async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader, body: Bytes) -> pingora::Result<()> {
     let bodyless = matches!(head.status.as_u16(), 204 | 304);
     if !bodyless {
         head.insert_header("Content-Length", body.len())?;
@@ -51,10 +103,10 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     if let Some(route) = ctx.route() {
         let (request, response) = (ctx.request(session.req_header()), Edited::new(&mut head));
         let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
-        edited.map_err(fail::internal)?;
+        edited.map_err(Refusal::of)?;
     }
-    settle_unread_body(session);
-    end_if_closing(session);
+    end_if_body_is_withheld(session);
+    end_if_closing(session, ctx);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), silent).await?;
     if !silent {
@@ -63,29 +115,11 @@ pub async fn send(session: &mut Session, ctx: &mut RequestCtx, reply: Reply) -> 
     Ok(())
 }
 
-/// What is left of a body after a final answer is read within the drain limit, so
-/// that a close does not destroy the answer on its way. But a client that waits for
-/// 100 will not send its body any more (RFC 9110 section 10.1.1): the next bytes could
-/// be either, so the connection ends.
-pub fn settle_unread_body(session: &mut Session) {
-    if !session.as_mut().is_body_done() && session.req_header().headers.contains_key(header::EXPECT) {
-        session.set_keepalive(None);
-    }
-}
-
-/// A response that begins while the process is about to end says so, and ends its
-/// connection: the client's next request goes elsewhere.
-pub fn end_if_closing(session: &mut Session) {
-    if Peer::of(session.digest()).is_none_or(Peer::ends_after_answer) {
-        session.set_keepalive(None);
-    }
-}
-
-/// The reply to what is no request, as bytes: there is no session to send it.
+/// The reply to bytes that are no request, as bytes: there is no session to send it.
 ///
 /// # Errors
 /// Never: each of its fields is made here.
-pub fn refusal(cause: Cause, accept: Option<&[u8]>, pages: &ErrorPages, id: u64) -> pingora::Result<Vec<u8>> {
+pub fn to_malformed(cause: Cause, accept: Option<&[u8]>, pages: &ErrorPages, id: u64) -> pingora::Result<Vec<u8>> {
     let (mut head, body) = error_reply(cause, accept, pages, id)?;
     let reason = head.status.canonical_reason().unwrap_or("Error");
     let mut out = Vec::with_capacity(512 + body.len());

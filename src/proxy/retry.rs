@@ -9,79 +9,85 @@ use pingora::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::context::{Attempt, RequestCtx};
-use super::fail::{self, Cause};
-use super::forward::is_unanswered;
+use super::attempt::Attempt;
+use super::context::RequestCtx;
+use super::error::{Refusal, cause_of};
+use super::keepalive::is_unanswered;
 use crate::config::{Retry, RetryMethods, RetryReason};
+use crate::filter::Cause;
 use crate::upstream::Pool;
 
 /// Servers that one request finds dead, before it gives up.
 const MOST_PASSED_OVER: usize = 32;
 
-/// A connection was never made, so that nothing was sent: any method may go elsewhere.
-pub fn after_connecting(ctx: &mut RequestCtx, error: &Error) -> bool {
-    let cause = fail::cause_of(error);
-    let Some(pool) = ctx.pool().map(Arc::clone) else { return false };
+/// A connection was never made, so that nothing was sent: any method may go elsewhere. The
+/// error says whether it does.
+pub fn after_connecting(ctx: &mut RequestCtx, mut error: Box<Error>) -> Box<Error> {
+    error.set_retry(false);
+    let cause = cause_of(&error);
+    let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
     if cause == Cause::ResourcesExhausted {
         // Ours; another server would not help.
-        return false;
+        return error;
     }
     blame(ctx, &pool, cause.message());
     let rules = pool.retry();
     let may = rules.is_on(RetryReason::Connect) && rules.attempts > 1 && has_time(ctx);
     if may && ctx.attempt.tried.len() < MOST_PASSED_OVER && pool.has_another(&ctx.attempt.tried) {
-        return true;
+        error.set_retry(true);
+    } else if may && ctx.attempt.tried.len() > 1 {
+        return Refusal { cause: Cause::NoneReached, retry_after: Some(1) }.because(&error);
     }
-    if may && ctx.attempt.tried.len() > 1 {
-        ctx.refused = Some(Cause::NoneReached);
-        ctx.retry_after = Some(1);
-    }
-    false
+    error
 }
 
-/// The request was sent, at least in part.
-pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, error: &Error, reused: bool) -> bool {
+/// The request was sent, at least in part. The error says whether it is sent again.
+pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, mut error: Box<Error>, reused: bool) -> Box<Error> {
+    error.set_retry(false);
     if std::mem::take(&mut ctx.attempt.again) {
-        return true;
+        error.set_retry(true);
+        return error;
     }
-    let Some(pool) = ctx.pool().map(Arc::clone) else { return false };
-    let (rules, cause) = (pool.retry(), fail::cause_of(error));
+    let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
+    let cause = cause_of(&error);
     let answered = ctx.attempt.status.is_some();
-    let wanted = match cause {
+    if cause == Cause::RequestTimeout && !answered && !session.as_mut().is_body_done() {
+        return Refusal::of(Cause::BodyTooSlow).because(&error);
+    }
+    let wanted = judge(ctx, &pool, cause, reused);
+    if wanted && !answered && may_be_sent_again(session, ctx, &pool) {
+        excuse_stale(&mut ctx.attempt);
+        error.set_retry(true);
+    }
+    error
+}
+
+/// What a failed attempt says of its server. Whether the route's rules want another one.
+fn judge(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) -> bool {
+    let (rules, answered) = (pool.retry(), ctx.attempt.status.is_some());
+    match cause {
         Cause::UpstreamClosed => {
             // A server may close an idle connection at any time: that is no failure of it.
             let stale = reused && !answered;
             ctx.attempt.fresh = stale;
             match stale {
-                false => blame(ctx, &pool, cause.message()),
+                false => blame(ctx, pool, cause.message()),
                 true if pool.available() > 1 => remember(ctx),
                 true => {}
             }
             rules.is_on(RetryReason::Reset)
         }
         Cause::ResponseTimeout | Cause::SendTimeout => {
-            blame(ctx, &pool, cause.message());
+            blame(ctx, pool, cause.message());
             rules.is_on(RetryReason::Timeout) && pool.has_another(&ctx.attempt.tried)
         }
-        Cause::RequestTimeout if !answered => {
-            if session.as_mut().is_body_done() {
-                blame(ctx, &pool, cause.message());
-            } else {
-                ctx.refused = Some(Cause::BodyTooSlow);
-            }
-            false
-        }
-        Cause::UpstreamInvalid => {
-            blame(ctx, &pool, cause.message());
+        Cause::RequestTimeout if answered => false,
+        Cause::RequestTimeout | Cause::UpstreamInvalid => {
+            blame(ctx, pool, cause.message());
             false
         }
         _ => false,
-    };
-    let again = wanted && !answered && may_be_sent_again(session, ctx, &pool);
-    if again {
-        excuse_stale(&mut ctx.attempt);
     }
-    again
 }
 
 /// A connection that was dead before it was asked is no try of the request, the first

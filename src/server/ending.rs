@@ -8,7 +8,7 @@ use super::status::Phase;
 use super::supervise::{Running, reply};
 use super::{Ended, notify, sockets};
 use crate::config::AdminAddress;
-use crate::downstream::Census;
+use crate::downstream::ConnectionCounts;
 use crate::observe::dropped_lines;
 
 /// How often an ending process looks whether it is done.
@@ -69,7 +69,7 @@ impl Running {
     pub(super) fn hand_over(&mut self, pid: u32) {
         let now = Instant::now();
         self.process.gate.retire();
-        self.process.connections.close_after_answers();
+        self.process.connections.close_after_responses();
         self.process.status.enter(Phase::HandedOver);
         self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(pid_file) = self.pid_file.take() {
@@ -86,10 +86,10 @@ impl Running {
             return;
         }
         self.process.desk.refuse_newer(Phase::Draining.describe());
-        log::info!("draining: {}", count(self.process.connections.census()));
+        log::info!("draining: {}", count(self.process.connections.counts()));
         notify::stopping();
         self.process.status.enter(Phase::Draining);
-        self.process.connections.close_after_answers();
+        self.process.connections.close_after_responses();
         self.course = Course::Delay { until: now + self.config.server.drain.delay };
     }
 
@@ -112,14 +112,14 @@ impl Running {
                 None
             }
             Course::Draining { since, until } => {
-                let census = self.process.connections.census();
+                let census = self.process.connections.counts();
                 if census.requests + census.tunnels == 0 && now >= since + LAST_CALL {
                     return Some(Ended::Fine);
                 }
                 (now >= until).then(|| self.cut())
             }
             Course::HandedOver { since, tunnels_until } => {
-                let census = self.process.connections.census();
+                let census = self.process.connections.counts();
                 if census.is_empty() && now >= since + SETTLE {
                     return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(count(cut))));
                 }
@@ -132,16 +132,16 @@ impl Running {
         }
     }
 
-    fn end_tunnels(&mut self, census: Census) {
+    fn end_tunnels(&mut self, census: ConnectionCounts) {
         self.process.connections.end_tunnels();
         if census.tunnels > 0 {
             log::info!("the time of {} tunnels is up", census.tunnels);
-            self.tunnels_cut = Some(Census { tunnels: census.tunnels, ..Census::default() });
+            self.tunnels_cut = Some(ConnectionCounts { tunnels: census.tunnels, ..ConnectionCounts::default() });
         }
     }
 
     pub(super) fn cut(&self) -> Ended {
-        let census = self.process.connections.census();
+        let census = self.process.connections.counts();
         match census.requests + census.tunnels {
             0 => Ended::Fine,
             _ => Ended::Forced(count(census)),
@@ -185,6 +185,6 @@ impl Running {
     }
 }
 
-pub(super) fn count(census: Census) -> String {
+pub(super) fn count(census: ConnectionCounts) -> String {
     format!("{} requests, {} tunnels, {} idle connections", census.requests, census.tunnels, census.idle)
 }

@@ -34,7 +34,7 @@ use pingora_core::server::{RunArgs, Server};
 
 use crate::config::{AccessTarget, Address, AdminAddress, Config, Place, Upstream};
 use crate::downstream::Connections;
-use crate::proxy::Front;
+use crate::proxy::HttpService;
 use crate::runtime::{Live, Snapshot};
 use crate::upstream::{Command, settle};
 use admin::Admin;
@@ -240,7 +240,7 @@ fn assemble(
     server.bootstrap();
     let (connections, gate, status) =
         (Arc::new(Connections::default()), Arc::new(Gate::new()), Arc::new(Status::new()));
-    let front = Arc::new(Front::new(&server.configuration, Arc::clone(&live), Arc::clone(&connections)));
+    let front = Arc::new(HttpService::new(&server.configuration, Arc::clone(&live), Arc::clone(&connections)));
     server.add_service(Gated::new(&front, &gate, &config.listeners, &sockets)?);
     if let Some(address) = admin {
         let socket = sockets.duplicate(&Use::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;

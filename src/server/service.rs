@@ -20,13 +20,13 @@ use tokio::sync::watch;
 
 use super::sockets::{Sockets, Use};
 use crate::config::{Address, Listener};
-use crate::proxy::Front;
+use crate::proxy::HttpService;
 
 /// More than that are new ones all the while.
 const MOST_LATECOMERS: usize = 4096;
 
-/// [`Front`] with a handle that stays outside, for the probe and for latecomers.
-struct Shared(Arc<Front>);
+/// [`HttpService`] with a handle that stays outside, for the probe and for latecomers.
+struct Shared(Arc<HttpService>);
 
 #[async_trait]
 impl ServerApp for Shared {
@@ -96,7 +96,7 @@ struct Accepting {
 
 pub struct Gated {
     inner: ListeningService<Shared>,
-    front: Arc<Front>,
+    front: Arc<HttpService>,
     gate: Arc<Gate>,
     sockets: Vec<Accepting>,
 }
@@ -106,7 +106,7 @@ impl Gated {
     /// In words, when a socket's path is not UTF-8, which Pingora cannot take, or the
     /// process has no descriptors left.
     pub fn new(
-        front: &Arc<Front>,
+        front: &Arc<HttpService>,
         gate: &Arc<Gate>,
         listeners: &[Listener],
         sockets: &Sockets,
@@ -169,7 +169,7 @@ impl Service for Gated {
 /// The connections that the kernel had taken when Pingora stopped: closing the socket
 /// would reset them. After a hand-over the newer process takes them as well, except where
 /// it has no such listener.
-fn serve_latecomers(front: &Arc<Front>, gate: &Gate, address: &Address, socket: OwnedFd) -> io::Result<()> {
+fn serve_latecomers(front: &Arc<HttpService>, gate: &Gate, address: &Address, socket: OwnedFd) -> io::Result<()> {
     for _ in 0..MOST_LATECOMERS {
         let stream = match accept(address, &socket) {
             Ok(stream) => stream,

@@ -24,9 +24,9 @@ use super::status::{Phase, Status};
 use super::watch::FileWatch;
 use super::{Ended, daemon, notify};
 use crate::config::{Address, Config};
-use crate::downstream::{Census, Connections};
+use crate::downstream::{ConnectionCounts, Connections};
 use crate::observe::ErrorFile;
-use crate::proxy::Front;
+use crate::proxy::HttpService;
 use crate::runtime::Live;
 
 /// For a listener that cannot be served to end the process.
@@ -38,7 +38,7 @@ pub struct Process {
     /// What HUP reads again.
     pub file: Option<PathBuf>,
     pub live: Arc<Live>,
-    pub front: Arc<Front>,
+    pub front: Arc<HttpService>,
     pub connections: Arc<Connections>,
     pub gate: Arc<Gate>,
     pub status: Arc<Status>,
@@ -103,7 +103,7 @@ pub(super) struct Running {
     pub(super) waiting: Vec<SyncSender<Outcome>>,
     pub(super) watched: Option<FileWatch>,
     /// How many had to end at `drain.tunnels`.
-    pub(super) tunnels_cut: Option<Census>,
+    pub(super) tunnels_cut: Option<ConnectionCounts>,
 }
 
 impl Running {
@@ -212,7 +212,7 @@ impl Running {
     }
 
     fn describe(&self) -> String {
-        let census = self.process.connections.census();
+        let census = self.process.connections.counts();
         let status = &self.process.status;
         format!(
             "process {}: {}, configuration {}, up {} s; {}",
@@ -249,10 +249,10 @@ async fn take_over(process: &Process, takeover: Takeover) -> Result<(), String> 
     if started.is_err() {
         // The older process serves on; those who came here meanwhile get their answers.
         process.gate.retire();
-        process.connections.close_after_answers();
+        process.connections.close_after_responses();
         let end = Instant::now() + process.config.server.drain.timeout;
         tokio::time::sleep(SETTLE).await;
-        while process.connections.census().requests > 0 && Instant::now() < end {
+        while process.connections.counts().requests > 0 && Instant::now() < end {
             tokio::time::sleep(SETTLE).await;
         }
     } else if !process.keeps_files {

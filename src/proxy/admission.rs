@@ -1,5 +1,4 @@
-//! The first look at a request: is it one that can be forwarded, who sent it,
-//! and which route takes it.
+//! Admission: whether a request can be forwarded, who sent it, and which route takes it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,15 +9,15 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use super::fail::Cause;
-use crate::downstream::Peer;
+use super::error::Refusal;
+use crate::filter::Cause;
 use crate::filter::hop_by_hop::asks_for_upgrade;
 use crate::message::hop::connection_has;
 use crate::message::{client, forwarded, host, path};
 use crate::route::{RequestView, RouteIndex};
 use crate::runtime::Snapshot;
 
-/// What is decided of a request before anything is done with it.
+/// What is decided of a request before anything is done with it; the context holds it.
 #[derive(Debug)]
 pub struct Admission {
     /// Who the request is from, after trusted proxies have been believed.
@@ -38,23 +37,30 @@ pub struct Admission {
     pub route: Result<RouteIndex, Cause>,
 }
 
-/// Checks the request, fills the context and finds the route.
-pub fn admit(session: &Session, ctx: &mut RequestCtx) -> Result<(), Cause> {
-    ctx.peer_ip = Peer::of(session.digest()).and_then(|peer| peer.ip);
-    let admission = decide(session.req_header(), ctx.peer_ip, &ctx.snapshot);
-    fill(ctx, admission)
+impl Admission {
+    /// What is known before the request was looked at.
+    pub fn pending() -> Self {
+        Self {
+            client_ip: None,
+            peer_trusted: false,
+            scheme: "http",
+            host: HeaderValue::from_static(""),
+            name_length: 0,
+            upgrade: false,
+            target: None,
+            route: Err(Cause::NoRoute),
+        }
+    }
 }
 
-/// Hands the decision on to the hooks.
-pub fn fill(ctx: &mut RequestCtx, admission: Admission) -> Result<(), Cause> {
-    ctx.client_ip = admission.client_ip;
-    ctx.peer_trusted = admission.peer_trusted;
-    ctx.scheme = admission.scheme;
-    ctx.host = admission.host;
-    ctx.upgrade = admission.upgrade;
-    ctx.target = admission.target;
-    ctx.route = Some(admission.route?);
-    Ok(())
+/// Decides on a client's request.
+///
+/// # Errors
+/// When it is refused.
+pub fn admit(session: &Session, ctx: &mut RequestCtx) -> pingora::Result<()> {
+    let ip = ctx.connection().and_then(|connection| connection.ip);
+    ctx.admission = decide(session.req_header(), ip, &ctx.snapshot);
+    ctx.admission.route.map(drop).map_err(|cause| Refusal::of(cause).into())
 }
 
 /// The same for a live request and for one that is only asked about.
@@ -65,7 +71,7 @@ pub fn decide(request: &RequestHeader, peer: Option<IpAddr>, snapshot: &Snapshot
         .and_then(|(host, name_length)| {
             admission.upgrade = asks_for_upgrade(request);
             (admission.host, admission.name_length) = (host, name_length);
-            look(request, &admission, |seen| take(request, snapshot, seen))
+            with_view(request, &admission, |seen| find_route(request, snapshot, seen))
         })
         .and_then(|(route, target)| {
             admission.target = target;
@@ -76,7 +82,7 @@ pub fn decide(request: &RequestHeader, peer: Option<IpAddr>, snapshot: &Snapshot
 
 /// A request as routes see it, and the parts of its target.
 #[derive(Debug)]
-pub struct Seen<'r> {
+pub struct TargetView<'r> {
     pub view: RequestView<'r>,
     target: &'r str,
     path: &'r str,
@@ -84,9 +90,13 @@ pub struct Seen<'r> {
     forwarded: &'r str,
 }
 
-/// Gives a request that [`identify`] and [`checked_host`] have seen to whoever wants to
-/// know more of it.
-pub fn look<T>(request: &RequestHeader, admission: &Admission, ask: impl FnOnce(&Seen<'_>) -> T) -> Result<T, Cause> {
+/// Asks about a request of which [`identify`] and [`checked_host`] have told, in the form
+/// that routes match.
+pub fn with_view<T>(
+    request: &RequestHeader,
+    admission: &Admission,
+    ask: impl FnOnce(&TargetView<'_>) -> T,
+) -> Result<T, Cause> {
     let target = origin_form(request)?;
     let (path, query) = path::split_query(&target);
     let resolved = path::resolve(path).ok_or(Cause::TargetInvalid)?;
@@ -101,11 +111,15 @@ pub fn look<T>(request: &RequestHeader, admission: &Admission, ask: impl FnOnce(
         headers: &request.headers,
         client_ip: admission.client_ip,
     };
-    Ok(ask(&Seen { view, target: &target, path, query, forwarded: &resolved.forwarded }))
+    Ok(ask(&TargetView { view, target: &target, path, query, forwarded: &resolved.forwarded }))
 }
 
 /// The route, and the target for its upstream where it is not the one that came.
-fn take(request: &RequestHeader, snapshot: &Snapshot, seen: &Seen<'_>) -> (Result<RouteIndex, Cause>, Option<String>) {
+fn find_route(
+    request: &RequestHeader,
+    snapshot: &Snapshot,
+    seen: &TargetView<'_>,
+) -> (Result<RouteIndex, Cause>, Option<String>) {
     let Some(index) = snapshot.table.find(&seen.view) else { return (Err(Cause::NoRoute), None) };
     // An edit must see the path that was matched.
     let edited = snapshot.routes.get(index).is_some_and(|route| route.filters.edits_path());
@@ -139,16 +153,7 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
 
 /// Whom the request is from; nothing else of it is decided yet.
 fn identify(request: &RequestHeader, peer: Option<IpAddr>, trusted: &[IpNet]) -> Admission {
-    let mut admission = Admission {
-        client_ip: peer,
-        peer_trusted: false,
-        scheme: "http",
-        host: HeaderValue::from_static(""),
-        name_length: 0,
-        upgrade: false,
-        target: None,
-        route: Err(Cause::NoRoute),
-    };
+    let mut admission = Admission { client_ip: peer, ..Admission::pending() };
     let Some(peer) = peer.filter(|peer| !trusted.is_empty() && client::is_in(*peer, trusted)) else {
         return admission;
     };

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use http::HeaderValue;
+use crate::downstream::exchange::Date;
 
 /// What a head that was just written means for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +22,6 @@ pub fn kind(head: &[u8]) -> Kind {
         Some([b'1', _, _]) => Kind::Interim,
         Some(_) | None => Kind::Final,
     }
-}
-
-/// The `Date` of an upstream's response.
-#[derive(Clone, Debug)]
-pub struct Date {
-    /// As it was spelled.
-    pub name: [u8; 4],
-    pub value: HeaderValue,
 }
 
 /// Appends `head` to `out` with another `Date` in place of its own.
@@ -61,6 +53,7 @@ fn date_field(head: &[u8]) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn interim_and_final_heads_are_told_apart() {

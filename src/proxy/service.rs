@@ -1,6 +1,6 @@
-//! The way in: takes a client's connection from Pingora's listener, waits for each
-//! of its requests, and hands it to the hooks through Pingora's `HttpProxy`. What
-//! is no request is answered here, with its reason and a line in the access log.
+//! The service behind a listener: takes a client's connection from Pingora, waits for each
+//! of its requests, and hands it to the hooks through Pingora's `HttpProxy`. Bytes that are
+//! no request are answered here, with the reason and a line in the access log.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,26 +19,27 @@ use tokio::net::UnixStream;
 
 use super::Proxy;
 use super::context::next_request_id;
-use super::fail::Cause;
 use super::mirror::Mirrors;
-use super::{record, reply};
-use crate::downstream::{Arrival, ClientStream, Connections, Deadlines, field};
+use super::{access_record, reply};
+use crate::downstream::http1::{Arrival, ClientStream, HeadDeadlines, field};
+use crate::downstream::{Connections, Initiator};
+use crate::filter::Cause;
 use crate::runtime::Live;
 
-/// What a listener's connections go to.
-pub struct Front {
+/// See the module.
+pub struct HttpService {
     http: Arc<HttpProxy<Proxy>>,
     live: Arc<Live>,
     connections: Arc<Connections>,
 }
 
-impl std::fmt::Debug for Front {
+impl std::fmt::Debug for HttpService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Front").finish_non_exhaustive()
+        f.debug_struct("HttpService").finish_non_exhaustive()
     }
 }
 
-impl Front {
+impl HttpService {
     pub fn new(conf: &Arc<ServerConf>, live: Arc<Live>, connections: Arc<Connections>) -> Self {
         let proxy = Proxy { live: Arc::clone(&live), mirrors: Mirrors::default() };
         Self { http: Arc::new(http_proxy(conf, proxy)), live, connections }
@@ -50,7 +51,7 @@ impl Front {
             let snapshot = self.live.look();
             let head = snapshot.timeouts.request_header;
             let idle = if first { head } else { snapshot.timeouts.keepalive };
-            (Deadlines { idle, head }, snapshot.limits.clone())
+            (HeadDeadlines { idle, head }, snapshot.limits.clone())
         };
         client.next_request(deadlines, &limits).await
     }
@@ -59,7 +60,7 @@ impl Front {
         let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
         let snapshot = self.live.pin();
         let accept = field(client.waiting(), "accept");
-        let reply = match reply::refusal(cause, accept, &snapshot.errors, id) {
+        let reply = match reply::to_malformed(cause, accept, &snapshot.errors, id) {
             Ok(reply) => reply,
             Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
         };
@@ -67,25 +68,26 @@ impl Front {
         if let Err(e) = client.end_with(&reply).await {
             log::debug!("request {id:016x}: the client did not take the reply: {e}");
         }
-        let refused = record::Refused { at, started, id, cause, head: &head, ip: client.peer().and_then(|p| p.ip) };
-        record::log_refused(&snapshot.access, &refused, reply.len());
+        let ip = client.connection().ip;
+        let malformed = access_record::Malformed { at, started, id, cause, head: &head, ip };
+        access_record::log_malformed(&snapshot.access, &malformed, reply.len());
     }
 }
 
 #[async_trait]
-impl ServerApp for Front {
+impl ServerApp for HttpService {
     /// Pingora's own task for a connection has room for a TLS handshake, 9 KiB, until its
     /// end. It ends here, and one of a few hundred bytes goes on.
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         // Counted from now on, not from when the new task begins.
-        let client = Box::new(ClientStream::new(stream, &self.connections));
-        let (front, shutdown) = (Arc::clone(self), shutdown.clone());
-        tokio::spawn(async move { drop(front.serve(client, &shutdown).await) });
+        let client = Box::new(ClientStream::new(stream, Initiator::Client, &self.connections));
+        let (service, shutdown) = (Arc::clone(self), shutdown.clone());
+        tokio::spawn(async move { drop(service.serve(client, &shutdown).await) });
         None
     }
 }
 
-impl Front {
+impl HttpService {
     /// Sends a request through everything but an upstream, over no network, and reads
     /// the answer: whether this process can serve before clients depend on it.
     ///
@@ -95,10 +97,9 @@ impl Front {
         const WAIT: Duration = Duration::from_secs(5);
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
-            let stream = ClientStream::new(Box::new(L4Stream::from(server)), &self.connections);
-            stream.be_probe();
-            let (front, shutdown) = (Arc::clone(self), shutdown.clone());
-            let serving = tokio::spawn(async move { front.serve(Box::new(stream), &shutdown).await.map(drop) });
+            let stream = ClientStream::new(Box::new(L4Stream::from(server)), Initiator::Probe, &self.connections);
+            let (service, shutdown) = (Arc::clone(self), shutdown.clone());
+            let serving = tokio::spawn(async move { service.serve(Box::new(stream), &shutdown).await.map(drop) });
             // Refused for its missing Host, by the hooks.
             client.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
             let mut answer = Vec::new();

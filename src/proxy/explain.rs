@@ -1,5 +1,5 @@
-//! What would become of a request, found by the very functions that serve one: for
-//! whoever asks before sending it. Opens no connection.
+//! What would become of a request, found by the very functions that serve one, for the
+//! subcommand `explain`. Opens no connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,16 +8,18 @@ use http::{HeaderValue, StatusCode, Version};
 use pingora::{Error, ErrorType};
 use pingora_http::RequestHeader;
 
+use super::admission::{self, Admission};
 use super::context::RequestCtx;
-use super::{choose, forward, intake};
-use crate::downstream::{Head, Peer, escaped};
+use super::{reply, request, select_peer};
+use crate::downstream::http1::{Head, escaped};
+use crate::downstream::{ClientConnection, Initiator};
 use crate::filter::{Cause, Reply};
 use crate::route::{Mismatch, Rank};
 use crate::runtime::Snapshot;
 use crate::upstream::Wish;
 
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct Explanation {
     /// `None` where it was refused before anybody asked.
     pub client_ip: Option<IpAddr>,
     pub peer_trusted: bool,
@@ -26,11 +28,11 @@ pub struct Rehearsal {
     pub winner: Option<(Rank, usize)>,
     /// Why each route does not take it by itself; `None` for one that matches.
     pub mismatches: Vec<Option<Mismatch>>,
-    pub end: End,
+    pub outcome: Outcome,
 }
 
 #[derive(Debug)]
-pub enum End {
+pub enum Outcome {
     Refused(Cause),
     /// The request line and fields as they came, and as they go up.
     Forwarded {
@@ -51,14 +53,14 @@ pub enum End {
 ///
 /// # Errors
 /// When Pingora could not carry it, which `head` was asked about before.
-pub fn rehearse(head: &[u8], peer: IpAddr, snapshot: &Arc<Snapshot>) -> pingora::Result<Rehearsal> {
-    let refused = |cause| Rehearsal {
+pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora::Result<Explanation> {
+    let refused = |cause| Explanation {
         client_ip: None,
         peer_trusted: false,
         scheme: "http",
         winner: None,
         mismatches: Vec::new(),
-        end: End::Refused(cause),
+        outcome: Outcome::Refused(cause),
     };
     let request = match Head::read(head, &snapshot.limits) {
         Ok(Some(read)) if read.escape => parse(&escaped(head))?,
@@ -66,8 +68,8 @@ pub fn rehearse(head: &[u8], peer: IpAddr, snapshot: &Arc<Snapshot>) -> pingora:
         Ok(None) => return Ok(refused(Cause::RequestInvalid)),
         Err(malformed) => return Ok(refused(malformed.into())),
     };
-    let admission = intake::decide(&request, Some(peer), snapshot);
-    let seen = intake::look(&request, &admission, |seen| {
+    let admission = admission::decide(&request, Some(client), snapshot);
+    let seen = admission::with_view(&request, &admission, |seen| {
         let mismatch = |index| snapshot.table.mismatch(index, &seen.view);
         (snapshot.table.find_ranked(&seen.view), (0..snapshot.routes.len()).map(mismatch).collect())
     });
@@ -75,34 +77,34 @@ pub fn rehearse(head: &[u8], peer: IpAddr, snapshot: &Arc<Snapshot>) -> pingora:
     let asked = admission.route.is_ok() || admission.route == Err(Cause::NoRoute);
     let (winner, mismatches) = seen.ok().filter(|_| asked).unwrap_or_default();
     let (client_ip, peer_trusted, scheme) = (admission.client_ip, admission.peer_trusted, admission.scheme);
-    let end = end(request, peer, admission, snapshot);
-    Ok(Rehearsal { client_ip, peer_trusted, scheme, winner, mismatches, end })
+    let outcome = outcome(request, client, admission, snapshot);
+    Ok(Explanation { client_ip, peer_trusted, scheme, winner, mismatches, outcome })
 }
 
-fn end(request: RequestHeader, peer: IpAddr, admission: intake::Admission, snapshot: &Arc<Snapshot>) -> End {
+fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapshot: &Arc<Snapshot>) -> Outcome {
     let mut ctx = RequestCtx::new(Arc::clone(snapshot));
-    ctx.peer_ip = Some(peer);
-    if let Err(cause) = intake::fill(&mut ctx, admission) {
-        return End::Refused(cause);
+    if let Err(cause) = admission.route {
+        return Outcome::Refused(cause);
     }
-    match forward::local_reply(&request, &ctx) {
-        Some(Reply::Error(cause)) => return End::Refused(cause),
-        Some(Reply::Redirect { location, status }) => return End::Redirected { status, location },
-        Some(Reply::Respond { status, .. }) => return End::Answered { status },
+    ctx.admission = admission;
+    match reply::local_reply(&request, &ctx) {
+        Some(Reply::Error(cause)) => return Outcome::Refused(cause),
+        Some(Reply::Redirect { location, status }) => return Outcome::Redirected { status, location },
+        Some(Reply::Respond { status, .. }) => return Outcome::Answered { status },
         None => {}
     }
-    ctx.part = choose::part(&request, &ctx);
-    let Some(pool) = ctx.pool().cloned() else { return End::Refused(Cause::Internal) };
+    ctx.part = select_peer::part(&request, &ctx);
+    let Some(pool) = ctx.pool().cloned() else { return Outcome::Refused(Cause::Internal) };
     ctx.attempt.pick = match pool.try_pick(&Wish::default()) {
         Ok(pick) => Some(pick),
-        Err(shortage) => return End::Refused(choose::cause_of(shortage)),
+        Err(shortage) => return Outcome::Refused(select_peer::cause_of(shortage)),
     };
     let mut upstream = request.clone();
-    let peer = Peer::new(Some(peer), Arc::default());
-    if let Err(cause) = forward::change_request(&request, &peer, &mut upstream, &ctx) {
-        return End::Refused(cause);
+    let connection = ClientConnection::new(Some(client), Initiator::Client, Arc::default());
+    if let Err(cause) = request::change_request(&request, &connection, &mut upstream, &ctx) {
+        return Outcome::Refused(cause);
     }
-    End::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) }
+    Outcome::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) }
 }
 
 /// As Pingora reads it.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use http::uri::{Authority, PathAndQuery};
 
-use super::chunk::Scanner;
+use super::chunked::Scanner;
 use crate::config::HeadLimits;
 use crate::message::path;
 

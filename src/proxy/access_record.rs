@@ -7,14 +7,16 @@ use http::{Version, header};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use super::fail::Cause;
-use crate::downstream::{Peer, field};
+use crate::downstream::Initiator;
+use crate::downstream::http1::field;
+use crate::filter::Cause;
 use crate::observe::{AccessLogger, Record};
 
 /// Logs the request, when anybody reads the log.
 pub fn log(session: &Session, ctx: &RequestCtx) {
     let logger = &ctx.snapshot.access;
-    if !logger.is_on() || Peer::of(session.digest()).is_some_and(Peer::is_probe) {
+    let connection = ctx.connection();
+    if !logger.is_on() || connection.is_some_and(|connection| connection.initiator == Initiator::Probe) {
         return;
     }
     let request = session.req_header();
@@ -26,11 +28,11 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
     logger.log(&Record {
         at: ctx.at,
         request_id: ctx.request_id,
-        client_ip: ctx.client_ip,
-        remote_ip: ctx.peer_ip,
+        client_ip: ctx.admission.client_ip,
+        remote_ip: connection.and_then(|connection| connection.ip),
         method: request.method.as_str(),
-        scheme: ctx.scheme,
-        host: ctx.host.as_bytes(),
+        scheme: ctx.admission.scheme,
+        host: ctx.admission.host.as_bytes(),
         path: &target[..split],
         query: target.get(split + 1..).unwrap_or_default(),
         proto: match request.version {
@@ -56,9 +58,9 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
     });
 }
 
-/// What came was no request.
+/// Bytes that were no request.
 #[derive(Debug)]
-pub struct Refused<'r> {
+pub struct Malformed<'r> {
     pub at: SystemTime,
     pub started: Instant,
     pub id: u64,
@@ -68,31 +70,31 @@ pub struct Refused<'r> {
     pub ip: Option<IpAddr>,
 }
 
-/// Logs what can be read of it.
-pub fn log_refused(logger: &AccessLogger, refused: &Refused<'_>, bytes_out: usize) {
+/// Logs what can be read of them.
+pub fn log_malformed(logger: &AccessLogger, malformed: &Malformed<'_>, bytes_out: usize) {
     if !logger.is_on() {
         return;
     }
-    let line = refused.head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = malformed.head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.split(|b| *b == b' ');
     let method = words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or("");
     let target = words.next().unwrap_or_default();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
     logger.log(&Record {
-        at: refused.at,
-        request_id: refused.id,
-        client_ip: refused.ip,
-        remote_ip: refused.ip,
+        at: malformed.at,
+        request_id: malformed.id,
+        client_ip: malformed.ip,
+        remote_ip: malformed.ip,
         method,
         scheme: "http",
-        host: field(refused.head, "host").unwrap_or_default(),
+        host: field(malformed.head, "host").unwrap_or_default(),
         path: &target[..split],
         query: target.get(split + 1..).unwrap_or_default(),
         proto: words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or(""),
-        status: refused.cause.status(),
-        bytes_in: count(refused.head.len()),
+        status: malformed.cause.status(),
+        bytes_in: count(malformed.head.len()),
         bytes_out: count(bytes_out),
-        duration: refused.started.elapsed(),
+        duration: malformed.started.elapsed(),
         route: None,
         upstream: None,
         upstream_status: None,
@@ -100,10 +102,10 @@ pub fn log_refused(logger: &AccessLogger, refused: &Refused<'_>, bytes_out: usiz
         ttfb: None,
         retries: 0,
         reused: false,
-        user_agent: field(refused.head, "user-agent"),
-        referer: field(refused.head, "referer"),
-        error: Some(refused.cause.message()),
-        error_source: Some(refused.cause.source()),
+        user_agent: field(malformed.head, "user-agent"),
+        referer: field(malformed.head, "referer"),
+        error: Some(malformed.cause.message()),
+        error_source: Some(malformed.cause.source()),
     });
 }
 

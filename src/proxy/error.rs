@@ -3,22 +3,66 @@
 
 use pingora::{Error, ErrorSource as Side, ErrorType};
 
-use crate::downstream::{BadChunk, Overdue};
-pub use crate::filter::Cause;
+use crate::downstream::Overdue;
+use crate::downstream::http1::BadChunk;
+use crate::filter::Cause;
 
-/// What a Pingora error means to a client.
+/// What the proxy refuses a request for. It travels as the cause of a Pingora error, from
+/// the hook that refuses to `fail_to_proxy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub cause: Cause,
+    /// In seconds, for the client.
+    pub retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub fn of(cause: Cause) -> Self {
+        Self { cause, retry_after: None }
+    }
+
+    /// The refusal in the place of an error that led to it.
+    pub fn because(self, error: &Error) -> Box<Error> {
+        let mut refused: Box<Error> = self.into();
+        refused.set_context(error.to_string());
+        refused
+    }
+
+    /// What an error means to the client: a refusal says so itself.
+    pub fn of_error(error: &Error) -> Self {
+        match error.root_cause().downcast_ref() {
+            Some(refusal) => *refusal,
+            None => Self::of(cause_of_pingoras(error)),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.cause.message())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Box<Error> {
+    fn from(refusal: Refusal) -> Self {
+        Error::because(ErrorType::InternalError, "refused", refusal)
+    }
+}
+
+/// What an error means to a client.
 pub fn cause_of(error: &Error) -> Cause {
+    Refusal::of_error(error).cause
+}
+
+fn cause_of_pingoras(error: &Error) -> Cause {
     match by_kind(error) {
         // Pingora keeps rustls's verdict only in the text of the cause.
         Cause::TlsFailed if error.to_string().contains("invalid peer certificate") => Cause::CertificateRefused,
         Cause::ClientGone => by_own_stream(error),
         cause => cause,
     }
-}
-
-/// The error that ends a request for a cause that Pingora has no name for.
-pub fn internal(cause: Cause) -> Box<Error> {
-    Error::explain(ErrorType::InternalError, cause.message())
 }
 
 /// Our own stream's errors come back as those of a client that could not be read.
@@ -28,10 +72,12 @@ fn by_own_stream(error: &Error) -> Cause {
         return Cause::ClientGone;
     };
     match inner.downcast_ref::<Overdue>() {
-        Some(Overdue::Body) => Cause::BodyTimeout,
+        Some(Overdue::RequestBody) => Cause::BodyTimeout,
         Some(Overdue::Upload) => Cause::SendTimeout,
         Some(Overdue::Response) => Cause::ResponseTimeout,
         Some(Overdue::Request) => Cause::RequestTimeout,
+        Some(Overdue::Write) => Cause::ResponseStalled,
+        Some(Overdue::Delivery) => Cause::ResponseTooSlow,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
         None => Cause::ClientGone,
     }

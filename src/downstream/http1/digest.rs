@@ -11,7 +11,6 @@ use pingora_core::protocols::{
 };
 use tokio::io::AsyncWriteExt;
 
-use super::peer::Shared;
 use super::stream::ClientStream;
 
 #[async_trait]
@@ -48,7 +47,7 @@ impl GetTimingDigest for ClientStream {
 
 impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.peer.as_ref().map(Shared::digest)
+        self.digest.clone()
     }
 }
 

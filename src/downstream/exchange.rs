@@ -1,0 +1,158 @@
+//! One request of a client and its response. The context of the hooks owns it, and the
+//! driver of the protocol holds it for as long as the exchange lasts: the hooks say what
+//! is to become of it, the driver asks whether it is overdue whenever it waits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::deadline::Deadlines;
+use super::upload::Upload;
+
+/// The `Date` of an upstream's response.
+#[derive(Clone, Debug)]
+pub struct Date {
+    /// As it was spelled.
+    pub name: [u8; 4],
+    pub value: HeaderValue,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    pub deadlines: Deadlines,
+    pub(super) upload: Upload,
+    tunnel: AtomicBool,
+    /// Pingora replaces the `Date` of every response; the driver puts this one back.
+    date: OnceLock<Date>,
+}
+
+impl Exchange {
+    /// Makes it that of the next request. Costs a connection's later requests no allocation.
+    pub(super) fn reset(&mut self) {
+        self.deadlines.reset();
+        self.upload.reset();
+        *self.tunnel.get_mut() = false;
+        self.date.take();
+    }
+
+    /// Another attempt to send the request begins. `send_limit`: how long Pingora tries to
+    /// send one piece of its body.
+    pub fn begin_upload(&self, send_limit: Option<Duration>) {
+        self.upload.begin(send_limit);
+    }
+
+    /// The same bytes of the request's body, followed on their way to the upstream.
+    pub fn follow(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        self.upload.set_out();
+        Bytes::from_owner(Piece { bytes, exchange: Arc::clone(self) })
+    }
+
+    /// A WebSocket, another upgrade or an event stream: quiet by nature, so that nothing
+    /// limits it but how long it may be idle.
+    pub fn become_tunnel(&self, idle: Duration) {
+        self.deadlines.set_request(None);
+        self.deadlines.set_write(idle);
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
+    }
+
+    /// The `Date` that the response shall carry. An exchange has one response, so that the
+    /// first is kept.
+    pub fn keep_date(&self, date: Date) {
+        self.date.set(date).unwrap_or_default();
+    }
+
+    pub(super) fn date(&self) -> Option<&Date> {
+        self.date.get()
+    }
+}
+
+/// Made into `Bytes`, it tells the exchange when the last of them are dropped.
+struct Piece {
+    bytes: Bytes,
+    exchange: Arc<Exchange>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.exchange.upload.let_go();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Waker};
+    use std::time::Instant;
+
+    #[test]
+    fn pieces_are_under_way_until_they_are_dropped() {
+        let exchange = Arc::new(Exchange::default());
+        let upload = &exchange.upload;
+        let cx = Context::from_waker(Waker::noop());
+        upload.begin(Some(Duration::from_secs(60)));
+        let first = exchange.follow(Bytes::from_static(b"one"));
+        assert_eq!((&first[..], upload.is_full(&cx), upload.taken_since()), (&b"one"[..], false, None));
+        let (second, part) = (exchange.follow(Bytes::from_static(b"two")), first.slice(1..));
+        assert!(upload.is_full(&cx));
+        drop(first);
+        assert!(upload.is_full(&cx));
+        drop(part);
+        assert!(!upload.is_full(&cx) && upload.taken_since().is_none());
+        drop(second);
+        assert!(upload.taken_since().is_some_and(|since| since <= Instant::now()) && !upload.is_given_up());
+    }
+
+    #[test]
+    fn a_piece_that_is_let_go_too_late_was_given_up() {
+        let exchange = Arc::new(Exchange::default());
+        let upload = &exchange.upload;
+        let send = |wait: u64| {
+            let piece = exchange.follow(Bytes::from_static(b"x"));
+            std::thread::park_timeout(Duration::from_millis(wait));
+            piece
+        };
+        upload.begin(Some(Duration::from_millis(30)));
+        drop(send(31));
+        assert!(upload.is_given_up());
+        drop(send(0));
+        assert!(!upload.is_given_up());
+        let held = send(31);
+        upload.excuse();
+        drop(held);
+        assert!(!upload.is_given_up());
+        upload.begin(None);
+        drop(send(31));
+        assert!(!upload.is_given_up());
+    }
+
+    #[test]
+    fn an_exchange_that_is_reset_knows_nothing_of_the_request_before() {
+        let mut exchange = Exchange::default();
+        let second = Duration::from_secs(1);
+        exchange.deadlines.set_request_body(second);
+        exchange.deadlines.set_response(Some(second), Some(second));
+        exchange.deadlines.set_request(Some(Instant::now() + second));
+        exchange.begin_upload(Some(second));
+        exchange.become_tunnel(second);
+        exchange.keep_date(Date { name: *b"date", value: HeaderValue::from_static("then") });
+        exchange.reset();
+        let deadlines = &exchange.deadlines;
+        assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
+        assert_eq!(deadlines.write(), Some(super::super::deadline::WRITE_IDLE));
+        assert!(!exchange.is_tunnel() && exchange.date().is_none());
+    }
+}

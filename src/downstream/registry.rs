@@ -1,0 +1,143 @@
+//! Every client connection that is open, and whether it is at work: what has to be waited
+//! for before the process may end. Costs a request two stores to its own connection's
+//! activity, and nothing to others.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
+
+use super::connection::{Activity, ClientConnection};
+
+/// How many connections there are of each activity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    pub idle: usize,
+    pub requests: usize,
+    pub tunnels: usize,
+}
+
+impl ConnectionCounts {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The table. One for all listeners of a process.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: Mutex<HashMap<u64, Arc<ClientConnection>>>,
+    next: AtomicU64,
+    closing: Arc<AtomicBool>,
+    tunnels_end: watch::Sender<bool>,
+}
+
+impl Connections {
+    /// From now on every response ends its connection: the process is about to end.
+    pub fn close_after_responses(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every tunnel and event stream, now and from now on.
+    pub fn end_tunnels(&self) {
+        self.tunnels_end.send_replace(true);
+    }
+
+    /// What [`Self::close_after_responses`] sets, for a connection to look at.
+    pub(super) fn closing(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.closing)
+    }
+
+    pub fn counts(&self) -> ConnectionCounts {
+        let mut counts = ConnectionCounts::default();
+        for connection in self.open.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            match connection.activity() {
+                Activity::Idle => counts.idle += 1,
+                Activity::Request => counts.requests += 1,
+                Activity::Tunnel => counts.tunnels += 1,
+            }
+        }
+        counts
+    }
+
+    /// Counts a connection until the registration is dropped.
+    pub(super) fn register(self: &Arc<Self>, connection: Arc<ClientConnection>) -> Registration {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key, connection);
+        Registration { connections: Arc::clone(self), key }
+    }
+}
+
+/// A connection's place in the table.
+#[derive(Debug)]
+pub(super) struct Registration {
+    connections: Arc<Connections>,
+    key: u64,
+}
+
+impl Registration {
+    /// For a connection that has become a tunnel.
+    pub fn tunnels_end(&self) -> TunnelsEnd {
+        let mut ends = self.connections.tunnels_end.subscribe();
+        TunnelsEnd(Box::pin(async move {
+            if ends.wait_for(|end| *end).await.is_err() {
+                // The table is gone, and with it the process.
+            }
+        }))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.connections.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Ready once every tunnel has to end.
+pub(super) struct TunnelsEnd(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+
+impl TunnelsEnd {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl std::fmt::Debug for TunnelsEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TunnelsEnd")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::Initiator;
+    use super::*;
+
+    fn connection(connections: &Connections) -> Arc<ClientConnection> {
+        Arc::new(ClientConnection::new(None, Initiator::Client, connections.closing()))
+    }
+
+    #[test]
+    fn connections_are_counted_by_what_they_do() {
+        let connections = Arc::new(Connections::default());
+        let open: Vec<_> = (0..3).map(|_| connection(&connections)).collect();
+        let registered: Vec<_> = open.iter().map(|c| connections.register(Arc::clone(c))).collect();
+        open[0].set_activity(Activity::Request);
+        open[1].set_activity(Activity::Tunnel);
+        assert_eq!(connections.counts(), ConnectionCounts { idle: 1, requests: 1, tunnels: 1 });
+        drop(registered);
+        assert!(connections.counts().is_empty());
+    }
+
+    #[test]
+    fn every_connection_learns_that_the_process_ends() {
+        let connections = Arc::new(Connections::default());
+        let open = connection(&connections);
+        assert!(!open.ends_after_response());
+        connections.close_after_responses();
+        assert!(open.ends_after_response());
+    }
+}

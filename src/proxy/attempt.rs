@@ -1,0 +1,58 @@
+//! The present attempt at an upstream, and what is remembered of those before.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pingora_core::protocols::Digest;
+
+use crate::upstream::{Pick, Server};
+
+#[derive(Debug, Default)]
+pub struct Attempt {
+    pub pick: Option<Pick>,
+    /// The server's name, once nothing is asked of it any more.
+    pub left: Option<Arc<str>>,
+    /// Where it failed before.
+    pub tried: Vec<Arc<Server>>,
+    /// The server that the client's cookie names.
+    pub own: Option<Arc<Server>>,
+    pub count: u32,
+    /// Those that reached a server.
+    pub sent: u32,
+    /// The next one goes over a new connection.
+    pub fresh: bool,
+    /// One connection that had died in the pool was not counted as a try.
+    pub excused: bool,
+    /// The upstream's answer is not wanted; it is tried again.
+    pub again: bool,
+    pub began: Option<Instant>,
+    pub connect: Option<Duration>,
+    pub reused: bool,
+    pub ttfb: Option<Duration>,
+    pub status: Option<u16>,
+    /// Interim responses so far.
+    pub interim: u32,
+}
+
+impl Attempt {
+    /// The server is reached, over a new connection or one that was `reused`.
+    pub fn connected(&mut self, reused: bool, fd: RawFd, digest: Option<&Digest>) {
+        self.reused = reused;
+        self.sent += 1;
+        if let Some(pick) = self.pick.as_ref().filter(|_| !reused) {
+            pick.server.note_connection(fd, digest.and_then(|digest| digest.socket_digest.as_ref()));
+        }
+        self.connect = self.began.filter(|_| !reused).map(|began| began.elapsed());
+    }
+
+    /// The server has its room back.
+    pub fn leave(&mut self) {
+        self.left = self.pick.take().map(|pick| Arc::clone(&pick.server.label));
+    }
+
+    /// The server's name for the log.
+    pub fn server(&self) -> Option<&str> {
+        self.pick.as_ref().map(|pick| &*pick.server.label).or(self.left.as_deref())
+    }
+}

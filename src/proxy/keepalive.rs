@@ -1,0 +1,69 @@
+//! Whether the client's connection goes on after a response, and what becomes of a request
+//! body that nobody has read by then.
+
+use std::time::Duration;
+
+use http::{StatusCode, Version, header};
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use crate::filter::Cause;
+use crate::observe::ErrorSource;
+
+/// How long the rest of a refused body is read before the connection is closed.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Sets Pingora's rules for a request that has just arrived.
+pub fn begin(session: &mut Session, ctx: &RequestCtx) {
+    end_if_closing(session, ctx);
+    session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+    // It would end the connection after an interim response too; `end_if_body_is_withheld`
+    // sees to final ones.
+    session.set_close_on_response_before_downstream_finish(false);
+    if session.req_header().version == Version::HTTP_10 {
+        // An HTTP/1.0 client would take one for the response (RFC 9110 section 15.2).
+        session.set_ignore_info_resp(true);
+    }
+}
+
+/// A response that begins while the process is about to end says so, and ends its
+/// connection: the client's next request goes elsewhere.
+pub fn end_if_closing(session: &mut Session, ctx: &RequestCtx) {
+    if ctx.connection().is_none_or(|connection| connection.ends_after_response()) {
+        session.set_keepalive(None);
+    }
+}
+
+/// What is left of a body after a final response is read within the drain limit, so that a
+/// close does not destroy the response on its way. But a client that waits for 100 will not
+/// send its body any more (RFC 9110 section 10.1.1): the next bytes could be either, so the
+/// connection ends.
+pub fn end_if_body_is_withheld(session: &mut Session) {
+    if !session.as_mut().is_body_done() && session.req_header().headers.contains_key(header::EXPECT) {
+        session.set_keepalive(None);
+    }
+}
+
+/// Reads the rest of a body: a client that still sends would lose a response to a
+/// connection that is closed at once.
+pub async fn drain(session: &mut Session, cause: Cause) {
+    // Who waits for 100 does not send (RFC 9110 section 10.1.1).
+    let waits = session.req_header().headers.contains_key(header::EXPECT) && session.body_bytes_read() == 0;
+    match cause.source() {
+        // What it sends is not worth reading.
+        ErrorSource::Client => {}
+        ErrorSource::Proxy | ErrorSource::Upstream if waits => {}
+        ErrorSource::Proxy | ErrorSource::Upstream => {
+            if let Err(e) = session.as_mut().drain_request_body().await {
+                log::debug!("the rest of a body was not read: {e}");
+            }
+        }
+    }
+}
+
+/// Whether a final response can still be given: 101 is one, other 1xx are not.
+pub fn is_unanswered(session: &Session) -> bool {
+    session
+        .response_written()
+        .is_none_or(|head| head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS)
+}

@@ -1,0 +1,47 @@
+//! The request as the upstream gets it: everything in which it differs from the client's.
+
+use bytes::Bytes;
+use pingora::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use super::error::Refusal;
+use crate::downstream::ClientConnection;
+use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop};
+
+/// `upstream` is a copy of what the client sent.
+pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
+    let Some(connection) = ctx.connection() else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a client was forwarded");
+    };
+    Ok(change_request(session.req_header(), connection, upstream, ctx).map_err(Refusal::of)?)
+}
+
+/// The same for a live request and for one that is only asked about.
+///
+/// # Errors
+/// When it must not be sent.
+pub fn change_request(
+    client: &RequestHeader,
+    connection: &ClientConnection,
+    upstream: &mut RequestHeader,
+    ctx: &RequestCtx,
+) -> Result<(), Cause> {
+    let Some(route) = ctx.route() else { return Err(Cause::Internal) };
+    let mut upstream = Edited::new(upstream);
+    hop_by_hop::strip_request(&mut upstream, ctx.admission.peer_trusted, ctx.admission.upgrade);
+    let authority = ctx.attempt.pick.as_ref().and_then(|pick| pick.server.authorities().first());
+    let authority = authority.map(String::as_str);
+    let request = ctx.request(client);
+    route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, authority, upstream))
+}
+
+/// Has the exchange know when the upstream took this piece of a body.
+pub fn follow_body(session: &Session, body: &mut Option<Bytes>, ctx: &RequestCtx) {
+    if let Some(exchange) = ctx.exchange()
+        && let Some(bytes) = body.take_if(|bytes| !bytes.is_empty() && !session.was_upgraded())
+    {
+        *body = Some(exchange.follow(bytes));
+    }
+}

@@ -1,0 +1,96 @@
+//! The response as the client gets it: everything in which it differs from the upstream's.
+
+use std::sync::Arc;
+
+use http::{StatusCode, Version, header};
+use pingora::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use super::error::Refusal;
+use super::framing;
+use super::keepalive::{end_if_body_is_withheld, end_if_closing};
+use crate::downstream::Date;
+use crate::filter::{Edited, Origin, Present, ResponseContext, hop_by_hop};
+
+/// `head` is the upstream's.
+pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
+    end_if_closing(session, ctx);
+    let present = Present::in_fields(&head.headers);
+    let mut edited = Edited::new(head);
+    hop_by_hop::strip_response(&mut edited, present);
+    edited.outcome().map_err(Refusal::of)?;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        switch_protocols(session, ctx)?;
+    } else if head.status.is_informational() {
+        return Ok(());
+    } else {
+        end_if_body_is_withheld(session);
+    }
+    framing::settle_length(head)?;
+    // Ours, not the upstream's (RFC 9110 section 2.5).
+    head.set_version(Version::HTTP_11);
+    if is_event_stream(head) {
+        begin_event_stream(ctx);
+    }
+    if present.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
+        session.set_keepalive(None);
+    }
+    if let (Some(exchange), Some(date)) = (ctx.exchange(), date(head)) {
+        exchange.keep_date(date);
+    }
+    edit(session, head, present, ctx)
+}
+
+/// The connection becomes a tunnel, if the client asked for one.
+fn switch_protocols(session: &mut Session, ctx: &RequestCtx) -> Result<()> {
+    if !ctx.admission.upgrade {
+        let message = "101 to a request that asked for no upgrade";
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, message).into_up());
+    }
+    let idle = ctx.snapshot.timeouts.tunnel_idle;
+    // Pingora's read timeout covers the tunnel too.
+    session.set_read_timeout(Some(idle));
+    if let Some(exchange) = ctx.exchange() {
+        exchange.become_tunnel(idle);
+    }
+    Ok(())
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+fn begin_event_stream(ctx: &RequestCtx) {
+    if let Some(exchange) = ctx.exchange() {
+        let idle = ctx.snapshot.timeouts.tunnel_idle;
+        exchange.become_tunnel(idle);
+        exchange.deadlines.set_response(None, Some(idle));
+    }
+}
+
+/// The `Date` of an upstream's response, as it came.
+fn date(head: &ResponseHeader) -> Option<Date> {
+    let is_date = |name: &[u8]| name.eq_ignore_ascii_case(header::DATE.as_str().as_bytes());
+    let (name, value) = head.case_header_iter().find(|(name, _)| is_date(name.as_slice()))?;
+    Some(Date { name: name.as_slice().try_into().ok()?, value: value.clone() })
+}
+
+/// The route's filters, and the cookie that names the server.
+fn edit(session: &Session, head: &mut ResponseHeader, present: Present, ctx: &RequestCtx) -> Result<()> {
+    let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempt.pick) else {
+        return Ok(());
+    };
+    let (request, response) = (ctx.request(session.req_header()), Edited::new(head));
+    let origin = Origin::Upstream { authorities: pick.server.authorities(), present };
+    route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;
+    let is_new = ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server));
+    if let Some(sticky) = pool.sticky().filter(|_| is_new)
+        && let Some(cookie) = pick.server.set_cookie(sticky, request.is_secure())
+    {
+        head.append_header("Set-Cookie", cookie)?;
+    }
+    Ok(())
+}
