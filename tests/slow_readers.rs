@@ -1,0 +1,152 @@
+//! Clients that do not take what they asked for. Nothing else is looked at while a response
+//! is written to one, so that it would escape every deadline that is kept elsewhere.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use support::{Client, Origin, Proxy, Wire};
+
+/// More than the sockets between an origin and a client that does not read can hold.
+const LARGE: usize = 64 * 1024 * 1024;
+
+/// `/large` is a download, `/tunnel` and `/events` have no end, and anything else is small.
+fn origin() -> Origin {
+    Origin::start(|request, wire| {
+        let (head, endless) = match request.target() {
+            "/large" => (format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n"), false),
+            "/tunnel" => {
+                let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+                (head.to_owned(), true)
+            }
+            "/events" => ("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n".to_owned(), true),
+            _ => {
+                wire.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall");
+                return true;
+            }
+        };
+        wire.send(head);
+        pour(wire, endless)
+    })
+}
+
+/// Writes until all is sent or the other end has gone.
+fn pour(wire: &mut Wire, endless: bool) -> bool {
+    let piece = vec![b'x'; 1024 * 1024];
+    let mut left = LARGE / piece.len();
+    while endless || left > 0 {
+        if wire.stream.write_all(&piece).is_err() {
+            return false;
+        }
+        left = left.saturating_sub(1);
+    }
+    true
+}
+
+/// A client that has seen the head and reads no further.
+fn stall(proxy: &Proxy, target: &str, fields: &str) -> Client {
+    let mut client = proxy.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    assert!(matches!(client.head().status, 101 | 200));
+    client
+}
+
+/// How long another request waits for the only connection that there may be to the origin.
+fn wait_for_room(proxy: &Proxy) -> Duration {
+    let began = Instant::now();
+    assert_eq!(proxy.get("/small").text(), "small");
+    began.elapsed()
+}
+
+fn start(origin: &Origin, timeouts: &str, of_upstream: &str) -> Proxy {
+    Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ntimeouts: {{ {timeouts} }}\nupstreams:\n  a:\n    servers: ['{}']\n    \
+         timeouts: {{ {of_upstream} }}\n    pool: {{ max_connections: 1, queue: 5, queue_timeout: 15s }}\n\
+         routes: [{{ upstream: a }}]\n",
+        origin.address
+    ))
+}
+
+/// The connection ends before all of the response came, which the log says of the client.
+fn assert_cut(proxy: &Proxy, mut client: Client, error: &str) {
+    assert!(client.wire.until_end().len() < LARGE);
+    let log = proxy.access_log(2);
+    let cut = log.iter().find(|line| line["path"] != "/small").unwrap();
+    assert_eq!((cut["error"].as_str(), cut["error_source"].as_str()), (Some(error), Some("client")), "{cut}");
+}
+
+#[test]
+fn a_stalled_reader_of_a_large_download_does_not_outlive_its_request_nor_keep_its_place() {
+    let origin = origin();
+    let proxy = start(&origin, "", "request: 1s");
+    let client = stall(&proxy, "/large", "");
+    let waited = wait_for_room(&proxy);
+    assert!((Duration::from_millis(300)..Duration::from_millis(2500)).contains(&waited), "{waited:?}");
+    assert_cut(&proxy, client, "the client did not take the whole response within the upstream's `timeouts.request`");
+}
+
+#[test]
+fn a_reader_that_is_fast_enough_gets_all_of_a_large_download() {
+    let origin = origin();
+    let proxy = start(&origin, "", "request: 15s");
+    assert_eq!(proxy.get("/large").body.len(), LARGE);
+    assert!(wait_for_room(&proxy) < Duration::from_secs(1));
+}
+
+#[test]
+fn a_tunnel_whose_client_does_not_read_ends_when_it_was_idle_for_too_long() {
+    let origin = origin();
+    let proxy = start(&origin, "tunnel_idle: 1s", "");
+    let client = stall(&proxy, "/tunnel", "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    let waited = wait_for_room(&proxy);
+    assert!((Duration::from_millis(500)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
+    assert_cut(&proxy, client, "the client stopped taking the response");
+}
+
+#[test]
+fn an_event_stream_whose_client_does_not_read_ends_when_it_was_idle_for_too_long() {
+    let origin = origin();
+    let proxy = start(&origin, "tunnel_idle: 1s", "request: 1h");
+    let client = stall(&proxy, "/events", "Accept: text/event-stream\r\n");
+    let waited = wait_for_room(&proxy);
+    assert!((Duration::from_millis(500)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
+    assert_cut(&proxy, client, "the client stopped taking the response");
+}
+
+#[test]
+fn a_process_that_ends_does_not_wait_for_a_client_that_does_not_read() {
+    let origin = origin();
+    let mut proxy = Proxy::start(&format!(
+        "server: {{ drain: {{ timeout: 300ms }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+        origin.address
+    ));
+    let _download = stall(&proxy, "/large", "");
+    let began = Instant::now();
+    proxy.signal("TERM");
+    assert_eq!(proxy.process.0.wait().unwrap().code(), Some(3));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+/// Each stood in a write when its time was up, which only reads looked at.
+#[test]
+fn tunnels_and_event_streams_whose_clients_do_not_read_end_after_an_upgrade_too() {
+    let origin = origin();
+    let mut proxy = Proxy::start(&format!(
+        "server: {{ drain: {{ tunnels: 300ms }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+        origin.address
+    ));
+    let mut tunnel = stall(&proxy, "/tunnel", "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    let mut events = stall(&proxy, "/events", "Accept: text/event-stream\r\n");
+    // Until the sockets are full.
+    std::thread::park_timeout(Duration::from_millis(500));
+    assert_eq!(proxy.order("upgrade").0, 0);
+    let began = Instant::now();
+    assert_eq!(proxy.process.0.wait().unwrap().code(), Some(3));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(proxy.read("stderr").contains("cut: 0 requests, 2 tunnels"), "{}", proxy.read("stderr"));
+    tunnel.wire.until_end();
+    events.wire.until_end();
+    assert_eq!(proxy.order("stop").0, 0);
+}
