@@ -6,10 +6,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderValue, Version, header};
 use ipnet::IpNet;
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 
-use super::context::RequestCtx;
-use super::error::Refusal;
 use crate::filter::Cause;
 use crate::filter::hop_by_hop::asks_for_upgrade;
 use crate::message::hop::connection_has;
@@ -53,19 +50,10 @@ impl Admission {
     }
 }
 
-/// Decides on a client's request.
-///
-/// # Errors
-/// When it is refused.
-pub fn admit(session: &Session, ctx: &mut RequestCtx) -> pingora::Result<()> {
-    let ip = ctx.connection().and_then(|connection| connection.ip);
-    ctx.admission = decide(session.req_header(), ip, &ctx.snapshot);
-    ctx.admission.route.map(drop).map_err(|cause| Refusal::of(cause).into())
-}
-
-/// The same for a live request and for one that is only asked about.
-pub fn decide(request: &RequestHeader, peer: Option<IpAddr>, snapshot: &Snapshot) -> Admission {
-    let mut admission = identify(request, peer, &snapshot.trusted_proxies);
+/// Decides on a request. The same for a live one and for one that is only asked about.
+/// `client`: the other end of its connection.
+pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> Admission {
+    let mut admission = identify(request, client, &snapshot.trusted_proxies);
     admission.route = check_fields(&request.headers)
         .and_then(|()| checked_host(request))
         .and_then(|(host, name_length)| {

@@ -13,7 +13,7 @@ use super::mirror::Copies;
 use crate::downstream::{ClientConnection, Exchange};
 use crate::filter::{Cause, RequestContext};
 use crate::message::hash;
-use crate::runtime::{Action, Route, Snapshot};
+use crate::runtime::{Action, Mirror, Route, Snapshot};
 use crate::upstream::Pool;
 
 #[derive(Debug)]
@@ -86,6 +86,13 @@ impl RequestCtx {
             Action::Split(split) => split.parts.get(self.part),
             Action::Redirect(_) | Action::Respond(_) => None,
         }
+    }
+
+    /// Where a copy of the request goes, if its route wants one: of its first attempt only,
+    /// and not of what becomes a tunnel.
+    pub fn wanted_mirror(&self) -> Option<&Mirror> {
+        let first = self.attempt.sent == 1 && !self.admission.upgrade;
+        self.route().filter(|_| first)?.mirror.as_ref()
     }
 
     /// The end of the time that the upstream's `timeouts.request` gives it.

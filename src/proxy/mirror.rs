@@ -15,7 +15,7 @@ use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::context::RequestCtx;
+use crate::runtime::Mirror;
 use crate::upstream::{Pick, Wish};
 
 /// Copies under way at once; more are not made.
@@ -62,10 +62,10 @@ impl Drop for UnderWay {
 }
 
 impl Mirrors {
-    /// Begins to copy a request, if its route wants that; `upstream`: as it is sent.
-    pub fn begin(&self, session: &mut Session, upstream: &RequestHeader, ctx: &RequestCtx) -> Option<Copies> {
-        let mirror = ctx.route()?.mirror.as_ref()?;
-        if ctx.attempt.sent != 1 || ctx.admission.upgrade || fastrand::u8(..100) >= mirror.share {
+    /// Begins to copy a request, if it is one of the share that is copied; `upstream`: as it
+    /// is sent.
+    pub fn begin(&self, session: &mut Session, upstream: &RequestHeader, mirror: &Mirror) -> Option<Copies> {
+        if fastrand::u8(..100) >= mirror.share {
             return None;
         }
         let pick = mirror.pool.try_pick(&Wish::default()).ok()?;
@@ -136,11 +136,11 @@ async fn send(
 }
 
 /// Gives a copy this piece of the body, if it can take it now.
-pub fn copy(ctx: &mut RequestCtx, piece: Option<&Bytes>, end: bool) {
-    let Some(copies) = &ctx.mirror else { return };
+pub fn copy(mirror: &mut Option<Copies>, piece: Option<&Bytes>, end: bool) {
+    let Some(copies) = mirror else { return };
     let part = piece.filter(|bytes| !bytes.is_empty()).map(|bytes| Piece::Part(bytes.clone()));
     let sent = part.into_iter().chain(end.then_some(Piece::End)).all(|piece| copies.try_send(piece).is_ok());
     if !sent || end {
-        ctx.mirror = None;
+        *mirror = None;
     }
 }

@@ -62,7 +62,9 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
-        admission::admit(session, ctx)?;
+        let ip = ctx.connection().and_then(|connection| connection.ip);
+        ctx.admission = admission::decide(session.req_header(), ip, &ctx.snapshot);
+        ctx.admission.route.map_err(Refusal::of)?;
         ctx.part = select_peer::part(session.req_header(), ctx);
         match reply::local_reply(session.req_header(), ctx) {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
@@ -115,7 +117,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         request::prepare_request(session, upstream_request, ctx)?;
-        ctx.mirror = self.mirrors.begin(session, upstream_request, ctx);
+        ctx.mirror = ctx.wanted_mirror().and_then(|mirror| self.mirrors.begin(session, upstream_request, mirror));
         Ok(())
     }
 
@@ -126,7 +128,7 @@ impl ProxyHttp for Proxy {
         end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        mirror::copy(ctx, body.as_ref(), end_of_stream);
+        mirror::copy(&mut ctx.mirror, body.as_ref(), end_of_stream);
         request::follow_body(session, body, ctx);
         Ok(())
     }
