@@ -17,6 +17,9 @@ pub struct Attempt {
     pub tried: Vec<Arc<Server>>,
     /// The server that the client's cookie names.
     pub own: Option<Arc<Server>>,
+    /// Whether a server was asked for at all. From then on Pingora closes the client's
+    /// connection when the request fails.
+    pub begun: bool,
     pub count: u32,
     /// Those that reached a server.
     pub sent: u32,

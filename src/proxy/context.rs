@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
+use pingora::{ErrorType, OkOrErr};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -44,9 +45,14 @@ pub struct Client {
 impl Client {
     /// Finds the connection by Pingora's digest, and takes the exchange that its driver has
     /// just begun. The only use of the digest.
-    pub fn of(session: &Session) -> Option<Self> {
-        let connection = ClientConnection::of(session.digest())?;
-        Some(Self { exchange: connection.take_exchange()?, connection: Arc::clone(connection) })
+    ///
+    /// # Errors
+    /// When there is none: without its deadlines no request is served.
+    pub fn of(session: &Session) -> pingora::Result<Self> {
+        let found = ClientConnection::of(session.digest());
+        let found = found.and_then(|connection| Some((Arc::clone(connection), connection.take_exchange()?)));
+        let (connection, exchange) = found.or_err(ErrorType::InternalError, "a request without a connection")?;
+        Ok(Self { connection, exchange })
     }
 }
 

@@ -55,7 +55,7 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
-        ctx.client = Client::of(session);
+        ctx.client = Some(Client::of(session)?);
         keepalive::begin(session, ctx);
         deadlines::begin(session, ctx);
         Ok(())

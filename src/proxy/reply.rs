@@ -62,15 +62,15 @@ pub async fn send(session: &mut Session, ctx: &RequestCtx, reply: Reply) -> ping
 }
 
 /// Tells the client what went wrong, where it can still be told. Whether the connection can
-/// go on: after a request that was not admitted, of which nothing is under way.
+/// go on: after a request for which no server was asked.
 pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal) -> bool {
     let cause = refusal.cause;
     ctx.failure = Some(cause);
     if !is_unanswered(session) || cause.is_lost_client() {
         return false;
     }
-    let admitted = ctx.admission.route.is_ok();
-    if admitted {
+    let goes_on = !ctx.attempt.begun;
+    if !goes_on {
         session.set_keepalive(None);
     }
     if let Some(exchange) = ctx.exchange() {
@@ -83,7 +83,7 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
     }
     ctx.attempt.leave();
     drain(session, cause).await;
-    !admitted
+    goes_on
 }
 
 async fn send_error(session: &mut Session, ctx: &RequestCtx, refusal: Refusal) -> pingora::Result<()> {

@@ -33,6 +33,7 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     let Some(pool) = ctx.pool().map(Arc::clone) else {
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
+    ctx.attempt.begun = true;
     let now = Instant::now();
     let wish = wish(session.req_header(), ctx, &pool, now);
     // The one before counts no more.
