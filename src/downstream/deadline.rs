@@ -68,7 +68,7 @@ impl Limit {
     }
 }
 
-/// See the module.
+/// How long an exchange may wait for each of its parts.
 #[derive(Debug)]
 pub struct Deadlines {
     born: Instant,

@@ -20,7 +20,7 @@ pub struct Date {
     pub value: HeaderValue,
 }
 
-/// See the module.
+/// A request and its response, as the hooks and the driver share them.
 #[derive(Debug, Default)]
 pub struct Exchange {
     pub deadlines: Deadlines,

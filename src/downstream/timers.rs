@@ -20,7 +20,7 @@ enum Awaited {
     Response,
 }
 
-/// See the module.
+/// One timer for each direction, and one for the whole request.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     /// For what is `awaited`, or for the next request.

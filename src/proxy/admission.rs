@@ -59,7 +59,7 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
         .and_then(|(host, name_length)| {
             admission.upgrade = asks_for_upgrade(request);
             (admission.host, admission.name_length) = (host, name_length);
-            with_view(request, &admission, |seen| find_route(request, snapshot, seen))
+            with_view(request, &admission, |view| find_route(request, snapshot, view))
         })
         .and_then(|(route, target)| {
             admission.target = target;
@@ -71,7 +71,7 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
 /// A request as routes see it, and the parts of its target.
 #[derive(Debug)]
 pub struct TargetView<'r> {
-    pub view: RequestView<'r>,
+    pub route_view: RequestView<'r>,
     target: &'r str,
     path: &'r str,
     query: Option<&'r str>,
@@ -91,7 +91,7 @@ pub fn with_view<T>(
     // A checked host is ASCII.
     let name = admission.host.as_bytes().get(..admission.name_length).unwrap_or_default();
     let bare_host = std::str::from_utf8(name).unwrap_or("");
-    let view = RequestView {
+    let route_view = RequestView {
         method: &request.method,
         host: &host::normalize(bare_host),
         path: &resolved.matched,
@@ -99,21 +99,21 @@ pub fn with_view<T>(
         headers: &request.headers,
         client_ip: admission.client_ip,
     };
-    Ok(ask(&TargetView { view, target: &target, path, query, forwarded: &resolved.forwarded }))
+    Ok(ask(&TargetView { route_view, target: &target, path, query, forwarded: &resolved.forwarded }))
 }
 
 /// The route, and the target for its upstream where it is not the one that came.
 fn find_route(
     request: &RequestHeader,
     snapshot: &Snapshot,
-    seen: &TargetView<'_>,
+    view: &TargetView<'_>,
 ) -> (Result<RouteIndex, Cause>, Option<String>) {
-    let Some(index) = snapshot.table.find(&seen.view) else { return (Err(Cause::NoRoute), None) };
+    let Some(index) = snapshot.table.find(&view.route_view) else { return (Err(Cause::NoRoute), None) };
     // An edit must see the path that was matched.
     let edited = snapshot.routes.get(index).is_some_and(|route| route.filters.edits_path());
-    let forwarded = if edited { seen.view.path } else { seen.forwarded };
-    let as_sent = forwarded == seen.path && request.raw_path() == seen.target.as_bytes();
-    let target = (!as_sent).then(|| match seen.query {
+    let forwarded = if edited { view.route_view.path } else { view.forwarded };
+    let as_sent = forwarded == view.path && request.raw_path() == view.target.as_bytes();
+    let target = (!as_sent).then(|| match view.query {
         Some(query) => format!("{forwarded}?{query}"),
         None => forwarded.to_owned(),
     });

@@ -12,16 +12,14 @@ use crate::upstream::{Pick, Server};
 pub struct Attempt {
     pub pick: Option<Pick>,
     /// The server's name, once nothing is asked of it any more.
-    pub left: Option<Arc<str>>,
+    pub left_server: Option<Arc<str>>,
     /// Where it failed before.
     pub tried: Vec<Arc<Server>>,
     /// The server that the client's cookie names.
-    pub own: Option<Arc<Server>>,
-    /// Whether a server was asked for at all. From then on Pingora closes the client's
-    /// connection when the request fails.
-    pub begun: bool,
+    pub sticky: Option<Arc<Server>>,
+    /// How many there were.
     pub count: u32,
-    /// Those that reached a server.
+    /// How many of them reached a server.
     pub sent: u32,
     /// The next one goes over a new connection.
     pub fresh: bool,
@@ -29,6 +27,8 @@ pub struct Attempt {
     pub excused: bool,
     /// The upstream's answer is not wanted; it is tried again.
     pub again: bool,
+    /// When a server was last asked for. From the first time on Pingora closes the client's
+    /// connection when the request fails.
     pub began: Option<Instant>,
     pub connect: Option<Duration>,
     pub reused: bool,
@@ -51,11 +51,11 @@ impl Attempt {
 
     /// The server has its room back.
     pub fn leave(&mut self) {
-        self.left = self.pick.take().map(|pick| Arc::clone(&pick.server.label));
+        self.left_server = self.pick.take().map(|pick| Arc::clone(&pick.server.label));
     }
 
     /// The server's name for the log.
     pub fn server(&self) -> Option<&str> {
-        self.pick.as_ref().map(|pick| &*pick.server.label).or(self.left.as_deref())
+        self.pick.as_ref().map(|pick| &*pick.server.label).or(self.left_server.as_deref())
     }
 }

@@ -69,13 +69,13 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
         Err(malformed) => return Ok(refused(malformed.into())),
     };
     let admission = admission::decide(&request, Some(client), snapshot);
-    let seen = admission::with_view(&request, &admission, |seen| {
-        let mismatch = |index| snapshot.table.mismatch(index, &seen.view);
-        (snapshot.table.find_ranked(&seen.view), (0..snapshot.routes.len()).map(mismatch).collect())
+    let matched = admission::with_view(&request, &admission, |view| {
+        let mismatch = |index| snapshot.table.mismatch(index, &view.route_view);
+        (snapshot.table.find_ranked(&view.route_view), (0..snapshot.routes.len()).map(mismatch).collect())
     });
     // No route was asked about a request that was refused before.
     let asked = admission.route.is_ok() || admission.route == Err(Cause::NoRoute);
-    let (winner, mismatches) = seen.ok().filter(|_| asked).unwrap_or_default();
+    let (winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
     let (client_ip, peer_trusted, scheme) = (admission.client_ip, admission.peer_trusted, admission.scheme);
     let outcome = outcome(request, client, admission, snapshot);
     Ok(Explanation { client_ip, peer_trusted, scheme, winner, mismatches, outcome })

@@ -69,7 +69,7 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
     if !is_unanswered(session) || cause.is_lost_client() {
         return false;
     }
-    let goes_on = !ctx.attempt.begun;
+    let goes_on = ctx.attempt.began.is_none();
     if !goes_on {
         session.set_keepalive(None);
     }

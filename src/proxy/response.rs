@@ -86,7 +86,7 @@ fn edit(session: &Session, head: &mut ResponseHeader, present: Present, ctx: &Re
     let (request, response) = (ctx.request(session.req_header()), Edited::new(head));
     let origin = Origin::Upstream { authorities: pick.server.authorities(), present };
     route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;
-    let is_new = ctx.attempt.own.as_ref().is_none_or(|own| !Arc::ptr_eq(own, &pick.server));
+    let is_new = ctx.attempt.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.server));
     if let Some(sticky) = pool.sticky().filter(|_| is_new)
         && let Some(cookie) = pick.server.set_cookie(sticky, request.is_secure())
     {

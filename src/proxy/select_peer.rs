@@ -33,8 +33,8 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     let Some(pool) = ctx.pool().map(Arc::clone) else {
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
-    ctx.attempt.begun = true;
     let now = Instant::now();
+    ctx.attempt.began = Some(now);
     let wish = wish(session.req_header(), ctx, &pool, now);
     // The one before counts no more.
     ctx.attempt.pick = None;
@@ -51,7 +51,6 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     let mut peer = Box::new(if unpooled { pick.server.unpooled_peer() } else { pick.server.peer() });
     ctx.attempt.pick = Some(pick);
     ctx.attempt.count += 1;
-    ctx.attempt.began = Some(now);
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);
     Ok(peer)
 }
@@ -103,12 +102,12 @@ fn wish(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant
         pool.budget.deposit(now);
         if let Some(sticky) = pool.sticky() {
             // One of the same name may come with another path or domain.
-            ctx.attempt.own = cookies_of(request, &sticky.cookie).find_map(|value| pool.of_cookie(value));
+            ctx.attempt.sticky = cookies_of(request, &sticky.cookie).find_map(|value| pool.of_cookie(value));
         }
     }
     Wish {
         hash: pool.hashed().and_then(|source| hash_of(source, request, ctx)),
-        sticky: ctx.attempt.own.clone(),
+        sticky: ctx.attempt.sticky.clone(),
         tried: ctx.attempt.tried.clone(),
     }
 }

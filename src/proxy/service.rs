@@ -26,7 +26,7 @@ use crate::downstream::{Connections, Initiator};
 use crate::filter::Cause;
 use crate::runtime::Live;
 
-/// See the module.
+/// What a listener's connections go to.
 pub struct HttpService {
     http: Arc<HttpProxy<Proxy>>,
     live: Arc<Live>,

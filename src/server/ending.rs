@@ -112,19 +112,19 @@ impl Running {
                 None
             }
             Course::Draining { since, until } => {
-                let census = self.process.connections.counts();
-                if census.requests + census.tunnels == 0 && now >= since + LAST_CALL {
+                let counts = self.process.connections.counts();
+                if counts.requests + counts.tunnels == 0 && now >= since + LAST_CALL {
                     return Some(Ended::Fine);
                 }
                 (now >= until).then(|| self.cut())
             }
             Course::HandedOver { since, tunnels_until } => {
-                let census = self.process.connections.counts();
-                if census.is_empty() && now >= since + SETTLE {
+                let counts = self.process.connections.counts();
+                if counts.is_empty() && now >= since + SETTLE {
                     return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(count(cut))));
                 }
                 if tunnels_until.is_some_and(|until| now >= until) {
-                    self.end_tunnels(census);
+                    self.end_tunnels(counts);
                     self.course = Course::HandedOver { since, tunnels_until: None };
                 }
                 None
@@ -132,19 +132,19 @@ impl Running {
         }
     }
 
-    fn end_tunnels(&mut self, census: ConnectionCounts) {
+    fn end_tunnels(&mut self, counts: ConnectionCounts) {
         self.process.connections.end_tunnels();
-        if census.tunnels > 0 {
-            log::info!("the time of {} tunnels is up", census.tunnels);
-            self.tunnels_cut = Some(ConnectionCounts { tunnels: census.tunnels, ..ConnectionCounts::default() });
+        if counts.tunnels > 0 {
+            log::info!("the time of {} tunnels is up", counts.tunnels);
+            self.tunnels_cut = Some(ConnectionCounts { tunnels: counts.tunnels, ..ConnectionCounts::default() });
         }
     }
 
     pub(super) fn cut(&self) -> Ended {
-        let census = self.process.connections.counts();
-        match census.requests + census.tunnels {
+        let counts = self.process.connections.counts();
+        match counts.requests + counts.tunnels {
             0 => Ended::Fine,
-            _ => Ended::Forced(count(census)),
+            _ => Ended::Forced(count(counts)),
         }
     }
 
@@ -185,6 +185,6 @@ impl Running {
     }
 }
 
-pub(super) fn count(census: ConnectionCounts) -> String {
-    format!("{} requests, {} tunnels, {} idle connections", census.requests, census.tunnels, census.idle)
+pub(super) fn count(counts: ConnectionCounts) -> String {
+    format!("{} requests, {} tunnels, {} idle connections", counts.requests, counts.tunnels, counts.idle)
 }

@@ -240,8 +240,8 @@ fn assemble(
     server.bootstrap();
     let (connections, gate, status) =
         (Arc::new(Connections::default()), Arc::new(Gate::new()), Arc::new(Status::new()));
-    let front = Arc::new(HttpService::new(&server.configuration, Arc::clone(&live), Arc::clone(&connections)));
-    server.add_service(Gated::new(&front, &gate, &config.listeners, &sockets)?);
+    let service = Arc::new(HttpService::new(&server.configuration, Arc::clone(&live), Arc::clone(&connections)));
+    server.add_service(Gated::new(&service, &gate, &config.listeners, &sockets)?);
     if let Some(address) = admin {
         let socket = sockets.duplicate(&Use::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
         let asked = admin::Asked { status: Arc::clone(&status), live: Arc::clone(&live) };
@@ -261,7 +261,7 @@ fn assemble(
         config: config.clone(),
         file: start.file,
         live,
-        front,
+        service,
         connections,
         gate,
         status,

@@ -23,9 +23,9 @@ use crate::config::{Address, Listener};
 use crate::proxy::HttpService;
 
 /// More than that are new ones all the while.
-const MOST_LATECOMERS: usize = 4096;
+const MOST_BACKLOG: usize = 4096;
 
-/// [`HttpService`] with a handle that stays outside, for the probe and for latecomers.
+/// [`HttpService`] with a handle that stays outside, for the probe and for the backlog.
 struct Shared(Arc<HttpService>);
 
 #[async_trait]
@@ -96,7 +96,7 @@ struct Accepting {
 
 pub struct Gated {
     inner: ListeningService<Shared>,
-    front: Arc<HttpService>,
+    service: Arc<HttpService>,
     gate: Arc<Gate>,
     sockets: Vec<Accepting>,
 }
@@ -106,12 +106,12 @@ impl Gated {
     /// In words, when a socket's path is not UTF-8, which Pingora cannot take, or the
     /// process has no descriptors left.
     pub fn new(
-        front: &Arc<HttpService>,
+        service: &Arc<HttpService>,
         gate: &Arc<Gate>,
         listeners: &[Listener],
         sockets: &Sockets,
     ) -> Result<Self, String> {
-        let mut inner = ListeningService::new("proxy".to_owned(), Shared(Arc::clone(front)));
+        let mut inner = ListeningService::new("proxy".to_owned(), Shared(Arc::clone(service)));
         let mut accepting = Vec::new();
         for listener in listeners {
             inner.add_listener(unbuffered(match &listener.address {
@@ -124,7 +124,7 @@ impl Gated {
             let duplicate = || sockets.duplicate(&wanted).map_err(|e| format!("{}: {e}", listener.address));
             accepting.push(Accepting { address: listener.address.clone(), pingoras: duplicate()?, ours: duplicate()? });
         }
-        Ok(Self { inner, front: Arc::clone(front), gate: Arc::clone(gate), sockets: accepting })
+        Ok(Self { inner, service: Arc::clone(service), gate: Arc::clone(gate), sockets: accepting })
     }
 }
 
@@ -155,7 +155,7 @@ impl Service for Gated {
         }
         self.inner.start_service(fds, self.gate.watch(), listeners_per_fd).await;
         for (address, socket) in ours {
-            if let Err(e) = serve_latecomers(&self.front, &self.gate, &address, socket) {
+            if let Err(e) = serve_backlog(&self.service, &self.gate, &address, socket) {
                 log::warn!("closing the listener {}: {e}", address);
             }
         }
@@ -169,15 +169,15 @@ impl Service for Gated {
 /// The connections that the kernel had taken when Pingora stopped: closing the socket
 /// would reset them. After a hand-over the newer process takes them as well, except where
 /// it has no such listener.
-fn serve_latecomers(front: &Arc<HttpService>, gate: &Gate, address: &Address, socket: OwnedFd) -> io::Result<()> {
-    for _ in 0..MOST_LATECOMERS {
+fn serve_backlog(service: &Arc<HttpService>, gate: &Gate, address: &Address, socket: OwnedFd) -> io::Result<()> {
+    for _ in 0..MOST_BACKLOG {
         let stream = match accept(address, &socket) {
             Ok(stream) => stream,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(e) => return Err(e),
         };
-        let (front, shutdown) = (Arc::clone(front), gate.watch());
-        tokio::spawn(async move { front.process_new(Box::new(stream), &shutdown).await });
+        let (service, shutdown) = (Arc::clone(service), gate.watch());
+        tokio::spawn(async move { service.process_new(Box::new(stream), &shutdown).await });
     }
     Ok(())
 }

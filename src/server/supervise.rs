@@ -38,7 +38,7 @@ pub struct Process {
     /// What HUP reads again.
     pub file: Option<PathBuf>,
     pub live: Arc<Live>,
-    pub front: Arc<HttpService>,
+    pub service: Arc<HttpService>,
     pub connections: Arc<Connections>,
     pub gate: Arc<Gate>,
     pub status: Arc<Status>,
@@ -112,7 +112,7 @@ impl Running {
         let signals = Signals::listen().map_err(|e| format!("cannot listen to signals: {e}"))?;
         let takeover = process.takeover.take();
         let after_takeover = takeover.is_some();
-        if let Err(reason) = process.front.probe(&process.gate.watch()).await {
+        if let Err(reason) = process.service.probe(&process.gate.watch()).await {
             if let Some(takeover) = takeover {
                 takeover.give_up(&reason);
             }
@@ -212,7 +212,7 @@ impl Running {
     }
 
     fn describe(&self) -> String {
-        let census = self.process.connections.counts();
+        let counts = self.process.connections.counts();
         let status = &self.process.status;
         format!(
             "process {}: {}, configuration {}, up {} s; {}",
@@ -220,7 +220,7 @@ impl Running {
             status.phase().describe(),
             status.generation(),
             status.started.elapsed().as_secs(),
-            count(census)
+            count(counts)
         )
     }
 

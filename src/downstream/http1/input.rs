@@ -13,7 +13,7 @@ use super::output::KEPT;
 /// How much is read at once, and how much of a next request may lie waiting.
 pub(super) const READ: usize = 16 * 1024;
 
-/// See the module.
+/// The buffer for reading.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     bytes: Vec<u8>,

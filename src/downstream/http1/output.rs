@@ -12,7 +12,7 @@ const GATHERED: usize = 16 * 1024;
 /// Of a buffer, while a connection is idle.
 pub(super) const KEPT: usize = 1024;
 
-/// See the module.
+/// The buffer for writing, and how much of it the client took.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     pub gathered: Vec<u8>,

@@ -37,7 +37,7 @@ enum Part {
     Tunnel,
 }
 
-/// See the module.
+/// What Pingora reads a request from and writes its response to.
 #[derive(Debug)]
 pub struct ClientStream {
     pub(super) inner: Stream,
