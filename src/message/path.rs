@@ -1,7 +1,12 @@
 //! The path of a request: prefixes by segment, and the edits of `request.path`.
 //! Works on the bytes as they were sent and re-encodes nothing.
+//!
+//! Escapes are brought into their normal form here and not by `percent-encoding`, whose
+//! decoder lets a bad escape pass and turns `%2F` into a slash.
 
 use std::borrow::Cow;
+
+use percent_encoding::percent_encode_byte;
 
 use super::bytes::alphanumeric_or;
 
@@ -149,15 +154,14 @@ fn normal_escapes(path: &str) -> Option<Cow<'_, str>> {
         }
         let (value, length) = if b == b'%' {
             let code = bytes.get(at + 1..at + 3)?;
-            (hex(code[0])? << 4 | hex(code[1])?, 3)
+            (hex_digit(code[0])? << 4 | hex_digit(code[1])?, 3)
         } else {
             (b, 1)
         };
         if matches!(value, 0 | b'\r' | b'\n') {
             return None;
         }
-        let escape = [b'%', DIGITS[usize::from(value >> 4)], DIGITS[usize::from(value & 15)]];
-        let wanted = if is_unreserved(value) { &[value][..] } else { &escape[..] };
+        let wanted = if is_unreserved(value) { &[value] } else { percent_encode_byte(value).as_bytes() };
         if bytes.get(at..at + length) != Some(wanted) {
             out.reserve(bytes.len() - kept + 2);
             out.extend_from_slice(&bytes[kept..at]);
@@ -173,19 +177,12 @@ fn normal_escapes(path: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
-const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
-
 fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"-._~".contains(&b)
 }
 
-fn hex(b: u8) -> Option<u8> {
-    match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        b'A'..=b'F' => Some(b - b'A' + 10),
-        _ => None,
-    }
+fn hex_digit(b: u8) -> Option<u8> {
+    char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 /// The raw pairs, in order. An empty piece (`a=1&&b`) is kept as an empty name.
 fn pieces(query: &str) -> impl Iterator<Item = &str> {
     query.split('&')
@@ -14,41 +16,24 @@ fn split_piece(piece: &str) -> (&str, &str) {
 
 /// `+` and `%XX` decoded, as a form would be; bytes that are no UTF-8 are replaced.
 pub fn decode(text: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
-        return Cow::Borrowed(text);
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&b) = bytes.get(at) {
-        let code = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok());
-        match (b, code.and_then(|h| u8::from_str_radix(h, 16).ok())) {
-            (b'%', Some(value)) => {
-                out.push(value);
-                at += 2;
-            }
-            (b'+', _) => out.push(b' '),
-            (other, _) => out.push(other),
+    match memchr::memchr2(b'%', b'+', text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) if memchr::memchr(b'+', text.as_bytes()).is_none() => percent_decode_str(text).decode_utf8_lossy(),
+        Some(_) => {
+            // `%2B` stands for a plus sign, so the spaces come first.
+            let spaced = text.replace('+', " ");
+            let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+            if let Cow::Owned(decoded) = decoded { Cow::Owned(decoded) } else { Cow::Owned(spaced) }
         }
-        at += 1;
     }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// Percent-encodes what may not stand in a name or a value of a query.
+/// All but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Percent-encodes whatever could mean something else in a name or a value of a query.
 pub fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~:/@!$'()*,;".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            out.push('%');
-            for digit in [b >> 4, b & 15] {
-                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
-        }
-    }
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// The decoded value of the first pair of that name.
@@ -103,6 +88,7 @@ mod tests {
         assert_eq!(get("a", "a").as_deref(), Some(""));
         assert_eq!(get("a=1", "b"), None);
         assert_eq!(decode("100%"), "100%");
+        assert_eq!(decode("1%2B1+%+f+%zz"), "1+1 % f %zz");
     }
 
     #[test]

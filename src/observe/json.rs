@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+
 use super::format::{ErrorSource, Record, bounded, is_dangerous};
 use super::time::{push_timestamp, put_digits};
 
@@ -84,11 +86,8 @@ fn millis(out: &mut Vec<u8>, key: &str, value: Option<Duration>) {
 }
 
 fn hex(out: &mut Vec<u8>, value: u64) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 16];
-    for (place, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-        place.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
+    HEXLOWER.encode_mut(&value.to_be_bytes(), &mut text);
     out.extend_from_slice(&text);
 }
 

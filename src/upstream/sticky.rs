@@ -1,6 +1,7 @@
 //! The cookie that keeps a client at its server. Its value is a keyed digest of the
 //! server's name: nobody can make one, it tells nothing, and to read it is to look it up.
 
+use data_encoding::HEXLOWER;
 use http::HeaderValue;
 use ring::hmac;
 
@@ -64,17 +65,13 @@ impl Stamp {
 }
 
 fn tag(key: &[u8], upstream: &str, server: &str) -> Tag {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in [upstream.as_bytes(), b"\0", server.as_bytes()] {
         context.update(part);
     }
     let digest = context.sign();
     let mut tag = [b'0'; LENGTH];
-    for (pair, byte) in tag.chunks_exact_mut(2).zip(digest.as_ref()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
+    HEXLOWER.encode_mut(&digest.as_ref()[..LENGTH / 2], &mut tag);
     tag
 }
 
