@@ -121,6 +121,49 @@ fn the_admin_endpoint_changes_servers_for_programs_and_not_for_pages() {
 }
 
 #[test]
+fn the_admin_endpoint_says_what_it_does_not_understand() {
+    let running = start("");
+    let host = "Host: localhost\r\n";
+    let status = |line: &str| running.ask(&format!("{line} HTTP/1.1\r\n{host}\r\n")).status;
+    assert_eq!((status("GET /nothing"), status("GET /upstreams/api")), (404, 404));
+    let wrong = running.ask(&format!("POST /ready HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n"));
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
+    let server = running.origins[0].address;
+    let plain =
+        running.ask(&format!("PATCH /upstreams/api/servers/{server} HTTP/1.1\r\n{host}Content-Length: 2\r\n\r\n{{}}"));
+    assert_eq!(plain.status, 415);
+    for (body, code) in [("{", 400), ("{\"weight\":\"x\"}", 422), (&"x".repeat(70_000), 413)] {
+        let answer = running.patch(0, body, host);
+        let told: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((answer.status, &told["ok"]), (code, &Value::Bool(false)), "{told}");
+    }
+    let nowhere = running.ask(&format!(
+        "PATCH /upstreams/api/servers/127.0.0.1%3A1 HTTP/1.1\r\n{host}Content-Type: application/json\r\n\
+         Content-Length: 12\r\n\r\n{{\"weight\":2}}"
+    ));
+    assert!(nowhere.status == 404 && nowhere.text().contains("has no server `127.0.0.1:1`"), "{nowhere:?}");
+}
+
+#[test]
+fn the_admin_endpoint_keeps_a_connection_and_speaks_http_1_0() {
+    let running = start("");
+    let mut client = Client::connect(running.admin);
+    for _ in 0..2 {
+        client.send("HEAD /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = client.response();
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        client.send("GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.response();
+        assert_eq!(answer.header("content-length"), head.header("content-length"));
+        assert!(answer.text().contains("\"status\":\"ready\""), "{answer:?}");
+    }
+    let mut old = Client::connect(running.admin);
+    old.send("GET /ready HTTP/1.0\r\n\r\n");
+    assert_eq!(old.response().status, 200);
+    assert!(old.wire.is_closed());
+}
+
+#[test]
 fn what_the_operator_said_stands_until_the_configuration_says_something_else() {
     let running = start("");
     let server = running.origins[0].address.to_string();

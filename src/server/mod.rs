@@ -37,7 +37,7 @@ use crate::downstream::Connections;
 use crate::proxy::HttpService;
 use crate::runtime::{Live, Snapshot};
 use crate::upstream::{Command, settle};
-use admin::Admin;
+use admin::{AdminApi, AdminService};
 use caretaker::Caretaker;
 use control::Desk;
 pub use handover::Order;
@@ -127,7 +127,7 @@ impl Older {
         const WAIT: std::time::Duration = std::time::Duration::from_secs(2);
         let question = handover::Message::Upstreams { change: None, file: None };
         match control::say(&self.control, &question, WAIT, false) {
-            Ok((true, report)) => admin::repeat(live, &report),
+            Ok((true, report)) => admin::restore(live, &report),
             Ok((false, reason)) | Err(reason) => log::info!("upgrade: the servers' states are not known: {reason}"),
         }
     }
@@ -244,8 +244,8 @@ fn assemble(
     server.add_service(Gated::new(&service, &gate, &config.listeners, &sockets)?);
     if let Some(address) = admin {
         let socket = sockets.duplicate(&Use::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
-        let asked = admin::Asked { status: Arc::clone(&status), live: Arc::clone(&live) };
-        server.add_service(Admin { address, socket: Some(socket), gate: Arc::clone(&gate), asked });
+        let api = Arc::new(AdminApi { status: Arc::clone(&status), live: Arc::clone(&live) });
+        server.add_service(AdminService { address, socket: Some(socket), gate: Arc::clone(&gate), api });
     }
     server.add_service(Caretaker { live: Arc::clone(&live) });
     for listener in &config.listeners {

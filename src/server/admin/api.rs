@@ -1,0 +1,245 @@
+//! What the admin endpoint answers. Pingora reads the requests and writes the answers, so
+//! that the process needs no second HTTP server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use percent_encoding::percent_decode_str;
+use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::protocols::http::ServerSession;
+use serde::Deserialize;
+
+use super::servers;
+use crate::message::host;
+use crate::runtime::Live;
+use crate::server::status::{Phase, Status};
+use crate::upstream::{Change, Command};
+
+/// Between two pieces of a request, and for each write of an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Of a request's body.
+const MOST_BODY: usize = 64 * 1024;
+
+/// Answers from the state of the process.
+pub struct AdminApi {
+    pub status: Arc<Status>,
+    pub live: Arc<Live>,
+}
+
+/// Status and JSON.
+type Answer = (StatusCode, String);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Resource {
+    Health,
+    Ready,
+    Upstreams,
+    Server { upstream: String, server: String },
+}
+
+impl Resource {
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "/health" => Some(Self::Health),
+            "/ready" => Some(Self::Ready),
+            "/upstreams" => Some(Self::Upstreams),
+            _ => {
+                // A server's name may hold slashes: `unix:/run/app.sock`.
+                let (upstream, server) = path.strip_prefix("/upstreams/")?.split_once("/servers/")?;
+                let decoded = |text| percent_decode_str(text).decode_utf8().ok().filter(|text| !text.is_empty());
+                Some(Self::Server { upstream: decoded(upstream)?.into_owned(), server: decoded(server)?.into_owned() })
+            }
+        }
+    }
+
+    fn allowed(&self) -> &'static str {
+        match self {
+            Self::Health | Self::Ready | Self::Upstreams => "GET, HEAD",
+            Self::Server { .. } => "PATCH",
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for AdminApi {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        session.set_read_timeout(Some(PATIENCE));
+        session.set_write_timeout(Some(PATIENCE));
+        session.set_total_drain_timeout(Some(PATIENCE));
+        if session.req_header().version == Version::HTTP_10 {
+            // An HTTP/1.0 client reads to the end of the connection.
+            session.set_keepalive(None);
+        }
+        let method = session.req_header().method.clone();
+        let resource = Resource::at(session.req_header().uri.path());
+        let answer = match &resource {
+            None => message(StatusCode::NOT_FOUND, "there is nothing of this name"),
+            Some(resource) if !resource.allowed().split(", ").any(|allowed| allowed == method.as_str()) => {
+                message(StatusCode::METHOD_NOT_ALLOWED, &format!("use {}", resource.allowed()))
+            }
+            Some(Resource::Health) => self.process(StatusCode::OK, "alive"),
+            Some(Resource::Ready) => self.ready(),
+            Some(Resource::Upstreams) => (StatusCode::OK, servers::report(&self.live)),
+            Some(Resource::Server { upstream, server }) => match read_patch(session).await {
+                Ok(patch) => self.change_server(upstream, server, &patch),
+                Err(refused) => refused,
+            },
+        };
+        let mut response = response(answer, &method);
+        if let Some(resource) = resource.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(resource.allowed()));
+        }
+        response
+    }
+}
+
+impl AdminApi {
+    /// Whether new connections are welcome.
+    fn ready(&self) -> Answer {
+        match self.status.phase() {
+            Phase::Serving => self.process(StatusCode::OK, "ready"),
+            phase @ (Phase::Starting | Phase::Draining | Phase::HandedOver) => {
+                self.process(StatusCode::SERVICE_UNAVAILABLE, phase.describe())
+            }
+        }
+    }
+
+    fn process(&self, code: StatusCode, text: &str) -> Answer {
+        let body = serde_json::json!({
+            "status": text,
+            "pid": std::process::id(),
+            "generation": self.status.generation(),
+            "uptime_s": self.status.started.elapsed().as_secs(),
+        });
+        (code, body.to_string())
+    }
+
+    fn change_server(&self, upstream: &str, server: &str, patch: &ServerPatch) -> Answer {
+        let changes = patch.changes();
+        // All of them before any: half a change is none.
+        if let Some(reason) = changes.iter().find_map(|change| change.check().err()) {
+            return message(StatusCode::UNPROCESSABLE_ENTITY, &reason);
+        }
+        let mut done = Vec::new();
+        for change in changes {
+            let command = Command { upstream: upstream.to_owned(), server: server.to_owned(), change };
+            match servers::change(&self.live, &command) {
+                Ok(text) => done.push(text),
+                Err(reason) => return message(StatusCode::NOT_FOUND, &reason),
+            }
+        }
+        match done.as_slice() {
+            [] => message(StatusCode::BAD_REQUEST, "`state` or `weight` is missing"),
+            done => message(StatusCode::OK, &done.join("; ")),
+        }
+    }
+}
+
+/// What may be changed of a server: one of the two, or both.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerPatch {
+    state: Option<AdminState>,
+    /// 0 is the configured one.
+    weight: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AdminState {
+    Enabled,
+    Draining,
+    Disabled,
+}
+
+impl ServerPatch {
+    fn changes(&self) -> Vec<Change> {
+        let state = self.state.map(|state| match state {
+            AdminState::Enabled => Change::Enable,
+            AdminState::Draining => Change::Drain,
+            AdminState::Disabled => Change::Disable,
+        });
+        state.into_iter().chain(self.weight.map(Change::Weight)).collect()
+    }
+}
+
+/// The body of a request that may change something, or why it may not.
+async fn read_patch(session: &mut ServerSession) -> Result<ServerPatch, Answer> {
+    let headers = &session.req_header().headers;
+    check_same_machine(headers).map_err(|reason| message(StatusCode::FORBIDDEN, &reason))?;
+    if !is_json(headers) {
+        return Err(message(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`"));
+    }
+    let broken = |e: pingora::BError| message(StatusCode::BAD_REQUEST, &format!("the body did not come: {e}"));
+    if headers.contains_key(header::EXPECT) {
+        session.write_continue_response().await.map_err(broken)?;
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = session.read_request_body().await.map_err(broken)? {
+        if body.len() + piece.len() > MOST_BODY {
+            return Err(message(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    serde_json::from_slice(&body).map_err(|e| {
+        let code = if e.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        message(code, &format!("the body is not understood: {e}"))
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// A page in somebody's browser must not change anything, whatever name it has found for
+/// this machine.
+fn check_same_machine(headers: &HeaderMap) -> Result<(), String> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err("a page may not do that".to_owned());
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host::split(host).map_or("", |(name, _)| name);
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    if name == "localhost" || address.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(format!("`{host}` is not this machine: ask with its IP address or `localhost`"))
+}
+
+fn message(code: StatusCode, text: &str) -> Answer {
+    (code, serde_json::json!({ "ok": code.is_success(), "message": text }).to_string())
+}
+
+fn response((code, json): Answer, method: &Method) -> Response<Vec<u8>> {
+    let body = format!("{json}\n").into_bytes();
+    let length = body.len();
+    let mut response = Response::new(if method == Method::HEAD { Vec::new() } else { body });
+    *response.status_mut() = code;
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(header::CONTENT_LENGTH, length.into());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_its_path() {
+        let server = |upstream: &str, server: &str| {
+            Some(Resource::Server { upstream: upstream.to_owned(), server: server.to_owned() })
+        };
+        assert_eq!(Resource::at("/upstreams/api/servers/127.0.0.1:80"), server("api", "127.0.0.1:80"));
+        assert_eq!(Resource::at("/upstreams/a%20b/servers/unix:/run/a.sock"), server("a b", "unix:/run/a.sock"));
+        assert_eq!(Resource::at("/upstreams/api/servers/%5B::1%5D:80"), server("api", "[::1]:80"));
+        for nothing in ["/", "/upstreams/", "/upstreams/api", "/upstreams/api/servers/", "/upstreams/x/servers/%ff"] {
+            assert_eq!(Resource::at(nothing), None, "{nothing}");
+        }
+    }
+}
