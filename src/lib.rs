@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` is its map.
 
 pub mod config;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod downstream;
 pub mod filter;

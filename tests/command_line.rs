@@ -219,6 +219,7 @@ fn proxy_from_to_needs_no_file() {
     assert_eq!(client.response().text(), "ok");
 }
 
+#[cfg(feature = "demo")]
 #[test]
 fn the_demo_serves_its_page_and_service_through_the_proxy() {
     let port = support::free_port();

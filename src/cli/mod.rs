@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // it is the terminal's side
 
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod explain;
 mod out;
@@ -18,13 +19,19 @@ use proxy_service::config::Config;
 use proxy_service::server::{Ended, Respawn, Start, daemon};
 use proxy_service::{config, server};
 
+const USAGE: &str = if cfg!(feature = "demo") {
+    "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema"
+} else {
+    "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema"
+};
+
 /// A reverse proxy: everything of service A, through proxy B.
 #[derive(Parser, Debug)]
 #[command(
     name = "pingora-proxy",
     version,
     about,
-    override_usage = "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema"
+    override_usage = USAGE
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -67,6 +74,7 @@ enum Command {
     /// The whole main job in one line, without a file
     Proxy(quick::Quick),
     /// Starts a service A that shows everything, and the proxy in front of it
+    #[cfg(feature = "demo")]
     Demo(demo::Demo),
     /// Says which route takes a request, what is rewritten, and why the other routes do not match
     Explain(explain::Explain),
@@ -124,6 +132,7 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
     let default = || PathBuf::from("conf/proxy.yaml");
     match command {
         Command::Proxy(quick) => return quick.run(),
+        #[cfg(feature = "demo")]
         Command::Demo(demo) => return demo.run(),
         Command::Explain(explain) => explain.run(&file.unwrap_or_else(default))?,
         Command::Healthcheck { live } => {

@@ -8,8 +8,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::checksum::Crc32;
-
 const HTML: Asset = Asset { kind: "text/html; charset=utf-8", text: include_str!("page/index.html") };
 const SCRIPT: Asset = Asset { kind: "text/javascript; charset=utf-8", text: include_str!("page/app.js") };
 const STYLE: Asset = Asset { kind: "text/css; charset=utf-8", text: include_str!("page/style.css") };
@@ -39,9 +37,7 @@ fn serve<S: Clone + Send + Sync + 'static>(asset: &'static Asset) -> axum::routi
 
 impl Asset {
     fn tag(&self) -> String {
-        let mut sum = Crc32::default();
-        sum.add(self.text.as_bytes());
-        format!("\"{:x}-{:08x}\"", self.text.len(), sum.value())
+        format!("\"{:x}-{:08x}\"", self.text.len(), crc32fast::hash(self.text.as_bytes()))
     }
 
     fn answer(&self, tag: &str, headers: &HeaderMap) -> Response {

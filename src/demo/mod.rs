@@ -6,7 +6,6 @@
 //! it, so what it reports is what truly arrived over the network.
 
 mod api;
-mod checksum;
 mod files;
 mod live;
 mod session;
