@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::section::{Either, Fields, Form, Map, Reader, Shape, section, some_of};
+use super::section::{AsSection, Either, Fields, Form, Reader, Shape, section, some_of};
 use super::value::{Address, Listening};
 use super::yaml::{Location, Node, Span, Yaml};
 
@@ -28,7 +28,7 @@ impl Listener {
 pub fn listeners() -> impl Form<Vec<Listener>> {
     some_of(
         "addresses such as `0.0.0.0:8080`",
-        Either { short: AddressOnly, map: Map, is_short: true },
+        Either { short: AddressOnly, map: AsSection, is_short: true },
         ("no listener: nothing could connect", Some("add for instance \"0.0.0.0:8080\"")),
     )
 }

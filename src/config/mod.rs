@@ -42,7 +42,7 @@ pub use value::{
 };
 pub use yaml::{Problem, Rejected, Severity, render};
 
-use section::{Form, Map, Reader, Value};
+use section::{AsSection, Form, Reader, Value};
 use yaml::{MAX_BYTES, Node, Span, excerpt};
 
 /// Reads and checks a file. The second value holds the warnings.
@@ -139,7 +139,7 @@ fn from_tree(tree: Option<&Node>, base: &Path, problems: &mut Vec<Problem>) -> O
 /// The effective configuration as YAML, defaults included. Reading it again gives the same
 /// text.
 pub fn to_yaml(config: &Config) -> String {
-    Map.print(config).document()
+    AsSection.print(config).document()
 }
 
 fn folder_of(file_name: &str) -> PathBuf {

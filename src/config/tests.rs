@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::section::{Key, Presence, Section, Shape};
+use super::section::{Key, Presence, Rule, Section, SectionShape, Shape};
 use super::yaml::Kind;
 use super::*;
 
@@ -283,6 +283,27 @@ fn every_declared_key_is_tried() {
     for (path, _) in all.iter().filter(|(_, key)| !key.is_later()) {
         assert!(seen.contains(path), "{path} is declared, but not in FULL");
     }
+}
+
+#[test]
+fn every_rule_names_keys_of_its_section() {
+    fn check(section: &SectionShape) {
+        let is_key = |name: &&str| section.keys.iter().any(|key| key.name == *name);
+        for rule in &section.rules {
+            let (Rule::OneOf { keys, .. } | Rule::Together(keys)) = rule;
+            assert!(keys.len() > 1 && keys.iter().all(|name| is_key(name)), "{rule:?}");
+        }
+        section.keys.iter().for_each(|key| inside(&key.shape));
+    }
+    fn inside(shape: &Shape) {
+        match shape {
+            Shape::Section(section) => check(section),
+            Shape::List { item: inner, .. } | Shape::Map { value: inner, .. } => inside(inner),
+            Shape::Any(shapes) => shapes.iter().for_each(inside),
+            _ => {}
+        }
+    }
+    check(&SectionShape { keys: Config::keys(), rules: Config::rules() });
 }
 
 #[test]

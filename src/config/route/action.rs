@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::upstream_ref::UpstreamRef;
 use crate::config::section::{
-    Either, Fields, Form, FromKeys, Map, Reader, Shape, Value, Word, Words, number, optional, section,
+    AsSection, Either, Fields, Form, FromKeys, Reader, Shape, Value, Word, Words, number, optional, section,
 };
 use crate::config::value::{FieldName, KeySource, NAME, TEXT, Template, status_in};
 use crate::config::yaml::{Invalid, Kind, Node, Yaml};
@@ -166,7 +166,7 @@ const REDIRECT_STATUS: Words<StatusCode, 5> = Words([
 impl Redirect {
     /// The target alone, or a map.
     fn short_or_map() -> impl Form<Self> {
-        Either { short: TargetOnly, map: Map, is_short: false }
+        Either { short: TargetOnly, map: AsSection, is_short: false }
     }
 }
 

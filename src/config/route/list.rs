@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::definition::Route;
 use super::reach;
-use crate::config::section::{Form, Map, Reader, Shape, some_of};
+use crate::config::section::{AsSection, Form, Reader, Shape, some_of};
 use crate::config::upstream::Upstream;
 use crate::config::yaml::{Node, Yaml};
 
@@ -18,7 +18,7 @@ struct Routes;
 impl Routes {
     fn list() -> impl Form<Vec<Route>> {
         const NONE: &str = "no route: every request would be answered with 404";
-        some_of("routes", Map, (NONE, Some("add for instance `- upstream: \"127.0.0.1:3000\"`")))
+        some_of("routes", AsSection, (NONE, Some("add for instance `- upstream: \"127.0.0.1:3000\"`")))
     }
 }
 

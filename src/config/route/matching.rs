@@ -4,7 +4,9 @@ use http::{HeaderName, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
-use crate::config::section::{Form, FromKeys, Map, Reader, Scalar, Shape, Value, map, one_or_list, optional, section};
+use crate::config::section::{
+    AsSection, Form, FromKeys, Reader, Scalar, Shape, Value, map, one_or_list, optional, section,
+};
 use crate::config::value::{
     COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE, MATCHED_PARAMETER,
     METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, TEXT,
@@ -44,18 +46,18 @@ pub struct Conditions;
 impl Form<Match> for Conditions {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Match> {
         let before = reader.problems.len();
-        let read: Option<Match> = Map.read(reader, node);
+        let read: Option<Match> = AsSection.read(reader, node);
         let has_errors = reader.failed_since(before);
         // Its problems are reported; the rest of the route is read all the same.
         Some(Match { has_errors, ..read.unwrap_or_default() })
     }
 
     fn shape(&self) -> Shape {
-        Form::<Match>::shape(&Map)
+        Form::<Match>::shape(&AsSection)
     }
 
     fn print(&self, conditions: &Match) -> Yaml {
-        Map.print(conditions)
+        AsSection.print(conditions)
     }
 }
 
@@ -107,19 +109,19 @@ struct PathForm;
 impl Form<PathPattern> for PathForm {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<PathPattern> {
         if matches!(node.kind, Kind::Map(_)) {
-            return Map.read(reader, node);
+            return AsSection.read(reader, node);
         }
         PREFIX_TO_MATCH.read(reader, node).map(PathPattern::Prefix)
     }
 
     fn shape(&self) -> Shape {
-        Shape::Any(vec![PREFIX_TO_MATCH.shape(), Form::<PathPattern>::shape(&Map)])
+        Shape::Any(vec![PREFIX_TO_MATCH.shape(), Form::<PathPattern>::shape(&AsSection)])
     }
 
     fn print(&self, pattern: &PathPattern) -> Yaml {
         match pattern {
             PathPattern::Prefix(prefix) => PREFIX_TO_MATCH.print(prefix),
-            PathPattern::Exact(_) | PathPattern::Regex(_) => Map.print(pattern),
+            PathPattern::Exact(_) | PathPattern::Regex(_) => AsSection.print(pattern),
         }
     }
 }
@@ -178,19 +180,19 @@ struct ValueForm {
 impl Form<ValuePattern> for ValueForm {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<ValuePattern> {
         if matches!(node.kind, Kind::Map(_)) {
-            return Map.read(reader, node);
+            return AsSection.read(reader, node);
         }
         self.equal.read(reader, node).map(ValuePattern::Is)
     }
 
     fn shape(&self) -> Shape {
-        Shape::Any(vec![self.equal.shape(), Form::<ValuePattern>::shape(&Map)])
+        Shape::Any(vec![self.equal.shape(), Form::<ValuePattern>::shape(&AsSection)])
     }
 
     fn print(&self, pattern: &ValuePattern) -> Yaml {
         match pattern {
             ValuePattern::Is(value) => self.equal.print(value),
-            ValuePattern::Regex(_) | ValuePattern::Present | ValuePattern::Absent => Map.print(pattern),
+            ValuePattern::Regex(_) | ValuePattern::Present | ValuePattern::Absent => AsSection.print(pattern),
         }
     }
 }

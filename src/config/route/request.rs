@@ -120,7 +120,7 @@ impl FromKeys for PathEdit {
 
 impl Value for PathEdit {
     fn form() -> impl Form<Self> {
-        crate::config::section::Map
+        crate::config::section::AsSection
     }
 }
 

@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::reader::{Reader, enumerate};
 use super::shape::{Delivery, Key, Rule};
-use crate::config::yaml::{Invalid, Key as Name, Kind, Node, Span};
+use crate::config::yaml::{Invalid, Kind, MapKey, Node, Span};
 
 /// What a section knows of its keys.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub struct Known {
 /// The known keys of one map.
 #[derive(Debug)]
 pub struct Fields<'n> {
-    entries: &'n [(Name, Node)],
+    entries: &'n [(MapKey, Node)],
     pub span: Span,
     /// As messages name the section.
     pub title: String,
@@ -129,7 +129,7 @@ impl Known {
         (self.keys)().iter().filter(|key| !key.is_later()).map(|key| key.name).collect()
     }
 
-    fn refuse(&self, reader: &mut Reader<'_>, name: &Name, title: &str) {
+    fn refuse(&self, reader: &mut Reader<'_>, name: &MapKey, title: &str) {
         let known = self.delivered();
         let help = match nearest(&name.text, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

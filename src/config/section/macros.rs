@@ -182,7 +182,7 @@ macro_rules! section {
 
         impl $crate::config::section::Value for $name {
             fn form() -> impl $crate::config::section::Form<Self> {
-                $crate::config::section::Map
+                $crate::config::section::AsSection
             }
         }
     };

@@ -2,21 +2,21 @@
 //! with their types, defaults, bounds and meanings. From the declaration come the struct,
 //! the reading with every problem at its place, `-T`, the JSON Schema and the reference.
 
+mod as_section;
 mod fields;
 mod forms;
 mod macros;
-mod map;
 mod names;
 mod nearest;
 mod reader;
 mod shape;
 
+pub use as_section::{AsSection, FromKeys, Section};
 pub use fields::Fields;
 pub use forms::{
     Either, Form, Scalar, Value, Words, WordsOr, list, map, number, one_or_list, optional, or_null, or_word, some_of,
 };
 pub(in crate::config) use macros::{section, words};
-pub use map::{FromKeys, Map, Section};
 pub use nearest::nearest;
 pub use reader::Reader;
 pub use shape::{Delivery, Key, Presence, Rule, SectionShape, Shape, Text, Word};

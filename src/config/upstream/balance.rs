@@ -1,6 +1,6 @@
 //! `balance`: how a server is chosen for a request.
 
-use crate::config::section::{Form, Map, Value, Word, WordsOr, section};
+use crate::config::section::{AsSection, Form, Value, Word, WordsOr, section};
 use crate::config::value::KeySource;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Value for Balance {
                 (Self::Random, word("random", "One by chance, by its weight.")),
                 (Self::Hash(KeySource::ClientIp), word("ip_hash", "The same one for the same client address.")),
             ],
-            form: Map,
+            form: AsSection,
             wrap: |by: HashBy| Self::Hash(by.hash),
             unwrap: |balance| match balance {
                 Self::RoundRobin | Self::LeastConn | Self::P2c | Self::Random | Self::Hash(KeySource::ClientIp) => None,

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::server::UpstreamServer;
 use crate::config::section::{
-    Fields, FromKeys, Map, Reader, Scalar, Text, Value, number, optional, or_null, or_word, section,
+    AsSection, Fields, FromKeys, Reader, Scalar, Text, Value, number, optional, or_null, or_word, section,
 };
 use crate::config::value::{Address, PERCENT, STATUS_RANGE, ServerPlace, at_least, statuses};
 use crate::config::yaml::{Invalid, Location, Parsed, Yaml};
@@ -16,9 +16,9 @@ section! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`health`" pub struct Health {
         /// Each server is asked at intervals.
-        active: Option<ActiveCheck> = null, with or_null(Map);
+        active: Option<ActiveCheck> = null, with or_null(AsSection);
         /// A server whose answers to real requests fail gets none for a while; never the last one.
-        passive: Option<Passive> = {}, with or_word("off", "Real requests tell nothing.", Map);
+        passive: Option<Passive> = {}, with or_word("off", "Real requests tell nothing.", AsSection);
     }
 }
 

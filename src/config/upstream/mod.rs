@@ -22,9 +22,9 @@ pub use timeouts::UpstreamTimeouts;
 pub use tls::{PemFile, UpstreamTls};
 
 use super::listener::Listener;
-use super::section::{Fields, Form, Map, Reader, Shape, or_null, section, some_of};
+use super::section::{AsSection, Fields, Form, Reader, Shape, or_null, section, some_of};
 use super::value::{Address, DURATION_OR_ZERO, Direct, Lookup, NAME, Named, ServerPlace, direct};
-use super::yaml::{Key, Kind, Node, Span, Yaml};
+use super::yaml::{Kind, MapKey, Node, Span, Yaml};
 
 section! {
     /// A group of servers.
@@ -35,7 +35,7 @@ section! {
         /// How a server is chosen for a request.
         balance: Balance = "round_robin";
         /// A cookie that keeps a client at its server.
-        sticky: Option<Sticky> = null, with or_null(Map);
+        sticky: Option<Sticky> = null, with or_null(AsSection);
         /// TLS to the servers; `true` for its defaults.
         tls: Option<UpstreamTls> = false, with UpstreamTls::switch();
         /// How it is noticed that a server is down.
@@ -85,11 +85,11 @@ impl Upstream {
     /// The upstream of a route that names an address, which was accepted there.
     fn of_address(reader: &mut Reader<'_>, address: &str, span: Span) -> Option<Self> {
         let Direct { address: with_port, written, tls } = reader.accept(span, direct(address))?;
-        let key = |name: &str| Key { text: name.to_owned(), span };
+        let key = |name: &str| MapKey { text: name.to_owned(), span };
         let node = |kind| Node { span, kind };
         let servers = node(Kind::Seq(vec![node(Kind::String(with_port))]));
         let settings = vec![(key("servers"), servers), (key("tls"), node(Kind::Bool(tls, tls.to_string())))];
-        let mut upstream: Self = Map.read(reader, &node(Kind::Map(settings)))?;
+        let mut upstream: Self = AsSection.read(reader, &node(Kind::Map(settings)))?;
         upstream.name = address.to_owned();
         upstream.implicit = true;
         if let Some(only) = upstream.servers.first_mut() {
@@ -117,19 +117,19 @@ impl Form<Vec<Upstream>> for ByName {
             reader.upstreams.declare(&key.text, key.span);
             reader.accept(key.span, (NAME.parse)(&key.text));
             reader.name_next(format!("the upstream `{}`", key.text));
-            let upstream: Option<Upstream> = Map.read(reader, node);
+            let upstream: Option<Upstream> = AsSection.read(reader, node);
             upstreams.extend(upstream.map(|upstream| Upstream { name: key.text.clone(), ..upstream }));
         }
         Some(upstreams)
     }
 
     fn shape(&self) -> Shape {
-        Shape::Map { name: NAME.text, value: Box::new(Form::<Upstream>::shape(&Map)), least: 0 }
+        Shape::Map { name: NAME.text, value: Box::new(Form::<Upstream>::shape(&AsSection)), least: 0 }
     }
 
     fn print(&self, upstreams: &Vec<Upstream>) -> Yaml {
         let named = upstreams.iter().filter(|upstream| !upstream.implicit);
-        Yaml::Map(named.map(|upstream| (upstream.name.clone(), Map.print(upstream))).collect())
+        Yaml::Map(named.map(|upstream| (upstream.name.clone(), AsSection.print(upstream))).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::config::section::{Either, Fields, Form, FromKeys, Map, Reader, Shape, optional, section};
+use crate::config::section::{AsSection, Either, Fields, Form, FromKeys, Reader, Shape, optional, section};
 use crate::config::value::{
     ADDRESS_RECORDS, Lookup, Named, Referenced, SERVER, SERVICE_RECORDS, ServerPlace, at_least,
 };
@@ -62,7 +62,7 @@ impl FromKeys for Referenced {
 impl UpstreamServer {
     /// An address alone, or a map.
     pub fn short_or_map() -> impl Form<Self> {
-        Either { short: AddressOnly, map: Map, is_short: false }
+        Either { short: AddressOnly, map: AsSection, is_short: false }
     }
 
     fn dead(&self, key: &str) -> Option<Invalid> {

@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::server::UpstreamServer;
-use crate::config::section::{Fields, Form, Map, Reader, Scalar, Shape, Text, or_null, section};
+use crate::config::section::{AsSection, Fields, Form, Reader, Scalar, Shape, Text, or_null, section};
 use crate::config::value::{Address, FileToRead, ServerPlace, dns_name};
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
 
@@ -100,8 +100,10 @@ impl Form<Option<UpstreamTls>> for Switch {
         match &node.kind {
             Kind::Bool(false, _) => Some(None),
             // All defaults, as an empty map has them.
-            Kind::Bool(true, _) => Map.read(reader, &Node { span: node.span, kind: Kind::Map(Vec::new()) }).map(Some),
-            Kind::Map(_) => Map.read(reader, node).map(Some),
+            Kind::Bool(true, _) => {
+                AsSection.read(reader, &Node { span: node.span, kind: Kind::Map(Vec::new()) }).map(Some)
+            }
+            Kind::Map(_) => AsSection.read(reader, node).map(Some),
             Kind::Null | Kind::Number(_) | Kind::String(_) | Kind::Seq(_) | Kind::Bad => {
                 reader.expected(node, &["`true`", "`false`", "a map"]);
                 None
@@ -110,11 +112,11 @@ impl Form<Option<UpstreamTls>> for Switch {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Any(vec![Shape::Bool, Form::<UpstreamTls>::shape(&Map)])
+        Shape::Any(vec![Shape::Bool, Form::<UpstreamTls>::shape(&AsSection)])
     }
 
     fn print(&self, tls: &Option<UpstreamTls>) -> Yaml {
-        tls.as_ref().map_or(Yaml::word(false), |tls| Map.print(tls))
+        tls.as_ref().map_or(Yaml::word(false), |tls| AsSection.print(tls))
     }
 }
 

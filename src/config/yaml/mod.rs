@@ -7,7 +7,7 @@ mod tree;
 mod variables;
 mod writer;
 
-pub use node::{Key, Kind, Node};
+pub use node::{Kind, MapKey, Node};
 pub use problem::{Invalid, Location, Parsed, Problem, Rejected, Severity, Span, excerpt, render};
 pub use tree::{MAX_BYTES, parse};
 #[cfg(test)]

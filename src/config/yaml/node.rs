@@ -16,13 +16,13 @@ pub enum Kind {
     Number(String),
     String(String),
     Seq(Vec<Node>),
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(MapKey, Node)>),
     /// Already reported; whoever meets it stays silent.
     Bad,
 }
 
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct MapKey {
     pub text: String,
     pub span: Span,
 }
@@ -38,7 +38,7 @@ impl Node {
             Json::String(text) => Kind::String(text.clone()),
             Json::Array(items) => Kind::Seq(items.iter().map(Self::of_default).collect()),
             Json::Object(entries) => {
-                let key = |name: &String| Key { text: name.clone(), span: Span::default() };
+                let key = |name: &String| MapKey { text: name.clone(), span: Span::default() };
                 Kind::Map(entries.iter().map(|(name, value)| (key(name), Self::of_default(value))).collect())
             }
         };
@@ -54,7 +54,7 @@ impl Node {
     }
 
     /// The entry of this name, where the value is a map.
-    pub fn entry(&self, name: &str) -> Option<&(Key, Self)> {
+    pub fn entry(&self, name: &str) -> Option<&(MapKey, Self)> {
         match &self.kind {
             Kind::Map(entries) => entries.iter().find(|(key, _)| key.text == name),
             Kind::Null | Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Seq(_) | Kind::Bad => None,
@@ -76,7 +76,8 @@ impl Node {
         match &self.kind {
             Kind::Seq(items) => items.iter().map(Node::size).fold(own, add),
             Kind::Map(entries) => {
-                let entry = |(key, value): &(Key, Node)| add((0, size_of::<Key>() + key.text.len()), value.size());
+                let entry =
+                    |(key, value): &(MapKey, Node)| add((0, size_of::<MapKey>() + key.text.len()), value.size());
                 entries.iter().map(entry).fold(own, add)
             }
             Kind::Null | Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Bad => own,

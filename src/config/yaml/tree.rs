@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Options, Parser, ScalarStyle};
 
-use super::node::{Key, Kind, Node};
+use super::node::{Kind, MapKey, Node};
 use super::problem::{Problem, Severity, Span};
 use super::variables::{self, Env};
 
@@ -198,7 +198,7 @@ impl<'t> Builder<'t> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Kind, Stop> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut entries: Vec<(MapKey, Node)> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
         while let Some((event, span)) = self.next()? {
             if matches!(event, Event::MappingEnd) {
@@ -219,12 +219,12 @@ impl<'t> Builder<'t> {
         Ok(Kind::Map(entries))
     }
 
-    fn key(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Option<Key>, Stop> {
+    fn key(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Option<MapKey>, Stop> {
         if let Event::Scalar(text, _, anchor, _) = &event {
             if *anchor != 0 {
                 self.report(span, "a key cannot have an anchor".into(), None);
             }
-            return Ok(Some(Key { text: text.to_string(), span }));
+            return Ok(Some(MapKey { text: text.to_string(), span }));
         }
         self.node(event, span, depth + 1)?;
         self.report(span, "a key must be plain text".into(), None);

@@ -60,9 +60,9 @@ impl<T: FromKeys> Section for T {
 
 /// The [`Form`] of a section.
 #[derive(Clone, Copy, Debug)]
-pub struct Map;
+pub struct AsSection;
 
-impl<S: Section> Form<S> for Map {
+impl<S: Section> Form<S> for AsSection {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<S> {
         let known = Known { title: S::TITLE, find: S::known, keys: S::keys };
         let fields = Fields::open(reader, node, known)?;
