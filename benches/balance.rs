@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use proxy_service::config;
 use proxy_service::message::hash::hash;
-use proxy_service::upstream::{CookieKey, Pool, Wish};
+use proxy_service::upstream::{CookieKey, PickRequest, Pool};
 
 const BALANCES: [&str; 5] = ["round_robin", "least_conn", "p2c", "random", "{ hash: path }"];
 
@@ -27,13 +27,13 @@ fn pick(c: &mut Criterion) {
         for balance in BALANCES {
             let pool = pool(servers, balance);
             // Everybody is busy: none is so idle that the search may end with it.
-            let held: Vec<_> = (0..servers * 4).filter_map(|_| pool.try_pick(&Wish::default()).ok()).collect();
+            let held: Vec<_> = (0..servers * 4).filter_map(|_| pool.try_pick(&PickRequest::default()).ok()).collect();
             let mut key = 0u64;
             group.bench_function(BenchmarkId::new(balance, servers), |b| {
                 b.iter(|| {
                     key += 1;
-                    let wish = Wish { hash: Some(hash(&key.to_le_bytes())), ..Wish::default() };
-                    black_box(pool.try_pick(&wish)).is_ok()
+                    let request = PickRequest { hash: Some(hash(&key.to_le_bytes())), ..PickRequest::default() };
+                    black_box(pool.try_pick(&request)).is_ok()
                 })
             });
             drop(held);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proxy_service::config;
 use proxy_service::message::hash::hash;
-use proxy_service::upstream::{CookieKey, Pool, Wish};
+use proxy_service::upstream::{CookieKey, PickRequest, Pool};
 
 #[test]
 fn choosing_one_of_a_thousand_servers_allocates_nothing() {
@@ -18,8 +18,8 @@ fn choosing_one_of_a_thousand_servers_allocates_nothing() {
         let (config, _) = config::parse("test.yaml", &text, &|_| None).unwrap();
         let pool = Arc::new(Pool::new(&config.upstreams[0], None, &CookieKey::new(Vec::new())).unwrap());
         let once = |key: u64| {
-            let wish = Wish { hash: Some(hash(&key.to_le_bytes())), ..Wish::default() };
-            assert!(pool.try_pick(&wish).is_ok());
+            let request = PickRequest { hash: Some(hash(&key.to_le_bytes())), ..PickRequest::default() };
+            assert!(pool.try_pick(&request).is_ok());
         };
         // The first sets up what each thread has once.
         once(0);

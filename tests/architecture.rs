@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["message"],
     &["config"],
-    &["route", "upstream", "observe", "demo", "downstream"],
+    &["route", "upstream", "telemetry", "demo", "downstream"],
     &["filter"],
     &["runtime"],
     &["proxy"],
@@ -89,12 +89,172 @@ fn the_check_sees_a_climb() {
     assert!(floor_of("proxy") > floor_of("config"));
 }
 
+/// The files of a crate's folder as modules, by their paths from the crate's root: the code
+/// without comments, strings and unit tests.
+fn modules(root: &str) -> Modules {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    let is_test = |path: &Path| path.file_stem().is_some_and(|stem| stem.to_str().unwrap().ends_with("tests"));
+    let module = |path: &PathBuf| {
+        let names = path.strip_prefix(&root).unwrap().with_extension("");
+        let mut names: Vec<String> = names.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+        names.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.split("mod tests {").next().unwrap();
+        // Whom a name is shown to is not what is known of others.
+        let code = code.replace("(in crate", "(in ").replace("(in super", "(in ");
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        (names, lines.collect::<Vec<_>>().join("\n"))
+    };
+    found.iter().filter(|path| !is_test(path)).map(module).collect()
+}
+
+/// The paths of one `use`, with its braces taken apart.
+fn spread(tree: &str) -> Vec<String> {
+    let Some((head, inside)) = tree.split_once('{') else { return vec![tree.trim().to_owned()] };
+    let inside = inside.rsplit_once('}').map_or(inside, |(inside, _)| inside);
+    let (mut paths, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, c) in inside.char_indices().chain([(inside.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let piece = inside[start..at].trim();
+                paths.extend(spread(piece).iter().filter(|p| !p.is_empty()).map(|p| format!("{}{p}", head.trim())));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    paths
+}
+
+/// The paths of all `use`s.
+fn uses(code: &str) -> Vec<String> {
+    code.match_indices("use ")
+        .flat_map(|(at, _)| code[at + 4..].split(';').next().map(spread).unwrap_or_default())
+        .collect()
+}
+
+/// Whatever `code` names by a path, and the modules that it owns.
+fn named_paths(code: &str) -> Vec<String> {
+    let mut paths = uses(code);
+    for prefix in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(prefix) {
+            let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            let path: String = code[at..].chars().take_while(|c| is_path(*c)).collect();
+            // Braces follow otherwise, which are a `use`'s.
+            paths.extend(Some(path).filter(|path| !path.ends_with(':')));
+        }
+    }
+    for (at, _) in code.match_indices("mod ") {
+        let name = code[at + 4..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        paths.push(format!("self::{name}"));
+    }
+    paths
+}
+
+type Modules = BTreeMap<Vec<String>, String>;
+
+/// The file in which stands what a path names, seen from the module `from`. A module that
+/// only passes a name on is not the one.
+fn resolve(path: &str, from: &[String], modules: &Modules) -> Option<Vec<String>> {
+    let mut at: Vec<String> = from.to_vec();
+    let names: Vec<&str> = path.split("::").collect();
+    for (index, name) in names.iter().enumerate() {
+        match *name {
+            "crate" if index == 0 => at.clear(),
+            "self" => {}
+            "super" => drop(at.pop()),
+            name => {
+                at.push(name.to_owned());
+                if !modules.contains_key(&at) {
+                    at.pop();
+                    let code = modules.get(&at).filter(|_| index > 0)?;
+                    let is_it = |used: &&String| used.rsplit("::").next() == Some(name) && **used != path;
+                    let passed_on = uses(code).iter().find(is_it).and_then(|used| resolve(used, &at, modules));
+                    return Some(passed_on.unwrap_or(at));
+                }
+            }
+        }
+    }
+    modules.contains_key(&at).then_some(at)
+}
+
+/// Files of one room that know each other, each with those that it shares a circle with.
+fn circles(modules: &Modules) -> BTreeMap<String, Vec<String>> {
+    circles_within(modules, |one, other| one.first() == other.first())
+}
+
+fn circles_within(
+    modules: &Modules,
+    is_one_room: impl Fn(&[String], &[String]) -> bool,
+) -> BTreeMap<String, Vec<String>> {
+    let knows: BTreeMap<&Vec<String>, Vec<Vec<String>>> = modules
+        .iter()
+        .map(|(from, code)| {
+            let paths = named_paths(code);
+            let known = paths.iter().filter_map(|path| resolve(path, from, modules));
+            (from, known.filter(|known| known != from && is_one_room(known, from)).collect())
+        })
+        .collect();
+    let reach = |from: &Vec<String>| {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut next = knows[from].clone();
+        while let Some(module) = next.pop() {
+            next.extend(knows[&module].iter().filter(|known| !seen.contains(*known)).cloned());
+            seen.insert(module);
+        }
+        seen
+    };
+    let reached: BTreeMap<_, _> = modules.keys().map(|module| (module, reach(module))).collect();
+    let shared = |module: &Vec<String>| {
+        let others = reached[module].iter().filter(|other| *other != module && reached[*other].contains(module));
+        others.map(|other| other.join("::")).collect::<Vec<_>>()
+    };
+    modules.keys().map(|m| (m.join("::"), shared(m))).filter(|(_, others)| !others.is_empty()).collect()
+}
+
+/// Rooms and folders whose files may know each other, and why.
+const CIRCLES: [(&str, &str); 2] = [
+    ("config::section::forms", "one trait in the folder's own file, and its implementations beside it"),
+    ("proxy", "the hooks stand in the room's own file, and the service beside it hands requests to them"),
+];
+
+#[test]
+fn no_files_of_a_room_know_each_other_in_a_circle() {
+    let mut found = circles(&modules("src"));
+    for (room, reason) in CIRCLES {
+        let before = found.len();
+        found.retain(|module, _| !module.starts_with(room));
+        assert!(found.len() < before, "{room} has no circle any more ({reason}): take it off the list");
+    }
+    assert!(found.is_empty(), "{found:#?}");
+    let benches = modules("benches/compare");
+    assert!(benches.len() > 10, "the check of the benches is blind");
+    let found = circles_within(&benches, |_, _| true);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_check_sees_a_circle() {
+    let module = |path: &str, code: &str| (path.split("::").map(str::to_owned).collect(), code.to_owned());
+    let apart = [module("a", "mod b; mod c; pub use b::B;"), module("a::b", "use super::c::{self, C};")];
+    let straight = module("a::c", "fn f() {}");
+    assert!(circles(&apart.clone().into_iter().chain([straight]).collect()).is_empty());
+    for back in ["use crate::a::b::{X, Y};", "use crate::a::{b::X};", "fn f() { super::b::g() }", "use super::B;"] {
+        let found = circles(&apart.clone().into_iter().chain([module("a::c", back)]).collect());
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["a::b", "a::c"], "{back}");
+    }
+}
+
 #[test]
 fn the_ground_floor_does_not_know_pingora_and_one_file_sends_replies() {
     for (room, path, text) in rooms() {
         let code = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         let knows_pingora = code.contains("pingora::") || code.contains("pingora_");
-        if ["message", "config", "route", "observe"].contains(&room.as_str()) {
+        if ["message", "config", "route", "telemetry"].contains(&room.as_str()) {
             assert!(!knows_pingora || room == "config", "{} knows Pingora", path.display());
         }
         if code.contains("write_response_header(") {

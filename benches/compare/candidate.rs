@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::Result;
+use crate::error::Result;
 use crate::process::Guard;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);

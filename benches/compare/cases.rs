@@ -8,20 +8,20 @@ use crate::load::Shape;
 pub struct Case {
     pub name: &'static str,
     pub what: &'static str,
-    pub load: Load,
+    pub load: Workload,
     pub threads: usize,
     pub routes: usize,
     pub servers: usize,
     /// Those log that can be told to.
     pub log: bool,
-    pub whom: Whom,
+    pub contenders: Contenders,
     /// Measured in the same rounds as the case before it, with which it is compared: the
     /// machine's speed drifts.
     pub beside: bool,
 }
 
 #[derive(Clone, Debug)]
-pub enum Load {
+pub enum Workload {
     Saturate(Shape),
     /// At half of our saturation.
     Pace(Shape),
@@ -30,7 +30,7 @@ pub enum Load {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whom {
+pub enum Contenders {
     Everybody,
     Ours,
     /// Those whose template takes any number of servers, and us.
@@ -38,31 +38,41 @@ pub enum Whom {
 }
 
 impl Case {
-    pub fn asks(&self, kind: &Kind) -> bool {
-        match self.whom {
-            Whom::Everybody => true,
-            Whom::Ours => matches!(kind, Kind::Ours(_)),
-            Whom::Pools => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy),
+    pub fn includes(&self, kind: &Kind) -> bool {
+        match self.contenders {
+            Contenders::Everybody => true,
+            Contenders::Ours => matches!(kind, Kind::Ours(_)),
+            Contenders::Pools => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy),
         }
     }
 
-    fn of(name: &'static str, what: &'static str, load: Load) -> Self {
-        Self { name, what, load, threads: 1, routes: 1, servers: 1, log: false, whom: Whom::Everybody, beside: false }
+    fn of(name: &'static str, what: &'static str, load: Workload) -> Self {
+        Self {
+            name,
+            what,
+            load,
+            threads: 1,
+            routes: 1,
+            servers: 1,
+            log: false,
+            contenders: Contenders::Everybody,
+            beside: false,
+        }
     }
 
     fn body(name: &'static str, what: &'static str, path: &'static str, size: usize, clients: usize) -> Self {
-        Self::of(name, what, Load::Saturate(Shape { path, size, clients, ..Shape::SMALL }))
+        Self::of(name, what, Workload::Saturate(Shape { path, size, clients, ..Shape::SMALL }))
     }
 }
 
 pub fn all() -> Vec<Case> {
-    let small = || Load::Saturate(Shape::SMALL);
+    let small = || Workload::Saturate(Shape::SMALL);
     let upload = Shape { path: "/upload", upload: 10_000_000, clients: 4, ..Shape::SMALL };
     let routes = |name, what, routes, path| Case {
         routes,
-        whom: Whom::Ours,
+        contenders: Contenders::Ours,
         beside: routes > 1,
-        ..Case::of(name, what, Load::Saturate(Shape { path, ..Shape::SMALL }))
+        ..Case::of(name, what, Workload::Saturate(Shape { path, ..Shape::SMALL }))
     };
     vec![
         Case::of("small", "60 bytes, keep-alive", small()),
@@ -76,23 +86,23 @@ pub fn all() -> Vec<Case> {
         Case::body("100k", "100 kB, keep-alive", "/bytes/100000", 100_000, 32),
         Case { threads: 2, ..Case::body("100k-2", "100 kB, keep-alive, two threads", "/bytes/100000", 100_000, 32) },
         Case::body("download", "10 MB down", "/bytes/10000000", 10_000_000, 4),
-        Case::of("upload", "10 MB up", Load::Saturate(upload)),
+        Case::of("upload", "10 MB up", Workload::Saturate(upload)),
         Case::of(
             "connect",
             "60 bytes, a new connection for each request",
-            Load::Saturate(Shape { fresh: true, ..Shape::SMALL }),
+            Workload::Saturate(Shape { fresh: true, ..Shape::SMALL }),
         ),
-        Case::of("websocket", "WebSocket messages of 64 bytes, there and back, 16 tunnels", Load::Tunnels(16)),
+        Case::of("websocket", "WebSocket messages of 64 bytes, there and back, 16 tunnels", Workload::Tunnels(16)),
         routes("routes-1", "60 bytes, one route", 1, "/service-5/x"),
         routes("routes-100", "60 bytes, one of 100 routes", 100, "/service-50/x"),
         routes("routes-10000", "60 bytes, one of 10,000 routes", 10_000, "/service-5000/x"),
         Case {
             servers: 1000,
-            whom: Whom::Pools,
+            contenders: Contenders::Pools,
             ..Case::of("servers-1000", "60 bytes, keep-alive, 1,000 upstream servers", small())
         },
-        Case::of("tail", "60 bytes at half of our saturation", Load::Pace(Shape::SMALL)),
-        Case::of("idle-2000", "2,000 idle connections, each after one request", Load::Idle(2000)),
-        Case::of("idle-8000", "8,000 idle connections, each after one request", Load::Idle(8000)),
+        Case::of("tail", "60 bytes at half of our saturation", Workload::Pace(Shape::SMALL)),
+        Case::of("idle-2000", "2,000 idle connections, each after one request", Workload::Idle(2000)),
+        Case::of("idle-8000", "8,000 idle connections, each after one request", Workload::Idle(8000)),
     ]
 }

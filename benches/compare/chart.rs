@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::candidate::{Candidate, Kind};
-use crate::run::Samples;
+use crate::samples::Samples;
 use crate::statistics::Spread;
 
 const CASES: [(&str, &str); 5] = [

@@ -20,7 +20,7 @@ impl ProxyHttp for Floor {
     }
 }
 
-pub fn serve(listen: &str, origin: SocketAddr, threads: usize) -> crate::Result<()> {
+pub fn serve(listen: &str, origin: SocketAddr, threads: usize) -> crate::error::Result<()> {
     let conf = ServerConf { threads, work_stealing: false, upstream_keepalive_pool_size: 512, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();

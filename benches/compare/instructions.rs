@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::Result;
 use crate::candidate::Folder;
+use crate::error::Result;
 use crate::load::raise_file_limit;
+use crate::origin_process::Origin;
 use crate::process::Guard;
-use crate::run::Origin;
 
 const FILE: &str = "benches/instructions.txt";
 /// By how much a figure may rise before a reason is asked for.

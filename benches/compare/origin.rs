@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::Result;
+use crate::error::Result;
 use crate::load::field;
 
 const LARGEST: usize = 10_000_000;
@@ -40,7 +40,7 @@ async fn accept(listener: TcpListener, body: Arc<[u8]>) {
     }
 }
 
-struct Asked {
+struct RequestHead {
     path: String,
     head: usize,
     length: usize,
@@ -51,20 +51,20 @@ async fn answer_all(mut stream: TcpStream, body: &[u8]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer: Vec<u8> = Vec::with_capacity(16 * 1024);
     loop {
-        let asked = loop {
-            if let Some(asked) = parse(&buffer)? {
-                break asked;
+        let request = loop {
+            if let Some(request) = parse(&buffer)? {
+                break request;
             }
             if stream.read_buf(&mut buffer).await? == 0 {
                 return Ok(());
             }
         };
-        buffer.drain(..asked.head);
-        skip_body(&mut stream, &mut buffer, &asked).await?;
-        if asked.path == "/ws" {
+        buffer.drain(..request.head);
+        skip_body(&mut stream, &mut buffer, &request).await?;
+        if request.path == "/ws" {
             return echo(stream, buffer).await;
         }
-        let size = asked.path.strip_prefix("/bytes/").and_then(|size| size.parse().ok()).unwrap_or(60);
+        let size = request.path.strip_prefix("/bytes/").and_then(|size| size.parse().ok()).unwrap_or(60);
         let body = &body[..LARGEST.min(size)];
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", body.len());
         if body.len() < 16 * 1024 {
@@ -76,14 +76,14 @@ async fn answer_all(mut stream: TcpStream, body: &[u8]) -> std::io::Result<()> {
     }
 }
 
-fn parse(buffer: &[u8]) -> std::io::Result<Option<Asked>> {
+fn parse(buffer: &[u8]) -> std::io::Result<Option<RequestHead>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut fields);
     let parsed = request.parse(buffer).map_err(std::io::Error::other)?;
     let httparse::Status::Complete(head) = parsed else { return Ok(None) };
     let field = |name| field(request.headers, name);
     let length = field("content-length").and_then(|length| length.parse().ok());
-    Ok(Some(Asked {
+    Ok(Some(RequestHead {
         path: request.path.unwrap_or("/").to_owned(),
         head,
         length: length.unwrap_or(0),
@@ -91,8 +91,8 @@ fn parse(buffer: &[u8]) -> std::io::Result<Option<Asked>> {
     }))
 }
 
-async fn skip_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, asked: &Asked) -> std::io::Result<()> {
-    if asked.chunked {
+async fn skip_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, request: &RequestHead) -> std::io::Result<()> {
+    if request.chunked {
         // Whoever sends uploads here sends no such bytes in them.
         while !buffer.ends_with(b"0\r\n\r\n") {
             let kept = buffer.len().min(4);
@@ -104,7 +104,7 @@ async fn skip_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, asked: &Asked) 
         buffer.clear();
         return Ok(());
     }
-    let mut left = asked.length;
+    let mut left = request.length;
     if left <= buffer.len() {
         buffer.drain(..left);
         return Ok(());

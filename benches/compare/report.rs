@@ -5,10 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use crate::candidate::{Candidate, Kind};
-use crate::cases::{Case, Load};
-use crate::run::{Sample, Samples};
+use crate::cases::{Case, Workload};
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::samples::{Sample, Samples};
 use crate::statistics::{Spread, ratios};
-use crate::{Plan, Result, chart, measure};
+use crate::{chart, measure};
 
 const DOCUMENT: &str = "docs/performance.md";
 const CHART: &str = "docs/performance.svg";
@@ -23,14 +25,14 @@ struct Figure {
     digits: usize,
 }
 
-fn figure(load: &Load) -> Figure {
+fn figure(load: &Workload) -> Figure {
     match load {
-        Load::Saturate(shape) if shape.size.max(shape.upload) > 1_000_000 => {
+        Workload::Saturate(shape) if shape.size.max(shape.upload) > 1_000_000 => {
             Figure { name: "CPU ms", of: |sample| sample.cpu / 1000.0, digits: 2 }
         }
-        Load::Saturate(_) | Load::Tunnels(_) => Figure { name: "CPU µs", of: |sample| sample.cpu, digits: 1 },
-        Load::Pace(_) => Figure { name: "p99.9 ms", of: |sample| sample.p999, digits: 2 },
-        Load::Idle(_) => Figure { name: "KiB", of: |sample| sample.memory, digits: 2 },
+        Workload::Saturate(_) | Workload::Tunnels(_) => Figure { name: "CPU µs", of: |sample| sample.cpu, digits: 1 },
+        Workload::Pace(_) => Figure { name: "p99.9 ms", of: |sample| sample.p999, digits: 2 },
+        Workload::Idle(_) => Figure { name: "KiB", of: |sample| sample.memory, digits: 2 },
     }
 }
 
@@ -38,7 +40,7 @@ fn figure(load: &Load) -> Figure {
 pub fn line(case: &Case, sample: &Sample) -> String {
     let figure = figure(&case.load);
     let mut line = format!("{:>9.*} {}", figure.digits, (figure.of)(sample), figure.name);
-    if !matches!(case.load, Load::Idle(_)) {
+    if !matches!(case.load, Workload::Idle(_)) {
         let Sample { rate, p50, p99, errors, cpu, .. } = sample;
         // Writing to a String cannot fail.
         write!(line, "  {rate:>7.0}/s  p50 {p50:.2} p99 {p99:.2} ms  cpu {cpu:.1} µs  errors {errors}").ok();
@@ -80,14 +82,14 @@ pub fn tables(candidates: &[Candidate], cases: &[Case], samples: &Samples, plan:
 fn table(candidates: &[Candidate], case: &Case, samples: &Samples) -> String {
     let figure = figure(&case.load);
     let mut out = format!("### `{}`: {}\n\n", case.name, case.what);
-    let idle = matches!(case.load, Load::Idle(_));
+    let idle = matches!(case.load, Workload::Idle(_));
     let more = if idle { ("", "") } else { (" requests/s | p50 / p99 / p99.9 ms | errors |", " --- | --- | --- |") };
     // Writing to a String cannot fail.
     write!(out, "| | {} min / median / max | ours to it |{}\n| --- | --- | --- |{}\n", figure.name, more.0, more.1)
         .ok();
     let ours = candidates.iter().find(|candidate| matches!(candidate.kind, Kind::Ours(_)));
     let values = |name: &str| values(samples, case, name, figure.of);
-    for candidate in candidates.iter().filter(|candidate| case.asks(&candidate.kind)) {
+    for candidate in candidates.iter().filter(|candidate| case.includes(&candidate.kind)) {
         let mine = values(&candidate.name);
         let Some(Spread { min, median, max }) = Spread::of(&mine) else { continue };
         let to_it = ours.filter(|ours| ours.name != candidate.name).and_then(|ours| ratios(&values(&ours.name), &mine));

@@ -1,37 +1,17 @@
 //! The comparison itself: each case in several rounds, the candidates in turn, each
 //! measurement on a proxy that was started for it.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use crate::candidate::{Candidate, Kind, Running, Setup};
-use crate::cases::{self, Case, Load};
+use crate::cases::{self, Case, Workload};
+use crate::error::Result;
 use crate::load::{self, Outcome, Shape};
-use crate::process::Guard;
-use crate::{Plan, Result, measure, report};
-
-/// Of one measurement.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
-    /// Processor time of the proxy, in microseconds.
-    pub cpu: f64,
-    /// Requests or messages a second.
-    pub rate: f64,
-    pub p50: f64,
-    pub p99: f64,
-    /// In milliseconds, as the two above.
-    pub p999: f64,
-    pub errors: u64,
-    /// Of one connection, in KiB.
-    pub memory: f64,
-}
-
-/// By case and candidate, a sample for each round.
-pub type Samples = BTreeMap<(&'static str, String), Vec<Sample>>;
+use crate::origin_process::Origin;
+use crate::plan::Plan;
+use crate::samples::{Sample, Samples};
+use crate::{measure, report};
 
 pub fn compare(plan: &Plan) -> Result<()> {
     load::raise_file_limit()?;
@@ -67,7 +47,7 @@ struct Comparison {
 impl Comparison {
     fn take_turns(&mut self, case: &Case, round: usize) {
         println!("{}: {}", case.name, case.what);
-        let asked: Vec<_> = self.candidates.iter().filter(|candidate| case.asks(&candidate.kind)).collect();
+        let asked: Vec<_> = self.candidates.iter().filter(|candidate| case.includes(&candidate.kind)).collect();
         // Nobody is always the first after a pause.
         for n in 0..asked.len() {
             let candidate = asked[(n + round) % asked.len()];
@@ -109,7 +89,7 @@ fn setup(case: &Case, origin: &Origin) -> Setup {
 }
 
 fn half_of_saturation(candidates: &[Candidate], cases: &[Case], origin: &Origin, time: Duration) -> Result<f64> {
-    let Some(case) = cases.iter().find(|case| matches!(case.load, Load::Pace(_))) else { return Ok(0.0) };
+    let Some(case) = cases.iter().find(|case| matches!(case.load, Workload::Pace(_))) else { return Ok(0.0) };
     let ours = candidates.iter().find(|candidate| matches!(candidate.kind, Kind::Ours(_)));
     let ours = ours.or(candidates.first()).ok_or("there is no candidate")?;
     let running = ours.start(&setup(case, origin))?;
@@ -129,12 +109,12 @@ fn measured(case: &Case, candidate: &Candidate, origin: &Origin, time: Duration,
 fn take(case: &Case, proxy: &Running, time: Duration, rate: f64) -> Result<Sample> {
     let warm_up = time.min(Duration::from_millis(300));
     let apply = |time| match &case.load {
-        Load::Saturate(shape) => load::saturate(proxy.address, shape, time),
-        Load::Pace(shape) => load::pace(proxy.address, shape, rate, time),
-        Load::Tunnels(tunnels) => load::exchange(proxy.address, *tunnels, time),
-        Load::Idle(_) => Ok(Outcome::default()),
+        Workload::Saturate(shape) => load::saturate(proxy.address, shape, time),
+        Workload::Pace(shape) => load::pace(proxy.address, shape, rate, time),
+        Workload::Tunnels(tunnels) => load::exchange(proxy.address, *tunnels, time),
+        Workload::Idle(_) => Ok(Outcome::default()),
     };
-    if let Load::Idle(count) = case.load {
+    if let Workload::Idle(count) = case.load {
         return idle(proxy, count);
     }
     apply(warm_up)?;
@@ -174,23 +154,4 @@ fn idle(proxy: &Running, count: usize) -> Result<Sample> {
     let after = measure::memory(proxy.pid());
     drop(held);
     Ok(Sample { memory: after.saturating_sub(before) as f64 / count as f64, ..Sample::default() })
-}
-
-/// The service behind all candidates; ends with it.
-pub struct Origin {
-    _process: Guard,
-    pub servers: Vec<SocketAddr>,
-}
-
-impl Origin {
-    pub fn start(ports: usize) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["origin", "--ports", &ports.to_string()]);
-        let mut process = Guard(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-        let mut line = String::new();
-        BufReader::new(process.0.stdout.take().ok_or("the origin says nothing")?).read_line(&mut line)?;
-        let ports = line.split_whitespace().map(str::parse::<u16>).collect::<std::result::Result<Vec<_>, _>>()?;
-        let servers = ports.into_iter().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
-        Ok(Self { _process: process, servers })
-    }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proxy_service::config::{self, Config};
-use proxy_service::observe::AccessLogger;
 use proxy_service::runtime::Snapshot;
+use proxy_service::telemetry::AccessLogger;
 use proxy_service::upstream::CookieKey;
 
 /// The configuration, with its warnings printed.

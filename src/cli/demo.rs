@@ -29,7 +29,7 @@ impl Demo {
             "service A listens on http://{address}\nopen http://{} to see it through the proxy; Ctrl-C ends both\n",
             self.listen
         ));
-        super::serve(&config, Start::default())
+        super::serve::serve(&config, Start::default())
     }
 }
 

@@ -11,8 +11,8 @@ use http::{HeaderName, HeaderValue, Method};
 use proxy_service::config::{Config, FieldName, ResponseEdits};
 use proxy_service::proxy::{Explanation, Outcome, explain};
 use proxy_service::runtime::Snapshot;
-use proxy_service::server::FOR_NAMES;
-use proxy_service::upstream::settle;
+use proxy_service::server::INITIAL_LOOKUP_TIMEOUT;
+use proxy_service::upstream::resolve_initial;
 
 #[derive(Args, Debug)]
 pub struct Explain {
@@ -41,7 +41,7 @@ impl Explain {
         let config = super::check::load(file)?;
         let snapshot = Arc::new(super::check::compile(&config)?);
         // As start-up does it: a request to a name that is not known is refused.
-        settle(&snapshot.pools, &snapshot.resolver, FOR_NAMES);
+        resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
         let explanation = explain(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.

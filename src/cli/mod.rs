@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod out;
 mod quick;
+mod serve;
 mod signal;
 mod upstreams;
 
@@ -15,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use proxy_service::config::Config;
 use proxy_service::server::{Ended, Respawn, Start, daemon};
 use proxy_service::{config, server};
 
@@ -40,12 +40,12 @@ pub struct Cli {
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
-    how: How,
+    options: RunOptions,
 }
 
 /// What is done with the configuration, instead of running it in the foreground.
 #[derive(Args, Debug)]
-struct How {
+struct RunOptions {
     /// Checks the configuration as start-up would, prints every problem, exits 0 or 1
     #[arg(short = 't', long = "test", conflicts_with_all = ["print", "daemon", "take_over", "signal"])]
     test: bool,
@@ -63,7 +63,7 @@ struct How {
     signal: Option<signal::Signal>,
 }
 
-impl How {
+impl RunOptions {
     fn is_given(&self) -> bool {
         self.test || self.print || self.daemon || self.take_over || self.signal.is_some()
     }
@@ -98,14 +98,14 @@ enum Command {
 /// 3 something in flight was cut at the end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let (Some(_), true) = (&cli.command, cli.how.is_given()) {
+    if let (Some(_), true) = (&cli.command, cli.options.is_given()) {
         wrong_usage("-t, -T, -d, -u and -s belong to a configuration, not to a subcommand");
     }
     let done = match cli.command {
         Some(command) => subcommand(command, cli.config),
         None => match cli.config {
-            Some(file) => with_file(&file, &cli.how),
-            None => match cli.how.signal {
+            Some(file) => with_file(&file, &cli.options),
+            None => match cli.options.signal {
                 Some(order) => signal::send(order, None).map(|()| Ended::Fine),
                 None => wrong_usage("a configuration file (`-c FILE`) or a subcommand is needed"),
             },
@@ -147,31 +147,31 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
     Ok(Ended::Fine)
 }
 
-fn with_file(file: &Path, how: &How) -> Result<Ended, String> {
-    if let Some(order) = how.signal {
+fn with_file(file: &Path, options: &RunOptions) -> Result<Ended, String> {
+    if let Some(order) = options.signal {
         signal::send(order, Some(file))?;
-    } else if how.test {
+    } else if options.test {
         check::test(file)?;
-    } else if how.print {
+    } else if options.print {
         check::print(file)?;
     } else {
-        return run(file, how);
+        return run(file, options);
     }
     Ok(Ended::Fine)
 }
 
-fn run(file: &Path, how: &How) -> Result<Ended, String> {
+fn run(file: &Path, options: &RunOptions) -> Result<Ended, String> {
     let config = check::load(file)?;
     let file = server::absolute(file);
     let respawn = Respawn::new(program()?, vec!["-c".into(), file.clone().into()]);
     if daemon::is_child() {
         daemon::leave_terminal().map_err(|e| format!("error: {e}"))?;
-    } else if how.daemon || config.server.daemon {
+    } else if options.daemon || config.server.daemon {
         let mut arguments = respawn.arguments;
-        arguments.extend(how.take_over.then(|| "-u".into()));
+        arguments.extend(options.take_over.then(|| "-u".into()));
         return daemon::start(&respawn.program, &arguments).map(|()| Ended::Fine).map_err(|e| format!("error: {e}"));
     }
-    serve(&config, Start { file: Some(file), takes_over: how.take_over, respawn: Some(respawn) })
+    serve::serve(&config, Start { file: Some(file), takes_over: options.take_over, respawn: Some(respawn) })
 }
 
 /// As it was called, so that a symlink that is pointed at a newer version leads to that.
@@ -187,9 +187,4 @@ fn program() -> Result<PathBuf, String> {
         Some(path) => Ok(path),
         None => std::env::current_exe().map_err(|e| format!("error: cannot find this program: {e}")),
     }
-}
-
-/// Serves until it is told to end.
-fn serve(config: &Config, start: Start) -> Result<Ended, String> {
-    server::run(config, start).map_err(|e| format!("error: {e}"))
 }

@@ -25,7 +25,7 @@ impl Quick {
         if self.print_config {
             return super::out::print(&yaml).map(|()| Ended::Fine);
         }
-        super::serve(&config, Start::default())
+        super::serve::serve(&config, Start::default())
     }
 }
 

@@ -5,29 +5,29 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use proxy_service::config;
 use proxy_service::server;
-use proxy_service::upstream::{Change, Command, Reports};
+use proxy_service::upstream::{Change, OperatorCommand, Reports};
 
 #[derive(Args, Debug)]
 pub struct Upstreams {
     #[command(subcommand)]
-    change: Option<Wanted>,
+    change: Option<ServerAction>,
     /// Prints JSON, as the admin endpoint's /upstreams
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Subcommand, Debug)]
-enum Wanted {
+enum ServerAction {
     /// Gives a server no new clients; those that stick to it go on
-    Drain(Which),
+    Drain(ServerName),
     /// Gives a server no requests at all
-    Disable(Which),
+    Disable(ServerName),
     /// Lets a server have requests again, whatever was learnt of it
-    Enable(Which),
+    Enable(ServerName),
     /// Changes a server's share of the requests
     Weight {
         #[command(flatten)]
-        which: Which,
+        name: ServerName,
         /// 1 to 1000; 0 is the configured one
         #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
         weight: u32,
@@ -35,7 +35,7 @@ enum Wanted {
 }
 
 #[derive(Args, Debug)]
-struct Which {
+struct ServerName {
     upstream: String,
     /// Its address, as `upstreams` prints it
     server: String,
@@ -45,7 +45,7 @@ impl Upstreams {
     /// # Errors
     /// What the running process says, or that there is none.
     pub fn run(self, file: Option<&Path>) -> Result<(), String> {
-        let change = self.change.map(Wanted::command);
+        let change = self.change.map(ServerAction::command);
         let prints_report = change.is_none();
         let (upgrade_sock, pid_file) = config::own_files(file);
         match server::upstreams((&upgrade_sock, &pid_file), file, change) {
@@ -56,15 +56,15 @@ impl Upstreams {
     }
 }
 
-impl Wanted {
-    fn command(self) -> Command {
-        let (which, change) = match self {
-            Self::Drain(which) => (which, Change::Drain),
-            Self::Disable(which) => (which, Change::Disable),
-            Self::Enable(which) => (which, Change::Enable),
-            Self::Weight { which, weight } => (which, Change::Weight(weight)),
+impl ServerAction {
+    fn command(self) -> OperatorCommand {
+        let (name, change) = match self {
+            Self::Drain(name) => (name, Change::Drain),
+            Self::Disable(name) => (name, Change::Disable),
+            Self::Enable(name) => (name, Change::Enable),
+            Self::Weight { name, weight } => (name, Change::Weight(weight)),
         };
-        Command { upstream: which.upstream, server: which.server, change }
+        OperatorCommand { upstream: name.upstream, server: name.server, change }
     }
 }
 

@@ -3,7 +3,6 @@
 //! Owns the bounded note store and its JSON shape. Must not know sessions,
 //! transfers or the page.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::Json;
@@ -14,42 +13,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{failure, lock, now_ms};
+use super::answer::{failure, now_ms};
+use super::notes::MAX_NOTES;
+use super::state::{DemoState, lock};
 
-/// The newest notes are kept, older ones make room.
-const MAX_NOTES: usize = 100;
 const MAX_TEXT: usize = 2_000;
-
-/// Notes by ascending id.
-#[derive(Default)]
-pub(super) struct Notes {
-    last_id: u64,
-    by_id: BTreeMap<u64, Note>,
-}
-
-struct Note {
-    text: String,
-    updated_ms: u64,
-}
-
-impl Notes {
-    fn add(&mut self, text: String) -> (u64, Value) {
-        self.last_id += 1;
-        let note = Note { text, updated_ms: now_ms() };
-        let shown = note.show(self.last_id);
-        self.by_id.insert(self.last_id, note);
-        while self.by_id.len() > MAX_NOTES {
-            self.by_id.pop_first();
-        }
-        (self.last_id, shown)
-    }
-}
-
-impl Note {
-    fn show(&self, id: u64) -> Value {
-        json!({ "id": id, "text": self.text, "updated_ms": self.updated_ms })
-    }
-}
 
 type Body = Result<Json<Value>, JsonRejection>;
 
@@ -69,13 +37,13 @@ fn missing() -> Response {
     failure(StatusCode::NOT_FOUND, "no such note")
 }
 
-pub(super) async fn list(State(state): State<super::State>) -> Json<Value> {
+pub(super) async fn list(State(state): State<DemoState>) -> Json<Value> {
     let notes = lock(&state.notes);
     let shown: Vec<Value> = notes.by_id.iter().rev().map(|(id, note)| note.show(*id)).collect();
     Json(json!({ "notes": shown, "limit": MAX_NOTES }))
 }
 
-pub(super) async fn create(State(state): State<super::State>, body: Body) -> Response {
+pub(super) async fn create(State(state): State<DemoState>, body: Body) -> Response {
     match text_of(body) {
         Err(refused) => *refused,
         Ok(text) => {
@@ -86,14 +54,14 @@ pub(super) async fn create(State(state): State<super::State>, body: Body) -> Res
     }
 }
 
-pub(super) async fn read(State(state): State<super::State>, Path(id): Path<u64>) -> Response {
+pub(super) async fn read(State(state): State<DemoState>, Path(id): Path<u64>) -> Response {
     match lock(&state.notes).by_id.get(&id) {
         Some(note) => Json(note.show(id)).into_response(),
         None => missing(),
     }
 }
 
-pub(super) async fn replace(State(state): State<super::State>, Path(id): Path<u64>, body: Body) -> Response {
+pub(super) async fn replace(State(state): State<DemoState>, Path(id): Path<u64>, body: Body) -> Response {
     let text = match text_of(body) {
         Err(refused) => return *refused,
         Ok(text) => text,
@@ -108,7 +76,7 @@ pub(super) async fn replace(State(state): State<super::State>, Path(id): Path<u6
     }
 }
 
-pub(super) async fn remove(State(state): State<super::State>, Path(id): Path<u64>) -> Response {
+pub(super) async fn remove(State(state): State<DemoState>, Path(id): Path<u64>) -> Response {
     match lock(&state.notes).by_id.remove(&id) {
         Some(_) => StatusCode::NO_CONTENT.into_response(),
         None => missing(),
@@ -147,16 +115,6 @@ pub(super) async fn echo(request: Request) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keeps_only_the_newest_notes() {
-        let mut notes = Notes::default();
-        for number in 0..MAX_NOTES + 5 {
-            notes.add(number.to_string());
-        }
-        assert_eq!(notes.by_id.len(), MAX_NOTES);
-        assert_eq!(notes.by_id.keys().next(), Some(&6));
-    }
 
     #[test]
     fn refuses_empty_and_long_texts() {

@@ -14,7 +14,7 @@ use futures_util::stream;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::now_ms;
+use super::answer::now_ms;
 
 /// A whole message is held to echo it, so it is bounded.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;

@@ -5,35 +5,31 @@
 //! know the proxy: it never reads proxy configuration and shares no code with
 //! it, so what it reports is what truly arrived over the network.
 
+mod answer;
 mod api;
 mod files;
 mod live;
+mod notes;
 mod session;
+mod sessions;
+mod state;
 mod transfer;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, get, post};
 use axum::serve::ListenerExt;
-use serde_json::json;
 use tokio::net::TcpListener;
+
+use answer::failure;
+use state::DemoState;
 
 /// Largest JSON or form body the small endpoints accept.
 const SMALL_BODY: usize = 64 * 1024;
-
-/// Everything the demo remembers; gone when the process ends.
-#[derive(Clone, Default)]
-struct State {
-    notes: Arc<Mutex<api::Notes>>,
-    sessions: Arc<Mutex<session::Sessions>>,
-}
 
 /// Serves the demo on an already bound listener until the task is dropped.
 ///
@@ -65,24 +61,14 @@ pub fn router() -> Router {
         .route("/api/events", get(live::events))
         .route("/api/ws", any(live::websocket))
         .layer(DefaultBodyLimit::disable());
-    Router::new().merge(small).merge(streams).merge(files::routes()).fallback(not_found).with_state(State::default())
+    Router::new()
+        .merge(small)
+        .merge(streams)
+        .merge(files::routes())
+        .fallback(not_found)
+        .with_state(DemoState::default())
 }
 
 async fn not_found() -> Response {
     failure(StatusCode::NOT_FOUND, "no such page")
-}
-
-/// A JSON error answer.
-fn failure(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error": message }))).into_response()
-}
-
-/// Milliseconds since the Unix epoch, 0 when the clock is before it.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Locks state; a panic elsewhere leaves this simple data usable.
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

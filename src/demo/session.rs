@@ -3,9 +3,6 @@
 //! Owns session tokens and the cookies that carry them. Must not know notes,
 //! transfers or the page. A demonstration: one shared, published password.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
-
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -13,47 +10,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, IntoResponseParts, Response};
 use serde_json::{Value, json};
 
-use super::{failure, lock};
+use super::answer::failure;
+use super::state::{DemoState, lock};
 
 const COOKIE: &str = "demo_session";
 /// A second, script-readable cookie: two `Set-Cookie` lines must both survive.
 const MARKER: &str = "demo_signed_in";
 const PASSWORD: &str = "demo";
-const MAX_SESSIONS: usize = 500;
 const MAX_NAME: usize = 60;
 const MAX_AGE_SECONDS: u32 = 3_600;
-
-/// Open sessions, oldest first; the oldest makes room.
-#[derive(Default)]
-pub(super) struct Sessions {
-    open: VecDeque<(String, String)>,
-}
-
-impl Sessions {
-    fn open(&mut self, user: String) -> String {
-        let token = new_token();
-        self.open.push_back((token.clone(), user));
-        while self.open.len() > MAX_SESSIONS {
-            self.open.pop_front();
-        }
-        token
-    }
-
-    fn user(&self, token: &str) -> Option<String> {
-        let found = self.open.iter().find(|(open, _)| open == token);
-        found.map(|(_, user)| user.clone())
-    }
-
-    fn close(&mut self, token: &str) {
-        self.open.retain(|(open, _)| open != token);
-    }
-}
-
-/// 128 bits from two randomly keyed hashers.
-fn new_token() -> String {
-    let half = |round: u8| RandomState::new().hash_one(round);
-    format!("{:016x}{:016x}", half(1), half(2))
-}
 
 fn token(headers: &HeaderMap) -> Option<&str> {
     headers
@@ -86,7 +51,7 @@ fn cookies(headers: &HeaderMap, token: &str, age: u32) -> impl IntoResponseParts
 }
 
 pub(super) async fn login(
-    State(state): State<super::State>,
+    State(state): State<DemoState>,
     headers: HeaderMap,
     body: Result<Json<Value>, JsonRejection>,
 ) -> Response {
@@ -106,7 +71,7 @@ pub(super) async fn login(
     (cookies(&headers, &token, MAX_AGE_SECONDS), Json(json!({ "user": user }))).into_response()
 }
 
-pub(super) async fn me(State(state): State<super::State>, headers: HeaderMap) -> Response {
+pub(super) async fn me(State(state): State<DemoState>, headers: HeaderMap) -> Response {
     let user = token(&headers).and_then(|token| lock(&state.sessions).user(token));
     let answer = match user {
         Some(user) => Json(json!({ "user": user })).into_response(),
@@ -115,7 +80,7 @@ pub(super) async fn me(State(state): State<super::State>, headers: HeaderMap) ->
     ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 
-pub(super) async fn logout(State(state): State<super::State>, headers: HeaderMap) -> Response {
+pub(super) async fn logout(State(state): State<DemoState>, headers: HeaderMap) -> Response {
     if let Some(token) = token(&headers) {
         lock(&state.sessions).close(token);
     }
@@ -125,18 +90,6 @@ pub(super) async fn logout(State(state): State<super::State>, headers: HeaderMap
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn opens_finds_and_closes() {
-        let mut sessions = Sessions::default();
-        let first = sessions.open("ann".to_owned());
-        let second = sessions.open("bob".to_owned());
-        assert_ne!(first, second);
-        assert_eq!(sessions.user(&first).as_deref(), Some("ann"));
-        sessions.close(&first);
-        assert_eq!(sessions.user(&first), None);
-        assert_eq!(sessions.user(&second).as_deref(), Some("bob"));
-    }
 
     #[test]
     fn finds_the_token_among_other_cookies_and_lines() {

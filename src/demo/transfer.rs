@@ -16,7 +16,7 @@ use crc32fast::Hasher;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::failure;
+use super::answer::failure;
 
 const DEFAULT_SIZE: u64 = 10 << 20;
 const MAX_SIZE: u64 = 1 << 40;

@@ -2,7 +2,7 @@
 //! status, its words and its Proxy-Status error (RFC 9209).
 
 use crate::downstream::http1::Malformed;
-use crate::observe::ErrorSource;
+use crate::telemetry::ErrorSource;
 
 /// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
 /// fault it is, and a sentence for a person.

@@ -138,8 +138,8 @@ fn split_attribute(part: &[u8]) -> (&[u8], &[u8]) {
 
 fn rewrite_domain(value: &[u8], domains: &[(String, String)]) -> Rewritten {
     // RFC 6265 section 5.2.3: a leading dot means nothing.
-    let bare = value.strip_prefix(b".").unwrap_or(value);
-    match domains.iter().find(|(from, _)| bare.eq_ignore_ascii_case(from.as_bytes())) {
+    let domain = value.strip_prefix(b".").unwrap_or(value);
+    match domains.iter().find(|(from, _)| domain.eq_ignore_ascii_case(from.as_bytes())) {
         Some((_, to)) if to.is_empty() => Rewritten::Dropped,
         Some((_, to)) => Rewritten::To(format!(" Domain={to}").into_bytes()),
         None => Rewritten::Same,

@@ -78,9 +78,9 @@ pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
 pub fn rewrite_refresh(field: &str, names: &Names<'_>) -> Option<String> {
     let at = field.to_ascii_lowercase().find("url=")? + 4;
     let (head, tail) = field.split_at(at);
-    let bare = tail.trim_matches(|c| c == '"' || c == '\'');
-    let rewritten = rewrite(bare, names)?;
-    Some(format!("{head}{}", tail.replacen(bare, &rewritten, 1)))
+    let url = tail.trim_matches(|c| c == '"' || c == '\'');
+    let rewritten = rewrite(url, names)?;
+    Some(format!("{head}{}", tail.replacen(url, &rewritten, 1)))
 }
 
 fn put_back(reference: &str, prefix: &str) -> String {

@@ -108,12 +108,12 @@ fn canonical_of(decoded: &str) -> Option<String> {
     let mut out: Vec<&str> = Vec::new();
     let mut ends_open = false;
     for segment in decoded.split('/').skip(1) {
-        let bare = segment.split(';').next().unwrap_or(segment);
-        if !is_dots(segment) && (is_dots(bare) || hides_dots(bare)) {
+        let name = segment.split(';').next().unwrap_or(segment);
+        if !is_dots(segment) && (is_dots(name) || hides_dots(name)) {
             return None;
         }
-        ends_open = is_dots(bare) || bare.is_empty();
-        match bare {
+        ends_open = is_dots(name) || name.is_empty();
+        match name {
             "" | "." => {}
             ".." => {
                 out.pop();

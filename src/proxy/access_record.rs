@@ -10,7 +10,7 @@ use super::context::RequestCtx;
 use crate::downstream::Initiator;
 use crate::downstream::http1::field;
 use crate::filter::Cause;
-use crate::observe::{AccessLogger, Record};
+use crate::telemetry::{AccessLogger, AccessRecord};
 
 /// Logs the request, when anybody reads the log.
 pub fn log(session: &Session, ctx: &RequestCtx) {
@@ -25,7 +25,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
-    logger.log(&Record {
+    logger.log(&AccessRecord {
         at: ctx.at,
         request_id: ctx.request_id,
         client_ip: ctx.admission.client_ip,
@@ -80,7 +80,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &Malformed<'_>, bytes_out
     let method = words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or("");
     let target = words.next().unwrap_or_default();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
-    logger.log(&Record {
+    logger.log(&AccessRecord {
         at: malformed.at,
         request_id: malformed.id,
         client_ip: malformed.ip,

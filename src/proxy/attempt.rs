@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pingora_core::protocols::Digest;
 
-use crate::upstream::{Pick, Server};
+use crate::upstream::{Endpoint, Pick};
 
 #[derive(Debug, Default)]
 pub struct Attempt {
@@ -14,9 +14,9 @@ pub struct Attempt {
     /// The server's name, once nothing is asked of it any more.
     pub left_server: Option<Arc<str>>,
     /// Where it failed before.
-    pub tried: Vec<Arc<Server>>,
+    pub tried: Vec<Arc<Endpoint>>,
     /// The server that the client's cookie names.
-    pub sticky: Option<Arc<Server>>,
+    pub sticky: Option<Arc<Endpoint>>,
     /// How many there were.
     pub count: u32,
     /// How many of them reached a server.
@@ -44,18 +44,18 @@ impl Attempt {
         self.reused = reused;
         self.sent += 1;
         if let Some(pick) = self.pick.as_ref().filter(|_| !reused) {
-            pick.server.note_connection(fd, digest.and_then(|digest| digest.socket_digest.as_ref()));
+            pick.endpoint.note_connection(fd, digest.and_then(|digest| digest.socket_digest.as_ref()));
         }
         self.connect = self.began.filter(|_| !reused).map(|began| began.elapsed());
     }
 
     /// The server has its room back.
     pub fn leave(&mut self) {
-        self.left_server = self.pick.take().map(|pick| Arc::clone(&pick.server.label));
+        self.left_server = self.pick.take().map(|pick| Arc::clone(&pick.endpoint.label));
     }
 
     /// The server's name for the log.
     pub fn server(&self) -> Option<&str> {
-        self.pick.as_ref().map(|pick| &*pick.server.label).or(self.left_server.as_deref())
+        self.pick.as_ref().map(|pick| &*pick.endpoint.label).or(self.left_server.as_deref())
     }
 }

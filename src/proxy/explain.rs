@@ -16,7 +16,7 @@ use crate::downstream::{ClientConnection, Initiator};
 use crate::filter::{Cause, Reply};
 use crate::route::{Mismatch, Rank};
 use crate::runtime::Snapshot;
-use crate::upstream::Wish;
+use crate::upstream::PickRequest;
 
 #[derive(Debug)]
 pub struct Explanation {
@@ -95,9 +95,9 @@ fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapsho
     }
     ctx.part = select_peer::part(&request, &ctx);
     let Some(pool) = ctx.pool().cloned() else { return Outcome::Refused(Cause::Internal) };
-    ctx.attempt.pick = match pool.try_pick(&Wish::default()) {
+    ctx.attempt.pick = match pool.try_pick(&PickRequest::default()) {
         Ok(pick) => Some(pick),
-        Err(shortage) => return Outcome::Refused(select_peer::cause_of(shortage)),
+        Err(unavailable) => return Outcome::Refused(select_peer::cause_of(unavailable)),
     };
     let mut upstream = request.clone();
     let connection = ClientConnection::new(Some(client), Initiator::Client, Arc::default());

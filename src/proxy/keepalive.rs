@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use crate::filter::Cause;
-use crate::observe::ErrorSource;
+use crate::telemetry::ErrorSource;
 
 /// How long the rest of a refused body is read before the connection is closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);

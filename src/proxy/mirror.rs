@@ -16,7 +16,7 @@ use pingora_timeout::timeout;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::runtime::Mirror;
-use crate::upstream::{Pick, Wish};
+use crate::upstream::{Pick, PickRequest};
 
 /// Copies under way at once; more are not made.
 const MOST: usize = 256;
@@ -68,7 +68,7 @@ impl Mirrors {
         if fastrand::u8(..100) >= mirror.share {
             return None;
         }
-        let pick = mirror.pool.try_pick(&Wish::default()).ok()?;
+        let pick = mirror.pool.try_pick(&PickRequest::default()).ok()?;
         let counted = UnderWay(Arc::clone(&self.under_way));
         if self.under_way.fetch_add(1, Ordering::Relaxed) >= MOST {
             log::debug!("mirror {}: too many copies are under way", mirror.pool.name);
@@ -107,10 +107,10 @@ async fn send(
     request: RequestHeader,
     pieces: Option<Receiver<Piece>>,
 ) -> Result<()> {
-    let peer = &pick.server.peer();
+    let peer = &pick.endpoint.peer();
     let (mut session, reused) = connector.get_http_session(peer).await?;
     if !reused {
-        pick.server.note_connection(session.id(), session.digest().socket_digest.as_ref());
+        pick.endpoint.note_connection(session.id(), session.digest().socket_digest.as_ref());
     }
     session.write_request_header(Box::new(request)).await?;
     if let Some(mut pieces) = pieces {

@@ -31,7 +31,7 @@ pub fn change_request(
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
     hop_by_hop::strip_request(&mut upstream, ctx.admission.peer_trusted, ctx.admission.upgrade);
-    let authority = ctx.attempt.pick.as_ref().and_then(|pick| pick.server.authorities().first());
+    let authority = ctx.attempt.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);
     let request = ctx.request(client);
     route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, authority, upstream))

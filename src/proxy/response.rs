@@ -84,11 +84,11 @@ fn edit(session: &Session, head: &mut ResponseHeader, present: Present, ctx: &Re
         return Ok(());
     };
     let (request, response) = (ctx.request(session.req_header()), Edited::new(head));
-    let origin = Origin::Upstream { authorities: pick.server.authorities(), present };
+    let origin = Origin::Upstream { authorities: pick.endpoint.authorities(), present };
     route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;
-    let is_new = ctx.attempt.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.server));
+    let is_new = ctx.attempt.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.endpoint));
     if let Some(sticky) = pool.sticky().filter(|_| is_new)
-        && let Some(cookie) = pick.server.set_cookie(sticky, request.is_secure())
+        && let Some(cookie) = pick.endpoint.set_cookie(sticky, request.is_secure())
     {
         head.append_header("Set-Cookie", cookie)?;
     }

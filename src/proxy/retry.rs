@@ -115,10 +115,10 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempt.pick {
         if !ctx.attempt.reused {
-            note_idle_time(head, pick.server.as_ref());
+            note_idle_time(head, pick.endpoint.as_ref());
         }
         if pool.is_failure(head.status.as_u16()) {
-            pool.failed(&pick.server, &format!("it answered {}", head.status.as_u16()));
+            pool.record_failure(&pick.endpoint, &format!("it answered {}", head.status.as_u16()));
         }
     }
     if pool.retry().statuses.contains(&head.status) {
@@ -136,7 +136,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
 pub fn note_end(ctx: &RequestCtx, failed: bool) {
     let (Some(pool), Some(pick), Some(status)) = (ctx.pool(), &ctx.attempt.pick, ctx.attempt.status) else { return };
     if !failed && !pool.is_failure(status) {
-        pool.succeeded(&pick.server);
+        pool.record_success(&pick.endpoint);
     }
 }
 
@@ -145,7 +145,7 @@ const MOST_INTERIM: u32 = 16;
 
 /// `Keep-Alive: timeout=5` is what many servers close idle connections after. They say
 /// it in each answer; the first one of a connection is enough.
-fn note_idle_time(head: &ResponseHeader, server: &crate::upstream::Server) {
+fn note_idle_time(head: &ResponseHeader, server: &crate::upstream::Endpoint) {
     let Some(field) = head.headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
     let timeout = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
     if let Some(seconds) = timeout.and_then(|seconds| seconds.trim().parse().ok()) {
@@ -185,7 +185,7 @@ fn has_time(ctx: &RequestCtx) -> bool {
 
 fn blame(ctx: &mut RequestCtx, pool: &Pool, reason: &str) {
     if let Some(pick) = &ctx.attempt.pick {
-        pool.failed(&pick.server, reason);
+        pool.record_failure(&pick.endpoint, reason);
     }
     remember(ctx);
 }
@@ -193,8 +193,8 @@ fn blame(ctx: &mut RequestCtx, pool: &Pool, reason: &str) {
 fn remember(ctx: &mut RequestCtx) {
     let tried = &mut ctx.attempt.tried;
     if let Some(pick) = &ctx.attempt.pick
-        && !tried.iter().any(|server| Arc::ptr_eq(server, &pick.server))
+        && !tried.iter().any(|server| Arc::ptr_eq(server, &pick.endpoint))
     {
-        tried.push(Arc::clone(&pick.server));
+        tried.push(Arc::clone(&pick.endpoint));
     }
 }

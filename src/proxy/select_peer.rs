@@ -18,7 +18,7 @@ use crate::filter::Cause;
 use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
 use crate::runtime::Action;
-use crate::upstream::{Pick, Pool, Shortage, Wish};
+use crate::upstream::{Pick, PickRequest, Pool, Unavailable};
 
 /// Which part of a route's split takes the request; 0 where there is none.
 pub fn part(request: &RequestHeader, ctx: &RequestCtx) -> usize {
@@ -39,8 +39,8 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     // The one before counts no more.
     ctx.attempt.pick = None;
     let pick = match pool.pick(&wish) {
-        Err(Shortage::Full) if pool.settings().pool.queue > 0 => wait(session, ctx, &pool, wish).await?,
-        Err(shortage) => return refuse(ctx, shortage),
+        Err(Unavailable::AtCapacity) if pool.settings().pool.queue > 0 => wait(session, ctx, &pool, wish).await?,
+        Err(unavailable) => return refuse(ctx, unavailable),
         Ok(pick) => pick,
     };
     let fresh = std::mem::take(&mut ctx.attempt.fresh) || !pool.keeps_connections();
@@ -48,7 +48,7 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     // before this thread has looked for the end of the request; Pingora then takes that
     // end for the end of the tunnel (its issue 946).
     let unpooled = ctx.admission.upgrade || fresh;
-    let mut peer = Box::new(if unpooled { pick.server.unpooled_peer() } else { pick.server.peer() });
+    let mut peer = Box::new(if unpooled { pick.endpoint.unpooled_peer() } else { pick.endpoint.peer() });
     ctx.attempt.pick = Some(pick);
     ctx.attempt.count += 1;
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);
@@ -57,7 +57,7 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
 
 /// In the queue. A client that has said all that it has to say is watched meanwhile: who
 /// leaves makes room for others.
-async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wish: Wish) -> Result<Pick> {
+async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wish: PickRequest) -> Result<Pick> {
     deadlines::wait_for_server(ctx);
     let waiting = pool.wait(wish, ctx.deadline());
     let picked = if session.as_mut().is_body_done() {
@@ -73,40 +73,40 @@ async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wis
     };
     match picked {
         Ok(pick) => Ok(pick),
-        Err(shortage) => refuse(ctx, shortage),
+        Err(unavailable) => refuse(ctx, unavailable),
     }
 }
 
-fn refuse<T>(ctx: &RequestCtx, shortage: Shortage) -> Result<T> {
+fn refuse<T>(ctx: &RequestCtx, unavailable: Unavailable) -> Result<T> {
     let is_overdue = ctx.deadline().is_some_and(|due| due <= Instant::now());
-    let cause = if is_overdue { Cause::RequestTimeout } else { cause_of(shortage) };
-    let seconds = match shortage {
-        Shortage::AllDown(seconds) => seconds,
-        Shortage::NoAddress | Shortage::Full | Shortage::Waited => 1,
+    let cause = if is_overdue { Cause::RequestTimeout } else { cause_of(unavailable) };
+    let seconds = match unavailable {
+        Unavailable::AllDown(seconds) => seconds,
+        Unavailable::NoAddress | Unavailable::AtCapacity | Unavailable::QueueTimeout => 1,
     };
     let retry_after = (!is_overdue).then_some(seconds);
     Err(Refusal { cause, retry_after }.into())
 }
 
-pub fn cause_of(shortage: Shortage) -> Cause {
-    match shortage {
-        Shortage::AllDown(_) => Cause::AllDown,
-        Shortage::NoAddress => Cause::NoAddress,
-        Shortage::Full => Cause::QueueFull,
-        Shortage::Waited => Cause::QueueTimeout,
+pub fn cause_of(unavailable: Unavailable) -> Cause {
+    match unavailable {
+        Unavailable::AllDown(_) => Cause::AllDown,
+        Unavailable::NoAddress => Cause::NoAddress,
+        Unavailable::AtCapacity => Cause::QueueFull,
+        Unavailable::QueueTimeout => Cause::QueueTimeout,
     }
 }
 
-fn wish(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant) -> Wish {
+fn wish(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant) -> PickRequest {
     if ctx.attempt.count == 0 {
         pool.budget.deposit(now);
         if let Some(sticky) = pool.sticky() {
             // One of the same name may come with another path or domain.
-            ctx.attempt.sticky = cookies_of(request, &sticky.cookie).find_map(|value| pool.of_cookie(value));
+            ctx.attempt.sticky = cookies_of(request, &sticky.cookie).find_map(|value| pool.endpoint_of_cookie(value));
         }
     }
-    Wish {
-        hash: pool.hashed().and_then(|source| hash_of(source, request, ctx)),
+    PickRequest {
+        hash: pool.hash_source().and_then(|source| hash_of(source, request, ctx)),
         sticky: ctx.attempt.sticky.clone(),
         tried: ctx.attempt.tried.clone(),
     }

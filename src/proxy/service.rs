@@ -48,7 +48,7 @@ impl HttpService {
     /// `first`: a connection that never spoke is not kept as long as one that did.
     async fn next(&self, client: &mut ClientStream, first: bool) -> Arrival {
         let (deadlines, limits) = {
-            let snapshot = self.live.look();
+            let snapshot = self.live.load();
             let head = snapshot.timeouts.request_header;
             let idle = if first { head } else { snapshot.timeouts.keepalive };
             (HeadDeadlines { idle, head }, snapshot.limits.clone())

@@ -98,9 +98,9 @@ impl Paths {
             Some(PathPattern::Regex(_)) => &mut self.regex,
             Some(PathPattern::Exact(exact)) => self.exact.entry(exact.clone()).or_default(),
             Some(PathPattern::Prefix(prefix)) => {
-                let bare = rank::without_slash(prefix);
-                self.longest_prefix = self.longest_prefix.max(bare.len());
-                self.prefix.entry(bare.to_owned()).or_default()
+                let key = rank::without_slash(prefix);
+                self.longest_prefix = self.longest_prefix.max(key.len());
+                self.prefix.entry(key.to_owned()).or_default()
             }
         };
         list.push((rank, index));

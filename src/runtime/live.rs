@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use super::Snapshot;
+use super::snapshot::Snapshot;
 
 #[derive(Debug)]
 pub struct Live {
@@ -25,7 +25,7 @@ impl Live {
     }
 
     /// A look at the present snapshot, cheaper than to pin it.
-    pub fn look(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> {
+    pub fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> {
         self.snapshot.load()
     }
 

@@ -7,9 +7,9 @@ use ipnet::IpNet;
 
 use crate::config::{self, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource};
 use crate::filter::{self, Chain, Redirect, RequestContext, RequestFilter, Respond, Verdict};
-use crate::observe::AccessLogger;
 use crate::route::RouteTable;
-use crate::upstream::{CookieKey, Lots, Pool, Resolver};
+use crate::telemetry::AccessLogger;
+use crate::upstream::{CookieKey, Pool, Resolver, WeightedChoice};
 
 /// Everything a request needs to know, made once.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Action {
 #[derive(Debug)]
 pub struct Split {
     pub parts: Vec<Arc<Pool>>,
-    shares: Lots,
+    shares: WeightedChoice,
     pub by: Option<KeySource>,
 }
 
@@ -70,8 +70,8 @@ impl Split {
     pub fn part(&self, hash: Option<u64>) -> usize {
         match hash {
             // Both halves of the hash count: a pool's own ring uses it whole.
-            Some(hash) => self.shares.by(hash.rotate_left(32)),
-            None => self.shares.by_chance(),
+            Some(hash) => self.shares.by_number(hash.rotate_left(32)),
+            None => self.shares.random(),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Snapshot {
         let pool = |upstream: &config::Upstream| {
             let before = known.get(upstream.name.as_str()).map(|pool| Arc::clone(pool));
             match before {
-                Some(pool) if pool.serves(upstream) => Ok(pool),
+                Some(pool) if pool.is_configured_as(upstream) => Ok(pool),
                 before => Pool::new(upstream, before.as_deref(), key)
                     .map(Arc::new)
                     .map_err(|e| format!("upstream `{}`: {e}", upstream.name)),
@@ -135,7 +135,7 @@ impl Route {
             config::Action::Upstream(upstream) => Action::Upstream(pool(upstream)?),
             config::Action::Split(split) => Action::Split(Split {
                 parts: split.shares.iter().map(|(upstream, _)| pool(upstream)).collect::<Result<_, _>>()?,
-                shares: Lots::new(split.shares.iter().map(|(_, share)| *share)),
+                shares: WeightedChoice::new(split.shares.iter().map(|(_, share)| *share)),
                 by: split.by.clone(),
             }),
             config::Action::Redirect(redirect) => Action::Redirect(Redirect::new(redirect.to.clone(), redirect.status)),

@@ -1,7 +1,7 @@
 //! The process's own log: where it goes and what of Pingora's it holds.
 
 use crate::config::{Config, ErrorLog};
-use crate::observe::ErrorFile;
+use crate::telemetry::ErrorFile;
 
 /// Starts it; the file, where it goes to one.
 ///

@@ -16,23 +16,23 @@ use crate::config::{Address, Ids, Listener};
 
 /// One open socket under the name that all generations of the process know it by.
 #[derive(Debug)]
-pub struct Named {
+pub struct NamedSocket {
     pub name: String,
     pub socket: OwnedFd,
 }
 
 /// What a socket is for: two of one address would still be two.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum SocketUse {
     Listener(Address),
     Admin(Address),
 }
 
-impl Use {
+impl SocketUse {
     pub fn name(&self) -> String {
         match self {
             Self::Listener(address) => address.to_string(),
-            Self::Admin(address) => format!("admin {}", address),
+            Self::Admin(address) => format!("admin {address}"),
         }
     }
 
@@ -45,10 +45,10 @@ impl Use {
 
 /// Those that nobody has claimed yet.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<Named>);
+pub struct InheritedSockets(Vec<NamedSocket>);
 
-impl Inherited {
-    pub fn new(sockets: Vec<Named>) -> Self {
+impl InheritedSockets {
+    pub fn new(sockets: Vec<NamedSocket>) -> Self {
         Self(sockets)
     }
 
@@ -75,7 +75,7 @@ impl Inherited {
                     (Address::Unix(path).to_string(), OwnedFd::from(listener))
                 }
             };
-            sockets.push(Named { name, socket });
+            sockets.push(NamedSocket { name, socket });
         }
         Ok(Self(sockets))
     }
@@ -84,7 +84,7 @@ impl Inherited {
         self.0.is_empty()
     }
 
-    fn claim(&mut self, wanted: &Use) -> Option<OwnedFd> {
+    fn claim(&mut self, wanted: &SocketUse) -> Option<OwnedFd> {
         let place = self.0.iter().position(|named| named.name == wanted.name());
         // A service manager knows nothing of what a socket is for.
         let place = place.or_else(|| self.0.iter().position(|named| named.name == wanted.address().to_string()));
@@ -95,7 +95,7 @@ impl Inherited {
     ///
     /// # Errors
     /// When it cannot be listened on.
-    pub fn open(&mut self, wanted: &Use) -> Result<Named, String> {
+    pub fn open(&mut self, wanted: &SocketUse) -> Result<NamedSocket, String> {
         // A unix socket whose file is gone is reached by nobody.
         let claimed = self.claim(wanted).filter(|_| match wanted.address() {
             Address::Tcp(_) => true,
@@ -109,7 +109,7 @@ impl Inherited {
         };
         // Pingora and tokio ask for it without waiting.
         rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
-        Ok(Named { name: wanted.name(), socket })
+        Ok(NamedSocket { name: wanted.name(), socket })
     }
 
     /// The addresses of those that nobody claimed; they are closed.
@@ -126,7 +126,7 @@ fn bind(address: &Address) -> Result<OwnedFd, String> {
     match address {
         Address::Tcp(address) => TcpListener::bind(address).map(OwnedFd::from).map_err(|e| e.to_string()),
         Address::Unix(path) => {
-            make_way(path)?;
+            remove_stale_socket(path)?;
             UnixListener::bind(path).map(OwnedFd::from).map_err(|e| e.to_string())
         }
     }
@@ -136,7 +136,7 @@ fn bind(address: &Address) -> Result<OwnedFd, String> {
 ///
 /// # Errors
 /// When something stands there that is still in use, or no socket.
-pub fn make_way(path: &Path) -> Result<(), String> {
+pub fn remove_stale_socket(path: &Path) -> Result<(), String> {
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => match path.parent() {
             Some(folder) if folder.is_dir() => Ok(()),
@@ -151,10 +151,10 @@ pub fn make_way(path: &Path) -> Result<(), String> {
 
 /// All sockets of the process.
 #[derive(Debug, Default)]
-pub struct Sockets(Vec<Named>);
+pub struct Sockets(Vec<NamedSocket>);
 
 impl Sockets {
-    pub fn new(sockets: Vec<Named>) -> Self {
+    pub fn new(sockets: Vec<NamedSocket>) -> Self {
         Self(sockets)
     }
 
@@ -164,7 +164,7 @@ impl Sockets {
     }
 
     /// Where a socket is bound, which tells more than its name where that has port 0.
-    pub fn bound(&self, wanted: &Use) -> String {
+    pub fn bound(&self, wanted: &SocketUse) -> String {
         let socket = self.duplicate(wanted).map(TcpListener::from);
         match (wanted.address(), socket.and_then(|socket| socket.local_addr())) {
             (Address::Tcp(_), Ok(address)) => address.to_string(),
@@ -176,7 +176,7 @@ impl Sockets {
     ///
     /// # Errors
     /// When the process has no descriptors left.
-    pub fn duplicate(&self, wanted: &Use) -> io::Result<OwnedFd> {
+    pub fn duplicate(&self, wanted: &SocketUse) -> io::Result<OwnedFd> {
         let named = self.0.iter().find(|named| named.name == wanted.name());
         named.ok_or(io::ErrorKind::NotFound)?.socket.try_clone()
     }
@@ -186,7 +186,7 @@ impl Sockets {
 ///
 /// # Errors
 /// When the system refuses.
-pub fn give_to(listeners: &[Listener], to: Ids) -> Result<(), String> {
+pub fn chown_socket_files(listeners: &[Listener], to: Ids) -> Result<(), String> {
     for path in listeners.iter().filter_map(unix_path) {
         std::os::unix::fs::chown(path, Some(to.uid), Some(to.gid))
             .map_err(|e| format!("cannot give {} away: {e}", path.display()))?;
@@ -199,7 +199,7 @@ pub fn give_to(listeners: &[Listener], to: Ids) -> Result<(), String> {
 ///
 /// # Errors
 /// When the system refuses.
-pub fn open_to_all(listeners: &[Listener]) -> Result<(), String> {
+pub fn allow_everybody(listeners: &[Listener]) -> Result<(), String> {
     for path in listeners.iter().filter_map(unix_path) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
             .map_err(|e| format!("cannot open unix:{} to everybody: {e}", path.display()))?;
@@ -232,18 +232,19 @@ mod tests {
     fn an_inherited_socket_is_used_and_the_rest_named() {
         let bound = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Tcp(bound.local_addr().unwrap());
-        let other = Named { name: "127.0.0.1:1".into(), socket: TcpListener::bind("127.0.0.1:0").unwrap().into() };
-        let named = Named { name: address.to_string(), socket: bound.into() };
-        let mut inherited = Inherited::new(vec![other, named]);
-        let wanted = Use::Listener(address.clone());
+        let other =
+            NamedSocket { name: "127.0.0.1:1".into(), socket: TcpListener::bind("127.0.0.1:0").unwrap().into() };
+        let named = NamedSocket { name: address.to_string(), socket: bound.into() };
+        let mut inherited = InheritedSockets::new(vec![other, named]);
+        let wanted = SocketUse::Listener(address.clone());
         // It could not be bound a second time.
         let opened = inherited.open(&wanted).unwrap();
-        assert!(Inherited::default().open(&wanted).unwrap_err().contains("Address already in use"));
+        assert!(InheritedSockets::default().open(&wanted).unwrap_err().contains("Address already in use"));
         assert_eq!(inherited.unclaimed(), [Address::Tcp("127.0.0.1:1".parse().unwrap())]);
         let sockets = Sockets::new(vec![opened]);
         assert_eq!(sockets.bound(&wanted), address.to_string());
         assert!(sockets.duplicate(&wanted).is_ok());
-        assert!(sockets.duplicate(&Use::Admin(address)).is_err());
+        assert!(sockets.duplicate(&SocketUse::Admin(address)).is_err());
     }
 
     #[test]
@@ -252,14 +253,14 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("x");
         std::fs::write(&path, "keep me").unwrap();
-        assert_eq!(make_way(&path).unwrap_err(), "a file that is no socket stands there");
+        assert_eq!(remove_stale_socket(&path).unwrap_err(), "a file that is no socket stands there");
         std::fs::remove_file(&path).unwrap();
         let served = UnixListener::bind(&path).unwrap();
-        assert_eq!(make_way(&path).unwrap_err(), "another process serves there");
+        assert_eq!(remove_stale_socket(&path).unwrap_err(), "another process serves there");
         drop(served);
-        make_way(&path).unwrap();
+        remove_stale_socket(&path).unwrap();
         assert!(!path.exists());
-        assert_eq!(make_way(&folder.join("none/x")).unwrap_err(), "its folder does not exist");
+        assert_eq!(remove_stale_socket(&folder.join("none/x")).unwrap_err(), "its folder does not exist");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -11,10 +11,10 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 
 /// Each with what lives as long as it does.
 #[derive(Debug, Default)]
-pub struct OpenConnections(Mutex<Known>);
+pub struct OpenConnections(Mutex<ConnectionTable>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct ConnectionTable {
     connections: Vec<Connection>,
     /// So many are looked through before the ended ones are forgotten.
     sweep_at: usize,
@@ -31,22 +31,22 @@ struct Connection {
 impl OpenConnections {
     pub fn note(&self, pool_key: u64, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
         let Some(digest) = digest else { return };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.connections.len() >= known.sweep_at {
-            known.connections.retain(|connection| connection.alive.strong_count() > 0);
-            known.sweep_at = (known.connections.len() * 2).max(64);
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.connections.len() >= table.sweep_at {
+            table.connections.retain(|connection| connection.alive.strong_count() > 0);
+            table.sweep_at = (table.connections.len() * 2).max(64);
         }
-        known.connections.push(Connection { pool_key, socket, alive: Arc::downgrade(digest) });
+        table.connections.push(Connection { pool_key, socket, alive: Arc::downgrade(digest) });
     }
 
     /// Ends all of a key; for a server that has no requests. Says how many there were.
     /// Whoever watches an idle connection sees its end and closes it.
-    pub fn close(&self, pool_key: u64, server: &SocketAddr) -> usize {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_key = known.connections.extract_if(.., |connection| connection.pool_key == pool_key);
+    pub fn close(&self, pool_key: u64, endpoint: &SocketAddr) -> usize {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_key = table.connections.extract_if(.., |connection| connection.pool_key == pool_key);
         let open = of_key.filter(|connection| connection.alive.strong_count() > 0);
         // Its number may just have been given to another connection.
-        let is_still_it = |socket: RawFd| match server {
+        let is_still_it = |socket: RawFd| match endpoint {
             SocketAddr::Inet(address) => {
                 getpeername::<SockaddrStorage>(socket).is_ok_and(|peer| inet(&peer) == Some(*address))
             }

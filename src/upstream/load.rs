@@ -4,54 +4,54 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const LANES: usize = 16;
+const COUNTERS: usize = 16;
 
 /// One cache line of counters.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Line([AtomicU32; LANES]);
+struct Line([AtomicU32; COUNTERS]);
 
 /// One server's counter.
 #[derive(Clone, Debug)]
 pub struct Load {
     line: Arc<Line>,
-    lane: usize,
+    slot: usize,
 }
 
 impl Load {
     pub fn get(&self) -> u32 {
-        self.line.0[self.lane].load(Ordering::Relaxed)
+        self.line.0[self.slot].load(Ordering::Relaxed)
     }
 
     pub fn add(&self) {
-        self.line.0[self.lane].fetch_add(1, Ordering::Relaxed);
+        self.line.0[self.slot].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Unless there are `limit` already.
     pub fn add_below(&self, limit: u32) -> bool {
         let one_more = |load: u32| (load < limit).then(|| load + 1);
-        self.line.0[self.lane].fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+        self.line.0[self.slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     pub fn remove(&self) {
-        self.line.0[self.lane].fetch_sub(1, Ordering::Relaxed);
+        self.line.0[self.slot].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Gives counters out.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct LoadCounters {
     line: Arc<Line>,
     used: usize,
 }
 
-impl Tally {
+impl LoadCounters {
     pub fn counter(&mut self) -> Load {
-        if self.used == LANES {
+        if self.used == COUNTERS {
             *self = Self::default();
         }
         self.used += 1;
-        Load { line: Arc::clone(&self.line), lane: self.used - 1 }
+        Load { line: Arc::clone(&self.line), slot: self.used - 1 }
     }
 }
 
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn counters_are_apart_and_have_limits() {
-        let mut tally = Tally::default();
-        let loads: Vec<Load> = (0..40).map(|_| tally.counter()).collect();
+        let mut counters = LoadCounters::default();
+        let loads: Vec<Load> = (0..40).map(|_| counters.counter()).collect();
         loads[17].add();
         assert!(loads[17].add_below(2) && !loads[17].add_below(2));
         assert_eq!(loads.iter().map(Load::get).sum::<u32>(), 2);

@@ -1,40 +1,38 @@
-//! Where a request goes: the servers of an upstream, which of them are well, and whose
-//! turn it is. Must not know routes, replies or the configuration file.
+//! Where a request goes: the endpoints of an upstream, which of them are well, and whose
+//! turn it is.
 //!
-//! A [`Pool`] has a [`roster`] of servers; [`members`] are those that may get requests,
-//! ready to be chosen by a [`balance`]. What is learnt of a server ([`standing`]) comes
-//! from requests and from what [`watch`] does beside them.
+//! The configuration's word is server; here a server is an [`Endpoint`], of which a name in
+//! the configuration may stand for many. A [`Pool`] has all [`endpoints`] of an upstream;
+//! those that may get requests are its [`active_set`], ready to be chosen by [`balance`].
+//! What is learnt of an endpoint comes from requests and from what [`background`] does
+//! beside them; it makes up its [`health`].
 
+mod active_set;
+mod background;
 mod balance;
-mod budget;
-mod command;
 mod connections;
-mod lane;
+mod duration;
+mod endpoint;
+mod endpoints;
+mod health;
+mod health_check;
 mod load;
-mod lots;
-mod members;
+mod operator;
 mod pool;
-mod probe;
+mod pool_key;
 mod queue;
 mod report;
 mod resolve;
-mod roster;
-mod server;
-mod standing;
+mod retry_budget;
 mod sticky;
-mod watch;
+mod weighted;
 
-pub use command::{Change, Command};
-pub use lots::Lots;
-pub use pool::{Pick, Pool, Shortage, Wish};
+pub use background::resolve_initial;
+pub use endpoint::Endpoint;
+pub use health::{AdminState, HealthStatus};
+pub use operator::{Change, OperatorCommand};
+pub use pool::{Pick, PickRequest, Pool, Unavailable};
 pub use report::Reports;
 pub use resolve::Resolver;
-pub use server::Server;
-pub use standing::State;
 pub use sticky::CookieKey;
-pub use watch::settle;
-
-/// For an operator to read.
-fn in_words(time: std::time::Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
-}
+pub use weighted::WeightedChoice;

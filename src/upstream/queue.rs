@@ -17,9 +17,9 @@ pub struct Queue<W, P> {
 
 /// Counts a request that waits until it is dropped.
 #[derive(Debug)]
-pub struct Waiting(Arc<AtomicUsize>);
+pub struct QueueSlot(Arc<AtomicUsize>);
 
-impl Drop for Waiting {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -42,18 +42,18 @@ impl<W, P> Queue<W, P> {
     }
 
     /// `None` when `most` wait already.
-    pub fn join(&self, wish: W, most: usize) -> Option<(Receiver<P>, Waiting)> {
+    pub fn join(&self, request: W, most: usize) -> Option<(Receiver<P>, QueueSlot)> {
         if self.count.fetch_add(1, Ordering::AcqRel) >= most {
             self.count.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        let counted = Waiting(Arc::clone(&self.count));
+        let counted = QueueSlot(Arc::clone(&self.count));
         let (sender, place) = channel();
         let mut waiting = self.lock();
         if waiting.len() > most * 2 {
             waiting.retain(|(_, place)| !place.is_closed());
         }
-        waiting.push_back((wish, sender));
+        waiting.push_back((request, sender));
         Some((place, counted))
     }
 
@@ -67,17 +67,17 @@ impl<W, P> Queue<W, P> {
         let mut left = Vec::new();
         let mut waiting = self.lock();
         let mut at = 0;
-        while let Some((wish, place)) = waiting.get(at) {
+        while let Some((request, place)) = waiting.get(at) {
             if place.is_closed() {
                 waiting.remove(at);
                 continue;
             }
-            match choose(wish) {
+            match choose(request) {
                 Some(found) => {
                     let place = waiting.remove(at).map(|(_, place)| place);
                     left.extend(place.and_then(|place| place.send(found).err()));
                 }
-                None if insists(wish) => at += 1,
+                None if insists(request) => at += 1,
                 None => break,
             }
         }
@@ -102,7 +102,7 @@ mod tests {
         drop(first);
         let (mut third, counted) = queue.join("c", 2).unwrap();
         let none_insists = |_: &&str| false;
-        queue.serve(|wish| (*wish == "b").then_some(1), none_insists);
+        queue.serve(|request| (*request == "b").then_some(1), none_insists);
         assert_eq!((second.0.blocking_recv(), queue.len()), (Ok(1), 2));
         drop(second.1);
         assert!(third.try_recv().is_err());
@@ -119,11 +119,11 @@ mod tests {
         let (mut first, _two) = queue.join("first", 9).unwrap();
         let (mut second, _three) = queue.join("second", 9).unwrap();
         let asked = std::cell::Cell::new(0);
-        let choose = |wish: &&str| {
+        let choose = |request: &&str| {
             asked.set(asked.get() + 1);
-            (*wish == "first").then_some(1)
+            (*request == "first").then_some(1)
         };
-        queue.serve(choose, |wish| *wish == "picky");
+        queue.serve(choose, |request| *request == "picky");
         assert!(picky.try_recv().is_err() && second.try_recv().is_err());
         assert_eq!((first.try_recv(), asked.get()), (Ok(1), 3));
     }

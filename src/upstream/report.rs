@@ -5,25 +5,25 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use super::endpoint::Endpoint;
+use super::health::HealthStatus;
 use super::pool::Pool;
-use super::server::Server;
-use super::standing::State;
 
 /// Every upstream.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reports {
-    pub upstreams: Vec<Report>,
+    pub upstreams: Vec<UpstreamReport>,
 }
 
 /// One upstream.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Report {
+pub struct UpstreamReport {
     pub name: String,
     /// Servers that get requests now.
     pub available: usize,
     /// Requests that wait for a server with room.
     pub queued: usize,
-    pub servers: Vec<ServerReport>,
+    pub servers: Vec<EndpointReport>,
     /// Names that could not be looked up, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<Unresolved>,
@@ -36,9 +36,9 @@ pub struct Unresolved {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ServerReport {
+pub struct EndpointReport {
     pub address: String,
-    pub state: State,
+    pub state: HealthStatus,
     /// Empty where it is up.
     pub reason: String,
     /// When the state began, in seconds since 1970.
@@ -61,36 +61,36 @@ pub struct ServerReport {
 }
 
 impl Pool {
-    pub fn report(&self) -> Report {
-        let roster = self.roster();
+    pub fn report(&self) -> UpstreamReport {
+        let endpoints = self.endpoints();
         let unresolved = |(name, reason): (&str, &str)| Unresolved { name: name.to_owned(), reason: reason.to_owned() };
-        Report {
+        UpstreamReport {
             name: self.name.to_string(),
             available: self.available(),
             queued: self.waiting(),
-            servers: roster.servers().iter().map(|server| of_server(server)).collect(),
-            unresolved: roster.troubles().map(unresolved).collect(),
+            servers: endpoints.all().iter().map(|endpoint| of_endpoint(endpoint)).collect(),
+            unresolved: endpoints.unresolved().map(unresolved).collect(),
         }
     }
 }
 
-fn of_server(server: &Server) -> ServerReport {
-    let weight = server.weight();
-    let standing = server.life.standing();
-    let since = standing.since().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    ServerReport {
-        address: server.label.to_string(),
-        state: standing.state(),
-        reason: standing.reason(),
+fn of_endpoint(endpoint: &Endpoint) -> EndpointReport {
+    let weight = endpoint.weight();
+    let health = endpoint.stats.health();
+    let since = health.since().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    EndpointReport {
+        address: endpoint.label.to_string(),
+        state: health.state(),
+        reason: health.reason(),
         since,
         weight,
-        configured_weight: Some(server.configured_weight()).filter(|configured| *configured != weight),
-        backup: server.backup,
-        in_flight: server.life.load.get(),
-        max_connections: server.limit(),
-        requests: server.life.served.load(Ordering::Relaxed),
-        failures: server.life.failed.load(Ordering::Relaxed),
-        ejections: server.life.ejections.load(Ordering::Relaxed),
-        warming: server.warming(),
+        configured_weight: Some(endpoint.configured_weight()).filter(|configured| *configured != weight),
+        backup: endpoint.backup,
+        in_flight: endpoint.stats.load.get(),
+        max_connections: endpoint.max_connections(),
+        requests: endpoint.stats.served.load(Ordering::Relaxed),
+        failures: endpoint.stats.failed.load(Ordering::Relaxed),
+        ejections: endpoint.stats.ejections.load(Ordering::Relaxed),
+        warming: endpoint.slow_start_percent(),
     }
 }

@@ -17,10 +17,10 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 
-use super::in_words;
+use super::duration::in_words;
 
 /// Addresses of one name, and targets of one service, at most.
-pub const MAX_FOUND: usize = 256;
+pub const MAX_ADDRESSES: usize = 256;
 /// Weights are scaled down to it.
 const MAX_WEIGHT: u32 = 1000;
 /// Targets of a service that are looked up side by side.
@@ -28,7 +28,7 @@ const AT_ONCE: usize = 16;
 
 /// One address a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ResolvedAddress {
     pub address: SocketAddr,
     /// 1 for A and AAAA; as SRV says, at least 1 and at most 1000.
     pub weight: u32,
@@ -49,7 +49,7 @@ pub struct Resolver {
 
 /// Why there is no answer.
 #[derive(Debug)]
-enum Miss {
+enum LookupError {
     NoName,
     /// The name has records, but not such.
     Empty,
@@ -96,11 +96,11 @@ impl Resolver {
     }
 
     /// Every A and AAAA record, or every line of the hosts file: IPv4 first, sorted, without
-    /// duplicates, at most [`MAX_FOUND`].
+    /// duplicates, at most [`MAX_ADDRESSES`].
     ///
     /// # Errors
     /// In words, when there is none.
-    pub async fn addresses(&self, name: &str, port: u16) -> Result<Vec<Found>, String> {
+    pub async fn addresses(&self, name: &str, port: u16) -> Result<Vec<ResolvedAddress>, String> {
         let found = match name.parse() {
             Ok(address) => vec![address],
             Err(_) => self.host(name).await?,
@@ -113,7 +113,7 @@ impl Resolver {
     ///
     /// # Errors
     /// In words, when there is none at all.
-    pub async fn services(&self, name: &str) -> Result<Vec<Found>, String> {
+    pub async fn services(&self, name: &str) -> Result<Vec<ResolvedAddress>, String> {
         let records = self.search(name, Kind::Service).await.map_err(|miss| miss.words("it has no SRV record"))?;
         let services = services_in(records);
         if services.is_empty() {
@@ -152,12 +152,12 @@ impl Resolver {
 
     /// The records of the first of the names that has any. One that fails hides no other,
     /// but a later "no such name" does not hide its failure either.
-    async fn search(&self, name: &str, kind: Kind) -> Result<Vec<RData>, Miss> {
-        let name = Name::from_str_relaxed(name).map_err(|_| Miss::Failed("it is no host name".into()))?;
-        let mut worst = Miss::NoName;
+    async fn search(&self, name: &str, kind: Kind) -> Result<Vec<RData>, LookupError> {
+        let name = Name::from_str_relaxed(name).map_err(|_| LookupError::Failed("it is no host name".into()))?;
+        let mut worst = LookupError::NoName;
         for name in candidates(name, &self.search, self.ndots) {
             match self.records(&name, kind).await {
-                Err(silent @ Miss::Silent(_)) => return Err(silent),
+                Err(silent @ LookupError::Silent(_)) => return Err(silent),
                 Err(miss) => worst = worst.or(miss),
                 found => return found,
             }
@@ -166,22 +166,22 @@ impl Resolver {
     }
 
     /// Addresses of both families; one is enough.
-    async fn records(&self, name: &Name, kind: Kind) -> Result<Vec<RData>, Miss> {
+    async fn records(&self, name: &Name, kind: Kind) -> Result<Vec<RData>, LookupError> {
         match kind {
             Kind::Service => self.ask(name, RecordType::SRV).await,
             Kind::Address => match tokio::join!(self.ask(name, RecordType::A), self.ask(name, RecordType::AAAA)) {
                 (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
                 (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
-                (Err(Miss::Empty), Err(miss)) | (Err(miss), Err(_)) => Err(miss),
+                (Err(LookupError::Empty), Err(miss)) | (Err(miss), Err(_)) => Err(miss),
             },
         }
     }
 
-    async fn ask(&self, name: &Name, kind: RecordType) -> Result<Vec<RData>, Miss> {
-        let mut last = Miss::Failed("there is no nameserver".into());
+    async fn ask(&self, name: &Name, kind: RecordType) -> Result<Vec<RData>, LookupError> {
+        let mut last = LookupError::Failed("there is no nameserver".into());
         for server in &self.servers {
             match self.ask_one(server, name, kind).await {
-                Err(miss @ (Miss::Failed(_) | Miss::Silent(_))) => last = miss,
+                Err(miss @ (LookupError::Failed(_) | LookupError::Silent(_))) => last = miss,
                 answer => return answer,
             }
         }
@@ -189,31 +189,31 @@ impl Resolver {
     }
 
     /// Over all that it takes: repeats, TCP after a truncated answer, aliases.
-    async fn ask_one(&self, server: &TokioResolver, name: &Name, kind: RecordType) -> Result<Vec<RData>, Miss> {
+    async fn ask_one(&self, server: &TokioResolver, name: &Name, kind: RecordType) -> Result<Vec<RData>, LookupError> {
         let answer = tokio::time::timeout(self.timeout, server.lookup(name.clone(), kind)).await;
         let answer = answer.unwrap_or(Err(NetError::Timeout)).map_err(|e| self.miss(&e))?;
         let records = answer.answers().iter().filter(|r| r.record_type() == kind);
         let records: Vec<RData> = records.map(|r| r.data.clone()).collect();
-        if records.is_empty() { Err(Miss::Empty) } else { Ok(records) }
+        if records.is_empty() { Err(LookupError::Empty) } else { Ok(records) }
     }
 
-    fn miss(&self, error: &NetError) -> Miss {
+    fn miss(&self, error: &NetError) -> LookupError {
         match error {
             NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NXDomain => {
-                Miss::NoName
+                LookupError::NoName
             }
-            NetError::Dns(DnsError::NoRecordsFound(_)) => Miss::Empty,
+            NetError::Dns(DnsError::NoRecordsFound(_)) => LookupError::Empty,
             NetError::Dns(DnsError::ResponseCode(code)) => {
-                Miss::Failed(format!("the nameserver failed ({})", format!("{code:?}").to_uppercase()))
+                LookupError::Failed(format!("the nameserver failed ({})", format!("{code:?}").to_uppercase()))
             }
-            NetError::Timeout => Miss::Silent(format!("no answer within {}", in_words(self.timeout))),
-            NetError::Io(e) => Miss::Failed(format!("the nameserver cannot be reached: {e}")),
-            other => Miss::Failed(format!("the nameserver's answer is of no use: {other}")),
+            NetError::Timeout => LookupError::Silent(format!("no answer within {}", in_words(self.timeout))),
+            NetError::Io(e) => LookupError::Failed(format!("the nameserver cannot be reached: {e}")),
+            other => LookupError::Failed(format!("the nameserver's answer is of no use: {other}")),
         }
     }
 }
 
-impl Miss {
+impl LookupError {
     /// Of two, the one that says more.
     fn or(self, other: Self) -> Self {
         match (&self, &other) {
@@ -310,18 +310,18 @@ fn services_in(records: Vec<RData>) -> Vec<Service> {
     });
     let mut services: Vec<Service> = services.collect();
     services.sort();
-    services.truncate(MAX_FOUND);
+    services.truncate(MAX_ADDRESSES);
     services
 }
 
 /// Each address once, of two weights the greater.
-fn sorted(found: impl Iterator<Item = (SocketAddr, u32)>) -> Vec<Found> {
+fn sorted(found: impl Iterator<Item = (SocketAddr, u32)>) -> Vec<ResolvedAddress> {
     let mut weights: BTreeMap<SocketAddr, u32> = BTreeMap::new();
     for (address, weight) in found {
         let kept = weights.entry(address).or_default();
         *kept = weight.max(*kept);
     }
-    weights.into_iter().take(MAX_FOUND).map(|(address, weight)| Found { address, weight }).collect()
+    weights.into_iter().take(MAX_ADDRESSES).map(|(address, weight)| ResolvedAddress { address, weight }).collect()
 }
 
 fn plain(name: &Name) -> String {

@@ -35,22 +35,22 @@ impl std::fmt::Debug for CookieKey {
 
 /// Both forms of `Set-Cookie`, made once.
 #[derive(Debug)]
-pub struct Stamp {
+pub struct StickyCookie {
     pub tag: Tag,
     plain: HeaderValue,
     secure: HeaderValue,
 }
 
-impl Stamp {
+impl StickyCookie {
     /// `None` without a key, or when the cookie's text would be no field value, which
     /// `config` has seen to.
-    pub fn new(sticky: &Sticky, key: &[u8], upstream: &str, server: &str) -> Option<Self> {
+    pub fn new(sticky: &Sticky, key: &[u8], upstream: &str, endpoint: &str) -> Option<Self> {
         let key = sticky.secret.as_ref().map_or(key, |secret| &secret.bytes);
         if key.is_empty() {
             // Anybody could make one; there is none where nothing is served.
             return None;
         }
-        let tag = tag(key, upstream, server);
+        let tag = tag(key, upstream, endpoint);
         let value = std::str::from_utf8(&tag).unwrap_or_default();
         let age = sticky.max_age.as_secs();
         let plain = format!("{}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax", sticky.cookie);
@@ -64,9 +64,9 @@ impl Stamp {
     }
 }
 
-fn tag(key: &[u8], upstream: &str, server: &str) -> Tag {
+fn tag(key: &[u8], upstream: &str, endpoint: &str) -> Tag {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    for part in [upstream.as_bytes(), b"\0", server.as_bytes()] {
+    for part in [upstream.as_bytes(), b"\0", endpoint.as_bytes()] {
         context.update(part);
     }
     let digest = context.sign();
@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn secure_follows_the_client_unless_it_is_said() {
         let mut sticky = Sticky { cookie: "lb".into(), max_age: Duration::from_secs(3600), secure: None, secret: None };
-        let stamp = Stamp::new(&sticky, b"k", "api", "a").unwrap();
-        let text = |sticky: &Sticky, https| stamp.set_cookie(sticky, https).to_str().unwrap().to_owned();
+        let cookie = StickyCookie::new(&sticky, b"k", "api", "a").unwrap();
+        let text = |sticky: &Sticky, https| cookie.set_cookie(sticky, https).to_str().unwrap().to_owned();
         assert!(text(&sticky, false).ends_with("; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"));
         assert!(text(&sticky, true).ends_with("; Secure"));
         sticky.secure = Some(false);

@@ -3,14 +3,14 @@
 
 use std::net::{SocketAddr, TcpStream};
 
-use super::Shape;
+use super::closed::Shape;
 use super::paced::ask;
 
 /// So many of them, as long as what is returned is kept.
 ///
 /// # Errors
 /// When one of them is not answered.
-pub fn hold(address: SocketAddr, count: usize) -> crate::Result<Vec<TcpStream>> {
+pub fn hold(address: SocketAddr, count: usize) -> crate::error::Result<Vec<TcpStream>> {
     let shape = Shape::SMALL;
     let bytes = shape.bytes(address);
     let mut held = Vec::with_capacity(count);
@@ -26,7 +26,7 @@ pub fn hold(address: SocketAddr, count: usize) -> crate::Result<Vec<TcpStream>> 
 ///
 /// # Errors
 /// When one of them is not answered.
-pub fn repeat(address: SocketAddr, connections: usize, count: usize) -> crate::Result<()> {
+pub fn repeat(address: SocketAddr, connections: usize, count: usize) -> crate::error::Result<()> {
     let shape = Shape::SMALL;
     let bytes = shape.bytes(address);
     let mut open: Vec<Option<TcpStream>> = (0..connections).map(|_| None).collect();

@@ -6,8 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Head, Outcome, Shape};
-use crate::Result;
+use super::closed::Shape;
+use super::http::Head;
+use super::outcome::Outcome;
+use crate::error::Result;
 
 /// Until the first request is due: threads, connections and memory are there by then.
 const TO_CONNECT: Duration = Duration::from_millis(200);

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Head, Outcome, request};
-use crate::Result;
+use super::http::{Head, request};
+use super::outcome::Outcome;
+use crate::error::Result;
 
 /// Of one message.
 const PAYLOAD: usize = 64;

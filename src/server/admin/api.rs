@@ -14,13 +14,13 @@ use serde::Deserialize;
 use super::servers;
 use crate::message::host;
 use crate::runtime::Live;
-use crate::server::status::{Phase, Status};
-use crate::upstream::{Change, Command};
+use crate::server::lifecycle::status::{Phase, Status};
+use crate::upstream::{AdminState, Change, OperatorCommand};
 
 /// Between two pieces of a request, and for each write of an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a request's body.
-const MOST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
 /// Answers from the state of the process.
 pub struct AdminApi {
@@ -65,9 +65,9 @@ impl Resource {
 #[async_trait]
 impl ServeHttp for AdminApi {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        session.set_read_timeout(Some(PATIENCE));
-        session.set_write_timeout(Some(PATIENCE));
-        session.set_total_drain_timeout(Some(PATIENCE));
+        session.set_read_timeout(Some(IO_TIMEOUT));
+        session.set_write_timeout(Some(IO_TIMEOUT));
+        session.set_total_drain_timeout(Some(IO_TIMEOUT));
         if session.req_header().version == Version::HTTP_10 {
             // An HTTP/1.0 client reads to the end of the connection.
             session.set_keepalive(None);
@@ -124,7 +124,7 @@ impl AdminApi {
         }
         let mut done = Vec::new();
         for change in changes {
-            let command = Command { upstream: upstream.to_owned(), server: server.to_owned(), change };
+            let command = OperatorCommand { upstream: upstream.to_owned(), server: server.to_owned(), change };
             match servers::change(&self.live, &command) {
                 Ok(text) => done.push(text),
                 Err(reason) => return message(StatusCode::NOT_FOUND, &reason),
@@ -144,14 +144,6 @@ struct ServerPatch {
     state: Option<AdminState>,
     /// 0 is the configured one.
     weight: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum AdminState {
-    Enabled,
-    Draining,
-    Disabled,
 }
 
 impl ServerPatch {
@@ -178,7 +170,7 @@ async fn read_patch(session: &mut ServerSession) -> Result<ServerPatch, Answer> 
     }
     let mut body = Vec::new();
     while let Some(piece) = session.read_request_body().await.map_err(broken)? {
-        if body.len() + piece.len() > MOST_BODY {
+        if body.len() + piece.len() > MAX_BODY {
             return Err(message(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
         }
         body.extend_from_slice(&piece);

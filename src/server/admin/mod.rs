@@ -18,8 +18,8 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::service::Gate;
 use crate::config::Address;
+use crate::server::accept_gate::AcceptGate;
 pub use api::AdminApi;
 pub use client::ask;
 pub use servers::{change, report, restore};
@@ -33,7 +33,7 @@ const REST: Duration = Duration::from_millis(100);
 pub struct AdminService {
     pub address: Address,
     pub socket: Option<OwnedFd>,
-    pub gate: Arc<Gate>,
+    pub gate: Arc<AcceptGate>,
     pub api: Arc<AdminApi>,
 }
 
@@ -49,7 +49,7 @@ impl Service for AdminService {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.gate.retired() => return,
+                () = self.gate.handed_over() => return,
             };
             match accepted {
                 Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&self.gate)))),
@@ -70,15 +70,15 @@ impl Service for AdminService {
     }
 }
 
-async fn serve(api: Arc<AdminApi>, stream: L4Stream, gate: Arc<Gate>) {
+async fn serve(api: Arc<AdminApi>, stream: L4Stream, gate: Arc<AcceptGate>) {
     let shutdown = gate.watch();
-    let retired = async {
-        gate.retired().await;
+    let handed_over = async {
+        gate.handed_over().await;
         tokio::time::sleep(LAST_ANSWER).await;
     };
     tokio::select! {
         _ = api.process_new(Box::new(stream), &shutdown) => {}
-        () = retired => {}
+        () = handed_over => {}
     }
 }
 

@@ -2,7 +2,7 @@
 //! or the control socket.
 
 use crate::runtime::Live;
-use crate::upstream::{Change, Command, Reports, State};
+use crate::upstream::{Change, HealthStatus, OperatorCommand, Reports};
 
 /// Every upstream as JSON.
 pub fn report(live: &Live) -> String {
@@ -13,14 +13,14 @@ pub fn report(live: &Live) -> String {
 
 /// # Errors
 /// In words, when there is no such server.
-pub fn change(live: &Live, command: &Command) -> Result<String, String> {
+pub fn change(live: &Live, command: &OperatorCommand) -> Result<String, String> {
     let snapshot = live.pin();
     let pool = snapshot.pools.iter().find(|pool| *pool.name == *command.upstream);
     let pool = pool.ok_or_else(|| {
         let known: Vec<&str> = snapshot.pools.iter().map(|pool| &*pool.name).collect();
         format!("there is no upstream `{}`; there are {}", command.upstream, known.join(", "))
     })?;
-    pool.obey(&command.server, command.change)
+    pool.apply_change(&command.server, command.change)
 }
 
 /// Says of each server what the operator said of it to an older process, whose report
@@ -33,13 +33,14 @@ pub fn restore(live: &Live, report: &str) {
     for upstream in report.upstreams {
         for server in upstream.servers {
             let state = match server.state {
-                State::Draining => Some(Change::Drain),
-                State::Disabled => Some(Change::Disable),
-                State::Up | State::Down | State::Ejected => None,
+                HealthStatus::Draining => Some(Change::Drain),
+                HealthStatus::Disabled => Some(Change::Disable),
+                HealthStatus::Up | HealthStatus::Down | HealthStatus::Ejected => None,
             };
             let weight = server.configured_weight.map(|_| Change::Weight(server.weight));
             for change in state.into_iter().chain(weight) {
-                let command = Command { upstream: upstream.name.clone(), server: server.address.clone(), change };
+                let command =
+                    OperatorCommand { upstream: upstream.name.clone(), server: server.address.clone(), change };
                 if let Err(reason) = self::change(live, &command) {
                     log::info!("what the operator said of a server has no use any more: {reason}");
                 }

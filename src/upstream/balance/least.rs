@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use super::super::load::Load;
-use super::Share;
+use super::weighted_endpoint::WeightedEndpoint;
+use crate::upstream::load::Load;
 
 #[derive(Debug)]
-pub struct Least {
-    servers: Vec<Candidate>,
+pub struct LeastConn {
+    endpoints: Vec<Candidate>,
 }
 
 #[derive(Debug)]
@@ -18,41 +18,41 @@ struct Candidate {
 }
 
 /// What a request costs at a server of weight 1; weights go to 1000.
-const ONE: u32 = 1 << 24;
+const UNIT_COST: u32 = 1 << 24;
 
-impl Least {
-    pub fn new(shares: &[Share<'_>]) -> Self {
-        let candidate = |share: &Share<'_>| {
-            let weight = share.weight.clamp(1, 1000);
-            Candidate { load: share.load.clone(), weight, cost: ONE / weight }
+impl LeastConn {
+    pub fn new(endpoints: &[WeightedEndpoint<'_>]) -> Self {
+        let candidate = |endpoint: &WeightedEndpoint<'_>| {
+            let weight = endpoint.weight.clamp(1, 1000);
+            Candidate { load: endpoint.load.clone(), weight, cost: UNIT_COST / weight }
         };
-        Self { servers: shares.iter().map(candidate).collect() }
+        Self { endpoints: endpoints.iter().map(candidate).collect() }
     }
 
     /// Of equals another one each time, by weight.
-    pub fn least(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
+    pub fn least(&self, is_eligible: impl Fn(usize) -> bool) -> Option<usize> {
         // To ask of each server whether it may is to look at each, far from its counter.
-        self.draw(|_| true).filter(|index| may(*index)).or_else(|| self.draw(may))
+        self.draw(|_| true).filter(|index| is_eligible(*index)).or_else(|| self.draw(is_eligible))
     }
 
-    fn draw(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
+    fn draw(&self, is_eligible: impl Fn(usize) -> bool) -> Option<usize> {
         let (mut best, mut ties, mut first) = (u64::MAX, 0, None);
-        for (index, server) in self.servers.iter().enumerate() {
-            let score = server.score();
-            if score <= best && may(index) {
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let score = endpoint.score();
+            if score <= best && is_eligible(index) {
                 if score < best {
                     (best, ties, first) = (score, 0, Some(index));
                 }
-                ties += server.weight;
+                ties += endpoint.weight;
             }
         }
         let mut wanted = if first.is_some() { fastrand::u32(..ties.max(1)) } else { return None };
-        for (index, server) in self.servers.iter().enumerate() {
-            if server.score() == best && may(index) {
-                if wanted < server.weight {
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            if endpoint.score() == best && is_eligible(index) {
+                if wanted < endpoint.weight {
                     return Some(index);
                 }
-                wanted -= server.weight;
+                wanted -= endpoint.weight;
             }
         }
         // Loads go on changing meanwhile: what was found first is good enough then.
@@ -60,22 +60,22 @@ impl Least {
     }
 
     /// `None` when neither of the two may.
-    pub fn less_of_two(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.servers.len();
+    pub fn less_of_two(&self, is_eligible: impl Fn(usize) -> bool) -> Option<usize> {
+        let count = self.endpoints.len();
         if count < 2 {
-            return (count == 1 && may(0)).then_some(0);
+            return (count == 1 && is_eligible(0)).then_some(0);
         }
         let one = fastrand::usize(..count);
         let other = fastrand::usize(..count - 1);
         let other = if other >= one { other + 1 } else { other };
-        let (a, b) = (&self.servers[one], &self.servers[other]);
+        let (a, b) = (&self.endpoints[one], &self.endpoints[other]);
         let is_first = match a.score().cmp(&b.score()) {
             Ordering::Less => true,
             Ordering::Greater => false,
             Ordering::Equal => fastrand::u32(..a.weight + b.weight) < a.weight,
         };
         let (better, worse) = if is_first { (one, other) } else { (other, one) };
-        if may(better) { Some(better) } else { may(worse).then_some(worse) }
+        if is_eligible(better) { Some(better) } else { is_eligible(worse).then_some(worse) }
     }
 }
 

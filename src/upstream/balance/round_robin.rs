@@ -12,35 +12,35 @@ pub struct RoundRobin {
 }
 
 /// Steps of the exact way, whose costs grow with servers times turns.
-const MOST_STEPS: u64 = 1 << 20;
+const MAX_STEPS: u64 = 1 << 20;
 /// Turns of one cycle. Weights are rounded where theirs would be more.
-const MOST_TURNS: u64 = 1 << 16;
+const MAX_TURNS: u64 = 1 << 16;
 
 impl RoundRobin {
     /// One weight per server, each at least 1. `turn`: where to begin.
-    pub fn new(weights: &[u32], turn: usize) -> Self {
+    pub fn new(weights: &[u32], position: usize) -> Self {
         let divisor = weights.iter().copied().fold(0, gcd).max(1);
         let mut weights: Vec<u64> = weights.iter().map(|w| u64::from(w / divisor)).collect();
         let total: u64 = weights.iter().sum();
-        if total > MOST_TURNS {
-            weights.iter_mut().for_each(|w| *w = (*w * MOST_TURNS / total).max(1));
+        if total > MAX_TURNS {
+            weights.iter_mut().for_each(|w| *w = (*w * MAX_TURNS / total).max(1));
         }
-        let servers = u64::try_from(weights.len()).unwrap_or(u64::MAX);
-        let cycle = if servers.saturating_mul(total) <= MOST_STEPS { smooth(&weights) } else { by_due_time(&weights) };
-        Self { cycle, next: AtomicUsize::new(turn) }
+        let endpoints = u64::try_from(weights.len()).unwrap_or(u64::MAX);
+        let cycle = if endpoints.saturating_mul(total) <= MAX_STEPS { smooth(&weights) } else { by_due_time(&weights) };
+        Self { cycle, next: AtomicUsize::new(position) }
     }
 
     /// Whose turn it is.
-    pub fn pick(&self) -> usize {
-        let turn = match self.cycle.as_slice() {
+    pub fn next_index(&self) -> usize {
+        let position = match self.cycle.as_slice() {
             [] => 0,
             [only] => *only,
             cycle => cycle[self.next.fetch_add(1, Ordering::Relaxed) % cycle.len()],
         };
-        usize::try_from(turn).unwrap_or(0)
+        usize::try_from(position).unwrap_or(0)
     }
 
-    pub fn turn(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.next.load(Ordering::Relaxed)
     }
 }
@@ -68,16 +68,16 @@ fn smooth(weights: &[u64]) -> Vec<u32> {
 /// Nearly as smooth and quick for many: a server of weight w is due each 1/w, beginning
 /// half of that after the start.
 fn by_due_time(weights: &[u64]) -> Vec<u32> {
-    const ONE: u64 = 1 << 40;
+    const UNIT_COST: u64 = 1 << 40;
     let mut due: BinaryHeap<Reverse<(u64, u32)>> =
-        (0..).zip(weights).map(|(index, weight)| Reverse((ONE / weight / 2, index))).collect();
+        (0..).zip(weights).map(|(index, weight)| Reverse((UNIT_COST / weight / 2, index))).collect();
     let total: u64 = weights.iter().sum();
     let mut cycle = Vec::new();
     for _ in 0..total {
         let Some(Reverse((time, index))) = due.pop() else { break };
         cycle.push(index);
         let weight = usize::try_from(index).ok().and_then(|index| weights.get(index)).copied().unwrap_or(1);
-        due.push(Reverse((time + ONE / weight, index)));
+        due.push(Reverse((time + UNIT_COST / weight, index)));
     }
     cycle
 }
@@ -93,11 +93,11 @@ mod tests {
     #[test]
     fn turns_follow_the_weights_smoothly() {
         let balance = RoundRobin::new(&[50, 10, 10], 0);
-        let turns: Vec<usize> = (0..7).map(|_| balance.pick()).collect();
+        let turns: Vec<usize> = (0..7).map(|_| balance.next_index()).collect();
         assert_eq!(turns, [0, 0, 1, 0, 2, 0, 0]);
         let even = RoundRobin::new(&[3, 3], 0);
-        assert_eq!((0..4).map(|_| even.pick()).collect::<Vec<_>>(), [0, 1, 0, 1]);
-        assert_eq!(RoundRobin::new(&[3, 3], 1).pick(), 1);
+        assert_eq!((0..4).map(|_| even.next_index()).collect::<Vec<_>>(), [0, 1, 0, 1]);
+        assert_eq!(RoundRobin::new(&[3, 3], 1).next_index(), 1);
     }
 
     #[test]

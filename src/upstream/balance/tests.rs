@@ -1,23 +1,23 @@
 //! How evenly servers are chosen, and what moves when one leaves.
 
-use super::super::load::{Load, Tally};
+use super::super::load::{Load, LoadCounters};
 use super::*;
 use crate::config::KeySource;
 use crate::message::hash::hash;
 
 fn loads(count: usize) -> Vec<Load> {
-    let mut tally = Tally::default();
-    (0..count).map(|_| tally.counter()).collect()
+    let mut counters = LoadCounters::default();
+    (0..count).map(|_| counters.counter()).collect()
 }
 
-fn chooser(balance: &Balance, loads: &[Load], names: &[String], weights: &[u32]) -> Chooser {
-    let shares: Vec<Share<'_>> = loads
+fn balancer(balance: &Balance, loads: &[Load], names: &[String], weights: &[u32]) -> Balancer {
+    let endpoints: Vec<WeightedEndpoint<'_>> = loads
         .iter()
         .zip(names)
         .zip(weights)
-        .map(|((load, name), weight)| Share { weight: *weight, load, name })
+        .map(|((load, name), weight)| WeightedEndpoint { weight: *weight, load, name })
         .collect();
-    Chooser::new(balance, &shares, 0)
+    Balancer::new(balance, &endpoints, 0)
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -28,16 +28,16 @@ fn names(count: usize) -> Vec<String> {
 fn when_one_of_ten_leaves_a_tenth_of_the_keys_moves() {
     let (loads, names) = (loads(10), names(10));
     let balance = Balance::Hash(KeySource::Path);
-    let before = chooser(&balance, &loads, &names, &[1; 10]);
+    let before = balancer(&balance, &loads, &names, &[1; 10]);
     let keys: Vec<u64> = (0..100_000).map(|i| hash(format!("user-{i}").as_bytes())).collect();
     for gone in 0..10 {
         let (mut fewer_loads, mut fewer_names) = (loads.clone(), names.clone());
         fewer_loads.remove(gone);
         fewer_names.remove(gone);
-        let after = chooser(&balance, &fewer_loads, &fewer_names, &[1; 9]);
-        let server =
-            |chooser: &Chooser, names: &[String], key| names[chooser.choose(Some(key), |_| true).unwrap()].clone();
-        let moved = keys.iter().filter(|key| server(&before, &names, **key) != server(&after, &fewer_names, **key));
+        let after = balancer(&balance, &fewer_loads, &fewer_names, &[1; 9]);
+        let endpoint =
+            |balancer: &Balancer, names: &[String], key| names[balancer.choose(Some(key), |_| true).unwrap()].clone();
+        let moved = keys.iter().filter(|key| endpoint(&before, &names, **key) != endpoint(&after, &fewer_names, **key));
         let moved = moved.count();
         assert!(moved <= 15_000, "{moved} of 100,000 moved when {gone} left");
     }
@@ -46,7 +46,7 @@ fn when_one_of_ten_leaves_a_tenth_of_the_keys_moves() {
 #[test]
 fn a_server_that_may_not_loses_only_its_own_keys() {
     let (loads, names) = (loads(10), names(10));
-    let ring = chooser(&Balance::Hash(KeySource::Path), &loads, &names, &[1; 10]);
+    let ring = balancer(&Balance::Hash(KeySource::Path), &loads, &names, &[1; 10]);
     for key in (0..10_000u32).map(|i| hash(&i.to_le_bytes())) {
         let first = ring.choose(Some(key), |_| true).unwrap();
         let other = ring.choose(Some(key), |i| i != 3).unwrap();
@@ -59,14 +59,14 @@ fn weights_are_kept_by_all() {
     let (loads, names) = (loads(3), names(3));
     let weights = [1, 2, 5];
     for balance in [Balance::RoundRobin, Balance::Random, Balance::Hash(KeySource::Path)] {
-        let chooser = chooser(&balance, &loads, &names, &weights);
+        let balancer = balancer(&balance, &loads, &names, &weights);
         let mut turns = [0u32; 3];
         for i in 0..80_000u32 {
-            turns[chooser.choose(Some(hash(&i.to_le_bytes())), |_| true).unwrap()] += 1;
+            turns[balancer.choose(Some(hash(&i.to_le_bytes())), |_| true).unwrap()] += 1;
         }
         for (turns, weight) in turns.iter().zip(weights) {
-            let share = f64::from(*turns) / f64::from(10_000 * weight);
-            assert!((0.8..1.25).contains(&share), "{balance:?}: {turns} turns for weight {weight}");
+            let endpoint = f64::from(*turns) / f64::from(10_000 * weight);
+            assert!((0.8..1.25).contains(&endpoint), "{balance:?}: {turns} turns for weight {weight}");
         }
     }
 }
@@ -75,7 +75,7 @@ fn weights_are_kept_by_all() {
 /// Returns the share of the requests that went to the slow one.
 fn share_of_slow(balance: &Balance) -> f64 {
     let (loads, names) = (loads(3), names(3));
-    let chooser = chooser(balance, &loads, &names, &[1; 3]);
+    let balancer = balancer(balance, &loads, &names, &[1; 3]);
     let mut busy: std::collections::BTreeSet<(u64, u64)> = std::collections::BTreeSet::new();
     let mut at = std::collections::HashMap::new();
     let mut served = [0u32; 3];
@@ -84,14 +84,14 @@ fn share_of_slow(balance: &Balance) -> f64 {
         if busy.len() == 30 {
             let (time, done) = busy.pop_first().unwrap();
             now = time;
-            let server: usize = at.remove(&done).unwrap();
-            loads[server].remove();
-            served[server] += 1;
+            let endpoint: usize = at.remove(&done).unwrap();
+            loads[endpoint].remove();
+            served[endpoint] += 1;
         }
-        let server = chooser.choose(None, |_| true).unwrap();
-        loads[server].add();
-        at.insert(request, server);
-        let takes = if server == 0 { 10_000 } else { 1_000 } + request % 7;
+        let endpoint = balancer.choose(None, |_| true).unwrap();
+        loads[endpoint].add();
+        at.insert(request, endpoint);
+        let takes = if endpoint == 0 { 10_000 } else { 1_000 } + request % 7;
         busy.insert((now + takes, request));
     }
     f64::from(served[0]) / f64::from(served.iter().sum::<u32>())
@@ -110,15 +110,15 @@ fn a_slow_server_gets_less_by_load_and_as_much_by_turns() {
 #[test]
 fn equals_are_chosen_equally_often_whoever_stands_beside_them() {
     let (loads, names) = (loads(3), names(3));
-    let chooser = chooser(&Balance::LeastConn, &loads, &names, &[1; 3]);
+    let balancer = balancer(&Balance::LeastConn, &loads, &names, &[1; 3]);
     loads[0].add();
-    let second = (0..3000).filter(|_| chooser.choose(None, |_| true) == Some(1)).count();
+    let second = (0..3000).filter(|_| balancer.choose(None, |_| true) == Some(1)).count();
     assert!((1300..1700).contains(&second), "{second} of 3000");
     // Nobody is busy: by weight.
     let idle = self::loads(3);
     for balance in [Balance::LeastConn, Balance::P2c] {
-        let chooser = self::chooser(&balance, &idle, &names, &[1, 1, 2]);
-        let heavy = (0..4000).filter(|_| chooser.choose(None, |_| true) == Some(2)).count();
+        let balancer = self::balancer(&balance, &idle, &names, &[1, 1, 2]);
+        let heavy = (0..4000).filter(|_| balancer.choose(None, |_| true) == Some(2)).count();
         assert!((1500..2500).contains(&heavy), "{balance:?}: {heavy} of 4000");
     }
 }
@@ -129,11 +129,11 @@ fn one_that_may_not_is_never_chosen() {
     for balance in
         [Balance::RoundRobin, Balance::LeastConn, Balance::P2c, Balance::Random, Balance::Hash(KeySource::Path)]
     {
-        let chooser = chooser(&balance, &loads, &names, &[1; 4]);
+        let balancer = balancer(&balance, &loads, &names, &[1; 4]);
         for i in 0..200u32 {
             let hash = (i % 2 == 0).then(|| hash(&i.to_le_bytes()));
-            assert!(chooser.choose(hash, |i| i == 2).is_none_or(|i| i == 2));
+            assert!(balancer.choose(hash, |i| i == 2).is_none_or(|i| i == 2));
         }
-        assert_eq!(chooser.choose(Some(1), |_| false), None);
+        assert_eq!(balancer.choose(Some(1), |_| false), None);
     }
 }

@@ -1,0 +1,3 @@
+//! What goes wrong in a comparison, in words.
+
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -1,0 +1,12 @@
+//! What the system allows a process that holds thousands of connections.
+
+/// Thousands of connections are held on both sides.
+///
+/// # Errors
+/// When the limit cannot be asked for.
+pub fn raise_file_limit() -> crate::error::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}

@@ -1,0 +1,248 @@
+//! The words that two processes of this program exchange on the control socket: one
+//! JSON value a line, descriptors beside it. Owns their form, not what they do.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Uid;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::upstream::OperatorCommand;
+
+/// Of the words below; a process that speaks another one is refused before anything moves.
+pub const VERSION: u32 = 1;
+/// Descriptors in one message: the kernel takes at most 253.
+pub const MAX_SOCKETS: usize = 64;
+const MAX_LINE: usize = 1 << 20;
+
+/// What came of an order, in words.
+pub type Outcome = (bool, String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    Reload,
+    Reopen,
+    Upgrade,
+    Quit,
+    Stop,
+    Status,
+    /// As [`Self::Status`], and well only while it serves.
+    Ready,
+}
+
+impl Order {
+    /// Its caller then waits until the process is gone.
+    pub fn ends_the_process(self) -> bool {
+        match self {
+            Self::Quit | Self::Stop => true,
+            Self::Reload | Self::Reopen | Self::Upgrade | Self::Status | Self::Ready => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// From a caller: do this, if you are the process of this file.
+    Do { order: Order, file: Option<PathBuf> },
+    /// From a caller: tell how the upstreams are, or have one of their servers changed.
+    Upstreams { change: Option<OperatorCommand>, file: Option<PathBuf> },
+    /// From a new process: it wants the listeners, of the process of this file.
+    TakeOver { version: u32, pid: u32, file: Option<PathBuf> },
+    /// To the new process: some of the sockets, by name and in the descriptors' order.
+    Sockets { names: Vec<String>, more: bool },
+    /// From the new process: all is started, nothing is accepted yet.
+    Ready,
+    /// To the new process: accept.
+    Commit,
+    /// From the new process: connections are being accepted.
+    Started,
+    /// To the new process: it is alone now.
+    Done,
+    /// Either way: it goes no further, and why.
+    Refused { reason: String },
+    /// To a caller: what came of its order.
+    Outcome { ok: bool, text: String },
+}
+
+/// One connection on the control socket.
+#[derive(Debug)]
+pub struct Channel {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+impl Channel {
+    pub fn new(stream: UnixStream) -> Self {
+        Self { stream, buffer: Vec::new(), descriptors: VecDeque::new() }
+    }
+
+    /// For somebody else to say something on the same connection.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.stream.try_clone().map(Self::new)
+    }
+
+    /// Whether the caller has a say over this process: its own user, or root.
+    ///
+    /// # Errors
+    /// With the stranger's number.
+    pub fn check_caller(&self) -> Result<(), String> {
+        let (own, caller) = (Uid::effective(), self.peer()?);
+        if own == caller || caller.is_root() {
+            return Ok(());
+        }
+        Err(format!("user {caller} has no say over a process of user {own}"))
+    }
+
+    /// Whether the process that answers may be believed: our own user's, root's, or
+    /// anyone's where we are root and could do as we like.
+    ///
+    /// # Errors
+    /// With the stranger's number.
+    pub fn check_server(&self) -> Result<(), String> {
+        let (own, server) = (Uid::effective(), self.peer()?);
+        if own == server || server.is_root() || own.is_root() {
+            return Ok(());
+        }
+        Err(format!("the process that answers is one of user {server}"))
+    }
+
+    fn peer(&self) -> Result<Uid, String> {
+        // rustix refuses the credentials of a peer in another pid namespace, whose id is 0.
+        let peer = getsockopt(&self.stream, PeerCredentials).map_err(|e| e.to_string())?;
+        Ok(Uid::from_raw(peer.uid()))
+    }
+
+    /// # Errors
+    /// When the other side is gone or does not read.
+    pub fn send(&mut self, message: &Message) -> io::Result<()> {
+        self.send_with(message, &[])
+    }
+
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_with(&mut self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::Error::other("too many descriptors for one message"));
+        }
+        let sent = rustix::net::sendmsg(&self.stream, &[IoSlice::new(&line)], &mut control, SendFlags::NOSIGNAL)?;
+        self.stream.write_all(line.get(sent..).unwrap_or_default())
+    }
+
+    /// The next message. Descriptors that came with it wait for [`Self::descriptors`].
+    ///
+    /// # Errors
+    /// When there is none before `wait` is over, the other side is gone, or what came
+    /// is none.
+    pub fn receive(&mut self, wait: Duration) -> io::Result<Message> {
+        let end = Instant::now() + wait;
+        let length = loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffer) {
+                break at;
+            }
+            if self.buffer.len() > MAX_LINE {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a message without an end"));
+            }
+            self.fill(end)?;
+        };
+        let line: Vec<u8> = self.buffer.drain(..=length).collect();
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// The next `count` descriptors, of those that came with the messages so far: the
+    /// kernel may hand them over before the words that they belong to.
+    pub fn descriptors(&mut self, count: usize) -> Vec<OwnedFd> {
+        self.descriptors.drain(..count.min(self.descriptors.len())).collect()
+    }
+
+    fn fill(&mut self, end: Instant) -> io::Result<()> {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut bytes = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let read = rustix::net::recvmsg(
+            self.stream.as_fd(),
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        let read = match read {
+            Err(rustix::io::Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            read => read?,
+        };
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        if read.bytes == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.buffer.extend_from_slice(&bytes[..read.bytes]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    fn pair() -> (Channel, Channel) {
+        let (one, other) = UnixStream::pair().unwrap();
+        (Channel::new(one), Channel::new(other))
+    }
+
+    #[test]
+    fn messages_and_descriptors_arrive_together() {
+        let (mut one, mut other) = pair();
+        other.check_caller().unwrap();
+        one.check_server().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let sockets = Message::Sockets { names: vec!["a b".into(); 40], more: false };
+        let ask = Message::Do { order: Order::Reload, file: None };
+        one.send(&ask).unwrap();
+        one.send_with(&sockets, &[file.as_fd(); 40]).unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!(other.receive(second).unwrap(), ask);
+        assert_eq!(other.receive(second).unwrap(), sockets);
+        let descriptors = other.descriptors(64);
+        assert_eq!(descriptors.len(), 40);
+        let received = std::fs::File::from(descriptors.into_iter().next().unwrap());
+        assert_eq!(received.metadata().unwrap().rdev(), file.metadata().unwrap().rdev());
+    }
+
+    #[test]
+    fn silence_an_end_and_nonsense_are_told_apart() {
+        let (mut one, mut other) = pair();
+        let kind = |result: io::Result<Message>| result.unwrap_err().kind();
+        assert_eq!(kind(other.receive(Duration::from_millis(20))), io::ErrorKind::TimedOut);
+        one.stream.write_all(b"{\"sing\":1}\n").unwrap();
+        assert_eq!(kind(other.receive(Duration::from_secs(1))), io::ErrorKind::InvalidData);
+        drop(one);
+        assert_eq!(kind(other.receive(Duration::from_secs(1))), io::ErrorKind::UnexpectedEof);
+    }
+}

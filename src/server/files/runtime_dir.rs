@@ -1,0 +1,79 @@
+//! Where the process keeps its own files, the pid file and the control socket: a
+//! folder that nobody else can write to.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use crate::config::Ids;
+
+/// The folder that a service manager made (`RuntimeDirectory=` in systemd); otherwise
+/// /run/pingora-proxy for root, and for others a folder in `$XDG_RUNTIME_DIR`, or one
+/// in the temporary folder that bears their number.
+pub fn default_dir() -> PathBuf {
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    if let Some(folder) = named("RUNTIME_DIRECTORY") {
+        return folder;
+    }
+    let uid = Uid::effective();
+    if uid.is_root() {
+        return PathBuf::from("/run/pingora-proxy");
+    }
+    match named("XDG_RUNTIME_DIR") {
+        Some(folder) => folder.join("pingora-proxy"),
+        None => std::env::temp_dir().join(format!("pingora-proxy-{uid}")),
+    }
+}
+
+/// Makes the folder of `file`, for its owner alone, where it is missing. A folder of
+/// the process's own is given to whom the process becomes.
+///
+/// # Errors
+/// When it cannot be made, or others could put files into it.
+pub fn prepare(file: &Path, identity: Option<Ids>) -> Result<(), String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = |e: &dyn std::fmt::Display| format!("cannot use the folder {}: {e}", folder.display());
+    let give = || match identity {
+        Some(to) => std::os::unix::fs::chown(folder, Some(to.uid), Some(to.gid)).map_err(|e| wrong(&e)),
+        None => Ok(()),
+    };
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => return give(),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(wrong(&e)),
+    }
+    let found = std::fs::metadata(folder).map_err(|e| wrong(&e))?;
+    let uid = Uid::effective();
+    if !found.is_dir() {
+        return Err(wrong(&"it is no folder"));
+    }
+    if !uid.is_root() && found.uid() != uid.as_raw() && found.uid() != 0 {
+        return Err(wrong(&format!("it belongs to user {}", found.uid())));
+    }
+    // The sticky bit keeps others from replacing what is not theirs.
+    let allow_everybody = found.permissions().mode() & 0o1002;
+    if allow_everybody == 0o002 {
+        return Err(wrong(&"everybody can write to it"));
+    }
+    if folder == default_dir() { give() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_everybody_writes_to_is_refused() {
+        let base = std::env::temp_dir().join(format!("pingora-proxy-folder-{}", std::process::id()));
+        let inside = base.join("x.sock");
+        prepare(&inside, None).unwrap();
+        assert_eq!(std::fs::metadata(&base).unwrap().permissions().mode() & 0o777, 0o700);
+        prepare(&inside, None).unwrap();
+        std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(prepare(&inside, None).unwrap_err().contains("everybody can write to it"));
+        std::fs::remove_dir(&base).unwrap();
+        assert!(prepare(Path::new("/dev/null/x"), None).is_err());
+    }
+}

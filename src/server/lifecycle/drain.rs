@@ -1,0 +1,152 @@
+//! How the process ends: it hands over, or drains, and is gone as soon as nobody needs
+//! it any more, or when it was waited for long enough.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::notify;
+use super::process::{RunningProcess, count, reply};
+use super::stage::{Ended, Stage, TICK};
+use super::status::Phase;
+use crate::config::AdminAddress;
+use crate::downstream::ConnectionCounts;
+use crate::server::sockets;
+use crate::telemetry::dropped_lines;
+
+/// An idle client may have sent its next request already, and a new one may have been
+/// accepted and not begun: they are answered.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
+/// For connections that were accepted as the listeners went to another process, and
+/// that nobody has begun to serve yet. Nobody waits for this process to end.
+const BACKLOG_GRACE: Duration = Duration::from_secs(1);
+/// For callers to take their answers before the process is gone.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+impl RunningProcess {
+    pub(super) fn may_hand_over(&self) -> Result<(), String> {
+        match self.stage {
+            Stage::Serving => Ok(()),
+            Stage::Delay { .. } | Stage::Draining { .. } | Stage::HandedOver { .. } => {
+                Err(self.process.status.phase().describe().to_owned())
+            }
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, pid: u32) {
+        let now = Instant::now();
+        self.process.gate.hand_over();
+        self.process.connections.close_after_responses();
+        self.process.status.enter(Phase::HandedOver);
+        self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(pid_file) = self.pid_file.take() {
+            pid_file.hand_over();
+        }
+        notify::handed_over(pid);
+        self.stage = Stage::HandedOver { since: now, tunnels_until: Some(now + self.config.server.drain.tunnels) };
+    }
+
+    pub(super) fn drain(&mut self) {
+        let now = Instant::now();
+        if let Stage::HandedOver { .. } = self.stage {
+            self.stage = Stage::Draining { since: now, until: now + self.config.server.drain.timeout };
+            return;
+        }
+        self.process.control_state.refuse_newer(Phase::Draining.describe());
+        log::info!("draining: {}", count(self.process.connections.counts()));
+        notify::stopping();
+        self.process.status.enter(Phase::Draining);
+        self.process.connections.close_after_responses();
+        self.stage = Stage::Delay { until: now + self.config.server.drain.delay };
+    }
+
+    fn close_listeners(&mut self) {
+        let now = Instant::now();
+        self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.process.gate.stop();
+        self.stage = Stage::Draining { since: now, until: now + self.config.server.drain.timeout };
+    }
+
+    /// The end, when it has come.
+    pub(super) fn advance(&mut self) -> Option<Ended> {
+        let now = Instant::now();
+        match self.stage {
+            Stage::Serving => None,
+            Stage::Delay { until } => {
+                if now >= until {
+                    self.close_listeners();
+                }
+                None
+            }
+            Stage::Draining { since, until } => {
+                let counts = self.process.connections.counts();
+                if counts.requests + counts.tunnels == 0 && now >= since + LAST_REQUESTS {
+                    return Some(Ended::Fine);
+                }
+                (now >= until).then(|| self.end_now())
+            }
+            Stage::HandedOver { since, tunnels_until } => {
+                let counts = self.process.connections.counts();
+                if counts.is_empty() && now >= since + BACKLOG_GRACE {
+                    return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(count(cut))));
+                }
+                if tunnels_until.is_some_and(|until| now >= until) {
+                    self.end_tunnels(counts);
+                    self.stage = Stage::HandedOver { since, tunnels_until: None };
+                }
+                None
+            }
+        }
+    }
+
+    fn end_tunnels(&mut self, counts: ConnectionCounts) {
+        self.process.connections.end_tunnels();
+        if counts.tunnels > 0 {
+            log::info!("the time of {} tunnels is up", counts.tunnels);
+            self.tunnels_cut = Some(ConnectionCounts { tunnels: counts.tunnels, ..ConnectionCounts::default() });
+        }
+    }
+
+    pub(super) fn end_now(&self) -> Ended {
+        let counts = self.process.connections.counts();
+        match counts.requests + counts.tunnels {
+            0 => Ended::Fine,
+            _ => Ended::Forced(count(counts)),
+        }
+    }
+
+    pub(super) async fn finish(&mut self, ended: &Ended) {
+        let text = match ended {
+            Ended::Fine => "ended; nothing was cut".to_owned(),
+            Ended::Forced(cut) => format!("ended; cut: {cut}"),
+            Ended::Failed(reason) => reason.clone(),
+        };
+        log::info!("process {} {text}", std::process::id());
+        self.process.control_state.refuse_newer("it was told to end");
+        if let Err(e) = self.process.live.load().access.flush() {
+            log::warn!("access log: {e}");
+        }
+        if dropped_lines() > 0 {
+            log::warn!("{} access log lines were dropped", dropped_lines());
+        }
+        let handed_over = self.process.status.phase() == Phase::HandedOver;
+        if let Some(control) = self.control.take() {
+            control.remove();
+        }
+        if let Some(pid_file) = self.pid_file.take() {
+            pid_file.remove();
+        }
+        if !handed_over && !self.process.keeps_files {
+            self.process.config.listeners.iter().for_each(|listener| sockets::remove_file(&listener.address));
+            if let AdminAddress::At(address) = &self.process.config.admin.address {
+                sockets::remove_file(address);
+            }
+        }
+        for answer in self.callers.drain(..) {
+            reply(&answer, (matches!(ended, Ended::Fine), text.clone()));
+        }
+        let end = Instant::now() + LAST_ANSWERS;
+        while self.process.control_state.callers() > 0 && Instant::now() < end {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the running process does when it is told to: reload, open its logs anew, start
+//! the process that takes over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use super::process::{RunningProcess, reply};
+use super::stage::Stage;
+use super::status::Phase;
+use super::{notify, reload};
+use crate::server::control::protocol::Outcome;
+use crate::server::files::config_watch::ConfigWatch;
+use crate::server::upgrade::respawn::UpgradeProgress;
+
+/// How long QUIT waits for a process that was started with `-u`.
+const TAKEOVER_WAIT: Duration = Duration::from_secs(10);
+
+impl RunningProcess {
+    pub(super) fn reload(&mut self) -> Outcome {
+        let Some(file) = &self.process.file else {
+            return (false, "there is no configuration file to reload".to_owned());
+        };
+        notify::reloading();
+        // What is changed while it is read is a change since then.
+        let seen = ConfigWatch::new(file);
+        let outcome = match reload::reload(file, &self.process.config, &self.config, &self.process.live) {
+            Ok(reloaded) => {
+                self.config = reloaded.config;
+                let generation = self.process.status.reloaded();
+                let mut text = format!("{}configuration {generation} is in force", reloaded.warnings);
+                if !reloaded.waiting.is_empty() {
+                    text.push_str("; these wait for an upgrade (`-s upgrade`): ");
+                    text.push_str(&reloaded.waiting.join(", "));
+                }
+                log::info!("reload: {text}");
+                (true, text)
+            }
+            Err(problems) => {
+                let generation = self.process.status.generation();
+                log::error!("reload: configuration {generation} stays in force\n{}", problems.trim_end());
+                (false, problems)
+            }
+        };
+        notify::reloaded(if outcome.0 { "serving" } else { "serving; the last reload failed" });
+        self.watched = self.config.server.reload_on_change.then_some(seen);
+        outcome
+    }
+
+    pub(super) fn reopen(&self) -> Outcome {
+        let access = self.process.live.load().access.reopen().map_err(|e| format!("access log: {e}"));
+        let errors = self.process.error_file.as_ref().map_or(Ok(()), |file| file.reopen());
+        match access.and(errors.map_err(|e| format!("error log: {e}"))) {
+            Ok(()) => {
+                log::info!("the logs were opened anew");
+                (true, "the logs were opened anew".to_owned())
+            }
+            Err(reason) => {
+                log::error!("the old log is written on: {reason}");
+                (false, format!("the old log is written on: {reason}"))
+            }
+        }
+    }
+
+    /// Starts a newer process; what comes of it is told when it is known.
+    pub(super) fn upgrade(&mut self, answer: Option<SyncSender<Outcome>>) {
+        let refused = if std::process::id() == 1 {
+            Some("process 1 of a container cannot hand over, its end would end the container; start a second container with -u".to_owned())
+        } else if self.upgrading.load(Ordering::Acquire) || self.process.control_state.is_handing_over() {
+            Some("another upgrade is under way".to_owned())
+        } else if !matches!(self.stage, Stage::Serving) {
+            Some(self.process.status.phase().describe().to_owned())
+        } else if self.control.is_none() {
+            Some("this process has no control socket (`server.upgrade_sock`)".to_owned())
+        } else {
+            None
+        };
+        let tell = move |outcome: Outcome| {
+            match &outcome {
+                (true, text) => log::info!("upgrade: {text}"),
+                (false, text) => log::error!("upgrade: {text}; this process serves on"),
+            }
+            if let Some(answer) = answer {
+                reply(&answer, outcome);
+            }
+        };
+        let (respawn, control) = match (refused, &self.process.respawn, &self.control) {
+            (None, Some(respawn), Some(control)) => (respawn.clone(), control.path().to_owned()),
+            (None, _, _) => return tell((false, "an upgrade needs a configuration file".to_owned())),
+            (Some(reason), _, _) => return tell((false, reason)),
+        };
+        self.upgrading.store(true, Ordering::Release);
+        let (control_state, upgrading) = (Arc::clone(&self.process.control_state), Arc::clone(&self.upgrading));
+        // One of an earlier upgrade says nothing of this one.
+        drop(control_state.take_failure());
+        std::thread::spawn(move || {
+            let upgraded = respawn.upgrade(&control, || match control_state.take_failure() {
+                Some(reason) => UpgradeProgress::Failed(reason),
+                None if control_state.status.phase() == Phase::HandedOver => UpgradeProgress::HandedOver,
+                None => UpgradeProgress::Pending,
+            });
+            tell(match upgraded {
+                Ok(pid) => (
+                    true,
+                    format!("process {pid} serves now, process {} ends when its clients are done", std::process::id()),
+                ),
+                Err(reason) => (false, reason),
+            });
+            upgrading.store(false, Ordering::Release);
+        });
+    }
+
+    pub(super) fn await_takeover(&mut self) {
+        if matches!(self.stage, Stage::Serving) {
+            self.takeover_deadline = Some(Instant::now() + TAKEOVER_WAIT);
+            log::info!("QUIT: waiting for a process that was started with -u");
+        }
+    }
+
+    /// From now on a change of the file is one since now.
+    pub(super) fn watch_file(&mut self) {
+        let watched = self.process.file.as_deref().filter(|_| self.config.server.reload_on_change);
+        self.watched = watched.map(ConfigWatch::new);
+    }
+}

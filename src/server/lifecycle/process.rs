@@ -1,0 +1,83 @@
+//! What the process is made of while it runs.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::mpsc::Receiver;
+
+use super::signals::Signals;
+use super::stage::Stage;
+use super::status::Status;
+use crate::config::{Address, Config};
+use crate::downstream::{ConnectionCounts, Connections};
+use crate::proxy::HttpService;
+use crate::runtime::Live;
+use crate::server::accept_gate::AcceptGate;
+use crate::server::control::protocol::Outcome;
+use crate::server::control::{ControlSocket, ControlState, SupervisorRequest};
+use crate::server::files::config_watch::ConfigWatch;
+use crate::server::files::own_file::OwnFile;
+use crate::server::files::pid_file::PidFile;
+use crate::server::sockets::Sockets;
+use crate::server::upgrade::respawn::Respawn;
+use crate::server::upgrade::takeover::Takeover;
+use crate::telemetry::ErrorFile;
+
+/// Everything that the life of the process is about.
+pub struct ProcessContext {
+    pub config: Config,
+    /// What HUP reads again.
+    pub file: Option<PathBuf>,
+    pub live: Arc<Live>,
+    pub service: Arc<HttpService>,
+    pub connections: Arc<Connections>,
+    pub gate: Arc<AcceptGate>,
+    pub status: Arc<Status>,
+    pub sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
+    pub control_state: Arc<ControlState>,
+    pub requests: Receiver<SupervisorRequest>,
+    pub takeover: Option<Takeover>,
+    /// The control socket of the older process.
+    pub replaces: Option<PathBuf>,
+    /// Whether the files of unix sockets are somebody else's.
+    pub keeps_files: bool,
+    /// Listeners of the older process that this one has not.
+    pub unwanted: Vec<Address>,
+    pub pid_file: Option<OwnFile>,
+    pub control: Option<OwnFile>,
+    pub error_file: Option<ErrorFile>,
+    pub respawn: Option<Respawn>,
+}
+
+/// The process, from its start to its end. What it does on the way stands in `orders`
+/// and `ending`.
+pub struct RunningProcess {
+    pub process: ProcessContext,
+    pub signals: Signals,
+    /// The configuration of the last reload.
+    pub config: Config,
+    pub stage: Stage,
+    pub pid_file: Option<PidFile>,
+    pub control: Option<ControlSocket>,
+    /// QUIT came, and this is how long it waits.
+    pub takeover_deadline: Option<Instant>,
+    /// Set while a new process is being started.
+    pub upgrading: Arc<AtomicBool>,
+    /// Those who wait for the end.
+    pub callers: Vec<SyncSender<Outcome>>,
+    pub watched: Option<ConfigWatch>,
+    /// How many had to end at `drain.tunnels`.
+    pub tunnels_cut: Option<ConnectionCounts>,
+}
+
+pub fn reply<T>(answer: &SyncSender<T>, outcome: T) {
+    // Whoever asked may be gone.
+    answer.try_send(outcome).unwrap_or_default();
+}
+
+pub fn count(counts: ConnectionCounts) -> String {
+    format!("{} requests, {} tunnels, {} idle connections", counts.requests, counts.tunnels, counts.idle)
+}

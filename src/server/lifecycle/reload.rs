@@ -1,0 +1,81 @@
+//! A new configuration in a running process: read, checked and compiled first, put in
+//! force in one step or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, AccessTarget, Config, Upstream};
+use crate::runtime::{Live, Snapshot};
+use crate::server::files::cookie_key;
+use crate::telemetry::AccessLogger;
+use crate::upstream::resolve_initial;
+
+/// How long names are waited for that have no address yet, before requests may need one.
+pub const INITIAL_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The new configuration is in force.
+#[derive(Debug)]
+pub struct Reloaded {
+    pub config: Config,
+    /// Rendered, for the log and the caller.
+    pub warnings: String,
+    /// Keys whose new values wait for an upgrade.
+    pub waiting: Vec<&'static str>,
+}
+
+/// `started`: the configuration that the process was started with, whose sockets,
+/// threads and files it has.
+///
+/// # Errors
+/// Every problem, rendered; nothing was changed.
+pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> Result<Reloaded, String> {
+    let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
+    let before = live.pin();
+    let access = if config.log.access == running.log.access {
+        Arc::clone(&before.access)
+    } else {
+        Arc::new(start_access_log(&config)?)
+    };
+    // The process may have needed none so far.
+    let key = if before.key.bytes().is_empty() { cookie_key::find(&config) } else { before.key.clone() };
+    let snapshot = Snapshot::compile(&config, access, Some(&before), &key).map_err(|e| format!("error: {e}\n"))?;
+    resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
+    live.publish(snapshot);
+    let file = path.display().to_string();
+    let warnings = config::render(&warnings, &file);
+    let waiting = waiting(started, &config);
+    Ok(Reloaded { config, warnings, waiting })
+}
+
+/// # Errors
+/// In words, when its file cannot be opened.
+pub fn start_access_log(config: &Config) -> Result<AccessLogger, String> {
+    AccessLogger::start(&config.log.access).map_err(|e| match &config.log.access.to {
+        AccessTarget::File(path) => format!("cannot open the access log {}: {e}", path.display()),
+        AccessTarget::Stdout | AccessTarget::Off => format!("cannot start the access log: {e}"),
+    })
+}
+
+/// What a process is made with and keeps to its end.
+fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
+    let (a, b) = (&started.server, &new.server);
+    let idle = |config: &Config| config.upstreams.iter().map(Upstream::max_idle).sum::<usize>();
+    [
+        ("listeners", started.listeners != new.listeners),
+        ("admin.address", started.admin != new.admin),
+        ("log.level", started.log.level != new.log.level),
+        ("server.threads", a.threads != b.threads),
+        ("server.work_stealing", a.work_stealing != b.work_stealing),
+        ("server.pid_file", a.pid_file != b.pid_file),
+        ("server.upgrade_sock", a.upgrade_sock != b.upgrade_sock),
+        ("server.user", a.identity.user != b.identity.user),
+        ("server.group", a.identity.group != b.identity.group),
+        ("server.error_log", a.error_log != b.error_log),
+        ("server.daemon", a.daemon != b.daemon),
+        ("upstreams.*.pool.max_idle", idle(started) < idle(new)),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
+    .collect()
+}

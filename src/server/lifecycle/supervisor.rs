@@ -1,0 +1,237 @@
+//! The life of the process after its start: what signals and orders set off. Pingora
+//! asks once when to shut down; by the time this answers, nothing is left to wait for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+
+use super::process::{ProcessContext, RunningProcess, count, reply};
+use super::signals::{SignalAction, Signals, reap};
+use super::stage::{Ended, Stage};
+use super::status::Phase;
+use super::{daemon, notify};
+use crate::server::control::protocol::Order;
+use crate::server::control::{ControlSocket, SupervisorRequest};
+use crate::server::files::own_file::{OwnFile, OwnFileError};
+use crate::server::files::pid_file::PidFile;
+use crate::server::sockets;
+use crate::server::upgrade::takeover::Takeover;
+
+/// For a listener that cannot be served to end the process.
+const LISTENER_GRACE: Duration = Duration::from_millis(20);
+
+/// What Pingora asks.
+pub struct Supervisor {
+    process: Mutex<Option<ProcessContext>>,
+    ended: Arc<Mutex<Ended>>,
+}
+
+impl Supervisor {
+    pub fn new(process: ProcessContext, ended: Arc<Mutex<Ended>>) -> Self {
+        Self { process: Mutex::new(Some(process)), ended }
+    }
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Supervisor {
+    async fn recv(&self) -> ShutdownSignal {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(process) = process {
+            let ended = match RunningProcess::start(process).await {
+                Ok(mut running) => running.until_the_end().await,
+                Err(reason) => Ended::Failed(reason),
+            };
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended;
+        }
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl RunningProcess {
+    /// Probes, lets clients in, and takes over from an older process.
+    async fn start(mut process: ProcessContext) -> Result<Self, String> {
+        let signals = Signals::listen().map_err(|e| format!("cannot listen to signals: {e}"))?;
+        let takeover = process.takeover.take();
+        let after_takeover = takeover.is_some();
+        if let Err(reason) = process.service.probe(&process.gate.watch()).await {
+            if let Some(takeover) = takeover {
+                takeover.give_up(&reason);
+            }
+            return Err(reason);
+        }
+        if let Some(takeover) = takeover {
+            take_over(&process, takeover).await?;
+        }
+        let (pid_file, control) = own_files(&process, after_takeover)?;
+        process.gate.open();
+        process.status.enter(Phase::Serving);
+        notify::ready();
+        daemon::serving();
+        let mut running = Self {
+            config: process.config.clone(),
+            process,
+            signals,
+            stage: Stage::Serving,
+            pid_file,
+            control,
+            takeover_deadline: None,
+            upgrading: Arc::default(),
+            callers: Vec::new(),
+            watched: None,
+            tunnels_cut: None,
+        };
+        running.watch_file();
+        Ok(running)
+    }
+
+    async fn until_the_end(&mut self) -> Ended {
+        let ended = loop {
+            if let Some(ended) = self.advance() {
+                break ended;
+            }
+            let tick = self.stage.tick();
+            tokio::select! {
+                asked = self.signals.next() => {
+                    if let Some(ended) = self.signalled(asked) {
+                        break ended;
+                    }
+                }
+                Some(request) = self.process.requests.recv() => {
+                    if let Some(ended) = self.requested(request) {
+                        break ended;
+                    }
+                }
+                () = tokio::time::sleep(tick) => self.check_timers(),
+            }
+        };
+        self.finish(&ended).await;
+        ended
+    }
+
+    fn signalled(&mut self, asked: SignalAction) -> Option<Ended> {
+        match asked {
+            SignalAction::Reload => drop(self.reload()),
+            SignalAction::Reopen => drop(self.reopen()),
+            SignalAction::Upgrade => self.upgrade(None),
+            SignalAction::AwaitTakeover => self.await_takeover(),
+            SignalAction::Drain if matches!(self.stage, Stage::Serving | Stage::HandedOver { .. }) => self.drain(),
+            SignalAction::Drain | SignalAction::End => return Some(self.end_now()),
+            SignalAction::Reap => reap(),
+        }
+        None
+    }
+
+    fn requested(&mut self, request: SupervisorRequest) -> Option<Ended> {
+        match request {
+            SupervisorRequest::Do(Order::Status, answer) => reply(&answer, (true, self.describe())),
+            SupervisorRequest::Do(Order::Ready, answer) => {
+                reply(&answer, (matches!(self.stage, Stage::Serving), self.describe()));
+            }
+            SupervisorRequest::Do(Order::Reload, answer) => reply(&answer, self.reload()),
+            SupervisorRequest::Do(Order::Reopen, answer) => reply(&answer, self.reopen()),
+            SupervisorRequest::Do(Order::Upgrade, answer) => self.upgrade(Some(answer)),
+            SupervisorRequest::Do(Order::Quit, answer) => {
+                self.callers.push(answer);
+                if matches!(self.stage, Stage::Serving) {
+                    self.drain();
+                }
+            }
+            SupervisorRequest::Do(Order::Stop, answer) => {
+                self.callers.push(answer);
+                return Some(self.end_now());
+            }
+            SupervisorRequest::MayHandOver(answer) => reply(&answer, self.may_hand_over()),
+            SupervisorRequest::HandedOver { pid, answer } => {
+                let allowed = self.may_hand_over();
+                if allowed.is_ok() {
+                    self.hand_over(pid);
+                }
+                reply(&answer, allowed);
+            }
+        }
+        None
+    }
+
+    fn describe(&self) -> String {
+        let counts = self.process.connections.counts();
+        let status = &self.process.status;
+        format!(
+            "process {}: {}, configuration {}, up {} s; {}",
+            std::process::id(),
+            status.phase().describe(),
+            status.generation(),
+            status.started.elapsed().as_secs(),
+            count(counts)
+        )
+    }
+
+    /// What is no event: the file may have changed, QUIT may have waited in vain.
+    fn check_timers(&mut self) {
+        if !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        if self.takeover_deadline.is_some_and(|until| Instant::now() >= until) {
+            self.takeover_deadline = None;
+            log::error!("QUIT: no process asked for the listeners; start one with -u. This process serves on");
+        }
+        let changed = self.watched.as_mut().zip(self.process.file.as_deref());
+        if changed.is_some_and(|(watch, file)| watch.has_changed(file)) {
+            self.reload();
+        }
+    }
+}
+
+async fn take_over(process: &ProcessContext, takeover: Takeover) -> Result<(), String> {
+    let committed = blocking(move || takeover.ready()).await?;
+    process.gate.open();
+    // A listener that could not be served would end the process by now.
+    tokio::time::sleep(LISTENER_GRACE).await;
+    let started = blocking(move || committed.started()).await;
+    if started.is_err() {
+        // The older process serves on; those who came here meanwhile get their answers.
+        process.gate.hand_over();
+        process.connections.close_after_responses();
+        let end = Instant::now() + process.config.server.drain.timeout;
+        tokio::time::sleep(LISTENER_GRACE).await;
+        while process.connections.counts().requests > 0 && Instant::now() < end {
+            tokio::time::sleep(LISTENER_GRACE).await;
+        }
+    } else if !process.keeps_files {
+        process.unwanted.iter().for_each(sockets::remove_file);
+    }
+    started
+}
+
+/// Blocking calls of the hand-over, off the threads that serve.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
+}
+
+/// Pid file and control socket. What the configuration does not name is done without
+/// when another process has it, and so is anything once clients depend on us.
+fn own_files(process: &ProcessContext, serving: bool) -> Result<(Option<PidFile>, Option<ControlSocket>), String> {
+    let go_without = |own: &OwnFile, refused: OwnFileError| -> Result<(), String> {
+        if own.configured && !serving {
+            return Err(refused.to_string());
+        }
+        log::warn!("{refused}; this process goes on without it");
+        Ok(())
+    };
+    let mut files = (None, None);
+    if let Some(own) = &process.control {
+        let replaces = process.replaces.as_ref() == Some(&own.path);
+        match ControlSocket::serve(&own.path, replaces, Arc::clone(&process.control_state)) {
+            Ok(control) => files.1 = Some(control),
+            Err(refused) => go_without(own, refused)?,
+        }
+    }
+    if let Some(own) = &process.pid_file {
+        match PidFile::take(&own.path) {
+            Ok(pid_file) => files.0 = Some(pid_file),
+            Err(refused) => go_without(own, refused)?,
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,73 @@
+//! The older process's side of an upgrade. Blocks; runs on a thread of its own.
+
+use std::os::fd::BorrowedFd;
+
+use super::step::ONE_STEP;
+use crate::server::control::protocol::{Channel, MAX_SOCKETS, Message, VERSION};
+use crate::server::sockets::Sockets;
+
+/// Gives the sockets to the process at the other end of `channel`, which asked with
+/// `version`. `commit` is asked once it is ready, and `stop` is called once it accepts.
+///
+/// # Errors
+/// Why it came to nothing; this process serves on as before.
+pub fn offer(
+    channel: &mut Channel,
+    version: u32,
+    sockets: &Sockets,
+    commit: impl FnOnce() -> Result<(), String>,
+    stop: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let gone = |stage: &'static str| move |e: std::io::Error| format!("the new process was lost {stage}: {e}");
+    if version != VERSION {
+        return refuse(
+            channel,
+            format!("the new process speaks version {version} of the hand-over, this one {VERSION}"),
+        );
+    }
+    send_sockets(channel, sockets).map_err(gone("while it was given the listeners"))?;
+    expect(channel, &Message::Ready, "before it was ready")?;
+    if let Err(reason) = commit() {
+        return refuse(channel, reason);
+    }
+    channel.send(&Message::Commit).map_err(gone("before it could commit"))?;
+    expect(channel, &Message::Started, "before it accepted connections")?;
+    if let Err(reason) = stop() {
+        return refuse(channel, reason);
+    }
+    // It serves whether or not it hears of it.
+    if let Err(e) = channel.send(&Message::Done) {
+        log::warn!("the new process did not hear that it is alone: {e}");
+    }
+    Ok(())
+}
+
+fn send_sockets(channel: &mut Channel, sockets: &Sockets) -> std::io::Result<()> {
+    let all: Vec<(&str, BorrowedFd<'_>)> = sockets.listed().collect();
+    let mut batches = all.chunks(MAX_SOCKETS).peekable();
+    while let Some(batch) = batches.next() {
+        let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let descriptors: Vec<BorrowedFd<'_>> = batch.iter().map(|(_, socket)| *socket).collect();
+        channel.send_with(&Message::Sockets { names, more: batches.peek().is_some() }, &descriptors)?;
+    }
+    Ok(())
+}
+
+fn expect(channel: &mut Channel, wanted: &Message, stage: &'static str) -> Result<(), String> {
+    match channel.receive(ONE_STEP) {
+        Ok(message) if message == *wanted => Ok(()),
+        Ok(Message::Refused { reason }) => Err(format!("the new process gave up: {reason}")),
+        Ok(other) => refuse(channel, format!("the new process said {other:?} {stage}")),
+        Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+            refuse(channel, format!("the new process said nothing for {} s {stage}", ONE_STEP.as_secs()))
+        }
+        Err(e) => Err(format!("the new process was lost {stage}: {e}")),
+    }
+}
+
+fn refuse(channel: &mut Channel, reason: String) -> Result<(), String> {
+    if let Err(e) = channel.send(&Message::Refused { reason: reason.clone() }) {
+        log::debug!("the new process does not hear why it is refused: {e}");
+    }
+    Err(reason)
+}

@@ -1,0 +1,159 @@
+//! Starting the process that takes over from this one: the same program, as it stands
+//! on the disk now.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Tells a new process where the one that it takes over from is found, whatever its
+/// own configuration says.
+pub const TAKE_OVER_FROM: &str = "PINGORA_PROXY_TAKE_OVER_FROM";
+
+/// Tells it that files of unix sockets are a service manager's, to be left alone.
+const KEEP_FILES: &str = "PINGORA_PROXY_KEEP_SOCKET_FILES";
+/// Where the process's own folder is (see `runtime_dir`), whoever the new process becomes.
+const FOLDER: &str = "RUNTIME_DIRECTORY";
+
+/// Whether the sockets came from a service manager to an older process.
+pub fn older_kept_files() -> bool {
+    std::env::var_os(KEEP_FILES).is_some()
+}
+
+/// For the whole of an upgrade; a process that hangs is ended then.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(10);
+
+/// How far the new process has come, as the control socket sees it.
+#[derive(Debug)]
+pub enum UpgradeProgress {
+    Pending,
+    HandedOver,
+    Failed(String),
+}
+
+/// How this process was started.
+#[derive(Clone, Debug)]
+pub struct Respawn {
+    pub program: PathBuf,
+    /// Without `-d`, `-u`, `-t` and the like.
+    pub arguments: Vec<OsString>,
+    /// Its own, where it is known.
+    folder: Option<PathBuf>,
+    keeps_files: bool,
+}
+
+impl Respawn {
+    pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self { program, arguments, folder: None, keeps_files: false }
+    }
+
+    /// The new process has the same folder, though it may be another user by then, and
+    /// leaves the same files alone.
+    pub fn in_folder(self, folder: &Path, keeps_files: bool) -> Self {
+        Self { folder: Some(folder.to_owned()), keeps_files, ..self }
+    }
+
+    /// Starts it and waits until it has taken over, by what `progress` says.
+    ///
+    /// # Errors
+    /// Why it did not take over. It has ended then.
+    pub fn upgrade(&self, control: &Path, progress: impl Fn() -> UpgradeProgress) -> Result<u32, String> {
+        self.check_config()?;
+        let mut child = self
+            .command()
+            .arg("-u")
+            .env(TAKE_OVER_FROM, control)
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
+        let pid = child.id();
+        let until = Instant::now() + UPGRADE_TIMEOUT;
+        loop {
+            // Looked at first: once it is dead, nothing more will come of it.
+            let ended = child.try_wait().map_err(|e| e.to_string())?;
+            match (progress(), ended) {
+                (UpgradeProgress::HandedOver, _) => return Ok(pid),
+                (UpgradeProgress::Failed(reason), _) => {
+                    end(&mut child);
+                    return Err(reason);
+                }
+                (UpgradeProgress::Pending, Some(status)) => {
+                    return Err(format!("the new process {pid} {} before it took over", describe(status)));
+                }
+                (UpgradeProgress::Pending, None) if Instant::now() >= until => {
+                    end(&mut child);
+                    return Err(format!(
+                        "the new process {pid} did not take over within {} s",
+                        UPGRADE_TIMEOUT.as_secs()
+                    ));
+                }
+                (UpgradeProgress::Pending, None) => std::thread::sleep(TICK),
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command.envs(self.folder.iter().map(|folder| (FOLDER, folder)));
+        command.envs(self.keeps_files.then_some((KEEP_FILES, "1")));
+        command
+    }
+
+    /// Its own words for what is wrong with the file, before anything is started.
+    fn check_config(&self) -> Result<(), String> {
+        let mut child = self
+            .command()
+            .arg("-t")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
+        let mut words = child.stderr.take();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            if let Some(words) = &mut words {
+                std::io::Read::read_to_string(words, &mut text).unwrap_or_default();
+            }
+            text
+        });
+        let until = Instant::now() + UPGRADE_TIMEOUT;
+        let status = loop {
+            match child.try_wait().map_err(|e| e.to_string())? {
+                Some(status) => break status,
+                None if Instant::now() >= until => {
+                    end(&mut child);
+                    return Err(format!(
+                        "the new program did not check its configuration within {} s",
+                        UPGRADE_TIMEOUT.as_secs()
+                    ));
+                }
+                None => std::thread::sleep(TICK),
+            }
+        };
+        let text = reader.join().unwrap_or_default();
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("the new program {}: {}", describe(status), text.trim_end()))
+        }
+    }
+}
+
+/// It may still be on its way out; it is not waited for in vain.
+fn end(child: &mut Child) {
+    if let Err(e) = child.kill().and_then(|()| child.wait()) {
+        log::warn!("cannot end process {}: {e}", child.id());
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

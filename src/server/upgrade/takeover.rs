@@ -1,0 +1,133 @@
+//! The newer process's side of an upgrade. Blocks.
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::step::ONE_STEP;
+use crate::server::control::protocol::{Channel, Message, VERSION};
+use crate::server::sockets::{InheritedSockets, NamedSocket};
+
+/// The listeners have come over; the older process still serves.
+#[derive(Debug)]
+pub struct Takeover(Channel);
+
+/// The older process waits for us to accept, or is dead.
+#[derive(Debug)]
+pub struct Committed(Option<Channel>);
+
+impl Takeover {
+    /// Asks the process behind `control` for its listeners, if it is the one of `file`.
+    ///
+    /// # Errors
+    /// When there is none, or it refuses.
+    pub fn begin(control: &Path, file: Option<&Path>) -> Result<(Self, InheritedSockets), String> {
+        let stream = UnixStream::connect(control).map_err(|e| {
+            format!(
+                "no running process answers on {} ({e}): there is nothing to take over; start without -u",
+                control.display()
+            )
+        })?;
+        let mut channel = Channel::new(stream);
+        channel.check_server()?;
+        let file = file.map(Path::to_owned);
+        let ask = Message::TakeOver { version: VERSION, pid: std::process::id(), file };
+        channel.send(&ask).map_err(|e| format!("the running process was lost: {e}"))?;
+        let mut sockets = Vec::new();
+        loop {
+            let message = receive(&mut channel)?;
+            let Message::Sockets { names, more } = message else {
+                return Err(unexpected(&message));
+            };
+            let descriptors = channel.descriptors(names.len());
+            if names.len() != descriptors.len() {
+                return Err(format!("{} listeners were named and {} came", names.len(), descriptors.len()));
+            }
+            sockets.extend(names.into_iter().zip(descriptors).map(|(name, socket)| NamedSocket { name, socket }));
+            if !more {
+                return Ok((Self(channel), InheritedSockets::new(sockets)));
+            }
+        }
+    }
+
+    /// Everything is started: asks to be let in. An older process that has died since it
+    /// gave its sockets away has nothing to say any more: somebody must serve.
+    ///
+    /// # Errors
+    /// When the older process has changed its mind, or does not answer.
+    pub fn ready(mut self) -> Result<Committed, String> {
+        match exchange(&mut self.0, &Message::Ready).map_err(String::from)? {
+            Message::Commit => Ok(Committed(Some(self.0))),
+            Message::Done => Ok(Committed(None)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Tells the older process why this one ends.
+    pub fn give_up(mut self, reason: &str) {
+        if let Err(e) = self.0.send(&Message::Refused { reason: reason.to_owned() }) {
+            log::debug!("the running process does not hear why: {e}");
+        }
+    }
+}
+
+impl Committed {
+    /// This process accepts connections: waits until the older one does no more.
+    ///
+    /// # Errors
+    /// When the older one refuses after all; it serves on.
+    pub fn started(self) -> Result<(), String> {
+        let Some(mut channel) = self.0 else { return Ok(()) };
+        match exchange(&mut channel, &Message::Started) {
+            Ok(Message::Done) => Ok(()),
+            Ok(other) => Err(unexpected(&other)),
+            // It may stop as soon as it hears us, and nobody else would serve then.
+            Err(NoAnswer::TimedOut) => {
+                log::warn!("upgrade: the running process does not say that it has stopped; both serve until it does");
+                Ok(())
+            }
+            Err(NoAnswer::Refused(reason)) => Err(reason),
+        }
+    }
+}
+
+/// The answer to `message`; [`Message::Done`] where the older process is dead.
+fn exchange(channel: &mut Channel, message: &Message) -> Result<Message, NoAnswer> {
+    match channel.send(message).and_then(|()| channel.receive(ONE_STEP)) {
+        Ok(Message::Refused { reason }) => Err(NoAnswer::Refused(format!("the running process refused: {reason}"))),
+        Ok(answer) => Ok(answer),
+        Err(e) if e.kind() == ErrorKind::TimedOut => Err(NoAnswer::TimedOut),
+        Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+            log::warn!("upgrade: the running process is gone; this one serves alone");
+            Ok(Message::Done)
+        }
+        Err(e) => Err(NoAnswer::Refused(format!("the running process did not answer: {e}"))),
+    }
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    TimedOut,
+    Refused(String),
+}
+
+impl From<NoAnswer> for String {
+    fn from(silence: NoAnswer) -> Self {
+        match silence {
+            NoAnswer::TimedOut => format!("the running process said nothing for {} s", ONE_STEP.as_secs()),
+            NoAnswer::Refused(reason) => reason,
+        }
+    }
+}
+
+fn receive(channel: &mut Channel) -> Result<Message, String> {
+    match channel.receive(ONE_STEP) {
+        Ok(Message::Refused { reason }) => Err(format!("the running process refused: {reason}")),
+        Ok(message) => Ok(message),
+        Err(e) => Err(format!("the running process did not answer: {e}")),
+    }
+}
+
+fn unexpected(message: &Message) -> String {
+    format!("the running process said {message:?} where that has no meaning")
+}

@@ -1,0 +1,152 @@
+//! One request as one line: combined, or short text for a terminal; `json` has the third.
+//! Cookies and Authorization never appear.
+
+use std::io::Write as _;
+
+use super::json;
+use super::record::AccessRecord;
+use super::time::{ClockTime, CommonTime};
+use super::value::{bounded, is_dangerous};
+use crate::config::AccessFormat;
+
+/// Appends the line, with its newline. `colour` is asked only by the text format.
+pub fn render(out: &mut Vec<u8>, record: &AccessRecord<'_>, format: AccessFormat, colour: bool) {
+    match format {
+        AccessFormat::Json => json::line(out, record),
+        AccessFormat::Combined => combined(out, record),
+        AccessFormat::Text => text(out, record, colour),
+    }
+    out.push(b'\n');
+}
+
+fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a Vec cannot fail.
+    out.write_fmt(arguments).unwrap_or_default();
+}
+
+/// Control bytes would let a client write lines of its own.
+fn escape(out: &mut Vec<u8>, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
+            c if is_dangerous(c) => put(out, format_args!("\\x{:02x}", u32::from(c))),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+fn target(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
+    escape(out, &String::from_utf8_lossy(bounded(r.path)));
+    if !r.query.is_empty() {
+        out.push(b'?');
+        escape(out, &String::from_utf8_lossy(bounded(r.query)));
+    }
+}
+
+fn combined(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
+    match r.client_ip {
+        Some(ip) => put(out, format_args!("{ip}")),
+        None => out.push(b'-'),
+    }
+    put(out, format_args!(" - - [{}] \"{} ", CommonTime(r.at), r.method));
+    target(out, r);
+    put(out, format_args!(" {}\" {} {}", r.proto, r.status, r.bytes_out));
+    for value in [r.referer, r.user_agent] {
+        out.extend_from_slice(b" \"");
+        match value {
+            Some(value) => escape(out, &String::from_utf8_lossy(bounded(value))),
+            None => out.push(b'-'),
+        }
+        out.push(b'"');
+    }
+}
+
+fn text(out: &mut Vec<u8>, r: &AccessRecord<'_>, colour: bool) {
+    let code = match r.status {
+        500.. => "31",
+        400..500 => "33",
+        300..400 => "36",
+        _ => "32",
+    };
+    let (on, bold, dim, off) =
+        if colour { (format!("\x1b[{code}m"), "\x1b[1m", "\x1b[2m", "\x1b[0m") } else { (String::new(), "", "", "") };
+    put(out, format_args!("{dim}{}{off} {on}{}{off} {bold}{:<6}{off} ", ClockTime(r.at), r.status, r.method));
+    target(out, r);
+    put(out, format_args!(" {dim}{:.1}ms", r.duration.as_secs_f64() * 1000.0));
+    if let Some(upstream) = r.upstream {
+        put(out, format_args!(" -> {upstream}"));
+    }
+    out.extend_from_slice(off.as_bytes());
+    if let Some(error) = r.error {
+        put(out, format_args!(" {on}"));
+        escape(out, error);
+        out.extend_from_slice(off.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::telemetry::record::ErrorSource;
+
+    fn record<'r>() -> AccessRecord<'r> {
+        AccessRecord {
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_210_096_789),
+            request_id: 0xab,
+            client_ip: "1.2.3.4".parse().ok(),
+            remote_ip: None,
+            method: "GET",
+            scheme: "http",
+            host: b"h\"",
+            path: b"/a\x1b\n\xff",
+            query: b"q=1",
+            proto: "HTTP/1.1",
+            status: 502,
+            bytes_in: 1,
+            bytes_out: 2,
+            duration: Duration::from_micros(1_234),
+            route: Some("r"),
+            upstream: None,
+            upstream_status: None,
+            connect: None,
+            ttfb: None,
+            retries: 0,
+            reused: false,
+            user_agent: Some(b"ua"),
+            referer: None,
+            error: Some("refused"),
+            error_source: Some(ErrorSource::Upstream),
+        }
+    }
+
+    fn line(format: AccessFormat) -> String {
+        let mut out = Vec::new();
+        render(&mut out, &record(), format, false);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_is_json_and_holds_the_fields() {
+        let value: serde_json::Value = serde_json::from_str(&line(AccessFormat::Json)).unwrap();
+        assert_eq!(value["ts"], "2024-02-29T12:34:56.789Z");
+        assert_eq!(value["request_id"], "00000000000000ab");
+        assert_eq!(value["host"], "h\"");
+        assert_eq!(value["path"], "/a\u{1b}\n\u{fffd}");
+        assert_eq!(value["duration_ms"], 1.234);
+        assert_eq!(value["error_source"], "upstream");
+    }
+
+    #[test]
+    fn one_request_is_one_line_in_every_format() {
+        for format in [AccessFormat::Json, AccessFormat::Combined, AccessFormat::Text] {
+            let line = line(format);
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            assert!(!line.contains('\x1b'), "{line}");
+        }
+        assert!(line(AccessFormat::Combined).starts_with(
+            "1.2.3.4 - - [29/Feb/2024:12:34:56 +0000] \"GET /a\\x1b\\x0a\u{fffd}?q=1 HTTP/1.1\" 502 2 \"-\" \"ua\""
+        ));
+    }
+}

@@ -1,0 +1,53 @@
+//! What is known of a finished request.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// Whose fault it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorSource {
+    Client,
+    Proxy,
+    Upstream,
+}
+
+impl ErrorSource {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Proxy => "proxy",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// A finished request.
+#[derive(Clone, Debug)]
+pub struct AccessRecord<'r> {
+    pub at: SystemTime,
+    pub request_id: u64,
+    pub client_ip: Option<IpAddr>,
+    pub remote_ip: Option<IpAddr>,
+    pub method: &'r str,
+    pub scheme: &'r str,
+    pub host: &'r [u8],
+    pub path: &'r [u8],
+    pub query: &'r [u8],
+    pub proto: &'r str,
+    /// 499 when the client left before an answer.
+    pub status: u16,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub duration: Duration,
+    pub route: Option<&'r str>,
+    pub upstream: Option<&'r str>,
+    pub upstream_status: Option<u16>,
+    pub connect: Option<Duration>,
+    pub ttfb: Option<Duration>,
+    pub retries: u32,
+    pub reused: bool,
+    pub user_agent: Option<&'r [u8]>,
+    pub referer: Option<&'r [u8]>,
+    pub error: Option<&'r str>,
+    pub error_source: Option<ErrorSource>,
+}

@@ -1,0 +1,107 @@
+//! The servers that may get requests now, with everything needed to choose one: made
+//! anew whenever a server comes or goes, so that a request finds all of it ready.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::balance::{Balancer, WeightedEndpoint};
+use super::endpoint::Endpoint;
+use super::health::HealthStatus;
+use super::sticky::Tag;
+use crate::config::Balance;
+
+#[derive(Debug)]
+pub struct ActiveSet {
+    pub endpoints: Vec<Arc<Endpoint>>,
+    balancer: Balancer,
+    /// For requests that nobody else is left for: backups, then ejected ones.
+    spare: Vec<Arc<Endpoint>>,
+    /// Also those that get no new clients.
+    sticky: HashMap<Tag, Arc<Endpoint>>,
+    /// When an ejection ends, if there is one.
+    pub next_return: Option<Instant>,
+    /// Of the servers' standings, when it was made.
+    pub version: u64,
+    /// All servers that there are, whatever their state.
+    pub known: usize,
+}
+
+impl ActiveSet {
+    /// `all`: in their order. `turn`: where the round robin of the ones before had come to.
+    pub fn new(all: &[Arc<Endpoint>], balance: &Balance, position: usize, version: u64) -> Self {
+        let (mut primaries, mut backups, mut ejected) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sticky, mut next_return) = (HashMap::new(), None::<Instant>);
+        for endpoint in all {
+            let health = endpoint.stats.health();
+            match health.state() {
+                HealthStatus::Up if endpoint.backup => backups.push(Arc::clone(endpoint)),
+                HealthStatus::Up => primaries.push(Arc::clone(endpoint)),
+                HealthStatus::Ejected => ejected.push(Arc::clone(endpoint)),
+                HealthStatus::Down | HealthStatus::Draining | HealthStatus::Disabled => {}
+            }
+            if let Some(cookie) = endpoint.cookie.as_ref().filter(|_| health.serves_sticky_clients()) {
+                sticky.insert(cookie.tag, Arc::clone(endpoint));
+            }
+            next_return = next_return.into_iter().chain(health.ejected_until()).min();
+        }
+        let (endpoints, mut spare) = if primaries.is_empty() { (backups, primaries) } else { (primaries, backups) };
+        spare.append(&mut ejected);
+        let weights: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.weight()).collect();
+        let shares: Vec<WeightedEndpoint<'_>> = endpoints
+            .iter()
+            .zip(weights)
+            .map(|(endpoint, weight)| WeightedEndpoint { weight, load: &endpoint.stats.load, name: &endpoint.label })
+            .collect();
+        let balancer = Balancer::new(balance, &shares, position);
+        Self { endpoints, balancer, spare, sticky, next_return, version, known: all.len() }
+    }
+
+    pub fn position(&self) -> usize {
+        self.balancer.position()
+    }
+
+    /// Whose client this is.
+    pub fn endpoint_of_cookie(&self, value: &[u8]) -> Option<&Arc<Endpoint>> {
+        self.sticky.get(<&Tag>::try_from(value).ok()?)
+    }
+
+    /// Whether this server's clients may go on.
+    pub fn keeps(&self, own: &Endpoint) -> bool {
+        let tag = own.cookie.as_ref().map(|cookie| cookie.tag);
+        tag.and_then(|tag| self.sticky.get(&tag)).is_some_and(|kept| Arc::ptr_eq(&kept.stats, &own.stats))
+    }
+
+    /// A server with room that was not tried; `None` where there is none.
+    pub fn choose(&self, hash: Option<u64>, tried: &[Arc<Endpoint>]) -> Option<&Arc<Endpoint>> {
+        if let ([only], []) = (self.endpoints.as_slice(), tried) {
+            return only.has_room().then_some(only);
+        }
+        let fits = |endpoint: &Arc<Endpoint>| endpoint.has_room() && is_untried(endpoint, tried);
+        let is_wanted = |index: usize| self.endpoints.get(index).is_some_and(|s| fits(s) && s.passes_slow_start(hash));
+        if let Some(index) = self.balancer.choose(hash, is_wanted) {
+            return self.endpoints.get(index);
+        }
+        // Chance or warmth left none; whoever is there is better than nobody.
+        let start = fastrand::usize(..self.endpoints.len().max(1));
+        let (before, after) = self.endpoints.split_at_checked(start)?;
+        let found = after.iter().chain(before).find(|endpoint| fits(endpoint));
+        found.or_else(|| self.spare_ones(tried).find(|endpoint| endpoint.has_room()))
+    }
+
+    /// Whether one was not tried, with room or not.
+    pub fn has_another(&self, tried: &[Arc<Endpoint>]) -> bool {
+        self.endpoints.iter().any(|endpoint| is_untried(endpoint, tried)) || self.spare_ones(tried).next().is_some()
+    }
+
+    /// Where all that get requests were tried: better one that failed before than nobody.
+    fn spare_ones(&self, tried: &[Arc<Endpoint>]) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let is_needed = self.endpoints.iter().all(|endpoint| !is_untried(endpoint, tried));
+        self.spare.iter().filter(move |endpoint| is_needed && is_untried(endpoint, tried))
+    }
+}
+
+/// None of those that were tried.
+pub fn is_untried(endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
+    !tried.iter().any(|t| Arc::ptr_eq(&t.stats, &endpoint.stats))
+}

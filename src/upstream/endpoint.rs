@@ -1,0 +1,360 @@
+//! One server: the `HttpPeer` that Pingora connects to, made once and cloned per attempt,
+//! and what is known of it for as long as it is in use.
+
+use std::hash::{Hash, Hasher};
+use std::os::fd::RawFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use pingora_core::protocols::SocketDigest;
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions, Scheme};
+use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
+
+use super::connections::OpenConnections;
+use super::health::HealthState;
+use super::load::Load;
+use super::pool_key;
+use super::sticky::StickyCookie;
+use crate::config::{Address, Sticky, Upstream, UpstreamTls};
+
+/// As the configuration or a name's lookup has it.
+#[derive(Clone, Debug)]
+pub struct EndpointSpec {
+    pub address: Address,
+    /// As it was written; for an address that a name stands for, that address.
+    pub label: String,
+    /// The name and port that were written, where it was found by one.
+    pub name: Option<String>,
+    /// 1..=1000.
+    pub weight: u32,
+    pub backup: bool,
+}
+
+#[derive(Debug)]
+pub struct Endpoint {
+    /// As it is logged.
+    pub label: Arc<str>,
+    pub backup: bool,
+    pub stats: Arc<EndpointStats>,
+    /// The configured one.
+    weight: u32,
+    peer: HttpPeer,
+    /// Authorities under which it may call itself in a redirect.
+    authorities: Vec<String>,
+    pub(super) cookie: Option<StickyCookie>,
+    /// Requests at once.
+    max_connections: u32,
+    slow_start: Duration,
+    /// What its idle connections are found by.
+    pool_key: u64,
+}
+
+/// What is learnt of a server. It outlives a reload that keeps the server.
+#[derive(Debug)]
+pub struct EndpointStats {
+    pub load: Load,
+    /// Tells it from every other one.
+    id: u64,
+    open: OpenConnections,
+    /// Attempts that went to it.
+    pub served: AtomicU64,
+    pub failed: AtomicU64,
+    pub ejections: AtomicU64,
+    /// Failures in a row.
+    pub(super) consecutive_failures: AtomicU32,
+    created: Instant,
+    /// When it came back, in milliseconds from `born`; 0 once it has its whole share.
+    slow_start_since: AtomicU64,
+    /// How long the server keeps idle connections, by its own word, in milliseconds;
+    /// 0 is unknown.
+    keep_alive_ms: AtomicU64,
+    health: Mutex<HealthState>,
+}
+
+impl EndpointStats {
+    pub fn new(load: Load) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            load,
+            // Far from the neighbours that `unpooled_peer` takes.
+            id: NEXT.fetch_add(1, Ordering::Relaxed).rotate_left(40),
+            open: OpenConnections::default(),
+            served: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            ejections: AtomicU64::new(0),
+            consecutive_failures: AtomicU32::new(0),
+            created: Instant::now(),
+            slow_start_since: AtomicU64::new(0),
+            keep_alive_ms: AtomicU64::new(0),
+            health: Mutex::default(),
+        }
+    }
+
+    pub fn health(&self) -> MutexGuard<'_, HealthState> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on its share grows.
+    pub(super) fn begin_slow_start(&self) {
+        self.slow_start_since.store(millis(self.created.elapsed()).max(1), Ordering::Relaxed);
+    }
+}
+
+/// Of its whole share, what a server gets that just came back.
+const SLOW_START_LEAST: f64 = 0.1;
+
+impl Endpoint {
+    /// # Errors
+    /// In words, when a certificate or key cannot be used or a socket path is too long.
+    pub fn new(
+        spec: &EndpointSpec,
+        upstream: &Upstream,
+        stats: Arc<EndpointStats>,
+        key: &[u8],
+    ) -> Result<Self, String> {
+        let cookie =
+            upstream.sticky.as_ref().and_then(|sticky| StickyCookie::new(sticky, key, &upstream.name, &spec.label));
+        let mut peer = peer(&spec.address, upstream)?;
+        // A server that was gone and is back has nothing to do with connections from before.
+        peer.group_key ^= stats.id;
+        Ok(Self {
+            label: spec.label.as_str().into(),
+            backup: spec.backup,
+            stats,
+            weight: spec.weight,
+            authorities: authorities(spec, upstream.tls.as_ref()),
+            cookie,
+            max_connections: upstream.pool.max_connections.unwrap_or(u32::MAX),
+            slow_start: upstream.slow_start,
+            pool_key: peer.reuse_hash(),
+            peer,
+        })
+    }
+
+    /// The peer to connect to. It has no read timeout: Pingora's would run while the
+    /// client still sends, and for head and body alike.
+    pub fn peer(&self) -> HttpPeer {
+        let mut peer = self.peer.clone();
+        let keep_alive_ms = self.stats.keep_alive_ms.load(Ordering::Relaxed);
+        if keep_alive_ms > 0 {
+            let ours = peer.options.idle_timeout.unwrap_or(Duration::MAX);
+            peer.options.idle_timeout = Some(ours.min(Duration::from_millis(keep_alive_ms)));
+        }
+        peer.group_key ^= pool_key::thread_bits(self.stats.load.get());
+        peer
+    }
+
+    /// The same, for a connection that is neither taken from the pool nor put into it.
+    pub fn unpooled_peer(&self) -> HttpPeer {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut peer = self.peer.clone();
+        // Nobody asks for this key again, until the idle timeout ends the connection.
+        peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
+        peer.options.idle_timeout = Some(Duration::ZERO);
+        peer
+    }
+
+    /// A new connection to it.
+    pub fn note_connection(&self, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
+        self.stats.open.note(self.pool_key, socket, digest);
+    }
+
+    /// Ends those that nobody uses, once it has no requests any more. Nobody begins to use
+    /// one, so that after the idle timeout there is nothing left to do.
+    pub async fn retire(self: Arc<Self>) {
+        let began = Instant::now();
+        let longest = self.peer.options.idle_timeout.unwrap_or(Duration::MAX);
+        while self.stats.load.get() > 0 {
+            if began.elapsed() > longest {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let closed = self.stats.open.close(self.pool_key, &self.peer._address);
+        log::debug!("server {}: {closed} connections of no more use were closed", self.label);
+    }
+
+    pub fn pool_key(&self) -> u64 {
+        self.pool_key
+    }
+
+    /// What it says in `Keep-Alive: timeout=`. Its connections are closed a little before
+    /// it does so: a request that crosses that moment would be lost.
+    pub fn note_keep_alive(&self, seconds: u32) {
+        let ours = u64::from(seconds) * 1000;
+        let early = ours.saturating_sub(1000).max(ours / 2).max(1);
+        if self.stats.keep_alive_ms.load(Ordering::Relaxed) != early {
+            self.stats.keep_alive_ms.store(early, Ordering::Relaxed);
+        }
+    }
+
+    /// First what `host: upstream` sends, then other names of the same server.
+    pub fn authorities(&self) -> &[String] {
+        &self.authorities
+    }
+
+    /// What makes its client stick to it.
+    pub fn set_cookie(&self, sticky: &Sticky, https: bool) -> Option<HeaderValue> {
+        self.cookie.as_ref().map(|cookie| cookie.set_cookie(sticky, https))
+    }
+
+    /// The one in force.
+    pub fn weight(&self) -> u32 {
+        self.stats.health().weight().unwrap_or(self.weight)
+    }
+
+    pub fn configured_weight(&self) -> u32 {
+        self.weight
+    }
+
+    pub fn max_connections(&self) -> Option<u32> {
+        (self.max_connections < u32::MAX).then_some(self.max_connections)
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.max_connections == u32::MAX || self.stats.load.get() < self.max_connections
+    }
+
+    /// Counts a request that begins, if there is room for it.
+    pub(super) fn acquire(&self) -> bool {
+        if self.max_connections == u32::MAX {
+            self.stats.load.add();
+        } else if !self.stats.load.add_below(self.max_connections) {
+            return false;
+        }
+        self.stats.served.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// As often as its share has grown since it came back: by chance, or by what tells the
+    /// client apart, so that a client moves to it once.
+    pub(super) fn passes_slow_start(&self, hash: Option<u64>) -> bool {
+        let since = self.stats.slow_start_since.load(Ordering::Relaxed);
+        if since == 0 {
+            return true;
+        }
+        let share = self.slow_start_share(since);
+        if share >= 1.0 {
+            self.stats.slow_start_since.store(0, Ordering::Relaxed);
+        }
+        match hash {
+            Some(hash) => {
+                // Another number for each server; the upper half of it as a share of one.
+                let own = (hash ^ self.stats.id).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+                (own as f64) < share * f64::from(u32::MAX)
+            }
+            None => fastrand::f64() < share,
+        }
+    }
+
+    fn slow_start_share(&self, since: u64) -> f64 {
+        let begin_slow_start = self.stats.created.elapsed().saturating_sub(Duration::from_millis(since));
+        let whole = self.slow_start.as_secs_f64();
+        if whole > 0.0 { (begin_slow_start.as_secs_f64() / whole).max(SLOW_START_LEAST) } else { 1.0 }
+    }
+
+    /// Its share in percent, while it grows.
+    pub fn slow_start_percent(&self) -> Option<u8> {
+        let since = self.stats.slow_start_since.load(Ordering::Relaxed);
+        let share = self.slow_start_share(since) * 100.0;
+        // Between COLD and 1, so that it fits.
+        (since > 0 && share < 100.0).then_some(share as u8)
+    }
+}
+
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What connects to `address` as `upstream` wants it.
+///
+/// # Errors
+/// As [`Endpoint::new`].
+pub fn peer(address: &Address, upstream: &Upstream) -> Result<HttpPeer, String> {
+    let tls = upstream.tls.as_ref();
+    let address = match address {
+        Address::Tcp(address) => SocketAddr::Inet(*address),
+        Address::Unix(path) => unix_address(path)?,
+    };
+    let mut peer = HttpPeer {
+        _address: address,
+        scheme: Scheme::from_tls_bool(tls.is_some()),
+        sni: tls.map(|t| t.sni.clone()).unwrap_or_default(),
+        proxy: None,
+        client_cert_key: None,
+        // Upstreams share no connections: each has its own pool settings, and
+        // Pingora's key leaves out what they verify.
+        group_key: group_key(upstream),
+        options: PeerOptions::new(),
+    };
+    let options = &mut peer.options;
+    options.connection_timeout = upstream.timeouts.connect;
+    options.total_connection_timeout = upstream.timeouts.connect;
+    // `filter::hop_by_hop` strips them in one pass and keeps the order of the others.
+    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+    options.write_timeout = upstream.timeouts.write_idle;
+    options.idle_timeout = upstream.timeouts.pool_idle;
+    if let Some(tls) = tls {
+        apply_tls(&mut peer, tls)?;
+    }
+    Ok(peer)
+}
+
+fn unix_address(path: &Path) -> Result<SocketAddr, String> {
+    std::os::unix::net::SocketAddr::from_pathname(path)
+        .map(SocketAddr::Unix)
+        .map_err(|e| format!("unix:{}: {e}", path.display()))
+}
+
+fn apply_tls(peer: &mut HttpPeer, tls: &UpstreamTls) -> Result<(), String> {
+    peer.options.verify_cert = tls.verify;
+    peer.options.verify_hostname = tls.verify;
+    if let Some(ca) = &tls.ca {
+        // Pingora's parser panics on what is no certificate: `config` has read each of them.
+        let certificates: Vec<_> = ca.der.iter().map(|der| WrappedX509::new(der.clone(), parse_x509)).collect();
+        peer.options.ca = Some(certificates.into());
+    }
+    if let Some((certificate, key)) = tls.identity() {
+        let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key.path.display()))?;
+        peer.client_cert_key = Some(Arc::new(CertKey::new(certificate.der.clone(), key)));
+    }
+    Ok(())
+}
+
+fn group_key(upstream: &Upstream) -> u64 {
+    let mut hasher = std::collections::hash_map::DefaultHasher::new();
+    upstream.name.hash(&mut hasher);
+    let Some(tls) = &upstream.tls else {
+        return hasher.finish();
+    };
+    tls.verify.hash(&mut hasher);
+    tls.ca.as_ref().map(|f| &f.der).hash(&mut hasher);
+    tls.identity().map(|(certificate, _)| &certificate.der).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn authorities(spec: &EndpointSpec, tls: Option<&UpstreamTls>) -> Vec<String> {
+    let mut names = Vec::new();
+    match &spec.address {
+        Address::Tcp(address) => {
+            if let Some(tls) = tls.filter(|t| t.sni.parse::<std::net::IpAddr>().is_err()) {
+                names.push(match address.port() {
+                    443 => tls.sni.clone(),
+                    port => format!("{}:{port}", tls.sni),
+                });
+            }
+            let written = spec.name.clone().unwrap_or_else(|| spec.label.clone());
+            for name in [written, spec.address.to_string()] {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        Address::Unix(_) => names.push(tls.map_or_else(|| "localhost".to_owned(), |t| t.sni.clone())),
+    }
+    names
+}

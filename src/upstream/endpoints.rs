@@ -1,0 +1,271 @@
+//! The servers of a pool in the order of the configuration, whatever their state, and
+//! what names stand for at the moment. Must not know who gets requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::endpoint::{Endpoint, EndpointSpec, EndpointStats};
+use super::health::AdminState;
+use super::load::LoadCounters;
+use super::resolve::ResolvedAddress;
+use super::sticky::CookieKey;
+use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer};
+
+#[derive(Debug)]
+pub struct Endpoints {
+    entries: Vec<ServerEntry>,
+    counters: LoadCounters,
+    key: CookieKey,
+    /// Servers that are in no entry any more, for whoever closes their connections.
+    removed: Vec<Arc<Endpoint>>,
+}
+
+/// One entry of `servers` in the configuration.
+#[derive(Debug)]
+struct ServerEntry {
+    configured: UpstreamServer,
+    specs: Vec<EndpointSpec>,
+    endpoints: Vec<Arc<Endpoint>>,
+    /// Why the last lookup failed; empty where it did not.
+    lookup_error: String,
+}
+
+/// What a lookup changed, in words.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LookupOutcome {
+    Unchanged,
+    Changed(String),
+    Failed(String),
+}
+
+impl Endpoints {
+    /// # Errors
+    /// As [`Endpoint::new`].
+    pub fn new(upstream: &Upstream, before: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
+        let mut all =
+            Self { entries: Vec::new(), counters: LoadCounters::default(), key: key.clone(), removed: Vec::new() };
+        let mut known_stats = KnownStats::of(before);
+        for configured in &upstream.servers {
+            let same = |entry: &&ServerEntry| entry.configured.address.place == configured.address.place;
+            let known = before.and_then(|endpoints| endpoints.entries.iter().find(same));
+            let specs = match &configured.address.place {
+                ServerPlace::At(address) => vec![spec_at(configured, address)],
+                ServerPlace::Named(_) => known.map(|entry| specs_before(entry, configured)).unwrap_or_default(),
+            };
+            let mut endpoints = Vec::new();
+            for spec in &specs {
+                let stats = known_stats.take(spec, configured).unwrap_or_else(|| new_stats(&mut all.counters));
+                if upstream.health.active.is_none() {
+                    stats.health().forget_checks();
+                }
+                endpoints.push(Arc::new(Endpoint::new(spec, upstream, stats, key.bytes())?));
+            }
+            let lookup_error = known.map(|entry| entry.lookup_error.clone()).unwrap_or_default();
+            all.entries.push(ServerEntry { configured: configured.clone(), specs, endpoints, lookup_error });
+        }
+        Ok(all)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Endpoint>> {
+        self.entries.iter().flat_map(|entry| &entry.endpoints).map(Arc::clone).collect()
+    }
+
+    /// Whether a name has no address yet.
+    pub fn lacks_addresses(&self) -> bool {
+        self.entries.iter().any(|entry| entry.endpoints.is_empty())
+    }
+
+    /// What could not be looked up: as it was written, and why.
+    pub fn unresolved(&self) -> impl Iterator<Item = (&str, &str)> {
+        let failed = self.entries.iter().filter(|entry| !entry.lookup_error.is_empty());
+        failed.map(|entry| (entry.configured.address.written.as_str(), entry.lookup_error.as_str()))
+    }
+
+    pub fn find(&self, label: &str) -> Option<&Arc<Endpoint>> {
+        self.entries.iter().flat_map(|entry| &entry.endpoints).find(|endpoint| &*endpoint.label == label)
+    }
+
+    /// Whether the pool can do without this server: a share of those of its kind may be
+    /// out, and never the last one.
+    pub fn may_lose(&self, endpoint: &Endpoint, most: u8) -> bool {
+        let (mut count, mut up, mut others) = (0, 0, 0);
+        let mut is_up = false;
+        for one in self.entries.iter().flat_map(|entry| &entry.endpoints) {
+            let is_healthy = one.stats.health().is_up();
+            others += usize::from(is_healthy);
+            if one.backup == endpoint.backup {
+                count += 1;
+                up += usize::from(is_healthy);
+                is_up |= is_healthy && std::ptr::eq(&*one.stats, &*endpoint.stats);
+            }
+        }
+        let allowed = (count * usize::from(most) / 100).max(1);
+        is_up && others > 1 && count - up < allowed
+    }
+
+    /// What the name of an entry stands for now.
+    ///
+    /// # Errors
+    /// As [`Endpoint::new`]; nothing was changed.
+    pub fn apply_lookup(
+        &mut self,
+        entry: usize,
+        found: Result<Vec<ResolvedAddress>, String>,
+        upstream: &Upstream,
+    ) -> Result<LookupOutcome, String> {
+        let Some(entry) = self.entries.get_mut(entry) else { return Ok(LookupOutcome::Unchanged) };
+        let found = match found {
+            Ok(found) => found,
+            Err(lookup_error) if entry.lookup_error == lookup_error => return Ok(LookupOutcome::Unchanged),
+            Err(lookup_error) => {
+                entry.lookup_error.clone_from(&lookup_error);
+                let kept = match entry.endpoints.len() {
+                    0 => "it has no address".to_owned(),
+                    count => format!("the last good answer stands ({count})"),
+                };
+                return Ok(LookupOutcome::Failed(format!(
+                    "cannot look up {}: {lookup_error}; {kept}",
+                    entry.configured.address.written
+                )));
+            }
+        };
+        let recovered = !std::mem::take(&mut entry.lookup_error).is_empty();
+        let specs = specs_of(&entry.configured, &entry.specs, &found);
+        let mut endpoints = Vec::new();
+        for spec in &specs {
+            let is_same = |(before, _): &(&EndpointSpec, &Arc<Endpoint>)| before.address == spec.address;
+            match entry.specs.iter().zip(&entry.endpoints).find(is_same) {
+                Some((before, endpoint)) if before.weight == spec.weight => endpoints.push(Arc::clone(endpoint)),
+                // Another share, but the same server.
+                Some((_, endpoint)) => {
+                    let stats = Arc::clone(&endpoint.stats);
+                    endpoints.push(Arc::new(Endpoint::new(spec, upstream, stats, self.key.bytes())?));
+                }
+                None => endpoints.push(Arc::new(Endpoint::new(
+                    spec,
+                    upstream,
+                    new_stats(&mut self.counters),
+                    self.key.bytes(),
+                )?)),
+            }
+        }
+        let weights = |specs: &[EndpointSpec]| specs.iter().map(|spec| spec.weight).collect::<Vec<_>>();
+        let reweighed = weights(&entry.specs) != weights(&specs);
+        let has = |endpoints: &[Arc<Endpoint>], one: &Arc<Endpoint>| {
+            endpoints.iter().any(|s| Arc::ptr_eq(&s.stats, &one.stats))
+        };
+        let come: Vec<_> = endpoints.iter().filter(|s| !has(&entry.endpoints, s)).cloned().collect();
+        let gone: Vec<_> = entry.endpoints.iter().filter(|s| !has(&endpoints, s)).cloned().collect();
+        (entry.specs, entry.endpoints) = (specs, endpoints);
+        if come.is_empty() && gone.is_empty() && !recovered && !reweighed {
+            return Ok(LookupOutcome::Unchanged);
+        }
+        let text = describe_change(&entry.configured.address.written, entry.endpoints.len(), &come, &gone);
+        self.removed.extend(gone);
+        Ok(LookupOutcome::Changed(text))
+    }
+
+    /// Asked once for each.
+    pub fn take_removed(&mut self) -> Vec<Arc<Endpoint>> {
+        std::mem::take(&mut self.removed)
+    }
+}
+
+/// What was learnt of servers before a reload, by their addresses.
+struct KnownStats<'b>(HashMap<&'b Address, Vec<KnownEndpoint<'b>>>);
+
+type KnownEndpoint<'b> = (&'b ServerEntry, &'b EndpointSpec, &'b Arc<EndpointStats>);
+
+impl<'b> KnownStats<'b> {
+    fn of(before: Option<&'b Endpoints>) -> Self {
+        let mut known: HashMap<_, Vec<_>> = HashMap::new();
+        for entry in before.into_iter().flat_map(|endpoints| &endpoints.entries) {
+            for (spec, endpoint) in entry.specs.iter().zip(&entry.endpoints) {
+                known.entry(&spec.address).or_default().push((entry, spec, &endpoint.stats));
+            }
+        }
+        Self(known)
+    }
+
+    /// Each once: two entries may have the same address. What the operator said at run time
+    /// stands until the configuration says something else of the server.
+    fn take(&mut self, spec: &EndpointSpec, configured: &UpstreamServer) -> Option<Arc<EndpointStats>> {
+        let known = self.0.get_mut(&spec.address).filter(|known| !known.is_empty())?;
+        let same = known.iter().position(|(entry, _, _)| entry.configured.address.place == configured.address.place);
+        let (_, before, stats) = known.swap_remove(same.unwrap_or(0));
+        if before.weight != spec.weight || before.backup != spec.backup {
+            let mut health = stats.health();
+            health.set_weight(None);
+            health.set_admin(AdminState::Enabled);
+        }
+        Some(Arc::clone(stats))
+    }
+}
+
+fn new_stats(counters: &mut LoadCounters) -> Arc<EndpointStats> {
+    Arc::new(EndpointStats::new(counters.counter()))
+}
+
+fn describe_change(written: &str, count: usize, come: &[Arc<Endpoint>], gone: &[Arc<Endpoint>]) -> String {
+    let list = |sign: char, endpoints: &[Arc<Endpoint>]| -> String {
+        endpoints.iter().map(|endpoint| format!(" {sign}{}", endpoint.label)).collect()
+    };
+    let addresses = if count == 1 { "1 address" } else { &format!("{count} addresses") };
+    format!("{written} has {addresses} now:{}{}", list('+', come), list('-', gone)).trim_end_matches(':').to_owned()
+}
+
+/// What a name stood for before a reload.
+fn specs_before(entry: &ServerEntry, configured: &UpstreamServer) -> Vec<EndpointSpec> {
+    let weight = |spec: &EndpointSpec| spec.weight / entry.configured.weight.max(1) * configured.weight;
+    let spec = |spec: &EndpointSpec| EndpointSpec {
+        weight: weight(spec).clamp(1, 1000),
+        backup: configured.backup,
+        ..spec.clone()
+    };
+    entry.specs.iter().map(spec).collect()
+}
+
+fn spec_at(configured: &UpstreamServer, address: &Address) -> EndpointSpec {
+    EndpointSpec {
+        address: address.clone(),
+        label: configured.address.written.clone(),
+        name: None,
+        weight: configured.weight,
+        backup: configured.backup,
+    }
+}
+
+fn specs_of(configured: &UpstreamServer, before: &[EndpointSpec], found: &[ResolvedAddress]) -> Vec<EndpointSpec> {
+    let ServerPlace::Named(named) = &configured.address.place else { return before.to_vec() };
+    let spec = |found: &ResolvedAddress| {
+        let address = Address::Tcp(found.address);
+        let host = match named.kind {
+            Lookup::One { port } | Lookup::Each { port } => {
+                Some(format!("{}:{port}", named.name.trim_end_matches('.')))
+            }
+            Lookup::Services => None,
+        };
+        EndpointSpec {
+            label: address.to_string(),
+            address,
+            name: host,
+            weight: found.weight * configured.weight,
+            backup: configured.backup,
+        }
+    };
+    // The largest may be so much above what a weight may be; the shares stay.
+    let largest = found.iter().map(|found| found.weight * configured.weight).max().unwrap_or(1).max(1000);
+    let spec =
+        |found: &ResolvedAddress| EndpointSpec { weight: (spec(found).weight * 1000 / largest).max(1), ..spec(found) };
+    match named.kind {
+        Lookup::Each { .. } | Lookup::Services => found.iter().map(spec).collect(),
+        Lookup::One { .. } => {
+            // It stays where it is for as long as the name stands for that, too.
+            let stays = |found: &&ResolvedAddress| before.iter().any(|b| b.address == Address::Tcp(found.address));
+            let one = found.iter().find(stays).or_else(|| found.first());
+            one.map(|found| EndpointSpec { label: configured.address.written.clone(), ..spec(found) })
+                .into_iter()
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Whether a server may get requests, and why not: by the operator's word, by checks, by
+//! what real requests tell. A state machine without a clock, a socket or a log of its own.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ActiveCheck, Passive};
+
+/// What the operator says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminState {
+    #[default]
+    Enabled,
+    /// Only clients that stick to it.
+    Draining,
+    Disabled,
+}
+
+/// What it all comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    Up,
+    Down,
+    Ejected,
+    Draining,
+    Disabled,
+}
+
+impl std::fmt::Display for HealthStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
+/// A server that real requests found wanting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ejection {
+    until: Instant,
+    reason: String,
+}
+
+#[derive(Debug)]
+pub struct HealthState {
+    admin: AdminState,
+    /// In place of the configured one.
+    weight: Option<u32>,
+    healthy: bool,
+    /// Checks in a row that say otherwise.
+    contrary_checks: u32,
+    last_check: String,
+    ejection: Option<Ejection>,
+    /// Ejections in a row.
+    ejections_in_a_row: u32,
+    returned_at: Option<Instant>,
+    since: SystemTime,
+}
+
+/// Ejections last at most so many times `eject_for`.
+const MAX_EJECT_FACTOR: u32 = 10;
+
+impl Default for HealthState {
+    fn default() -> Self {
+        Self {
+            admin: AdminState::Enabled,
+            weight: None,
+            healthy: true,
+            contrary_checks: 0,
+            last_check: String::new(),
+            ejection: None,
+            ejections_in_a_row: 0,
+            returned_at: None,
+            since: SystemTime::now(),
+        }
+    }
+}
+
+impl HealthState {
+    pub fn state(&self) -> HealthStatus {
+        match (self.admin, self.healthy, &self.ejection) {
+            (AdminState::Disabled, _, _) => HealthStatus::Disabled,
+            (AdminState::Draining, _, _) => HealthStatus::Draining,
+            (AdminState::Enabled, false, _) => HealthStatus::Down,
+            (AdminState::Enabled, true, Some(_)) => HealthStatus::Ejected,
+            (AdminState::Enabled, true, None) => HealthStatus::Up,
+        }
+    }
+
+    /// In words for the operator; empty where nothing is to be said.
+    pub fn reason(&self) -> String {
+        match self.state() {
+            HealthStatus::Up => String::new(),
+            HealthStatus::Down => self.last_check.clone(),
+            HealthStatus::Ejected => self.ejection.as_ref().map(|e| e.reason.clone()).unwrap_or_default(),
+            HealthStatus::Draining | HealthStatus::Disabled => "by the operator".to_owned(),
+        }
+    }
+
+    /// Whether clients that stick to it may go on.
+    pub fn serves_sticky_clients(&self) -> bool {
+        self.admin != AdminState::Disabled && self.healthy && self.ejection.is_none()
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.state() == HealthStatus::Up
+    }
+
+    /// When the present state began.
+    pub fn since(&self) -> SystemTime {
+        self.since
+    }
+
+    pub fn weight(&self) -> Option<u32> {
+        self.weight
+    }
+
+    pub fn admin(&self) -> AdminState {
+        self.admin
+    }
+
+    pub fn ejected_until(&self) -> Option<Instant> {
+        self.ejection.as_ref().map(|e| e.until)
+    }
+
+    /// What a check found. `none_up`: no server is there, so that one good check is enough.
+    /// Returns the change in words.
+    pub fn record_check(&mut self, found: Result<(), String>, rules: &ActiveCheck, none_up: bool) -> Option<String> {
+        let good = found.is_ok();
+        if let Err(reason) = found {
+            self.last_check = reason;
+        }
+        if good == self.healthy {
+            self.contrary_checks = 0;
+            return None;
+        }
+        self.contrary_checks += 1;
+        let needed = match good {
+            true if none_up => 1,
+            true => rules.healthy_after,
+            false => rules.unhealthy_after,
+        };
+        if self.contrary_checks < needed {
+            return None;
+        }
+        let count = std::mem::take(&mut self.contrary_checks);
+        self.healthy = good;
+        self.since = SystemTime::now();
+        let checks = if count == 1 { "1 check".to_owned() } else { format!("{count} checks in a row") };
+        if good {
+            // What requests met before says nothing of a server that was down since.
+            self.ejection = None;
+            return Some(format!("up: {checks} succeeded"));
+        }
+        self.last_check = format!("{checks} failed: {}", self.last_check);
+        Some(format!("down: {}", self.last_check))
+    }
+
+    /// Returns for how long.
+    pub fn eject(&mut self, reason: &str, now: Instant, rules: &Passive) -> Duration {
+        let soon = self
+            .returned_at
+            .is_some_and(|back| now.duration_since(back) <= rules.eject_for * self.ejections_in_a_row.max(1));
+        self.ejections_in_a_row = if soon { self.ejections_in_a_row + 1 } else { 1 };
+        let factor = 1u32.checked_shl(self.ejections_in_a_row - 1).unwrap_or(MAX_EJECT_FACTOR).min(MAX_EJECT_FACTOR);
+        let time = rules.eject_for * factor;
+        self.ejection = Some(Ejection { until: now + time, reason: reason.to_owned() });
+        self.since = SystemTime::now();
+        time
+    }
+
+    /// Ends an ejection whose time has come; says whether there was one.
+    pub fn end_ejection(&mut self, now: Instant) -> bool {
+        let is_due = self.ejection.as_ref().is_some_and(|e| e.until <= now);
+        if is_due {
+            self.ejection = None;
+            self.returned_at = Some(now);
+            self.since = SystemTime::now();
+        }
+        is_due
+    }
+
+    pub fn set_admin(&mut self, admin: AdminState) {
+        if self.admin != admin {
+            self.since = SystemTime::now();
+        }
+        self.admin = admin;
+        if admin == AdminState::Enabled {
+            // The operator knows better.
+            self.ejection = None;
+            self.ejections_in_a_row = 0;
+            self.forget_checks();
+        }
+    }
+
+    /// Nobody checks any more, or from now on anew.
+    pub fn forget_checks(&mut self) {
+        if !self.healthy {
+            self.since = SystemTime::now();
+        }
+        (self.healthy, self.contrary_checks) = (true, 0);
+    }
+
+    /// `None` is the configured one.
+    pub fn set_weight(&mut self, weight: Option<u32>) {
+        self.weight = weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CheckKind;
+
+    fn rules() -> ActiveCheck {
+        ActiveCheck {
+            locations: Default::default(),
+            kind: CheckKind::Tcp,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            healthy_after: 2,
+            unhealthy_after: 3,
+            port: None,
+            tls: None,
+        }
+    }
+
+    #[test]
+    fn checks_need_some_in_a_row_and_one_when_nobody_is_there() {
+        let mut endpoint = HealthState::default();
+        let bad = || Err("refused".to_owned());
+        assert_eq!(endpoint.record_check(bad(), &rules(), false), None);
+        assert_eq!(endpoint.record_check(bad(), &rules(), false), None);
+        assert_eq!(endpoint.record_check(Ok(()), &rules(), false), None);
+        assert_eq!(endpoint.record_check(bad(), &rules(), false), None);
+        assert_eq!(endpoint.record_check(bad(), &rules(), false), None);
+        let change = endpoint.record_check(bad(), &rules(), false).unwrap();
+        assert_eq!(change, "down: 3 checks in a row failed: refused");
+        assert_eq!(
+            (endpoint.state(), endpoint.reason()),
+            (HealthStatus::Down, "3 checks in a row failed: refused".into())
+        );
+        assert_eq!(endpoint.record_check(bad(), &rules(), false), None);
+        assert_eq!(endpoint.record_check(Ok(()), &rules(), false), None);
+        assert_eq!(endpoint.record_check(Ok(()), &rules(), false).unwrap(), "up: 2 checks in a row succeeded");
+        (0..3).for_each(|_| drop(endpoint.record_check(bad(), &rules(), false)));
+        assert_eq!(endpoint.record_check(Ok(()), &rules(), true).unwrap(), "up: 1 check succeeded");
+    }
+
+    #[test]
+    fn ejections_grow_and_are_forgiven() {
+        let rules = Passive { failures: 5, eject_for: Duration::from_secs(30), max_ejected: 50, statuses: Vec::new() };
+        let mut endpoint = HealthState::default();
+        let mut now = Instant::now();
+        let mut times = Vec::new();
+        for _ in 0..6 {
+            let time = endpoint.eject("x", now, &rules);
+            assert_eq!(endpoint.state(), HealthStatus::Ejected);
+            assert!(!endpoint.end_ejection(now) && !endpoint.is_up());
+            now += time;
+            assert!(endpoint.end_ejection(now) && endpoint.is_up());
+            times.push(time.as_secs());
+        }
+        assert_eq!(times, [30, 60, 120, 240, 300, 300]);
+        now += Duration::from_secs(3600);
+        assert_eq!(endpoint.eject("x", now, &rules).as_secs(), 30);
+    }
+
+    #[test]
+    fn the_operator_has_the_last_word() {
+        let rules = Passive { failures: 5, eject_for: Duration::from_secs(30), max_ejected: 50, statuses: Vec::new() };
+        let mut endpoint = HealthState::default();
+        endpoint.set_admin(AdminState::Draining);
+        assert!(endpoint.serves_sticky_clients() && !endpoint.is_up());
+        endpoint.set_admin(AdminState::Disabled);
+        assert!(!endpoint.serves_sticky_clients());
+        endpoint.eject("x", Instant::now(), &rules);
+        endpoint.set_admin(AdminState::Enabled);
+        assert!(endpoint.is_up());
+    }
+}

@@ -1,0 +1,82 @@
+//! One check of one server: a connection, or a question and the status of its answer.
+//! Must not know what follows from it.
+
+use pingora::{Error, ErrorType};
+use pingora_core::connectors::http::v1::Connector;
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_core::upstreams::peer::{HttpPeer, Scheme};
+use pingora_http::RequestHeader;
+use pingora_timeout::timeout;
+
+use super::duration::in_words;
+use super::endpoint::Endpoint;
+use crate::config::{ActiveCheck, CheckKind};
+
+/// Asks once.
+///
+/// # Errors
+/// What is wrong, in words.
+pub async fn check_once(connector: &Connector, endpoint: &Endpoint, check: &ActiveCheck) -> Result<(), String> {
+    let peer = peer(endpoint, check);
+    match timeout(check.timeout, exchange(connector, &peer, endpoint, check)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no answer within {}", in_words(check.timeout))),
+    }
+}
+
+fn peer(endpoint: &Endpoint, check: &ActiveCheck) -> HttpPeer {
+    let mut peer = endpoint.unpooled_peer();
+    if let (Some(port), SocketAddr::Inet(address)) = (check.port, &mut peer._address) {
+        address.set_port(port);
+    }
+    if check.tls == Some(false) {
+        (peer.scheme, peer.sni) = (Scheme::HTTP, String::new());
+    }
+    peer
+}
+
+async fn exchange(
+    connector: &Connector,
+    peer: &HttpPeer,
+    endpoint: &Endpoint,
+    check: &ActiveCheck,
+) -> Result<(), String> {
+    let (mut session, _) = connector.get_http_session(peer).await.map_err(|e| describe(&e))?;
+    let CheckKind::Http { path, status: (from, to), host } = &check.kind else { return Ok(()) };
+    let host = host.as_deref().or_else(|| endpoint.authorities().first().map(String::as_str)).unwrap_or("localhost");
+    let mut request = RequestHeader::build("GET", path.as_bytes(), Some(3)).map_err(|e| describe(&e))?;
+    for (name, value) in [("Host", host), ("User-Agent", "pingora-proxy health check"), ("Connection", "close")] {
+        request.insert_header(name, value).map_err(|e| describe(&e))?;
+    }
+    session.write_request_header(Box::new(request)).await.map_err(|e| describe(&e))?;
+    loop {
+        session.read_response().await.map_err(|e| describe(&e))?;
+        let status = session.resp_header().map_or(0, |head| head.status.as_u16());
+        match status {
+            // Interim, unless that is what is asked for.
+            100..200 if !(*from..=*to).contains(&status) => {}
+            status if (*from..=*to).contains(&status) => return Ok(()),
+            status => return Err(format!("{path} answered {status}")),
+        }
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match error.etype() {
+        ErrorType::ConnectRefused => "connection refused".to_owned(),
+        ErrorType::ConnectTimedout => "no connection in time".to_owned(),
+        ErrorType::ConnectNoRoute => "no route to it".to_owned(),
+        ErrorType::ConnectionClosed | ErrorType::ReadError => "it closed the connection without an answer".to_owned(),
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => {
+            format!("the TLS handshake failed: {}", root_cause(error))
+        }
+        ErrorType::InvalidHTTPHeader => "its answer is not valid HTTP".to_owned(),
+        // Pingora's list is long and may grow.
+        _ => root_cause(error),
+    }
+}
+
+/// The root cause, which is all of the chain that an operator can use.
+fn root_cause(error: &Error) -> String {
+    error.root_cause().to_string()
+}
