@@ -1,6 +1,5 @@
-//! A production reverse proxy on Cloudflare's Pingora. The modules are floors of
-//! one house: each knows only those below it (`tests/architecture.rs`), and
-//! `ARCHITECTURE.md` is its map.
+//! A production reverse proxy on Cloudflare's Pingora. Each module imports only from the
+//! floors below its own, which `tests/architecture.rs` checks; `ARCHITECTURE.md` is the map.
 
 pub mod config;
 #[cfg(feature = "demo")]

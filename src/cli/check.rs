@@ -1,4 +1,4 @@
-//! `-c`, `-t` and `-T`: one way to read the file for all three.
+//! The configuration's file, read in one way for `-c`, `-t` and `-T`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use proxy_service::runtime::Snapshot;
 use proxy_service::telemetry::AccessLogger;
 use proxy_service::upstream::CookieKey;
 
-/// The configuration, with its warnings printed.
+/// Reads the configuration and prints its warnings.
 ///
 /// # Errors
 /// Every problem, rendered.
@@ -18,7 +18,7 @@ pub fn load(path: &Path) -> Result<Config, String> {
     Ok(config)
 }
 
-/// As start-up does, without its log.
+/// Compiles the configuration as start-up does, without an access log.
 pub fn compile(config: &Config) -> Result<Snapshot, String> {
     Snapshot::compile(config, Arc::new(AccessLogger::off()), None, &CookieKey::new(Vec::new()))
         .map_err(|e| format!("error: {e}"))

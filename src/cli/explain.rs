@@ -40,7 +40,7 @@ impl Explain {
     pub fn run(self, file: &Path) -> Result<(), String> {
         let config = super::check::load(file)?;
         let snapshot = Arc::new(super::check::compile(&config)?);
-        // As start-up does it: a request to a name that is not known is refused.
+        // As at start-up: a request to an upstream whose name has no address is refused.
         resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
         let explanation = explain(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
         let mut out = format!("{} {} ", self.method, self.url);
@@ -49,7 +49,8 @@ impl Explain {
         super::out::print(&out)
     }
 
-    /// The request as it would come over the wire. One without a host is HTTP/1.0's.
+    /// The request as it would come over the wire. A request without a host is one of
+    /// HTTP/1.0, which allows that (RFC 9112 section 3.2).
     fn head(&self) -> Vec<u8> {
         let (authority, target) = split_url(&self.url);
         let given = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
@@ -125,7 +126,7 @@ fn describe_outcome(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     }
 }
 
-/// The fields of `all` that `fields` does not have, or not so often.
+/// The fields of `all` that `fields` has not, or fewer times.
 fn missing_in<'l>(fields: &'l [String], all: &'l [String]) -> impl Iterator<Item = &'l String> {
     let mut left: HashMap<&str, usize> = HashMap::new();
     fields.iter().skip(1).for_each(|field| *left.entry(field).or_default() += 1);
@@ -138,7 +139,7 @@ fn missing_in<'l>(fields: &'l [String], all: &'l [String]) -> impl Iterator<Item
     })
 }
 
-/// What the route changes in whatever answer comes.
+/// What the route changes in each response.
 fn describe_answer(out: &mut String, edits: &ResponseEdits) -> std::fmt::Result {
     let headers = &edits.headers;
     let mut field = |verb: &str, (name, value): &(FieldName, HeaderValue)| {
@@ -149,7 +150,7 @@ fn describe_answer(out: &mut String, edits: &ResponseEdits) -> std::fmt::Result 
     headers.remove.iter().try_for_each(|name| writeln!(out, "  answer:     removes {name}"))
 }
 
-/// Host and target of a URL; a bare path has no host.
+/// The host and the target of a URL; a path alone has no host.
 fn split_url(url: &str) -> (&str, &str) {
     let rest = match url.split_once("://") {
         Some((_, rest)) => rest,

@@ -1,5 +1,5 @@
-//! The command line: arguments, subcommands, exit codes, and what a person reads
-//! in the terminal. The only place that prints. Must not know Pingora's hooks.
+//! The command line: arguments, subcommands, exit codes, and what a person reads in the
+//! terminal. No other room prints.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // it is the terminal's side
 
 mod check;
@@ -94,8 +94,8 @@ enum Command {
     },
 }
 
-/// Runs what the arguments say. 0 fine, 1 config or start-up failed, 2 wrong usage,
-/// 3 something in flight was cut at the end.
+/// Runs what the arguments say. The exit code is 0 for success, 1 when the configuration or
+/// the start failed, 2 for wrong usage, and 3 when something in flight was cut at the end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let (Some(_), true) = (&cli.command, cli.options.is_given()) {
@@ -174,7 +174,8 @@ fn run(file: &Path, options: &RunOptions) -> Result<Ended, String> {
     serve::serve(&config, Start { file: Some(file), takes_over: options.take_over, respawn: Some(respawn) })
 }
 
-/// As it was called, so that a symlink that is pointed at a newer version leads to that.
+/// The path of the program as it was called, so that a symlink that is set to a newer
+/// version leads to that.
 fn program() -> Result<PathBuf, String> {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let found = if called.components().count() > 1 {

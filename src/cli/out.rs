@@ -1,8 +1,8 @@
-//! The terminal's two streams, of which either may be closed or full.
+//! The two streams of the terminal, each of which may be closed or full.
 
 use std::io::{ErrorKind, Write};
 
-/// A reader that has seen enough and left, as `head` does, is no error.
+/// Prints to stdout. A reader that has read enough and left, as `head` does, is no error.
 ///
 /// # Errors
 /// When the text cannot be written for any other reason.
@@ -14,7 +14,7 @@ pub fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// There is nobody left to tell that stderr cannot be written.
+/// Prints to stderr. Nobody can be told that stderr cannot be written.
 pub fn tell(text: &str) {
     std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
 }

@@ -1,5 +1,5 @@
-//! `proxy --from --to`: the main job without a file. It is turned into YAML and
-//! read like any other, so that it cannot do anything a file cannot.
+//! `proxy --from --to`: the main job without a file. The arguments are turned into YAML and
+//! read like a file, so that they cannot do anything that a file cannot.
 
 use clap::Args;
 use proxy_service::config::{self, Config};
@@ -29,7 +29,7 @@ impl Quick {
     }
 }
 
-/// Nobody looks for such a process, and several of them get along.
+/// Nobody gives orders to such a process, and several of them may run side by side.
 pub const ALONE: &str = "server: { pid_file: off, upgrade_sock: off }\nadmin: { address: off }\n";
 
 pub fn parse(name: &str, yaml: &str) -> Result<Config, String> {
@@ -37,7 +37,7 @@ pub fn parse(name: &str, yaml: &str) -> Result<Config, String> {
 }
 
 pub fn yaml(from: &str, to: &str) -> String {
-    // JSON's strings are YAML's.
+    // A JSON string is a YAML string.
     let quoted = |text: &str| serde_json::Value::from(text.replace("${", "$${")).to_string();
     format!("listeners: [{}]\nroutes:\n  - upstream: {}\n", quoted(from), quoted(to))
 }

@@ -1,4 +1,4 @@
-//! `-s`: tells the running process something and reports what came of it.
+//! `-s`: gives the running process an order and reports the outcome.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use proxy_service::config;
 use proxy_service::server::{self, Order};
 
-/// What `-s` may say.
+/// The orders that `-s` may give.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Signal {
     /// Reads the configuration again; a bad one changes nothing

@@ -68,10 +68,10 @@ impl ServerAction {
     }
 }
 
-/// For a person: a line for each server.
+/// The report as a person reads it: a line for each server.
 ///
 /// # Errors
-/// When the process is of a version that tells otherwise.
+/// When the process is of a version whose report is another.
 fn table(report: &str) -> Result<String, String> {
     let report: Reports =
         serde_json::from_str(report).map_err(|e| format!("error: its report is not understood (try --json): {e}"))?;

@@ -1,5 +1,5 @@
-//! The one place where a new snapshot takes the old one's place: atomically,
-//! and only for requests that begin afterwards.
+//! The snapshot in force. [`Live`] swaps it for a new one atomically; requests that have
+//! begun keep the old one.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ impl Live {
         Self { snapshot: ArcSwap::from_pointee(snapshot), published: Notify::new() }
     }
 
-    /// Pins the present snapshot: a request sees one configuration, whole.
+    /// Pins the snapshot in force, so that a request sees one configuration, whole.
     pub fn pin(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
-    /// A look at the present snapshot, cheaper than to pin it.
+    /// The snapshot in force for a short look, which is cheaper than to pin it.
     pub fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> {
         self.snapshot.load()
     }
@@ -34,7 +34,7 @@ impl Live {
         self.published.notify_one();
     }
 
-    /// Until there is another one; for one who waits.
+    /// Waits for the next snapshot. Only one task may wait.
     pub async fn changed(&self) {
         self.published.notified().await;
     }

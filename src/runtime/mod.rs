@@ -1,5 +1,5 @@
-//! The running form of a configuration: names have become indices, addresses
-//! peers, routes a table. Must not know the process, its listeners or hooks.
+//! The running form of a configuration: names have become indices, addresses peers, routes
+//! a table.
 
 mod live;
 mod snapshot;

@@ -1,4 +1,4 @@
-//! Compiling a checked configuration.
+//! A compiled configuration.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
 use crate::upstream::{CookieKey, Pool, Resolver, WeightedChoice};
 
-/// Everything a request needs to know, made once.
+/// Everything that a request needs of its configuration, made once.
 #[derive(Debug)]
 pub struct Snapshot {
     pub table: RouteTable,
@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// In the order of the configuration.
     pub pools: Vec<Arc<Pool>>,
     pub resolver: Arc<Resolver>,
-    /// What signs cookies.
+    /// The key that signs the cookies of upstreams without a secret.
     pub key: CookieKey,
 }
 
@@ -66,10 +66,10 @@ pub struct Split {
 }
 
 impl Split {
-    /// Whose turn it is, by what tells the client apart or by chance.
+    /// The index of the pool that takes a request, by the hash of the key or at random.
     pub fn part(&self, hash: Option<u64>) -> usize {
         match hash {
-            // Both halves of the hash count: a pool's own ring uses it whole.
+            // The hash is rotated, because a pool's ring uses the same hash.
             Some(hash) => self.shares.by_number(hash.rotate_left(32)),
             None => self.shares.random(),
         }
@@ -84,7 +84,8 @@ pub struct Mirror {
 }
 
 impl Snapshot {
-    /// An upstream that is as it was keeps its pool, with whatever that has learnt.
+    /// Compiles a configuration. An upstream that has not changed keeps its pool, with
+    /// whatever that has learnt.
     ///
     /// # Errors
     /// In words, when a socket path cannot be used or a filter cannot be made.

@@ -24,14 +24,15 @@ impl AcceptGate {
         self.open.send_replace(true);
     }
 
-    /// No connection is accepted from now on; those that there are go on.
+    /// Has no connection be accepted from now on; open connections go on.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Another process has all sockets now, that of the admin endpoint too.
+    /// As [`Self::stop`]; and another process has all sockets now, that of the admin endpoint
+    /// too.
     pub fn hand_over(&self) {
-        // In this order: who is stopped looks whether it is for that.
+        // In this order: a task that sees the stop looks whether it is a hand-over.
         self.handed_over.send_replace(true);
         self.stop();
     }
@@ -46,7 +47,7 @@ impl AcceptGate {
         reached(&self.handed_over).await;
     }
 
-    /// For Pingora, which hands it to every connection.
+    /// The stop as Pingora wants it, which passes it to every connection.
     pub fn watch(&self) -> ShutdownWatch {
         self.stop.subscribe()
     }
@@ -54,7 +55,7 @@ impl AcceptGate {
 
 async fn reached(flag: &watch::Sender<bool>) {
     if flag.subscribe().wait_for(|set| *set).await.is_err() {
-        // Never: the sender stands beside us.
+        // The sender is in the gate, so that it cannot be gone.
         std::future::pending().await
     }
 }

@@ -10,9 +10,9 @@ use super::files::{own_file, pid_file};
 use crate::config::{AdminAddress, Config, Place};
 use crate::upstream::OperatorCommand;
 
-/// Gives an order to the running process and waits for what comes of it, in words.
-/// `places`: of the control socket and the pid file. `file`: whose process it must be,
-/// where the places are nobody's own.
+/// Gives an order to the running process and waits for its outcome, in words. `places` are
+/// those of the control socket and the pid file. `file` is the configuration with which the
+/// process must run, where the configuration does not name the places.
 ///
 /// # Errors
 /// When no process answers; the pid file may tell more.
@@ -21,7 +21,7 @@ pub fn order(places: (&Place, &Place), file: Option<&Path>, order: Order) -> Res
     ask_process(places, file, |path, file| send_order(path, file, order, ANSWER_TIMEOUT))
 }
 
-/// How the upstreams of the running process are, as JSON; or, with a `change`, what came
+/// The report of the running process's upstreams, as JSON; or, with a `change`, the outcome
 /// of that. The rest is as with [`order`].
 ///
 /// # Errors
@@ -58,11 +58,11 @@ fn ask_process(
 }
 
 /// Whether the process of this configuration is ready, or at least `live`, asked as a
-/// probe would. Where the admin endpoint's address is not written, another process may
-/// have it: then the control socket is asked.
+/// probe would. Where the configuration does not name the admin endpoint's address, another
+/// process may have it, so that the control socket is asked.
 ///
 /// # Errors
-/// Why it is not.
+/// Why it is neither.
 pub fn check_health(config: &Config, file: &Path, live: bool) -> Result<(), String> {
     match &config.admin.address {
         AdminAddress::At(address) => admin::ask(address, if live { "/health" } else { "/ready" }),

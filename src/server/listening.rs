@@ -1,6 +1,6 @@
-//! Pingora's listening service behind a gate: it accepts nothing before the gate is
-//! opened, stops when we say so rather than when the server ends, and leaves no
-//! connection behind that the kernel had already taken.
+//! Pingora's listening service behind an [`AcceptGate`]: it accepts nothing before the gate
+//! is opened, stops when the gate says so rather than when the server ends, and serves the
+//! connections that the kernel has already accepted.
 
 use std::io;
 use std::net::TcpListener;
@@ -22,10 +22,10 @@ use super::sockets::{SocketUse, Sockets};
 use crate::config::{Address, Listener};
 use crate::proxy::HttpService;
 
-/// More than that are new ones all the while.
+/// The connections of a backlog that are served: with more, new ones keep coming.
 const MAX_BACKLOG: usize = 4096;
 
-/// [`HttpService`] with a handle that stays outside, for the probe and for latecomers.
+/// [`HttpService`] as Pingora takes it, while the probe and the backlog use it too.
 struct HttpServiceApp(Arc<HttpService>);
 
 #[async_trait]
@@ -35,7 +35,7 @@ impl ServerApp for HttpServiceApp {
     }
 }
 
-/// One listener's socket, twice: Pingora closes the one it is given.
+/// The socket of one listener, twice: Pingora closes the one that it is given.
 struct ListenerSocket {
     address: Address,
     for_pingora: OwnedFd,
@@ -80,13 +80,13 @@ impl ListeningProxy {
     }
 }
 
-/// `downstream` gathers what is read and written; Pingora's own buffers would cost
-/// each idle connection 64 KiB and hold back the first bytes of a slow response.
+/// `downstream` gathers what is read and written; Pingora's own buffers would cost each idle
+/// connection 64 KiB and hold back the first bytes of a slow response.
 fn unbuffered(listener: ListenerConfig) -> ListenerConfig {
     listener.l4_buffer(L4BufferSettings::default().read(0).write(0))
 }
 
-/// What Pingora calls a listener: a socket's path, or the address.
+/// The name of a listener in Pingora: the path of a unix socket, or the address.
 fn name_in_pingora(address: &Address) -> String {
     match address {
         Address::Tcp(address) => address.to_string(),
@@ -118,9 +118,9 @@ impl Service for ListeningProxy {
     }
 }
 
-/// The connections that the kernel had taken when Pingora stopped: closing the socket
-/// would reset them. After a hand-over the newer process takes them as well, except where
-/// it has no such listener.
+/// Serves the connections that the kernel had accepted when Pingora stopped: closing the
+/// socket would reset them. After a hand-over the newer process takes them as well, except
+/// where it has no such listener.
 fn serve_backlog(service: &Arc<HttpService>, gate: &AcceptGate, address: &Address, socket: OwnedFd) -> io::Result<()> {
     for _ in 0..MAX_BACKLOG {
         let stream = match accept(address, &socket) {
@@ -134,7 +134,7 @@ fn serve_backlog(service: &Arc<HttpService>, gate: &AcceptGate, address: &Addres
     Ok(())
 }
 
-/// Without waiting.
+/// Accepts a connection without waiting.
 fn accept(address: &Address, socket: &OwnedFd) -> io::Result<L4Stream> {
     match address {
         Address::Tcp(_) => {

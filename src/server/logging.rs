@@ -1,20 +1,20 @@
-//! The process's own log: where it goes and what of Pingora's it holds.
+//! The error log: where it goes, and which messages of Pingora it holds.
 
 use crate::config::{Config, ErrorLog};
 use crate::telemetry::ErrorFile;
 
-/// Starts it; the file, where it goes to one.
+/// Starts the error log and returns its file, where it goes to one.
 ///
 /// # Errors
 /// When the file cannot be opened.
 pub fn start(config: &Config) -> Result<Option<ErrorFile>, String> {
     let mut logger = env_logger::Builder::new();
-    // Pingora tells of each connection that a client ends; the access log has those.
+    // Pingora logs each connection that a client ends; the access log has those.
     logger.filter_level(config.log.level).filter_module("pingora", log::LevelFilter::Warn);
     for module in ["pingora_core", "pingora_proxy"] {
         logger.filter_module(module, config.log.level.min(log::LevelFilter::Error));
     }
-    // It calls each idle connection that an upstream closed an error.
+    // Pingora calls each idle connection that an upstream closed an error.
     logger.filter_module("pingora_core::connectors", log::LevelFilter::Off);
     logger.parse_default_env();
     let file = match &config.server.error_log {

@@ -12,7 +12,7 @@ use crate::config::Ids;
 pub fn drop_privileges(ids: Ids) -> Result<(), String> {
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     if !Uid::effective().is_root() {
-        // `config` has seen to it that nothing needs to change.
+        // The configuration is refused where another user is named and we are not root.
         return Ok(());
     }
     let wrong = |what: &str| {

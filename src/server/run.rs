@@ -34,9 +34,9 @@ use crate::upstream::resolve_initial;
 
 /// Where `admin.address: auto` listens.
 const ADMIN_PORT: u16 = 9180;
-/// Of one request, whatever becomes of each.
+/// The attempts of one request at most, whatever becomes of each.
 const MAX_TRIES: usize = 4096;
-/// Orders that wait for the supervisor.
+/// The number of requests that may wait for the supervisor.
 const ORDERS: usize = 16;
 
 /// How a process is started.
@@ -95,7 +95,7 @@ struct OlderProcess {
 }
 
 impl OlderProcess {
-    /// What an operator said of a server to the older process holds for the newer one.
+    /// Has what an operator said of a server to the older process hold for this one.
     fn copy_server_states(&self, live: &Live) {
         const WAIT: std::time::Duration = std::time::Duration::from_secs(2);
         let question = Message::Upstreams { change: None, file: None };
@@ -106,16 +106,16 @@ impl OlderProcess {
     }
 }
 
-/// What becomes of socket files.
+/// What becomes of the files of unix sockets.
 struct SocketFiles {
-    /// Listeners of the older process that this one has not.
+    /// The addresses of the older process's listeners that this process does not have.
     unwanted: Vec<Address>,
-    /// Whether all files are a service manager's.
+    /// Whether a service manager owns all files.
     keeps_files: bool,
 }
 
-/// Where the running process answers, and whose it must be where several may share the
-/// place.
+/// Where the running process answers, and the configuration with which it must run where
+/// several processes may share the place.
 fn takeover_source<'s>(start: &'s Start, control: Option<&OwnFile>) -> Result<(PathBuf, Option<&'s Path>), String> {
     match (std::env::var_os(respawn::TAKE_OVER_FROM), control) {
         (Some(path), _) => Ok((PathBuf::from(path), None)),
@@ -124,7 +124,7 @@ fn takeover_source<'s>(start: &'s Start, control: Option<&OwnFile>) -> Result<(P
     }
 }
 
-/// Everything that can be missing, found before anything is started.
+/// Everything that can be missing, opened before anything is started.
 struct Prepared {
     start: Start,
     control: Option<OwnFile>,
@@ -169,7 +169,8 @@ fn prepare(
     Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_file, live })
 }
 
-/// Its address; or why there is none, where nobody asked for one.
+/// The address of the admin endpoint; or why there is none, where the configuration names
+/// no address.
 fn open_admin(
     wanted: &AdminAddress,
     inherited: &mut InheritedSockets,
@@ -262,14 +263,14 @@ fn assemble(
 fn server_conf(config: &Config) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let threads = config.server.threads.unwrap_or(cores);
-    // The room in Pingora's pool is shared by all upstreams, and each thread has its own.
+    // All upstreams share the room in Pingora's pool, and each thread has a pool of its own.
     let idle: usize = config.upstreams.iter().map(Upstream::max_idle).sum();
     ServerConf {
         threads,
-        // One runtime per thread costs less per request than stealing does.
+        // One runtime for each thread costs less per request than work stealing.
         work_stealing: config.server.work_stealing.unwrap_or(false),
         upstream_keepalive_pool_size: idle.max(1),
-        // Ours are bounded by the servers there are and by `retry`.
+        // Our attempts are bounded by the number of endpoints and by `retry`.
         max_retries: MAX_TRIES,
         ..ServerConf::default()
     }

@@ -1,7 +1,6 @@
-//! The listening sockets: opened, or taken over from an older process or a service
-//! manager, before anything starts, and kept so that a newer process can have them.
-//!
-//! Pingora would bind in a task of its own and panic there.
+//! The listening sockets: opened, or inherited from an older process or a service manager,
+//! before anything starts, and kept so that a newer process can have them. Pingora would
+//! bind them in a task of its own and panic there.
 
 use std::io;
 use std::net::TcpListener;
@@ -14,14 +13,14 @@ use listenfd::ListenFd;
 
 use crate::config::{Address, Ids, Listener};
 
-/// One open socket under the name that all generations of the process know it by.
+/// One open socket with the name by which newer and older processes know it.
 #[derive(Debug)]
 pub struct NamedSocket {
     pub name: String,
     pub socket: OwnedFd,
 }
 
-/// What a socket is for: two of one address would still be two.
+/// What a socket is for: two sockets of one address are told apart by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketUse {
     Listener(Address),
@@ -43,7 +42,7 @@ impl SocketUse {
     }
 }
 
-/// Those that nobody has claimed yet.
+/// The inherited sockets that nobody has claimed yet.
 #[derive(Debug, Default)]
 pub struct InheritedSockets(Vec<NamedSocket>);
 
@@ -52,7 +51,8 @@ impl InheritedSockets {
         Self(sockets)
     }
 
-    /// From a service manager (`LISTEN_FDS`), by the addresses that they are bound to.
+    /// The sockets that a service manager passed (`LISTEN_FDS`), named by the addresses to
+    /// which they are bound.
     ///
     /// # Errors
     /// When one of them is no listening socket.
@@ -86,17 +86,17 @@ impl InheritedSockets {
 
     fn claim(&mut self, wanted: &SocketUse) -> Option<OwnedFd> {
         let place = self.0.iter().position(|named| named.name == wanted.name());
-        // A service manager knows nothing of what a socket is for.
+        // A service manager does not say what a socket is for.
         let place = place.or_else(|| self.0.iter().position(|named| named.name == wanted.address().to_string()));
         place.map(|place| self.0.swap_remove(place).socket)
     }
 
-    /// Opens `wanted`, if it is not among those inherited.
+    /// Claims the socket if it is inherited, and opens it otherwise.
     ///
     /// # Errors
     /// When it cannot be listened on.
     pub fn open(&mut self, wanted: &SocketUse) -> Result<NamedSocket, String> {
-        // A unix socket whose file is gone is reached by nobody.
+        // No client reaches a unix socket whose file is gone.
         let claimed = self.claim(wanted).filter(|_| match wanted.address() {
             Address::Tcp(_) => true,
             Address::Unix(path) => path.exists(),
@@ -107,12 +107,12 @@ impl InheritedSockets {
                 bind(wanted.address()).map_err(|reason| format!("cannot listen on {}: {reason}", wanted.address()))?
             }
         };
-        // Pingora and tokio ask for it without waiting.
+        // Pingora and tokio need a socket that does not block.
         rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
         Ok(NamedSocket { name: wanted.name(), socket })
     }
 
-    /// The addresses of those that nobody claimed; they are closed.
+    /// Closes the sockets that nobody claimed and returns their addresses.
     pub fn unclaimed(self) -> Vec<Address> {
         let address = |name: &str| match name.strip_prefix("unix:") {
             Some(path) => Some(Address::Unix(path.into())),
@@ -135,7 +135,7 @@ fn bind(address: &Address) -> Result<OwnedFd, String> {
 /// Removes the socket file that a process left behind, and nothing else.
 ///
 /// # Errors
-/// When something stands there that is still in use, or no socket.
+/// When something else stands there, or a process serves there.
 pub fn remove_stale_socket(path: &Path) -> Result<(), String> {
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => match path.parent() {
@@ -149,7 +149,7 @@ pub fn remove_stale_socket(path: &Path) -> Result<(), String> {
     }
 }
 
-/// All sockets of the process.
+/// All listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Sockets(Vec<NamedSocket>);
 
@@ -158,12 +158,13 @@ impl Sockets {
         Self(sockets)
     }
 
-    /// Names and descriptors, in the same order.
+    /// The names and descriptors, in the same order.
     pub fn listed(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
         self.0.iter().map(|named| (named.name.as_str(), named.socket.as_fd()))
     }
 
-    /// Where a socket is bound, which tells more than its name where that has port 0.
+    /// The address to which a socket is bound: the kernel has chosen the port where the
+    /// configuration says 0.
     pub fn bound(&self, wanted: &SocketUse) -> String {
         let socket = self.duplicate(wanted).map(TcpListener::from);
         match (wanted.address(), socket.and_then(|socket| socket.local_addr())) {
@@ -182,7 +183,7 @@ impl Sockets {
     }
 }
 
-/// Gives the files of unix sockets to whom the process becomes.
+/// Gives the files of unix sockets to the user that the process becomes.
 ///
 /// # Errors
 /// When the system refuses.
@@ -194,8 +195,8 @@ pub fn chown_socket_files(listeners: &[Listener], to: Ids) -> Result<(), String>
     Ok(())
 }
 
-/// Lets everybody connect to unix sockets, as Pingora does when it begins to accept; it
-/// panics where it may not, and then it is too late.
+/// Lets everybody connect to unix sockets. Pingora does so when it begins to accept, and
+/// panics where it may not.
 ///
 /// # Errors
 /// When the system refuses.

@@ -1,5 +1,5 @@
-//! Has somebody attend to the upstreams beside the requests, on a thread of its own:
-//! checks and lookups, for the configuration in force.
+//! The thread on which the pools of the configuration in force check endpoints and look
+//! names up.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Service for UpstreamService {
                 () = self.live.changed() => {}
                 _ = ends.changed() => return,
             }
-            // Dropping `tasks` ends what goes on for the old configuration.
+            // Dropping `tasks` ends the checks and lookups of the old configuration.
             let before = std::mem::replace(&mut snapshot, self.live.pin());
             retire(&before, &snapshot);
         }
@@ -43,7 +43,7 @@ impl Service for UpstreamService {
     }
 }
 
-/// Servers that are not in the new configuration lose their idle connections.
+/// Closes the idle connections of endpoints that are not in the new configuration.
 fn retire(before: &Snapshot, now: &Snapshot) {
     let endpoints =
         |snapshot: &Snapshot| snapshot.pools.iter().flat_map(|pool| pool.all_endpoints()).collect::<Vec<_>>();

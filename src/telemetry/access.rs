@@ -1,5 +1,5 @@
-//! Where access lines go: a bounded buffer, one writer thread, never a blocked
-//! request. A line that finds the buffer full is dropped and counted.
+//! The access log: a bounded buffer of lines and one writer thread. No request waits for
+//! the writer: a line that finds the buffer full is dropped and counted.
 
 use std::cell::RefCell;
 use std::fs::OpenOptions;
@@ -15,29 +15,29 @@ use super::format::render;
 use super::record::AccessRecord;
 use crate::config::{AccessFormat, AccessLog, AccessTarget};
 
-/// That wait for the writer, at most; it has as much again in its hands.
+/// The bytes that may wait for the writer, which may be writing as many again.
 const MAX_PENDING: usize = 4 * 1024 * 1024;
 const KEPT_BYTES: usize = 256 * 1024;
 const KEPT_LINE: usize = 16 * 1024;
 /// How long a line may wait before it is written.
 const GATHER: Duration = Duration::from_millis(10);
-/// How long the writer may take for what was asked of it; a pipe may be blocked.
+/// How long [`AccessLogger`] waits for the writer, which a pipe may block.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(2);
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Where a thread makes its lines, before it has the buffer to itself.
+    /// Each thread renders its lines here before it locks the buffer.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lines dropped since the process began.
+/// The number of lines dropped since the process began.
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// The sending end; `None` inside when the log is off. Dropped, it has its writer
-/// write what is left and end.
+/// Takes access records. Without a buffer the log is off. When the logger is dropped, its
+/// writer writes what is left and ends.
 #[derive(Debug)]
 pub struct AccessLogger {
     buffer: Option<Arc<LineBuffer>>,
@@ -45,7 +45,7 @@ pub struct AccessLogger {
     colour: bool,
 }
 
-/// Between those who log and the writer.
+/// The lines on their way from the threads that log to the writer.
 #[derive(Debug, Default)]
 struct LineBuffer {
     pending: Mutex<Pending>,
@@ -56,7 +56,7 @@ struct LineBuffer {
 struct Pending {
     lines: Vec<u8>,
     requests: Vec<WriterRequest>,
-    /// The writer waits to be woken.
+    /// Whether the writer waits to be woken.
     writer_sleeps: bool,
     closed: bool,
 }
@@ -64,21 +64,21 @@ struct Pending {
 #[derive(Debug)]
 struct WriterRequest {
     task: WriterTask,
-    /// Of the lines, these came before it.
+    /// The bytes of lines that came before the request.
     after: usize,
     done: SyncSender<io::Result<()>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum WriterTask {
-    /// What was logged before goes to the old file, what comes after to the new one.
+    /// Lines before the request go to the old file, lines after it to the new one.
     Reopen,
     Flush,
 }
 
 impl LineBuffer {
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        // What it guards is whole after every statement.
+        // Each statement leaves the lines and requests whole, so that a panic breaks nothing.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,7 +88,7 @@ impl LineBuffer {
         }
     }
 
-    /// `false` when there is no room for it.
+    /// Adds a line; returns `false` when there is no room for it.
     fn push(&self, line: &[u8]) -> bool {
         let mut pending = self.lock();
         if pending.lines.len() + line.len() > MAX_PENDING {
@@ -106,7 +106,8 @@ impl LineBuffer {
         self.wake(&mut pending);
     }
 
-    /// Swaps `written` for what waits, once there is something; `None` at the end.
+    /// Waits for lines or requests and swaps `written` for the lines; `None` when the buffer
+    /// is closed and empty.
     fn next(&self, written: &mut Vec<u8>) -> Option<Vec<WriterRequest>> {
         let mut pending = self.lock();
         while pending.lines.is_empty() && pending.requests.is_empty() {
@@ -117,7 +118,7 @@ impl LineBuffer {
             pending = self.filled.wait(pending).unwrap_or_else(PoisonError::into_inner);
         }
         if pending.requests.is_empty() && !pending.closed {
-            // Others gather meanwhile, and none of them wakes anybody.
+            // More lines gather meanwhile, and none of them has to wake the writer.
             drop(pending);
             thread::sleep(GATHER);
             pending = self.lock();
@@ -142,7 +143,7 @@ impl AccessLogger {
         Self { buffer: None, format: AccessFormat::Json, colour: false }
     }
 
-    /// Opens the target and starts its writer.
+    /// Opens the target and starts the writer.
     ///
     /// # Errors
     /// When the file cannot be opened or the thread cannot be started.
@@ -161,12 +162,12 @@ impl AccessLogger {
         Ok(Self { buffer: Some(buffer), format, colour })
     }
 
-    /// Whether anybody would read a record: it need not be made otherwise.
+    /// Whether records are written: the caller need not make one otherwise.
     pub fn is_on(&self) -> bool {
         self.buffer.is_some()
     }
 
-    /// Never waits for the writer.
+    /// Renders a record and adds its line, without waiting for the writer.
     pub fn log(&self, record: &AccessRecord<'_>) {
         let Some(buffer) = &self.buffer else {
             return;
@@ -182,7 +183,7 @@ impl AccessLogger {
         }
     }
 
-    /// Opens the file anew, after it was moved away. No line is lost.
+    /// Opens the file anew after it was moved away. No line is lost.
     ///
     /// # Errors
     /// When it cannot be opened; the old file is written on.
@@ -247,7 +248,7 @@ fn write_lines(buffer: &LineBuffer, mut sink: Sink) {
                 WriterTask::Reopen => sink.reopen(),
                 WriterTask::Flush => Ok(()),
             };
-            // Whoever asked may have lost patience.
+            // The caller may have stopped waiting.
             done.try_send(outcome).unwrap_or_default();
         }
         sink.write(&lines[from..]);

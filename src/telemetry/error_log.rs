@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// One file for all who hold a clone of it.
+/// The file of the error log; all clones write to the same one.
 #[derive(Clone, Debug)]
 pub struct ErrorFile {
     path: PathBuf,

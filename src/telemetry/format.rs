@@ -1,5 +1,5 @@
-//! One request as one line: combined, or short text for a terminal; `json` has the third.
-//! Cookies and Authorization never appear.
+//! An access record as one line: in the combined format, or as short text for a terminal;
+//! the third format is in `json`. Cookies and Authorization are not logged.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use super::time::{ClockTime, CommonTime};
 use super::value::{bounded, is_dangerous};
 use crate::config::AccessFormat;
 
-/// Appends the line, with its newline. `colour` is asked only by the text format.
+/// Appends the line with its newline. Only the text format has colours.
 pub fn render(out: &mut Vec<u8>, record: &AccessRecord<'_>, format: AccessFormat, colour: bool) {
     match format {
         AccessFormat::Json => json::line(out, record),
@@ -24,7 +24,7 @@ fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     out.write_fmt(arguments).unwrap_or_default();
 }
 
-/// Control bytes would let a client write lines of its own.
+/// Escapes control characters, with which a client could write lines of its own.
 fn escape(out: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         match c {

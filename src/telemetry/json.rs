@@ -1,5 +1,6 @@
-//! The access line as JSON. Written by hand, because it is most of what a logged
-//! request costs: fixed text, digits, and strings that rarely need an escape.
+//! An access record as a line of JSON. It is written by hand and not by `serde_json`,
+//! because it is most of what a logged request costs: fixed text, digits, and strings that
+//! rarely need an escape.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ use super::record::{AccessRecord, ErrorSource};
 use super::time::{push_timestamp, put_digits};
 use super::value::{bounded, is_dangerous};
 
-/// Bytes that stand in a string as they are.
+/// Bytes that a JSON string holds as they are.
 static PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = b' ';
@@ -92,7 +93,7 @@ fn hex(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&text);
 }
 
-/// Where it stands now, with its closing quote.
+/// Appends an address and returns where it is in `out`, with its closing quote.
 fn address(out: &mut Vec<u8>, key: &str, ip: Option<IpAddr>) -> std::ops::Range<usize> {
     let Some(ip) = ip else {
         return 0..0;

@@ -1,5 +1,5 @@
-//! What is told about requests and about the process: the access log and the error
-//! log's file.
+//! What the process tells of requests and of itself: the access log and the file of the
+//! error log.
 
 mod access;
 mod error_log;

@@ -1,9 +1,9 @@
-//! What is known of a finished request.
+//! The access record: what is logged of a finished request.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-/// Whose fault it was.
+/// Whose fault a failure was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorSource {
     Client,
@@ -34,7 +34,7 @@ pub struct AccessRecord<'r> {
     pub path: &'r [u8],
     pub query: &'r [u8],
     pub proto: &'r str,
-    /// 499 when the client left before an answer.
+    /// 499 when the client left before a response, as in nginx.
     pub status: u16,
     pub bytes_in: u64,
     pub bytes_out: u64,

@@ -1,4 +1,5 @@
-//! Points in time as logs write them, in UTC.
+//! Points in time as logs write them, in UTC. `time` knows the calendar; the digits are
+//! written here, because its formatter and std's cost more than the rest of the timestamp.
 
 use std::time::SystemTime;
 
@@ -7,8 +8,7 @@ use time::UtcDateTime;
 pub struct CommonTime(pub SystemTime);
 pub struct ClockTime(pub SystemTime);
 
-/// `2024-02-29T12:34:56.789Z` (RFC 3339), without the formatting machinery: it stands
-/// in every line.
+/// Appends a timestamp of RFC 3339, such as `2024-02-29T12:34:56.789Z`.
 pub fn push_timestamp(out: &mut Vec<u8>, at: SystemTime) {
     let (at, mut text) = (civil(at), *b"0000-00-00T00:00:00.000Z");
     put_digits(&mut text[0..4], u64::try_from(at.year()).unwrap_or(0));
@@ -21,7 +21,7 @@ pub fn push_timestamp(out: &mut Vec<u8>, at: SystemTime) {
     out.extend_from_slice(&text);
 }
 
-/// The last digits of a number, as many as there is room for, zeros in front.
+/// Writes the last digits of a number, as many as there is room for, with zeros in front.
 pub fn put_digits(room: &mut [u8], value: u64) {
     let mut rest = value;
     for place in room.iter_mut().rev() {
@@ -47,7 +47,8 @@ impl std::fmt::Display for ClockTime {
     }
 }
 
-/// A clock that is set before 1970 or behind the year 9999 shows the beginning of 1970.
+/// The point in time on the calendar. A clock that is set before 1970 or behind the year
+/// 9999 shows the beginning of 1970.
 fn civil(at: SystemTime) -> UtcDateTime {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanoseconds = i128::try_from(since.as_nanos()).unwrap_or(0);

@@ -1,5 +1,6 @@
-//! The servers that may get requests now, with everything needed to choose one: made
-//! anew whenever a server comes or goes, so that a request finds all of it ready.
+//! The endpoints that may get requests now, with everything that is needed to choose one.
+//! An [`ActiveSet`] is made anew whenever an endpoint comes or goes, so that a request
+//! finds all of it ready.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,20 +16,21 @@ use crate::config::Balance;
 pub struct ActiveSet {
     pub endpoints: Vec<Arc<Endpoint>>,
     balancer: Balancer,
-    /// For requests that nobody else is left for: backups, then ejected ones.
+    /// Endpoints for requests that have tried all others: backups, then ejected ones.
     spare: Vec<Arc<Endpoint>>,
-    /// Also those that get no new clients.
+    /// By the tag in their clients' cookies; draining endpoints are among them.
     sticky: HashMap<Tag, Arc<Endpoint>>,
-    /// When an ejection ends, if there is one.
+    /// When the next ejection ends, if an endpoint is ejected.
     pub next_return: Option<Instant>,
-    /// Of the servers' standings, when it was made.
+    /// The version of the endpoints' health states from which the set was made.
     pub version: u64,
-    /// All servers that there are, whatever their state.
+    /// The number of all endpoints, whatever their state.
     pub known: usize,
 }
 
 impl ActiveSet {
-    /// `all`: in their order. `turn`: where the round robin of the ones before had come to.
+    /// `all` are the endpoints in the order of the configuration; `position` is where the
+    /// round robin of the previous set had come to.
     pub fn new(all: &[Arc<Endpoint>], balance: &Balance, position: usize, version: u64) -> Self {
         let (mut primaries, mut backups, mut ejected) = (Vec::new(), Vec::new(), Vec::new());
         let (mut sticky, mut next_return) = (HashMap::new(), None::<Instant>);
@@ -61,18 +63,18 @@ impl ActiveSet {
         self.balancer.position()
     }
 
-    /// Whose client this is.
+    /// The endpoint whose tag the value of a sticky cookie is.
     pub fn endpoint_of_cookie(&self, value: &[u8]) -> Option<&Arc<Endpoint>> {
         self.sticky.get(<&Tag>::try_from(value).ok()?)
     }
 
-    /// Whether this server's clients may go on.
+    /// Whether the clients that stick to this endpoint may go on.
     pub fn keeps(&self, own: &Endpoint) -> bool {
         let tag = own.cookie.as_ref().map(|cookie| cookie.tag);
         tag.and_then(|tag| self.sticky.get(&tag)).is_some_and(|kept| Arc::ptr_eq(&kept.stats, &own.stats))
     }
 
-    /// A server with room that was not tried; `None` where there is none.
+    /// An endpoint that has room and was not tried.
     pub fn choose(&self, hash: Option<u64>, tried: &[Arc<Endpoint>]) -> Option<&Arc<Endpoint>> {
         if let ([only], []) = (self.endpoints.as_slice(), tried) {
             return only.has_room().then_some(only);
@@ -82,26 +84,27 @@ impl ActiveSet {
         if let Some(index) = self.balancer.choose(hash, is_wanted) {
             return self.endpoints.get(index);
         }
-        // Chance or warmth left none; whoever is there is better than nobody.
+        // Random choice or slow start found none: any endpoint that fits is better than none.
         let start = fastrand::usize(..self.endpoints.len().max(1));
         let (before, after) = self.endpoints.split_at_checked(start)?;
         let found = after.iter().chain(before).find(|endpoint| fits(endpoint));
         found.or_else(|| self.spare_ones(tried).find(|endpoint| endpoint.has_room()))
     }
 
-    /// Whether one was not tried, with room or not.
+    /// Whether an endpoint was not tried, with room or not.
     pub fn has_another(&self, tried: &[Arc<Endpoint>]) -> bool {
         self.endpoints.iter().any(|endpoint| is_untried(endpoint, tried)) || self.spare_ones(tried).next().is_some()
     }
 
-    /// Where all that get requests were tried: better one that failed before than nobody.
+    /// The spare endpoints, once all others were tried: one that was ejected is better than
+    /// none.
     fn spare_ones(&self, tried: &[Arc<Endpoint>]) -> impl Iterator<Item = &Arc<Endpoint>> {
         let is_needed = self.endpoints.iter().all(|endpoint| !is_untried(endpoint, tried));
         self.spare.iter().filter(move |endpoint| is_needed && is_untried(endpoint, tried))
     }
 }
 
-/// None of those that were tried.
+/// Whether the endpoint is none of those that were tried.
 pub fn is_untried(endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
     !tried.iter().any(|t| Arc::ptr_eq(&t.stats, &endpoint.stats))
 }

@@ -1,5 +1,5 @@
-//! What goes on beside the requests: each server is checked, each name is looked up
-//! again. Nothing here is ever waited for by a request.
+//! What goes on beside the requests: each endpoint is checked, each name is looked up
+//! again. No request ever waits for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use super::pool::Pool;
 use super::resolve::{ResolvedAddress, Resolver};
 use crate::config::{ActiveCheck, Lookup, Named, ServerPlace};
 
-/// First checks are spread over so long at most.
+/// The first checks of a pool are spread over so long at most.
 const FIRST_CHECK_SPREAD: Duration = Duration::from_secs(1);
 
 impl Pool {
-    /// Checks and looks up until it is dropped.
+    /// Checks endpoints and looks names up until the future is dropped.
     pub async fn run_background(self: Arc<Self>, resolver: Arc<Resolver>) {
         let mut lookups = JoinSet::new();
         for (entry, named) in self.names() {
@@ -52,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// Looks every name up once, side by side, for those that have no address yet.
+    /// Looks every name up once, side by side.
     async fn resolve_once(self: Arc<Self>, resolver: Arc<Resolver>) {
         let mut lookups = JoinSet::new();
         for (entry, named) in self.names() {
@@ -102,13 +102,13 @@ impl Pool {
     }
 }
 
-/// Tells servers apart for as long as they are held.
+/// Tells endpoints apart for as long as they are held.
 fn identity(endpoint: &Arc<Endpoint>) -> usize {
     Arc::as_ptr(endpoint).addr()
 }
 
-/// Looks up what has no address yet, on a thread of its own, for `longest` at most: whoever
-/// begins to serve afterwards need not refuse the first requests.
+/// Looks up the names that have no address yet, on a thread of its own, for `longest` at
+/// most, so that the first requests to their upstreams need not be refused.
 pub fn resolve_initial(pools: &[Arc<Pool>], resolver: &Arc<Resolver>, longest: Duration) {
     let unknown = pools.iter().filter(|pool| pool.endpoints().lacks_addresses());
     let pools: Vec<Arc<Pool>> = unknown.map(Arc::clone).collect();
@@ -121,7 +121,7 @@ pub fn resolve_initial(pools: &[Arc<Pool>], resolver: &Arc<Resolver>, longest: D
         runtime.block_on(async {
             let mut all: JoinSet<()> = pools.into_iter().map(|pool| pool.resolve_once(Arc::clone(&resolver))).collect();
             let every = async { while all.join_next().await.is_some() {} };
-            // Who is late is found by whoever attends to the pool.
+            // A name that takes longer is found by `Pool::run_background`.
             tokio::time::timeout(longest, every).await.ok();
         });
         Ok::<_, std::io::Error>(())
@@ -159,7 +159,7 @@ async fn check_loop(pool: Arc<Pool>, endpoint: Arc<Endpoint>, check: ActiveCheck
     }
 }
 
-/// Give or take a tenth, so that many proxies do not ask at the same moment.
+/// The time, give or take a tenth, so that many proxies do not ask at the same moment.
 fn with_jitter(time: Duration) -> Duration {
     time.mul_f64(0.9 + fastrand::f64() / 5.0)
 }

@@ -1,5 +1,5 @@
-//! The open connections to one server, so that a server that is gone can be rid of those
-//! that lie idle in Pingora's pool, which nobody else can reach.
+//! The open connections to one endpoint. Those that lie idle in Pingora's pool cannot be
+//! reached through Pingora, but an endpoint that is gone must lose them.
 
 use std::net::SocketAddr as InetAddr;
 use std::os::fd::RawFd;
@@ -9,20 +9,20 @@ use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, shutdown};
 use pingora_core::protocols::SocketDigest;
 use pingora_core::protocols::l4::socket::SocketAddr;
 
-/// Each with what lives as long as it does.
+/// The open connections, each with a [`Weak`] of what lives as long as the connection does.
 #[derive(Debug, Default)]
 pub struct OpenConnections(Mutex<ConnectionTable>);
 
 #[derive(Debug, Default)]
 struct ConnectionTable {
     connections: Vec<Connection>,
-    /// So many are looked through before the ended ones are forgotten.
+    /// The number of connections at which those that have ended are removed.
     sweep_at: usize,
 }
 
 #[derive(Debug)]
 struct Connection {
-    /// What it is found by in Pingora's pool.
+    /// The key under which Pingora's pool keeps the connection.
     pool_key: u64,
     socket: RawFd,
     alive: Weak<SocketDigest>,
@@ -39,13 +39,13 @@ impl OpenConnections {
         table.connections.push(Connection { pool_key, socket, alive: Arc::downgrade(digest) });
     }
 
-    /// Ends all of a key; for a server that has no requests. Says how many there were.
-    /// Whoever watches an idle connection sees its end and closes it.
+    /// Shuts down all connections of a key and returns their number. The endpoint must have
+    /// no requests. Pingora watches idle connections, sees the end and closes them.
     pub fn close(&self, pool_key: u64, endpoint: &SocketAddr) -> usize {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = table.connections.extract_if(.., |connection| connection.pool_key == pool_key);
         let open = of_key.filter(|connection| connection.alive.strong_count() > 0);
-        // Its number may just have been given to another connection.
+        // The descriptor's number may have been given to another connection since.
         let is_still_it = |socket: RawFd| match endpoint {
             SocketAddr::Inet(address) => {
                 getpeername::<SockaddrStorage>(socket).is_ok_and(|peer| inet(&peer) == Some(*address))

@@ -1,5 +1,5 @@
-//! One server: the `HttpPeer` that Pingora connects to, made once and cloned per attempt,
-//! and what is known of it for as long as it is in use.
+//! One endpoint: the `HttpPeer` that Pingora connects to, made once and cloned for each
+//! attempt, and what is known of the endpoint for as long as it is in use.
 
 use std::hash::{Hash, Hasher};
 use std::os::fd::RawFd;
@@ -21,13 +21,13 @@ use super::pool_key;
 use super::sticky::StickyCookie;
 use crate::config::{Address, Sticky, Upstream, UpstreamTls};
 
-/// As the configuration or a name's lookup has it.
+/// An endpoint as the configuration or the lookup of a name has it.
 #[derive(Clone, Debug)]
 pub struct EndpointSpec {
     pub address: Address,
-    /// As it was written; for an address that a name stands for, that address.
+    /// The server as it is written; for one of several addresses of a name, that address.
     pub label: String,
-    /// The name and port that were written, where it was found by one.
+    /// The name and port as they are written, where the address was found by a name.
     pub name: Option<String>,
     /// 1..=1000.
     pub weight: u32,
@@ -36,41 +36,42 @@ pub struct EndpointSpec {
 
 #[derive(Debug)]
 pub struct Endpoint {
-    /// As it is logged.
+    /// The name of the endpoint in logs and reports.
     pub label: Arc<str>,
     pub backup: bool,
     pub stats: Arc<EndpointStats>,
-    /// The configured one.
+    /// The configured weight.
     weight: u32,
     peer: HttpPeer,
-    /// Authorities under which it may call itself in a redirect.
+    /// The authorities by which the server may call itself in a redirect.
     authorities: Vec<String>,
     pub(super) cookie: Option<StickyCookie>,
-    /// Requests at once.
+    /// Requests at once; `u32::MAX` is no limit.
     max_connections: u32,
     slow_start: Duration,
-    /// What its idle connections are found by.
+    /// The key under which Pingora's pool keeps idle connections to the endpoint.
     pool_key: u64,
 }
 
-/// What is learnt of a server. It outlives a reload that keeps the server.
+/// What is learnt of an endpoint. It outlives a reload that keeps the endpoint.
 #[derive(Debug)]
 pub struct EndpointStats {
     pub load: Load,
-    /// Tells it from every other one.
+    /// Tells the endpoint from every other one of the process.
     id: u64,
     open: OpenConnections,
-    /// Attempts that went to it.
+    /// Attempts that went to the endpoint.
     pub served: AtomicU64,
     pub failed: AtomicU64,
     pub ejections: AtomicU64,
     /// Failures in a row.
     pub(super) consecutive_failures: AtomicU32,
     created: Instant,
-    /// When it came back, in milliseconds from `born`; 0 once it has its whole share.
+    /// When the endpoint came back, in milliseconds from `created`; 0 once it has its whole
+    /// share.
     slow_start_since: AtomicU64,
-    /// How long the server keeps idle connections, by its own word, in milliseconds;
-    /// 0 is unknown.
+    /// How long the server says that it keeps idle connections, in milliseconds; 0 is
+    /// unknown.
     keep_alive_ms: AtomicU64,
     health: Mutex<HealthState>,
 }
@@ -80,7 +81,7 @@ impl EndpointStats {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             load,
-            // Far from the neighbours that `unpooled_peer` takes.
+            // Far from the neighbouring keys that `unpooled_peer` uses.
             id: NEXT.fetch_add(1, Ordering::Relaxed).rotate_left(40),
             open: OpenConnections::default(),
             served: AtomicU64::new(0),
@@ -98,13 +99,13 @@ impl EndpointStats {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on its share grows.
+    /// Has the endpoint's share of the requests grow from now on.
     pub(super) fn begin_slow_start(&self) {
         self.slow_start_since.store(millis(self.created.elapsed()).max(1), Ordering::Relaxed);
     }
 }
 
-/// Of its whole share, what a server gets that just came back.
+/// The part of its share that an endpoint gets when it has just come back.
 const SLOW_START_LEAST: f64 = 0.1;
 
 impl Endpoint {
@@ -119,7 +120,7 @@ impl Endpoint {
         let cookie =
             upstream.sticky.as_ref().and_then(|sticky| StickyCookie::new(sticky, key, &upstream.name, &spec.label));
         let mut peer = peer(&spec.address, upstream)?;
-        // A server that was gone and is back has nothing to do with connections from before.
+        // An endpoint that was gone and is back must not reuse connections from before.
         peer.group_key ^= stats.id;
         Ok(Self {
             label: spec.label.as_str().into(),
@@ -135,8 +136,8 @@ impl Endpoint {
         })
     }
 
-    /// The peer to connect to. It has no read timeout: Pingora's would run while the
-    /// client still sends, and for head and body alike.
+    /// The peer to connect to. It has no read timeout, because Pingora's would run while the
+    /// client still sends, and for head and body alike; `downstream` has the deadlines.
     pub fn peer(&self) -> HttpPeer {
         let mut peer = self.peer.clone();
         let keep_alive_ms = self.stats.keep_alive_ms.load(Ordering::Relaxed);
@@ -148,23 +149,24 @@ impl Endpoint {
         peer
     }
 
-    /// The same, for a connection that is neither taken from the pool nor put into it.
+    /// The same peer for a connection that is neither taken from the pool nor put into it.
     pub fn unpooled_peer(&self) -> HttpPeer {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut peer = self.peer.clone();
-        // Nobody asks for this key again, until the idle timeout ends the connection.
+        // No other request has this key before the idle timeout ends the connection.
         peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
         peer.options.idle_timeout = Some(Duration::ZERO);
         peer
     }
 
-    /// A new connection to it.
+    /// Remembers a new connection to the endpoint.
     pub fn note_connection(&self, socket: RawFd, digest: Option<&Arc<SocketDigest>>) {
         self.stats.open.note(self.pool_key, socket, digest);
     }
 
-    /// Ends those that nobody uses, once it has no requests any more. Nobody begins to use
-    /// one, so that after the idle timeout there is nothing left to do.
+    /// Closes the idle connections to an endpoint that was removed, once it has no requests
+    /// any more. No request takes them up again, so that the idle timeout has closed what is
+    /// left when it is over.
     pub async fn retire(self: Arc<Self>) {
         let began = Instant::now();
         let longest = self.peer.options.idle_timeout.unwrap_or(Duration::MAX);
@@ -182,8 +184,8 @@ impl Endpoint {
         self.pool_key
     }
 
-    /// What it says in `Keep-Alive: timeout=`. Its connections are closed a little before
-    /// it does so: a request that crosses that moment would be lost.
+    /// Notes what the server says in `Keep-Alive: timeout=`. Connections are closed a little
+    /// before the server closes them: a request that it crosses would be lost.
     pub fn note_keep_alive(&self, seconds: u32) {
         let ours = u64::from(seconds) * 1000;
         let early = ours.saturating_sub(1000).max(ours / 2).max(1);
@@ -192,17 +194,17 @@ impl Endpoint {
         }
     }
 
-    /// First what `host: upstream` sends, then other names of the same server.
+    /// First the authority that `host: upstream` sends, then other names of the server.
     pub fn authorities(&self) -> &[String] {
         &self.authorities
     }
 
-    /// What makes its client stick to it.
+    /// The `Set-Cookie` that makes a client stick to the endpoint.
     pub fn set_cookie(&self, sticky: &Sticky, https: bool) -> Option<HeaderValue> {
         self.cookie.as_ref().map(|cookie| cookie.set_cookie(sticky, https))
     }
 
-    /// The one in force.
+    /// The weight in force: the operator's, or the configured one.
     pub fn weight(&self) -> u32 {
         self.stats.health().weight().unwrap_or(self.weight)
     }
@@ -219,7 +221,7 @@ impl Endpoint {
         self.max_connections == u32::MAX || self.stats.load.get() < self.max_connections
     }
 
-    /// Counts a request that begins, if there is room for it.
+    /// Counts a request that begins; `false` where there is no room for it.
     pub(super) fn acquire(&self) -> bool {
         if self.max_connections == u32::MAX {
             self.stats.load.add();
@@ -230,8 +232,9 @@ impl Endpoint {
         true
     }
 
-    /// As often as its share has grown since it came back: by chance, or by what tells the
-    /// client apart, so that a client moves to it once.
+    /// Whether an endpoint in slow start takes this request: as often as its share has grown
+    /// since it came back, at random, or by the balancing key, so that a client moves to the
+    /// endpoint once and stays.
     pub(super) fn passes_slow_start(&self, hash: Option<u64>) -> bool {
         let since = self.stats.slow_start_since.load(Ordering::Relaxed);
         if since == 0 {
@@ -243,7 +246,8 @@ impl Endpoint {
         }
         match hash {
             Some(hash) => {
-                // Another number for each server; the upper half of it as a share of one.
+                // A number of its own for each endpoint and key; its upper half is read as a
+                // share of one.
                 let own = (hash ^ self.stats.id).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
                 (own as f64) < share * f64::from(u32::MAX)
             }
@@ -257,11 +261,11 @@ impl Endpoint {
         if whole > 0.0 { (begin_slow_start.as_secs_f64() / whole).max(SLOW_START_LEAST) } else { 1.0 }
     }
 
-    /// Its share in percent, while it grows.
+    /// The endpoint's share in percent, while it grows.
     pub fn slow_start_percent(&self) -> Option<u8> {
         let since = self.stats.slow_start_since.load(Ordering::Relaxed);
         let share = self.slow_start_share(since) * 100.0;
-        // Between COLD and 1, so that it fits.
+        // At most 100, so that it fits.
         (since > 0 && share < 100.0).then_some(share as u8)
     }
 }
@@ -270,7 +274,7 @@ pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What connects to `address` as `upstream` wants it.
+/// The peer at `address`, with what the configuration of `upstream` says of connections.
 ///
 /// # Errors
 /// As [`Endpoint::new`].

@@ -1,5 +1,5 @@
-//! The servers of a pool in the order of the configuration, whatever their state, and
-//! what names stand for at the moment. Must not know who gets requests.
+//! The endpoints of a pool in the order of the configuration, whatever their state, and
+//! what the names in the configuration stand for at the moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Endpoints {
     entries: Vec<ServerEntry>,
     counters: LoadCounters,
     key: CookieKey,
-    /// Servers that are in no entry any more, for whoever closes their connections.
+    /// Endpoints that are in no entry any more, kept until their connections are closed.
     removed: Vec<Arc<Endpoint>>,
 }
 
@@ -26,7 +26,7 @@ struct ServerEntry {
     configured: UpstreamServer,
     specs: Vec<EndpointSpec>,
     endpoints: Vec<Arc<Endpoint>>,
-    /// Why the last lookup failed; empty where it did not.
+    /// Why the last lookup of the entry's name failed; empty where it did not.
     lookup_error: String,
 }
 
@@ -75,7 +75,7 @@ impl Endpoints {
         self.entries.iter().any(|entry| entry.endpoints.is_empty())
     }
 
-    /// What could not be looked up: as it was written, and why.
+    /// The entries that could not be looked up, as they are written, each with the reason.
     pub fn unresolved(&self) -> impl Iterator<Item = (&str, &str)> {
         let failed = self.entries.iter().filter(|entry| !entry.lookup_error.is_empty());
         failed.map(|entry| (entry.configured.address.written.as_str(), entry.lookup_error.as_str()))
@@ -85,8 +85,8 @@ impl Endpoints {
         self.entries.iter().flat_map(|entry| &entry.endpoints).find(|endpoint| &*endpoint.label == label)
     }
 
-    /// Whether the pool can do without this server: a share of those of its kind may be
-    /// out, and never the last one.
+    /// Whether the pool can do without this endpoint: of the primaries or the backups, of
+    /// which it is one, `most` percent may be out, and never the last one of the pool.
     pub fn may_lose(&self, endpoint: &Endpoint, most: u8) -> bool {
         let (mut count, mut up, mut others) = (0, 0, 0);
         let mut is_up = false;
@@ -103,10 +103,10 @@ impl Endpoints {
         is_up && others > 1 && count - up < allowed
     }
 
-    /// What the name of an entry stands for now.
+    /// Replaces the endpoints of an entry by those that its name stands for now.
     ///
     /// # Errors
-    /// As [`Endpoint::new`]; nothing was changed.
+    /// As [`Endpoint::new`]; nothing is changed then.
     pub fn apply_lookup(
         &mut self,
         entry: usize,
@@ -136,7 +136,7 @@ impl Endpoints {
             let is_same = |(before, _): &(&EndpointSpec, &Arc<Endpoint>)| before.address == spec.address;
             match entry.specs.iter().zip(&entry.endpoints).find(is_same) {
                 Some((before, endpoint)) if before.weight == spec.weight => endpoints.push(Arc::clone(endpoint)),
-                // Another share, but the same server.
+                // The same endpoint with another weight.
                 Some((_, endpoint)) => {
                     let stats = Arc::clone(&endpoint.stats);
                     endpoints.push(Arc::new(Endpoint::new(spec, upstream, stats, self.key.bytes())?));
@@ -165,13 +165,13 @@ impl Endpoints {
         Ok(LookupOutcome::Changed(text))
     }
 
-    /// Asked once for each.
+    /// The endpoints that were removed since the last call.
     pub fn take_removed(&mut self) -> Vec<Arc<Endpoint>> {
         std::mem::take(&mut self.removed)
     }
 }
 
-/// What was learnt of servers before a reload, by their addresses.
+/// What was learnt of endpoints before a reload, by their addresses.
 struct KnownStats<'b>(HashMap<&'b Address, Vec<KnownEndpoint<'b>>>);
 
 type KnownEndpoint<'b> = (&'b ServerEntry, &'b EndpointSpec, &'b Arc<EndpointStats>);
@@ -187,8 +187,9 @@ impl<'b> KnownStats<'b> {
         Self(known)
     }
 
-    /// Each once: two entries may have the same address. What the operator said at run time
-    /// stands until the configuration says something else of the server.
+    /// Returns the stats of each endpoint once, because two entries may have one address. What
+    /// the operator said at run time stands until the configuration says something else of
+    /// the server.
     fn take(&mut self, spec: &EndpointSpec, configured: &UpstreamServer) -> Option<Arc<EndpointStats>> {
         let known = self.0.get_mut(&spec.address).filter(|known| !known.is_empty())?;
         let same = known.iter().position(|(entry, _, _)| entry.configured.address.place == configured.address.place);
@@ -214,7 +215,7 @@ fn describe_change(written: &str, count: usize, come: &[Arc<Endpoint>], gone: &[
     format!("{written} has {addresses} now:{}{}", list('+', come), list('-', gone)).trim_end_matches(':').to_owned()
 }
 
-/// What a name stood for before a reload.
+/// What the name of an entry stood for before a reload.
 fn specs_before(entry: &ServerEntry, configured: &UpstreamServer) -> Vec<EndpointSpec> {
     let weight = |spec: &EndpointSpec| spec.weight / entry.configured.weight.max(1) * configured.weight;
     let spec = |spec: &EndpointSpec| EndpointSpec {
@@ -253,14 +254,15 @@ fn specs_of(configured: &UpstreamServer, before: &[EndpointSpec], found: &[Resol
             backup: configured.backup,
         }
     };
-    // The largest may be so much above what a weight may be; the shares stay.
+    // A record's weight times the configured one may exceed 1000. All are scaled alike then,
+    // so that the shares stay.
     let largest = found.iter().map(|found| found.weight * configured.weight).max().unwrap_or(1).max(1000);
     let spec =
         |found: &ResolvedAddress| EndpointSpec { weight: (spec(found).weight * 1000 / largest).max(1), ..spec(found) };
     match named.kind {
         Lookup::Each { .. } | Lookup::Services => found.iter().map(spec).collect(),
         Lookup::One { .. } => {
-            // It stays where it is for as long as the name stands for that, too.
+            // The endpoint stays at its address for as long as the name stands for that, too.
             let stays = |found: &&ResolvedAddress| before.iter().any(|b| b.address == Address::Tcp(found.address));
             let one = found.iter().find(stays).or_else(|| found.first());
             one.map(|found| EndpointSpec { label: configured.address.written.clone(), ..spec(found) })

@@ -1,5 +1,6 @@
-//! Whether a server may get requests, and why not: by the operator's word, by checks, by
-//! what real requests tell. A state machine without a clock, a socket or a log of its own.
+//! Whether an endpoint may get requests, and why not: by the operator's word, by health
+//! checks, by what real requests tell. [`HealthState`] is a state machine without a clock, a
+//! socket or a log of its own.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ActiveCheck, Passive};
 
-/// What the operator says.
+/// What the operator says of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdminState {
     #[default]
     Enabled,
-    /// Only clients that stick to it.
+    /// The endpoint gets only the clients that stick to it.
     Draining,
     Disabled,
 }
 
-/// What it all comes to.
+/// What a [`HealthState`] comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
@@ -41,7 +42,7 @@ impl std::fmt::Display for HealthStatus {
     }
 }
 
-/// A server that real requests found wanting.
+/// The endpoint failed real requests and gets none for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ejection {
     until: Instant,
@@ -51,20 +52,20 @@ struct Ejection {
 #[derive(Debug)]
 pub struct HealthState {
     admin: AdminState,
-    /// In place of the configured one.
+    /// The operator's weight, in place of the configured one.
     weight: Option<u32>,
     healthy: bool,
-    /// Checks in a row that say otherwise.
+    /// Checks in a row whose result contradicts `healthy`.
     contrary_checks: u32,
     last_check: String,
     ejection: Option<Ejection>,
-    /// Ejections in a row.
+    /// Ejections of which each followed soon after the one before.
     ejections_in_a_row: u32,
     returned_at: Option<Instant>,
     since: SystemTime,
 }
 
-/// Ejections last at most so many times `eject_for`.
+/// An ejection lasts at most so many times `eject_for`.
 const MAX_EJECT_FACTOR: u32 = 10;
 
 impl Default for HealthState {
@@ -94,7 +95,7 @@ impl HealthState {
         }
     }
 
-    /// In words for the operator; empty where nothing is to be said.
+    /// The reason for the status, in words for the operator; empty for [`HealthStatus::Up`].
     pub fn reason(&self) -> String {
         match self.state() {
             HealthStatus::Up => String::new(),
@@ -104,7 +105,7 @@ impl HealthState {
         }
     }
 
-    /// Whether clients that stick to it may go on.
+    /// Whether the clients that stick to the endpoint may go on.
     pub fn serves_sticky_clients(&self) -> bool {
         self.admin != AdminState::Disabled && self.healthy && self.ejection.is_none()
     }
@@ -113,7 +114,7 @@ impl HealthState {
         self.state() == HealthStatus::Up
     }
 
-    /// When the present state began.
+    /// When the present status began.
     pub fn since(&self) -> SystemTime {
         self.since
     }
@@ -130,8 +131,8 @@ impl HealthState {
         self.ejection.as_ref().map(|e| e.until)
     }
 
-    /// What a check found. `none_up`: no server is there, so that one good check is enough.
-    /// Returns the change in words.
+    /// Notes the result of a health check and returns the change of the status in words, if
+    /// it changes. With `none_up` the pool has no endpoint, so that one good check is enough.
     pub fn record_check(&mut self, found: Result<(), String>, rules: &ActiveCheck, none_up: bool) -> Option<String> {
         let good = found.is_ok();
         if let Err(reason) = found {
@@ -155,7 +156,7 @@ impl HealthState {
         self.since = SystemTime::now();
         let checks = if count == 1 { "1 check".to_owned() } else { format!("{count} checks in a row") };
         if good {
-            // What requests met before says nothing of a server that was down since.
+            // What requests met before says nothing of an endpoint that was down since.
             self.ejection = None;
             return Some(format!("up: {checks} succeeded"));
         }
@@ -163,7 +164,8 @@ impl HealthState {
         Some(format!("down: {}", self.last_check))
     }
 
-    /// Returns for how long.
+    /// Ejects the endpoint and returns for how long. Each ejection that follows soon after
+    /// the one before is longer.
     pub fn eject(&mut self, reason: &str, now: Instant, rules: &Passive) -> Duration {
         let soon = self
             .returned_at
@@ -176,7 +178,7 @@ impl HealthState {
         time
     }
 
-    /// Ends an ejection whose time has come; says whether there was one.
+    /// Ends the ejection if its time is over; returns whether it did.
     pub fn end_ejection(&mut self, now: Instant) -> bool {
         let is_due = self.ejection.as_ref().is_some_and(|e| e.until <= now);
         if is_due {
@@ -193,14 +195,14 @@ impl HealthState {
         }
         self.admin = admin;
         if admin == AdminState::Enabled {
-            // The operator knows better.
+            // An enabled endpoint is taken for well until it fails again.
             self.ejection = None;
             self.ejections_in_a_row = 0;
             self.forget_checks();
         }
     }
 
-    /// Nobody checks any more, or from now on anew.
+    /// Takes the endpoint for well: nobody checks it any more, or the checks begin anew.
     pub fn forget_checks(&mut self) {
         if !self.healthy {
             self.since = SystemTime::now();
@@ -208,7 +210,7 @@ impl HealthState {
         (self.healthy, self.contrary_checks) = (true, 0);
     }
 
-    /// `None` is the configured one.
+    /// `None` is the configured weight.
     pub fn set_weight(&mut self, weight: Option<u32>) {
         self.weight = weight;
     }

@@ -1,5 +1,4 @@
-//! One check of one server: a connection, or a question and the status of its answer.
-//! Must not know what follows from it.
+//! One health check of one endpoint: a connection, or a GET and the status of its response.
 
 use pingora::{Error, ErrorType};
 use pingora_core::connectors::http::v1::Connector;
@@ -12,10 +11,10 @@ use super::duration::in_words;
 use super::endpoint::Endpoint;
 use crate::config::{ActiveCheck, CheckKind};
 
-/// Asks once.
+/// Checks once.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// What is wrong with the endpoint, in words.
 pub async fn check_once(connector: &Connector, endpoint: &Endpoint, check: &ActiveCheck) -> Result<(), String> {
     let peer = peer(endpoint, check);
     match timeout(check.timeout, exchange(connector, &peer, endpoint, check)).await {
@@ -53,7 +52,7 @@ async fn exchange(
         session.read_response().await.map_err(|e| describe(&e))?;
         let status = session.resp_header().map_or(0, |head| head.status.as_u16());
         match status {
-            // Interim, unless that is what is asked for.
+            // An interim response is passed over unless it is the status that is wanted.
             100..200 if !(*from..=*to).contains(&status) => {}
             status if (*from..=*to).contains(&status) => return Ok(()),
             status => return Err(format!("{path} answered {status}")),
@@ -71,12 +70,12 @@ fn describe(error: &Error) -> String {
             format!("the TLS handshake failed: {}", root_cause(error))
         }
         ErrorType::InvalidHTTPHeader => "its answer is not valid HTTP".to_owned(),
-        // Pingora's list is long and may grow.
+        // Pingora's list of errors is long and may grow.
         _ => root_cause(error),
     }
 }
 
-/// The root cause, which is all of the chain that an operator can use.
+/// The root cause: the rest of the chain is of no use to an operator.
 fn root_cause(error: &Error) -> String {
     error.root_cause().to_string()
 }

@@ -1,5 +1,5 @@
-//! How many requests each server has at the moment. The counters of one pool stand side
-//! by side, so that a thousand of them can be looked through in well under a microsecond.
+//! How many requests each endpoint has at the moment. The counters of one pool stand side
+//! by side, so that a thousand of them can be compared in well under a microsecond.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ const COUNTERS: usize = 16;
 #[repr(align(64))]
 struct Line([AtomicU32; COUNTERS]);
 
-/// One server's counter.
+/// The counter of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Load {
     line: Arc<Line>,
@@ -27,7 +27,7 @@ impl Load {
         self.line.0[self.slot].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Unless there are `limit` already.
+    /// Counts a request unless there are `limit` already; returns whether it was counted.
     pub fn add_below(&self, limit: u32) -> bool {
         let one_more = |load: u32| (load < limit).then(|| load + 1);
         self.line.0[self.slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
@@ -38,7 +38,7 @@ impl Load {
     }
 }
 
-/// Gives counters out.
+/// Gives the endpoints of a pool their counters, line by line.
 #[derive(Debug, Default)]
 pub struct LoadCounters {
     line: Arc<Line>,

@@ -1,4 +1,4 @@
-//! What an operator may tell a running pool about one of its servers.
+//! What an operator may tell a running pool about one of its endpoints.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::pool::Pool;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorCommand {
     pub upstream: String,
-    /// As the report names it.
+    /// The endpoint's label, as the report has it.
     pub server: String,
     pub change: Change,
 }
@@ -18,19 +18,19 @@ pub struct OperatorCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// No new clients; those that stick to it go on.
+    /// The endpoint gets no new clients; those that stick to it go on.
     Drain,
-    /// No requests at all.
+    /// The endpoint gets no requests at all.
     Disable,
-    /// As if nothing had been said or learnt.
+    /// The endpoint gets requests again, whatever was said or learnt of it.
     Enable,
-    /// 1 to 1000; 0 is the configured one.
+    /// 1 to 1000; 0 is the configured weight.
     Weight(u32),
 }
 
 impl Change {
     /// # Errors
-    /// In words, when no server can have it.
+    /// In words, when no endpoint can have the change.
     pub fn check(self) -> Result<(), String> {
         match self {
             Self::Weight(weight) if weight > 1000 => Err(format!("a weight goes from 1 to 1000, not {weight}")),
@@ -40,10 +40,10 @@ impl Change {
 }
 
 impl Pool {
-    /// Carries it out and tells what it came to.
+    /// Carries a change out and tells in words what it came to.
     ///
     /// # Errors
-    /// In words, when there is no such server, or it cannot have this.
+    /// In words, when there is no such endpoint, or it cannot have this.
     pub fn apply_change(self: &Arc<Self>, server: &str, change: Change) -> Result<String, String> {
         change.check()?;
         let endpoints = self.endpoints();

@@ -1,5 +1,5 @@
-//! One upstream: its servers, whose turn it is, and what is learnt of them from the
-//! requests that they get.
+//! One upstream: its endpoints, which of them gets a request, and what is learnt of them
+//! from the requests that they get.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::retry_budget::RetryBudget;
 use super::sticky::CookieKey;
 use crate::config::{Balance, KeySource, Retry, Sticky, Upstream, UpstreamTimeouts};
 
-/// One upstream's servers.
+/// The endpoints of one upstream in one configuration.
 #[derive(Debug)]
 pub struct Pool {
     pub name: Arc<str>,
@@ -24,32 +24,32 @@ pub struct Pool {
     active: ArcSwap<ActiveSet>,
     endpoints: Mutex<Endpoints>,
     state: Arc<UpstreamState>,
-    /// What it was made from.
+    /// The configuration that the pool was made from.
     upstream: Upstream,
-    /// Told when the servers are others.
+    /// Notified when endpoints were added or removed.
     pub(super) changed: Notify,
 }
 
-/// What the pools of one upstream share, that of a configuration and that of the next.
+/// What the pools of one upstream share from one configuration to the next.
 #[derive(Debug, Default)]
 struct UpstreamState {
     queue: Queue<(Arc<Pool>, PickRequest), Pick>,
-    /// How often the standing of a server has changed.
+    /// How often the health state of an endpoint has changed.
     version: AtomicU64,
 }
 
-/// What a request wants of its server.
+/// What a request asks of a pool.
 #[derive(Clone, Debug, Default)]
 pub struct PickRequest {
-    /// Of what tells the client apart, where that balances.
+    /// The hash of the balancing key, where the upstream balances by one.
     pub hash: Option<u64>,
-    /// Whose client it is.
+    /// The endpoint that the client's cookie names.
     pub sticky: Option<Arc<Endpoint>>,
-    /// Where it has been already.
+    /// The endpoints that the request has failed at.
     pub tried: Vec<Arc<Endpoint>>,
 }
 
-/// The server of one attempt, which counts it until this is dropped.
+/// The endpoint of one attempt. The endpoint counts the request until the `Pick` is dropped.
 #[derive(Debug)]
 pub struct Pick {
     pub endpoint: Arc<Endpoint>,
@@ -63,21 +63,21 @@ impl Drop for Pick {
     }
 }
 
-/// Why there is no server.
+/// Why a request gets no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// All are down, ejected or switched off; in how many seconds one may be back.
+    /// All are down, ejected, draining or disabled; one may be back in so many seconds.
     AllDown(u64),
-    /// No name of a server has an address.
+    /// The upstream has no endpoint: no name of its servers has an address.
     NoAddress,
-    /// All are at their `max_connections`, and so is the queue.
+    /// All are at their `max_connections`, and the queue is full.
     AtCapacity,
-    /// It waited in the queue for too long.
+    /// The request waited in the queue for too long.
     QueueTimeout,
 }
 
 impl Pool {
-    /// `previous`: the one it takes the place of. `key`: what signs cookies.
+    /// `previous` is the pool that this one takes the place of; `key` signs sticky cookies.
     ///
     /// # Errors
     /// In words, when a certificate or key cannot be used or a socket path is too long.
@@ -100,7 +100,7 @@ impl Pool {
         })
     }
 
-    /// Whether it would be made anew just as it is.
+    /// Whether a new pool for this configuration would be the same.
     pub fn is_configured_as(&self, upstream: &Upstream) -> bool {
         self.upstream == *upstream
     }
@@ -121,7 +121,7 @@ impl Pool {
         self.upstream.sticky.as_ref()
     }
 
-    /// What of a request tells its server.
+    /// The part of a request by which the upstream balances.
     pub fn hash_source(&self) -> Option<&KeySource> {
         match &self.upstream.balance {
             Balance::Hash(source) => Some(source),
@@ -134,12 +134,12 @@ impl Pool {
         self.upstream.max_idle() > 0
     }
 
-    /// Every server, whatever its state.
+    /// Every endpoint, whatever its state.
     pub fn all_endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.endpoints().all()
     }
 
-    /// Those that get requests now.
+    /// The number of endpoints that get requests now.
     pub fn available(&self) -> usize {
         self.active.load().endpoints.len()
     }
@@ -148,21 +148,21 @@ impl Pool {
         self.state.queue.len()
     }
 
-    /// Whose client holds this cookie.
+    /// The endpoint that the value of a sticky cookie names.
     pub fn endpoint_of_cookie(&self, value: &[u8]) -> Option<Arc<Endpoint>> {
         self.active().endpoint_of_cookie(value).map(Arc::clone)
     }
 
-    /// A server for a request, without waiting.
+    /// Picks an endpoint without waiting.
     ///
     /// # Errors
-    /// Why there is none; [`Unavailable::Full`] also where others wait already.
+    /// Why there is none; [`Unavailable::AtCapacity`] also where other requests wait already.
     pub fn pick(self: &Arc<Self>, request: &PickRequest) -> Result<Pick, Unavailable> {
         let nobody_waits = self.upstream.pool.queue == 0 || self.state.queue.is_empty();
         if nobody_waits { self.try_pick(request) } else { Err(Unavailable::AtCapacity) }
     }
 
-    /// A server once there is one with room, waiting in the queue until `deadline` at most.
+    /// Waits in the queue for an endpoint with room, until `deadline` at most.
     ///
     /// # Errors
     /// Why there is none.
@@ -172,10 +172,10 @@ impl Pool {
             .map_or(rules.queue_timeout, |at| rules.queue_timeout.min(at.saturating_duration_since(Instant::now())));
         let anywhere = PickRequest { sticky: None, ..request.clone() };
         let Some((place, counted)) = self.state.queue.join((Arc::clone(self), request), rules.queue) else {
-            // Who stands in the way may wait for another server than this one would get.
+            // The queue is full of requests that may all wait for another endpoint than this one.
             return self.try_pick(&anywhere);
         };
-        // Room may have been made before we stood there.
+        // An endpoint may have had room again before this request was in the queue.
         self.serve_queue();
         let waited = pingora_timeout::timeout(longest, place).await;
         drop(counted);
@@ -185,7 +185,7 @@ impl Pool {
         }
     }
 
-    /// Whatever the queue.
+    /// Picks an endpoint whether or not other requests wait.
     ///
     /// # Errors
     /// Why there is none.
@@ -194,11 +194,11 @@ impl Pool {
         let sticky = request.sticky.as_ref().filter(|own| active.keeps(own) && is_untried(own, &request.tried));
         match sticky.map(|own| self.acquire(own)) {
             Some(Some(pick)) => return Ok(pick),
-            // It is worth waiting for.
+            // The request waits for the endpoint that its client sticks to.
             Some(None) if self.upstream.pool.queue > 0 => return Err(Unavailable::AtCapacity),
             Some(None) | None => {}
         }
-        // Where all were tried, one more round is for whoever wants that.
+        // Once all endpoints were tried, a caller that goes on may try any of them again.
         let tried = if active.has_another(&request.tried) { request.tried.as_slice() } else { &[] };
         while let Some(endpoint) = active.choose(request.hash, tried) {
             if let Some(pick) = self.acquire(endpoint) {
@@ -208,7 +208,7 @@ impl Pool {
         Err(if active.has_another(&[]) { Unavailable::AtCapacity } else { self.unavailable(&active) })
     }
 
-    /// Whether there is a server that was not tried.
+    /// Whether there is an endpoint that was not tried.
     pub fn has_another(&self, tried: &[Arc<Endpoint>]) -> bool {
         self.active().has_another(tried)
     }
@@ -217,7 +217,8 @@ impl Pool {
         endpoint.acquire().then(|| Pick { endpoint: Arc::clone(endpoint), pool: Arc::clone(self) })
     }
 
-    /// For those that wait, once there may be room: each by the configuration that it came with.
+    /// Gives waiting requests an endpoint, once there may be room: each request by the pool,
+    /// and so by the configuration, that it came with.
     pub(super) fn serve_queue(&self) {
         let choose = |(pool, request): &(Arc<Self>, PickRequest)| pool.try_pick(request).ok();
         self.state.queue.serve(choose, |(_, request)| request.sticky.is_some());
@@ -242,14 +243,15 @@ impl Pool {
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a change of the roster or of a server's standing, which other pools may have.
+    /// Makes the active set anew after endpoints or a health state have changed. The pool of
+    /// another configuration that shares the endpoints learns of it by the version.
     pub(super) fn note_change(&self, endpoints: &Endpoints) {
         self.state.version.fetch_add(1, Ordering::AcqRel);
         self.refresh(endpoints);
     }
 
     fn refresh(&self, endpoints: &Endpoints) {
-        // Before it is looked at: what changes meanwhile is seen the next time.
+        // Read before the endpoints are: what changes meanwhile is seen the next time.
         let version = self.state.version.load(Ordering::Acquire);
         let position = self.active.load().position();
         self.active.store(Arc::new(ActiveSet::new(&endpoints.all(), &self.upstream.balance, position, version)));
@@ -265,20 +267,21 @@ impl Pool {
         Unavailable::AllDown(next.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(1))
     }
 
-    /// Whether an answer with this status counts as a failure.
+    /// Whether a response with this status counts as a failure of its endpoint.
     pub fn is_failure(&self, status: u16) -> bool {
         let passive = self.upstream.health.passive.as_ref();
         passive.is_some_and(|rules| rules.statuses.iter().any(|bad| bad.as_u16() == status))
     }
 
-    /// A server answered as it should.
+    /// Notes that an endpoint answered as it should.
     pub fn record_success(&self, endpoint: &Endpoint) {
         if endpoint.stats.consecutive_failures.load(Ordering::Relaxed) > 0 {
             endpoint.stats.consecutive_failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// A server failed a request; `reason` in words.
+    /// Notes that an endpoint failed a request, and ejects it if that was one too many in a
+    /// row; `reason` is in words.
     pub fn record_failure(&self, endpoint: &Endpoint, reason: &str) {
         endpoint.stats.failed.fetch_add(1, Ordering::Relaxed);
         let Some(rules) = &self.upstream.health.passive else { return };
@@ -306,7 +309,7 @@ impl Pool {
     fn end_ejections(&self) {
         let endpoints = self.endpoints();
         if self.is_current(&self.active.load()) {
-            // Another thread was here first.
+            // Another thread has done it.
             return;
         }
         let now = Instant::now();
@@ -317,7 +320,7 @@ impl Pool {
                 continue;
             }
             changed = true;
-            // One more failure is enough: this is a trial.
+            // The endpoint is on trial: one more failure ejects it again.
             let consecutive_failures = rules.map_or(0, |rules| rules.failures - 1);
             endpoint.stats.consecutive_failures.store(consecutive_failures, Ordering::Relaxed);
             self.begin_slow_start(&endpoint);
@@ -330,7 +333,7 @@ impl Pool {
         }
     }
 
-    /// A server that came back gets its share little by little.
+    /// Has an endpoint that came back get its share little by little.
     pub(super) fn begin_slow_start(&self, endpoint: &Endpoint) {
         if !self.upstream.slow_start.is_zero() {
             endpoint.stats.begin_slow_start();

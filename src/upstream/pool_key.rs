@@ -1,14 +1,15 @@
-//! Which pooled connections a thread takes up. One that another thread made stays with
-//! that one's reactor, so that each of its bytes wakes both; but where requests are few,
-//! a connection that is there already is worth more.
+//! Which pooled connections a thread may reuse. A connection that another thread opened
+//! stays with that thread's reactor, so that each of its bytes wakes both threads. Where
+//! requests are few, an open connection is worth more than that, and all threads share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many requests at a server at once keep a connection of each thread in use.
+/// With more requests than these at an endpoint, each thread keeps its own connections busy.
 const BUSY_REQUESTS: u32 = 8;
 
-/// What tells this thread's connections to a server from others, by the requests that the
-/// server has; 0 while all threads share them. Lies in bits of its own: 32 and up.
+/// The bits of a pool key that tell this thread's connections from those of other threads,
+/// by the number of requests that the endpoint has; 0 while all threads share connections.
+/// Only bits 32 and up are used: `Endpoint::unpooled_peer` counts in the lower ones.
 pub fn thread_bits(requests: u32) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {

@@ -1,5 +1,6 @@
-//! Requests that wait for a server with room, first come, first served. Must not know
-//! how a server is chosen: whoever makes room is asked to choose for the waiting.
+//! The queue of requests that wait for an endpoint with room, first come, first served.
+//! The queue cannot choose an endpoint: the request that leaves one chooses for those that
+//! wait.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,13 +10,13 @@ use tokio::sync::oneshot::{Receiver, Sender, channel};
 
 #[derive(Debug)]
 pub struct Queue<W, P> {
-    /// Those that still wait.
+    /// The requests that still wait.
     count: Arc<AtomicUsize>,
-    /// Also those that do not any more, until they are come across.
+    /// Also requests that have given up, until [`Self::serve`] comes across them.
     waiting: Mutex<VecDeque<(W, Sender<P>)>>,
 }
 
-/// Counts a request that waits until it is dropped.
+/// A request's place in the count, until it is dropped.
 #[derive(Debug)]
 pub struct QueueSlot(Arc<AtomicUsize>);
 
@@ -36,12 +37,12 @@ impl<W, P> Queue<W, P> {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether anybody waits: who comes later must not be served first.
+    /// Whether no request waits: a later one must not be served before those that do.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// `None` when `most` wait already.
+    /// Adds a request; `None` when `most` wait already.
     pub fn join(&self, request: W, most: usize) -> Option<(Receiver<P>, QueueSlot)> {
         if self.count.fetch_add(1, Ordering::AcqRel) >= most {
             self.count.fetch_sub(1, Ordering::AcqRel);
@@ -57,13 +58,13 @@ impl<W, P> Queue<W, P> {
         Some((place, counted))
     }
 
-    /// There may be room: each who waits gets what `choose` finds, in turn, until there is
-    /// nothing left. Those who `insist` on one server do not keep others from theirs.
+    /// Gives each waiting request what `choose` finds for it, in turn, until `choose` finds
+    /// nothing. A request that `insists` on one endpoint does not keep others from theirs.
     pub fn serve(&self, choose: impl Fn(&W) -> Option<P>, insists: impl Fn(&W) -> bool) {
         if self.is_empty() {
             return;
         }
-        // What a place gives back when it is dropped must not come in here again.
+        // Dropping a pick serves the queue again, which must not happen under the lock.
         let mut left = Vec::new();
         let mut waiting = self.lock();
         let mut at = 0;

@@ -1,4 +1,5 @@
-//! How a pool is, for people and programs: each server's state and the reason for it.
+//! What a pool tells people and programs of itself: the status of each endpoint and the
+//! reason for it. The JSON speaks of servers, as the configuration does.
 
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
@@ -19,9 +20,9 @@ pub struct Reports {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UpstreamReport {
     pub name: String,
-    /// Servers that get requests now.
+    /// The number of endpoints that get requests now.
     pub available: usize,
-    /// Requests that wait for a server with room.
+    /// The number of requests that wait for an endpoint with room.
     pub queued: usize,
     pub servers: Vec<EndpointReport>,
     /// Names that could not be looked up, and why.
@@ -39,23 +40,23 @@ pub struct Unresolved {
 pub struct EndpointReport {
     pub address: String,
     pub state: HealthStatus,
-    /// Empty where it is up.
+    /// Empty where the endpoint is up.
     pub reason: String,
-    /// When the state began, in seconds since 1970.
+    /// When the status began, in seconds since 1970.
     pub since: u64,
     pub weight: u32,
-    /// Where it is not the one in force.
+    /// The configured weight, where it is not the one in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured_weight: Option<u32>,
     pub backup: bool,
-    /// Requests at the moment.
+    /// The number of requests at the moment.
     pub in_flight: u32,
     pub max_connections: Option<u32>,
-    /// Attempts, and those of them that failed.
+    /// The number of attempts; `failures` are those of them that failed.
     pub requests: u64,
     pub failures: u64,
     pub ejections: u64,
-    /// Of its share, in percent, while it grows.
+    /// The endpoint's part of its share in percent, while slow start lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warming: Option<u8>,
 }

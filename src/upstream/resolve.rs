@@ -1,5 +1,5 @@
-//! Names to addresses: the hosts file, then DNS. Remembers nothing: whoever asks decides
-//! how long an answer stands. Must not know upstreams.
+//! Names to addresses: the hosts file, then DNS. A [`Resolver`] remembers no answers: its
+//! caller decides how long one stands.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,35 +19,36 @@ use hickory_resolver::system_conf::parse_resolv_conf;
 
 use super::duration::in_words;
 
-/// Addresses of one name, and targets of one service, at most.
+/// The greatest number of addresses of one name, and of targets of one service.
 pub const MAX_ADDRESSES: usize = 256;
-/// Weights are scaled down to it.
+/// Weights of SRV records are scaled down to it.
 const MAX_WEIGHT: u32 = 1000;
-/// Targets of a service that are looked up side by side.
+/// The number of targets of a service that are looked up side by side.
 const AT_ONCE: usize = 16;
 
-/// One address a name stands for.
+/// One of the addresses that a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedAddress {
     pub address: SocketAddr,
-    /// 1 for A and AAAA; as SRV says, at least 1 and at most 1000.
+    /// 1 for A and AAAA records; for SRV records theirs, at least 1 and at most 1000.
     pub weight: u32,
 }
 
-/// Asks the nameservers in turn, the next where one fails, each time anew.
+/// Asks the nameservers in turn, the next where one fails, and begins with the first for
+/// each name.
 #[derive(Debug)]
 pub struct Resolver {
-    /// One for each nameserver: together in one, the first to answer would speak for all,
-    /// also when all it says is that it failed.
+    /// One resolver for each nameserver: in one resolver for all, the first nameserver to
+    /// answer would speak for all, also when it only says that it failed.
     servers: Vec<TokioResolver>,
     search: Vec<Name>,
-    /// With as many dots a name is first asked for as it is.
+    /// A name with so many dots is first asked for as it is.
     ndots: usize,
     timeout: Duration,
     hosts: PathBuf,
 }
 
-/// Why there is no answer.
+/// Why a name has no answer.
 #[derive(Debug)]
 enum LookupError {
     NoName,
@@ -55,7 +56,7 @@ enum LookupError {
     Empty,
     /// Another nameserver may know better.
     Failed(String),
-    /// As before, and so long that nothing more is tried.
+    /// The nameserver was silent for so long that nothing more is tried.
     Silent(String),
 }
 
@@ -66,8 +67,8 @@ enum Kind {
 }
 
 impl Resolver {
-    /// `nameservers`: none are the system's. Search domains are the system's in any case.
-    /// `timeout`: for one nameserver's answer to one name.
+    /// Without `nameservers` the system's are asked. Search domains are the system's in any
+    /// case. `timeout` is for one nameserver's answer to one name.
     ///
     /// # Errors
     /// In words, when `/etc/resolv.conf` is there but cannot be read.
@@ -95,11 +96,11 @@ impl Resolver {
         Ok(Self { servers, search, ndots: options.ndots, timeout, hosts: hosts.to_owned() })
     }
 
-    /// Every A and AAAA record, or every line of the hosts file: IPv4 first, sorted, without
-    /// duplicates, at most [`MAX_ADDRESSES`].
+    /// Every A and AAAA record of a name, or its every line of the hosts file: IPv4 first,
+    /// sorted, without duplicates, at most [`MAX_ADDRESSES`].
     ///
     /// # Errors
-    /// In words, when there is none.
+    /// In words, when the name has no address.
     pub async fn addresses(&self, name: &str, port: u16) -> Result<Vec<ResolvedAddress>, String> {
         let found = match name.parse() {
             Ok(address) => vec![address],
@@ -108,11 +109,11 @@ impl Resolver {
         Ok(sorted(found.into_iter().map(|address| ((address, port).into(), 1))))
     }
 
-    /// The addresses of the SRV records of least priority number, each with the weight of
-    /// its record, in the same order and number. A target that has none is left out.
+    /// The addresses of the targets of the SRV records of least priority number (RFC 2782),
+    /// each with the weight of its record. A target that has no address is left out.
     ///
     /// # Errors
-    /// In words, when there is none at all.
+    /// In words, when no target has an address.
     pub async fn services(&self, name: &str) -> Result<Vec<ResolvedAddress>, String> {
         let records = self.search(name, Kind::Service).await.map_err(|miss| miss.words("it has no SRV record"))?;
         let services = services_in(records);
@@ -139,7 +140,7 @@ impl Resolver {
         (target, host)
     }
 
-    /// As `getaddrinfo` does it: what the hosts file has, DNS is not asked for.
+    /// As with `getaddrinfo`, DNS is not asked for a name that the hosts file has.
     async fn host(&self, name: &str) -> Result<Vec<IpAddr>, String> {
         let hosts = tokio::fs::read(&self.hosts).await.unwrap_or_default();
         let listed = listed_in(&String::from_utf8_lossy(&hosts), name);
@@ -150,8 +151,8 @@ impl Resolver {
         Ok(records.iter().filter_map(RData::ip_addr).collect())
     }
 
-    /// The records of the first of the names that has any. One that fails hides no other,
-    /// but a later "no such name" does not hide its failure either.
+    /// The records of the first candidate that has any. A candidate that fails does not stop
+    /// the search, but a later "no such name" does not hide its failure either.
     async fn search(&self, name: &str, kind: Kind) -> Result<Vec<RData>, LookupError> {
         let name = Name::from_str_relaxed(name).map_err(|_| LookupError::Failed("it is no host name".into()))?;
         let mut worst = LookupError::NoName;
@@ -165,7 +166,7 @@ impl Resolver {
         Err(worst)
     }
 
-    /// Addresses of both families; one is enough.
+    /// The records of one name. Addresses are asked for in both families; one is enough.
     async fn records(&self, name: &Name, kind: Kind) -> Result<Vec<RData>, LookupError> {
         match kind {
             Kind::Service => self.ask(name, RecordType::SRV).await,
@@ -188,7 +189,8 @@ impl Resolver {
         Err(last)
     }
 
-    /// Over all that it takes: repeats, TCP after a truncated answer, aliases.
+    /// Asks one nameserver. The timeout covers all that the answer takes: repeats, TCP after a
+    /// truncated answer, aliases.
     async fn ask_one(&self, server: &TokioResolver, name: &Name, kind: RecordType) -> Result<Vec<RData>, LookupError> {
         let answer = tokio::time::timeout(self.timeout, server.lookup(name.clone(), kind)).await;
         let answer = answer.unwrap_or(Err(NetError::Timeout)).map_err(|e| self.miss(&e))?;
@@ -214,7 +216,7 @@ impl Resolver {
 }
 
 impl LookupError {
-    /// Of two, the one that says more.
+    /// The error of the two that says more.
     fn or(self, other: Self) -> Self {
         match (&self, &other) {
             (Self::NoName, _) | (Self::Empty, Self::Failed(_) | Self::Silent(_)) => other,
@@ -231,7 +233,8 @@ impl LookupError {
     }
 }
 
-/// A missing file and one without nameservers mean this machine, as in resolv.conf(5).
+/// The system's configuration. A missing file and one without nameservers mean this machine,
+/// as in resolv.conf(5).
 fn read_system(path: &Path) -> Result<(ResolverConfig, ResolverOpts), String> {
     let mut text = match std::fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -253,7 +256,7 @@ fn client(server: SocketAddr, timeout: Duration) -> Result<TokioResolver, String
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     let options = builder.options_mut();
     options.timeout = timeout;
-    // It repeats itself over UDP within the timeout as it is.
+    // hickory repeats a question over UDP within the timeout without further attempts.
     options.attempts = 0;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
@@ -261,7 +264,7 @@ fn client(server: SocketAddr, timeout: Duration) -> Result<TokioResolver, String
     builder.build().map_err(|e| e.to_string())
 }
 
-/// What the name may mean, in the order in which it is asked for.
+/// The names that a name may mean, in the order in which they are asked for.
 fn candidates(name: Name, search: &[Name], ndots: usize) -> Vec<Name> {
     if name.is_fqdn() {
         return vec![name];
@@ -269,7 +272,7 @@ fn candidates(name: Name, search: &[Name], ndots: usize) -> Vec<Name> {
     let mut names: Vec<Name> = Vec::new();
     let is_localhost = name.iter().next_back().is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"));
     if !is_localhost {
-        // One that would be too long is none.
+        // A candidate that would be too long is left out.
         names.extend(search.iter().filter_map(|domain| name.clone().append_domain(domain).ok()));
     }
     let place = if usize::from(name.num_labels()) > ndots { 0 } else { names.len() };
@@ -296,7 +299,8 @@ struct Service {
     weight: u32,
 }
 
-/// Those of least priority number, by target. A target of `.` is none (RFC 2782).
+/// The records of least priority number, by target. The target `.` says that there is no
+/// service (RFC 2782).
 fn services_in(records: Vec<RData>) -> Vec<Service> {
     let mut records: Vec<_> =
         records.into_iter().filter_map(|r| if let RData::SRV(srv) = r { Some(srv) } else { None }).collect();
@@ -314,7 +318,7 @@ fn services_in(records: Vec<RData>) -> Vec<Service> {
     services
 }
 
-/// Each address once, of two weights the greater.
+/// Each address once, with the greatest of its weights.
 fn sorted(found: impl Iterator<Item = (SocketAddr, u32)>) -> Vec<ResolvedAddress> {
     let mut weights: BTreeMap<SocketAddr, u32> = BTreeMap::new();
     for (address, weight) in found {

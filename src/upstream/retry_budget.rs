@@ -1,20 +1,20 @@
-//! How many retries there may be: a share of the requests of the last seconds, so that
-//! trying again never multiplies the load of an upstream in trouble. Needs no lock.
+//! The retry budget of an upstream: retries are a share of the requests of the last
+//! seconds, so that they never multiply the load of an upstream in trouble. No lock is taken.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Seconds that are looked back.
+/// The seconds whose requests and retries count.
 const WINDOW: u64 = 5;
-/// One for each second of the window, and those that are about to be used.
+/// One slot for each second of the window, and spare ones for the seconds that follow.
 const SLOTS: usize = 8;
-/// Retries within the window that are always allowed: few requests say little.
+/// Retries that the window allows in any case: a share of few requests would be none.
 const LEAST_RETRIES: u64 = 10;
 
 #[derive(Debug)]
 pub struct RetryBudget {
     created: Instant,
-    /// In percent.
+    /// Retries in percent of the requests.
     share: u64,
     requests: Counts,
     retries: Counts,
@@ -25,12 +25,12 @@ impl RetryBudget {
         Self { created: Instant::now(), share: share.into(), requests: Counts::default(), retries: Counts::default() }
     }
 
-    /// A request came.
+    /// Counts a request.
     pub fn deposit(&self, now: Instant) {
         self.requests.add(self.second(now));
     }
 
-    /// Whether one more retry may be; takes it.
+    /// Whether one more retry is allowed. If so, it is counted.
     pub fn withdraw(&self, now: Instant) -> bool {
         let second = self.second(now);
         let allowed = (self.requests.sum(second) * self.share / 100).max(LEAST_RETRIES);
@@ -46,7 +46,8 @@ impl RetryBudget {
     }
 }
 
-/// How often something was, by seconds: each slot holds which one it is of, and a count.
+/// A count for each second. A slot holds the second that it counts in its upper half and
+/// the count in its lower half.
 #[derive(Debug, Default)]
 struct Counts([AtomicU64; SLOTS]);
 
@@ -64,14 +65,14 @@ impl Counts {
             slot.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        // Whoever loses the race counts on what the winner began.
+        // The thread that loses the race adds to the slot that the winner began.
         let fresh = (second & COUNT) << 32 | 1;
         if slot.compare_exchange(seen, fresh, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             slot.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Of the window that ends with `second`.
+    /// The sum of the window that ends with `second`.
     fn sum(&self, second: u64) -> u64 {
         let first = (second + 1).saturating_sub(WINDOW);
         let of = |second: u64| {

@@ -1,5 +1,6 @@
-//! The cookie that keeps a client at its server. Its value is a keyed digest of the
-//! server's name: nobody can make one, it tells nothing, and to read it is to look it up.
+//! The cookie that keeps a client at its endpoint. Its value is a keyed digest of the
+//! endpoint's label, so that nobody can make one and it tells nothing; it is read by looking
+//! it up among the digests of all endpoints.
 
 use data_encoding::HEXLOWER;
 use http::HeaderValue;
@@ -7,13 +8,13 @@ use ring::hmac;
 
 use crate::config::Sticky;
 
-/// In hexadecimal digits.
+/// The length of the value, in hexadecimal digits.
 const LENGTH: usize = 32;
 
-/// What a client's cookie holds.
+/// The value of a client's cookie.
 pub type Tag = [u8; LENGTH];
 
-/// What signs cookies where the configuration names no secret of its own.
+/// Signs the cookies of upstreams whose configuration names no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CookieKey(Vec<u8>);
 
@@ -33,7 +34,7 @@ impl std::fmt::Debug for CookieKey {
     }
 }
 
-/// Both forms of `Set-Cookie`, made once.
+/// The cookie of one endpoint, with both forms of its `Set-Cookie` made once.
 #[derive(Debug)]
 pub struct StickyCookie {
     pub tag: Tag,
@@ -42,12 +43,13 @@ pub struct StickyCookie {
 }
 
 impl StickyCookie {
-    /// `None` without a key, or when the cookie's text would be no field value, which
-    /// `config` has seen to.
+    /// `None` without a key, or when the cookie's text is no field value, which the
+    /// configuration does not let happen.
     pub fn new(sticky: &Sticky, key: &[u8], upstream: &str, endpoint: &str) -> Option<Self> {
         let key = sticky.secret.as_ref().map_or(key, |secret| &secret.bytes);
         if key.is_empty() {
-            // Anybody could make one; there is none where nothing is served.
+            // Anybody could make a cookie of an empty key. It is empty only where nothing is
+            // served, as under `-t`.
             return None;
         }
         let tag = tag(key, upstream, endpoint);
@@ -58,7 +60,7 @@ impl StickyCookie {
         Some(Self { tag, plain: plain.try_into().ok()?, secure: secure.try_into().ok()? })
     }
 
-    /// For a client that came over `https` or not.
+    /// The field for a client that came over `https` or not.
     pub fn set_cookie(&self, sticky: &Sticky, https: bool) -> HeaderValue {
         if sticky.secure.unwrap_or(https) { self.secure.clone() } else { self.plain.clone() }
     }

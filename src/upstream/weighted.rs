@@ -1,11 +1,11 @@
-//! One of several by weight, by chance or by a number. Must not know what they are.
+//! A choice of one of several by their weights, at random or by a number.
 
-/// The sums of the weights so far.
+/// Holds the cumulative sums of the weights.
 #[derive(Debug)]
 pub struct WeightedChoice(Vec<u64>);
 
 impl WeightedChoice {
-    /// Each weight at least 1.
+    /// Each weight is at least 1.
     pub fn new(weights: impl IntoIterator<Item = u32>) -> Self {
         let sums = weights.into_iter().scan(0, |sum, weight| {
             *sum += u64::from(weight);
@@ -18,7 +18,7 @@ impl WeightedChoice {
         self.at(fastrand::u64(..self.whole()))
     }
 
-    /// The same for the same number.
+    /// Returns the same index for the same number.
     pub fn by_number(&self, number: u64) -> usize {
         self.at(number % self.whole())
     }

@@ -118,7 +118,7 @@ impl AdminApi {
 
     fn change_server(&self, upstream: &str, server: &str, patch: &ServerPatch) -> Answer {
         let changes = patch.changes();
-        // All of them before any: half a change is none.
+        // All changes are checked before any is made.
         if let Some(reason) = changes.iter().find_map(|change| change.check().err()) {
             return message(StatusCode::UNPROCESSABLE_ENTITY, &reason);
         }
@@ -137,12 +137,12 @@ impl AdminApi {
     }
 }
 
-/// What may be changed of a server: one of the two, or both.
+/// A change of a server: of its state, its weight, or both.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ServerPatch {
     state: Option<AdminState>,
-    /// 0 is the configured one.
+    /// 0 is the configured weight.
     weight: Option<u32>,
 }
 
@@ -187,8 +187,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application/json")
 }
 
-/// A page in somebody's browser must not change anything, whatever name it has found for
-/// this machine.
+/// Refuses what a page in a browser can send: it must not change anything, whatever name its
+/// site has made stand for this machine.
 fn check_same_machine(headers: &HeaderMap) -> Result<(), String> {
     if headers.contains_key(header::ORIGIN) {
         return Err("a page may not do that".to_owned());

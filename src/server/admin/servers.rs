@@ -23,7 +23,7 @@ pub fn change(live: &Live, command: &OperatorCommand) -> Result<String, String> 
     pool.apply_change(&command.server, command.change)
 }
 
-/// Says of each server what the operator said of it to an older process, whose report
+/// Repeats of each server what the operator said of it to the older process whose report
 /// this is.
 pub fn restore(live: &Live, report: &str) {
     let report: Reports = match serde_json::from_str(report) {

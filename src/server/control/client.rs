@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::protocol::{Channel, Message, Order, Outcome};
 
-/// For the first word of a process that did not take ours, and for its end.
+/// For the message of a process that did not take ours, and for its end.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
-/// Gives an order to the process behind `path` and waits for what comes of it.
+/// Gives an order to the process behind `path` and waits for its outcome.
 ///
 /// # Errors
 /// When no process answers.
@@ -18,10 +18,10 @@ pub fn send_order(path: &Path, file: Option<&Path>, order: Order, wait: Duration
     send_message(path, &message, wait, order.ends_the_process())
 }
 
-/// As [`call`], with any words. `ends`: whether the process ends of them.
+/// As [`send_order`], with any message. `ends` says whether the process ends of it.
 ///
 /// # Errors
-/// As [`call`].
+/// As [`send_order`].
 pub fn send_message(path: &Path, message: &Message, wait: Duration, ends: bool) -> Result<Outcome, String> {
     let stream =
         UnixStream::connect(path).map_err(|e| format!("no running process answers on {}: {e}", path.display()))?;
@@ -32,13 +32,14 @@ pub fn send_message(path: &Path, message: &Message, wait: Duration, ends: bool) 
         std::io::ErrorKind::UnexpectedEof => "the running process ended without an answer".to_owned(),
         _ => format!("the running process was lost: {e}"),
     };
-    // A stranger is refused before he has said anything.
+    // A caller that is a stranger is refused before its message is read, so that sending may
+    // fail while a message waits for us.
     let sent = channel.send(message);
     let message = channel.receive(if sent.is_ok() { wait } else { FIRST_MESSAGE });
     match message.map_err(|e| lost(sent.err().unwrap_or(e)))? {
         Message::Outcome { ok, text } => {
             if ends {
-                // The end of the process is an error here; the outcome is known.
+                // Receiving fails when the process ends, which is what is waited for.
                 channel.receive(FIRST_MESSAGE).err();
             }
             Ok((ok, text))

@@ -1,5 +1,5 @@
-//! The control socket: `-s` and `-u` find the running process here. Each call has a
-//! thread of its own, which asks the supervisor and passes its answer on.
+//! The control socket, by which `-s` and `-u` find the running process. Each call is
+//! answered on a thread of its own, which asks the supervisor and passes its answer on.
 
 pub mod client;
 pub mod protocol;
@@ -24,16 +24,16 @@ use crate::server::sockets::{Sockets, remove_stale_socket};
 use crate::server::upgrade::offer::offer;
 use protocol::{Channel, Message, Order, Outcome};
 
-/// For the caller's first and only word.
+/// How long a caller may take for its one message.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
-/// Callers at once; more are closed.
+/// The number of calls at once; a further one is closed without an answer.
 const MAX_CALLS: usize = 32;
 
-/// What the supervisor is asked. Each sender takes one answer.
+/// What the threads of the control socket ask the supervisor. Each sender takes one answer.
 #[derive(Debug)]
 pub enum SupervisorRequest {
     Do(Order, SyncSender<Outcome>),
-    /// A newer process is ready: may it have the connections?
+    /// A newer process is ready: may it accept connections?
     MayHandOver(SyncSender<Result<(), String>>),
     /// A newer process accepts connections.
     HandedOver {
@@ -42,18 +42,18 @@ pub enum SupervisorRequest {
     },
 }
 
-/// What a caller's thread needs.
+/// What the threads of the control socket share.
 #[derive(Debug)]
 pub struct ControlState {
     pub requests: Sender<SupervisorRequest>,
     /// The configuration that the process was started with.
     pub file: Option<PathBuf>,
-    /// `None` once they are closed or given away.
+    /// `None` once the sockets are closed or handed over.
     pub sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
     pub status: Arc<Status>,
     pub live: Arc<Live>,
     handing_over: AtomicBool,
-    /// The other end of the one that is under way.
+    /// The connection to the newer process of the hand-over that is under way.
     newer: Mutex<Option<Channel>>,
     /// Why the last hand-over came to nothing.
     failure: Mutex<Option<String>>,
@@ -81,15 +81,15 @@ impl ControlState {
         }
     }
 
-    /// Callers that have not had their answer yet.
+    /// The number of callers that have not had their answer yet.
     pub fn callers(&self) -> usize {
         self.callers.load(Ordering::Acquire)
     }
 
-    /// Whether this is the process of `file`; `None` is whichever answers.
+    /// Whether this process runs with the configuration `file`; `None` means any process.
     ///
     /// # Errors
-    /// Which one it is.
+    /// With the file that the process runs with.
     fn check_file(&self, file: Option<&Path>) -> Result<(), String> {
         let own = self.file.as_deref();
         if file.is_none() || own == file {
@@ -99,7 +99,8 @@ impl ControlState {
         Err(format!("the process that answers runs with {own}; give each its own `server.upgrade_sock`"))
     }
 
-    /// This process is about to end: a newer one must not take it for dead.
+    /// Refuses the hand-over that is under way, because this process is about to end: the
+    /// newer process must not take it for dead.
     pub fn refuse_newer(&self, reason: &str) {
         let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut newer) = newer
@@ -109,7 +110,7 @@ impl ControlState {
         }
     }
 
-    /// Asked once for each failure.
+    /// Why the last hand-over came to nothing, once for each failure.
     pub fn take_failure(&self) -> Option<String> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -119,17 +120,18 @@ impl ControlState {
     }
 }
 
-/// The socket's file, removed when its process ends and nobody took over.
+/// The file of the control socket. It is removed when its process ends, unless a newer
+/// process took over.
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
-    /// Device and number of the file: another process may put its own in its place.
+    /// Device and inode of the file: another process may have put its own in the place.
     identity: Option<(u64, u64)>,
 }
 
 impl ControlSocket {
-    /// Listens on `path` and answers. `replace`: the file there belongs to the process
-    /// that this one has taken over from.
+    /// Listens on `path` and answers calls. `replace` says that the file there belongs to the
+    /// process that this one has taken over from.
     ///
     /// # Errors
     /// When another process answers there, or it cannot be listened on.
@@ -144,7 +146,8 @@ impl ControlSocket {
         if !replace {
             remove_stale_socket(path).map_err(|e| failed(&e))?;
         }
-        // Nobody finds it half made, and a replaced one is never missing.
+        // The socket is made beside its place and renamed, so that nobody finds it half made
+        // and a replaced one is never missing.
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -163,7 +166,7 @@ impl ControlSocket {
         &self.path
     }
 
-    /// At the end of the process, if it is still its own.
+    /// Removes the file at the end of the process, if it is still the process's own.
     pub fn remove(self) {
         if self.identity.is_some()
             && identity_of(&self.path) == self.identity
@@ -196,7 +199,7 @@ fn accept_calls(listener: &UnixListener, control_state: &Arc<ControlState>) {
         let spawned = thread::Builder::new().name("control-call".to_owned()).spawn(move || {
             let kept_open = answer_call(stream, &ours);
             ours.callers.fetch_sub(1, Ordering::AcqRel);
-            // The caller waits for the end of the process, which closes it.
+            // The caller waits until the end of the process closes the connection.
             std::mem::forget(kept_open);
         });
         if let Err(e) = spawned {
@@ -206,7 +209,7 @@ fn accept_calls(listener: &UnixListener, control_state: &Arc<ControlState>) {
     }
 }
 
-/// The connection, if it is to be left open.
+/// Returns the connection if it is to be left open.
 fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Channel> {
     let mut channel = Channel::new(stream);
     if let Err(reason) = channel.check_caller() {
@@ -214,7 +217,7 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
         answer_with(&mut channel, &Message::Refused { reason });
         return None;
     }
-    // Without a word: somebody who only looked whether we are there.
+    // A caller without a message only looked whether a process is here.
     let message = channel.receive(FIRST_MESSAGE).ok()?;
     let of_this_file = match &message {
         Message::Do { file, .. } | Message::Upstreams { file, .. } | Message::TakeOver { file, .. } => {

@@ -1,5 +1,5 @@
-//! The words that two processes of this program exchange on the control socket: one
-//! JSON value a line, descriptors beside it. Owns their form, not what they do.
+//! The protocol of the control socket, between two processes of this program: one JSON
+//! value a line, with descriptors beside it.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut, Write};
@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::upstream::OperatorCommand;
 
-/// Of the words below; a process that speaks another one is refused before anything moves.
+/// The version of the protocol. A process that speaks another one is refused before
+/// anything is handed over.
 pub const VERSION: u32 = 1;
-/// Descriptors in one message: the kernel takes at most 253.
+/// The number of descriptors in one message: the kernel takes at most 253.
 pub const MAX_SOCKETS: usize = 64;
 const MAX_LINE: usize = 1 << 20;
 
@@ -36,12 +37,12 @@ pub enum Order {
     Quit,
     Stop,
     Status,
-    /// As [`Self::Status`], and well only while it serves.
+    /// As [`Self::Status`], with a good outcome only while the process serves.
     Ready,
 }
 
 impl Order {
-    /// Its caller then waits until the process is gone.
+    /// Whether the process ends of the order. The caller then waits until it is gone.
     pub fn ends_the_process(self) -> bool {
         match self {
             Self::Quit | Self::Stop => true,
@@ -53,23 +54,23 @@ impl Order {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// From a caller: do this, if you are the process of this file.
+    /// From a caller: an order for the process that runs with this file.
     Do { order: Order, file: Option<PathBuf> },
-    /// From a caller: tell how the upstreams are, or have one of their servers changed.
+    /// From a caller: it wants the report of the upstreams, or a change of a server.
     Upstreams { change: Option<OperatorCommand>, file: Option<PathBuf> },
-    /// From a new process: it wants the listeners, of the process of this file.
+    /// From a new process: it wants the listeners of the process that runs with this file.
     TakeOver { version: u32, pid: u32, file: Option<PathBuf> },
-    /// To the new process: some of the sockets, by name and in the descriptors' order.
+    /// To the new process: some of the sockets, by name and in the order of the descriptors.
     Sockets { names: Vec<String>, more: bool },
-    /// From the new process: all is started, nothing is accepted yet.
+    /// From the new process: it has started and accepts nothing yet.
     Ready,
-    /// To the new process: accept.
+    /// To the new process: it may accept connections.
     Commit,
-    /// From the new process: connections are being accepted.
+    /// From the new process: it accepts connections.
     Started,
-    /// To the new process: it is alone now.
+    /// To the new process: this one accepts no more.
     Done,
-    /// Either way: it goes no further, and why.
+    /// From either: it goes no further, and why.
     Refused { reason: String },
     /// To a caller: what came of its order.
     Outcome { ok: bool, text: String },
@@ -88,7 +89,7 @@ impl Channel {
         Self { stream, buffer: Vec::new(), descriptors: VecDeque::new() }
     }
 
-    /// For somebody else to say something on the same connection.
+    /// Another channel on the same connection, for another thread to send something.
     ///
     /// # Errors
     /// When the process has no descriptors left.
@@ -96,10 +97,10 @@ impl Channel {
         self.stream.try_clone().map(Self::new)
     }
 
-    /// Whether the caller has a say over this process: its own user, or root.
+    /// Whether the caller may give orders to this process: its own user and root may.
     ///
     /// # Errors
-    /// With the stranger's number.
+    /// With the number of the other side's user.
     pub fn check_caller(&self) -> Result<(), String> {
         let (own, caller) = (Uid::effective(), self.peer()?);
         if own == caller || caller.is_root() {
@@ -108,8 +109,8 @@ impl Channel {
         Err(format!("user {caller} has no say over a process of user {own}"))
     }
 
-    /// Whether the process that answers may be believed: our own user's, root's, or
-    /// anyone's where we are root and could do as we like.
+    /// Whether the process that answers may be believed: one of our own user or of root, and
+    /// any where we are root.
     ///
     /// # Errors
     /// With the stranger's number.
@@ -122,7 +123,7 @@ impl Channel {
     }
 
     fn peer(&self) -> Result<Uid, String> {
-        // rustix refuses the credentials of a peer in another pid namespace, whose id is 0.
+        // rustix refuses the credentials of a process in another pid namespace, whose id is 0.
         let peer = getsockopt(&self.stream, PeerCredentials).map_err(|e| e.to_string())?;
         Ok(Uid::from_raw(peer.uid()))
     }
@@ -150,8 +151,8 @@ impl Channel {
     /// The next message. Descriptors that came with it wait for [`Self::descriptors`].
     ///
     /// # Errors
-    /// When there is none before `wait` is over, the other side is gone, or what came
-    /// is none.
+    /// When no message comes before `wait` is over, the other side is gone, or what came is
+    /// no message.
     pub fn receive(&mut self, wait: Duration) -> io::Result<Message> {
         let end = Instant::now() + wait;
         let length = loop {
@@ -167,8 +168,8 @@ impl Channel {
         Ok(serde_json::from_slice(&line)?)
     }
 
-    /// The next `count` descriptors, of those that came with the messages so far: the
-    /// kernel may hand them over before the words that they belong to.
+    /// The next `count` of the descriptors that came so far: the kernel may hand them over
+    /// before the message that they belong to.
     pub fn descriptors(&mut self, count: usize) -> Vec<OwnedFd> {
         self.descriptors.drain(..count.min(self.descriptors.len())).collect()
     }

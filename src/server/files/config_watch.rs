@@ -1,11 +1,11 @@
-//! The configuration's file, looked at from time to time: nothing has to be told by the
-//! system, so that mounts and symlinks that are swapped are seen as well.
+//! The look at the configuration's file from time to time. Without notifications of the
+//! system, mounts and symlinks that are swapped are seen as well.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often it is looked at, and how long it must have rested.
+/// How often the file is looked at; it must not have been written for half of that.
 const EACH: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct ConfigWatch {
     known: Option<FileVersion>,
 }
 
-/// What a new content changes, one or another of it.
+/// What is known of a file without its content. A new content changes some of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileVersion {
     modified: SystemTime,
@@ -23,12 +23,12 @@ struct FileVersion {
 }
 
 impl ConfigWatch {
-    /// A change is one since now.
+    /// What changes from now on is a change.
     pub fn new(file: &Path) -> Self {
         Self { looked: Instant::now(), known: stamp(file) }
     }
 
-    /// Whether the file has changed and is not being written any more.
+    /// Whether the file has changed and is not being written.
     pub fn has_changed(&mut self, file: &Path) -> bool {
         if self.looked.elapsed() < EACH {
             return false;

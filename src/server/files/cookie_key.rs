@@ -1,5 +1,5 @@
-//! What signs the cookies of sticky upstreams: kept in the process's own folder, so that
-//! a reload, an upgrade and a restart know their clients again.
+//! The key that signs the cookies of sticky upstreams. It is kept in the process's own
+//! folder, so that a reload, an upgrade and a restart know their clients again.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
@@ -15,8 +15,8 @@ use crate::upstream::CookieKey;
 const FILE: &str = "sticky.key";
 const LENGTH: usize = 32;
 
-/// The key in the folder, made where there is none; one for this process alone where that
-/// cannot be. Empty where nobody needs one.
+/// The key in the folder, which is made where there is none; a key for this process alone
+/// where it cannot be kept. The key is empty where no upstream needs one.
 pub fn find(config: &Config) -> CookieKey {
     let sticky = config.upstreams.iter().filter_map(|upstream| upstream.sticky.as_ref());
     if sticky.filter(|sticky| sticky.secret.is_none()).count() == 0 {

@@ -1,5 +1,5 @@
-//! The files of the process's own, the pid file and the control socket: where each stands,
-//! and why it cannot be had.
+//! The files of the process's own, which are the pid file and the control socket: where
+//! each is, and why it cannot be taken.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ pub const CONTROL_SOCKET: &str = "upgrade.sock";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnFile {
     pub path: PathBuf,
-    /// Whether the configuration names it. One that it does not name is done without
-    /// when another process has it.
+    /// Whether the configuration names the file. The process does without one that is not
+    /// named when another process has it.
     pub configured: bool,
 }
 
-/// `None` where the configuration wants none.
+/// Where the file is; `None` where the configuration switches it off.
 pub fn locate(place: &Place, name: &str) -> Option<OwnFile> {
     match place {
         Place::Off => None,
@@ -27,10 +27,10 @@ pub fn locate(place: &Place, name: &str) -> Option<OwnFile> {
     }
 }
 
-/// Why the process cannot have its file.
+/// Why the process cannot take its file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum OwnFileError {
-    /// Another process has it; its id, if the file tells.
+    /// Another process has the file.
     Taken(String),
     Failed(String),
 }

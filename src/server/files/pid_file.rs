@@ -1,5 +1,5 @@
-//! The pid file: locked for as long as its process lives, so that a stale one is
-//! told from a true one without trusting the number in it.
+//! The pid file. It is locked for as long as its process lives, so that a stale one is
+//! found without trusting the number in it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -53,7 +53,7 @@ impl PidFile {
         }
     }
 
-    /// At the end of the process.
+    /// Removes the file at the end of the process.
     pub fn remove(self) {
         if let Err(e) = std::fs::remove_file(&self.path) {
             log::warn!("cannot remove the pid file {}: {e}", self.path.display());
@@ -61,7 +61,7 @@ impl PidFile {
     }
 }
 
-/// The id in a pid file whose process lives: `None` for a stale one.
+/// The id in a pid file whose process lives; `None` for a stale file.
 pub fn living(path: &Path) -> Option<u32> {
     let mut file = File::open(path).ok()?;
     match file.try_lock_shared() {

@@ -1,5 +1,4 @@
-//! Where the process keeps its own files, the pid file and the control socket: a
-//! folder that nobody else can write to.
+//! The folder in which the process keeps its own files, and to which nobody else can write.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -9,9 +8,9 @@ use nix::unistd::Uid;
 
 use crate::config::Ids;
 
-/// The folder that a service manager made (`RuntimeDirectory=` in systemd); otherwise
-/// /run/pingora-proxy for root, and for others a folder in `$XDG_RUNTIME_DIR`, or one
-/// in the temporary folder that bears their number.
+/// The folder that a service manager made (`RuntimeDirectory=` in systemd); without one
+/// /run/pingora-proxy for root, and for other users a folder in `$XDG_RUNTIME_DIR`, or one
+/// in the temporary folder that has the user's number in its name.
 pub fn default_dir() -> PathBuf {
     let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
     if let Some(folder) = named("RUNTIME_DIRECTORY") {
@@ -27,8 +26,8 @@ pub fn default_dir() -> PathBuf {
     }
 }
 
-/// Makes the folder of `file`, for its owner alone, where it is missing. A folder of
-/// the process's own is given to whom the process becomes.
+/// Makes the folder of `file`, for its owner alone, where it is missing. A folder of the
+/// process's own is given to the user that the process becomes.
 ///
 /// # Errors
 /// When it cannot be made, or others could put files into it.

@@ -1,5 +1,5 @@
-//! Going to the background: the process that was called starts another one, waits
-//! until that serves, and ends with the news. No fork: threads would be lost in one.
+//! A daemon: the process that was called starts another one, waits until that serves, and
+//! ends with the outcome. It does not fork, because threads do not survive that.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -10,13 +10,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Tells the child that it is one, and where its parent waits.
+/// Tells a process that it is the daemon, and where its parent waits.
 const PARENT: &str = "PINGORA_PROXY_DAEMON_PARENT";
 const READY: &[u8] = b"ready";
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 const TICK: Duration = Duration::from_millis(20);
 
-/// Whether this process is the one in the background.
+/// Whether this process is the daemon.
 pub fn is_child() -> bool {
     std::env::var_os(PARENT).is_some()
 }
@@ -24,8 +24,8 @@ pub fn is_child() -> bool {
 /// Starts the process in the background and waits until it serves.
 ///
 /// # Errors
-/// When it cannot be started, or ended before it served: its own words are on stderr
-/// by then.
+/// When it cannot be started, or ended before it served: its own error is on stderr by
+/// then.
 pub fn start(program: &Path, arguments: &[OsString]) -> Result<(), String> {
     let name = format!("pingora-proxy-daemon-{}-{:x}", std::process::id(), unguessable());
     let socket = SocketAddr::from_abstract_name(&name)
@@ -60,7 +60,7 @@ fn unguessable() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// Leaves the terminal. First thing in the child.
+/// Leaves the terminal. The daemon does that first.
 ///
 /// # Errors
 /// When the system refuses.
@@ -68,7 +68,7 @@ pub fn leave_terminal() -> Result<(), String> {
     rustix::process::setsid().map(drop).map_err(|e| format!("cannot leave the terminal: {e}"))
 }
 
-/// Tells the parent, if one waits, that this process serves, and lets go of its stderr.
+/// Tells the parent, if one waits, that this process serves, and closes its stderr.
 pub fn serving() {
     let Some(name) = std::env::var_os(PARENT) else { return };
     let told = SocketAddr::from_abstract_name(name.as_encoded_bytes()).and_then(|address| {

@@ -1,5 +1,5 @@
-//! How the process ends: it hands over, or drains, and is gone as soon as nobody needs
-//! it any more, or when it was waited for long enough.
+//! The end of the process: it hands over or drains, and ends as soon as no client needs it
+//! any more, or when the time for that is over.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::downstream::ConnectionCounts;
 use crate::server::sockets;
 use crate::telemetry::dropped_lines;
 
-/// An idle client may have sent its next request already, and a new one may have been
-/// accepted and not begun: they are answered.
+/// For requests that idle clients have sent already and for connections that were accepted
+/// and not yet begun: they are answered.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
-/// For connections that were accepted as the listeners went to another process, and
-/// that nobody has begun to serve yet. Nobody waits for this process to end.
+/// For connections that were accepted as the listeners went to another process and that are
+/// not yet begun. It may be long, because nobody waits for this process to end.
 const BACKLOG_GRACE: Duration = Duration::from_secs(1);
-/// For callers to take their answers before the process is gone.
+/// For callers of the control socket to take their answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 impl RunningProcess {
@@ -66,7 +66,8 @@ impl RunningProcess {
         self.stage = Stage::Draining { since: now, until: now + self.config.server.drain.timeout };
     }
 
-    /// The end, when it has come.
+    /// Goes on to the next stage when it is time for that; returns how the process ended at
+    /// the last one.
     pub(super) fn advance(&mut self) -> Option<Ended> {
         let now = Instant::now();
         match self.stage {

@@ -1,4 +1,5 @@
-//! What a service manager is told (`NOTIFY_SOCKET`, systemd's `Type=notify-reload`).
+//! What the process tells its service manager (`NOTIFY_SOCKET`, systemd's
+//! `Type=notify-reload`).
 
 use sd_notify::NotifyState;
 
@@ -19,7 +20,7 @@ pub fn reloading() {
     }
 }
 
-/// A reload is over, whatever came of it.
+/// Says that a reload is over, well or not.
 pub fn reloaded(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
@@ -28,7 +29,7 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Another process is the service now.
+/// Says that another process is the service now.
 pub fn handed_over(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);
 }

@@ -1,5 +1,5 @@
-//! What the running process does when it is told to: reload, open its logs anew, start
-//! the process that takes over.
+//! What the running process does by order: it reloads, opens its logs anew, starts the
+//! process that takes over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ impl RunningProcess {
             return (false, "there is no configuration file to reload".to_owned());
         };
         notify::reloading();
-        // What is changed while it is read is a change since then.
+        // A change of the file while it is read counts as one since the reload.
         let seen = ConfigWatch::new(file);
         let outcome = match reload::reload(file, &self.process.config, &self.config, &self.process.live) {
             Ok(reloaded) => {
@@ -63,7 +63,7 @@ impl RunningProcess {
         }
     }
 
-    /// Starts a newer process; what comes of it is told when it is known.
+    /// Starts a newer process; the caller gets the outcome when it is known.
     pub(super) fn upgrade(&mut self, answer: Option<SyncSender<Outcome>>) {
         let refused = if std::process::id() == 1 {
             Some("process 1 of a container cannot hand over, its end would end the container; start a second container with -u".to_owned())
@@ -92,7 +92,7 @@ impl RunningProcess {
         };
         self.upgrading.store(true, Ordering::Release);
         let (control_state, upgrading) = (Arc::clone(&self.process.control_state), Arc::clone(&self.upgrading));
-        // One of an earlier upgrade says nothing of this one.
+        // The failure of an earlier upgrade says nothing of this one.
         drop(control_state.take_failure());
         std::thread::spawn(move || {
             let upgraded = respawn.upgrade(&control, || match control_state.take_failure() {
@@ -118,7 +118,7 @@ impl RunningProcess {
         }
     }
 
-    /// From now on a change of the file is one since now.
+    /// Begins to look at the configuration's file, if that is configured.
     pub(super) fn watch_file(&mut self) {
         let watched = self.process.file.as_deref().filter(|_| self.config.server.reload_on_change);
         self.watched = watched.map(ConfigWatch::new);

@@ -26,10 +26,10 @@ use crate::server::upgrade::respawn::Respawn;
 use crate::server::upgrade::takeover::Takeover;
 use crate::telemetry::ErrorFile;
 
-/// Everything that the life of the process is about.
+/// What a process is started with.
 pub struct ProcessContext {
     pub config: Config,
-    /// What HUP reads again.
+    /// The file that a reload reads again.
     pub file: Option<PathBuf>,
     pub live: Arc<Live>,
     pub service: Arc<HttpService>,
@@ -40,11 +40,11 @@ pub struct ProcessContext {
     pub control_state: Arc<ControlState>,
     pub requests: Receiver<SupervisorRequest>,
     pub takeover: Option<Takeover>,
-    /// The control socket of the older process.
+    /// The control socket of the older process, which this one takes the place of.
     pub replaces: Option<PathBuf>,
-    /// Whether the files of unix sockets are somebody else's.
+    /// Whether a service manager owns the files of unix sockets.
     pub keeps_files: bool,
-    /// Listeners of the older process that this one has not.
+    /// The addresses of the older process's listeners that this process does not have.
     pub unwanted: Vec<Address>,
     pub pid_file: Option<OwnFile>,
     pub control: Option<OwnFile>,
@@ -52,8 +52,7 @@ pub struct ProcessContext {
     pub respawn: Option<Respawn>,
 }
 
-/// The process, from its start to its end. What it does on the way stands in `orders`
-/// and `ending`.
+/// The process while it runs. What it does is in `orders` and `drain`.
 pub struct RunningProcess {
     pub process: ProcessContext,
     pub signals: Signals,
@@ -62,19 +61,19 @@ pub struct RunningProcess {
     pub stage: Stage,
     pub pid_file: Option<PidFile>,
     pub control: Option<ControlSocket>,
-    /// QUIT came, and this is how long it waits.
+    /// Until when QUIT waits for a newer process.
     pub takeover_deadline: Option<Instant>,
-    /// Set while a new process is being started.
+    /// Whether a new process is being started.
     pub upgrading: Arc<AtomicBool>,
-    /// Those who wait for the end.
+    /// The callers that wait for the end of the process.
     pub callers: Vec<SyncSender<Outcome>>,
     pub watched: Option<ConfigWatch>,
-    /// How many had to end at `drain.tunnels`.
+    /// The tunnels that were ended when `drain.tunnels` was over.
     pub tunnels_cut: Option<ConnectionCounts>,
 }
 
 pub fn reply<T>(answer: &SyncSender<T>, outcome: T) {
-    // Whoever asked may be gone.
+    // The caller may be gone.
     answer.try_send(outcome).unwrap_or_default();
 }
 

@@ -1,5 +1,5 @@
-//! A new configuration in a running process: read, checked and compiled first, put in
-//! force in one step or not at all.
+//! A new configuration in a running process: it is read, checked and compiled first, then
+//! put in force in one step, or not at all.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,21 +11,22 @@ use crate::server::files::cookie_key;
 use crate::telemetry::AccessLogger;
 use crate::upstream::resolve_initial;
 
-/// How long names are waited for that have no address yet, before requests may need one.
+/// How long a configuration waits for the addresses of names that have none yet, before it
+/// is put in force.
 pub const INITIAL_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The new configuration is in force.
 #[derive(Debug)]
 pub struct Reloaded {
     pub config: Config,
-    /// Rendered, for the log and the caller.
+    /// The warnings, rendered for the log and the caller.
     pub warnings: String,
-    /// Keys whose new values wait for an upgrade.
+    /// The keys whose new values wait for an upgrade.
     pub waiting: Vec<&'static str>,
 }
 
-/// `started`: the configuration that the process was started with, whose sockets,
-/// threads and files it has.
+/// `started` is the configuration that the process was started with, whose sockets, threads
+/// and files it has; `running` is the one in force.
 ///
 /// # Errors
 /// Every problem, rendered; nothing was changed.
@@ -37,7 +38,7 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     } else {
         Arc::new(start_access_log(&config)?)
     };
-    // The process may have needed none so far.
+    // No upstream may have needed a key so far.
     let key = if before.key.bytes().is_empty() { cookie_key::find(&config) } else { before.key.clone() };
     let snapshot = Snapshot::compile(&config, access, Some(&before), &key).map_err(|e| format!("error: {e}\n"))?;
     resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
@@ -57,7 +58,8 @@ pub fn start_access_log(config: &Config) -> Result<AccessLogger, String> {
     })
 }
 
-/// What a process is made with and keeps to its end.
+/// The keys that a process is started with and keeps to its end, of which the new values
+/// differ.
 fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
     let (a, b) = (&started.server, &new.server);
     let idle = |config: &Config| config.upstreams.iter().map(Upstream::max_idle).sum::<usize>();

@@ -1,4 +1,4 @@
-//! The signals that the process acts on, by what they ask for.
+//! The signals that the process acts on, and what each asks for.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub enum SignalAction {
     Reopen,
     /// USR2.
     Upgrade,
-    /// QUIT: Pingora's; a newer process that was started with `-u` takes over.
+    /// QUIT, as Pingora has it: a newer process that was started with `-u` takes over.
     AwaitTakeover,
     /// TERM.
     Drain,
@@ -34,12 +34,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on these signals end nothing by themselves.
+    /// Handles the signals from now on: their default, to end the process, is off.
     ///
     /// # Errors
     /// When the system refuses a handler.
     pub fn listen() -> io::Result<Self> {
-        // An orphan of a container comes to process 1 to be waited for.
+        // The kernel gives the orphans of a container to process 1, which must wait for them.
         let first = std::process::id() == 1;
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -52,7 +52,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> SignalAction {
         let Self { hangup, user1, user2, quit, terminate, interrupt, child } = self;
         let child = async {

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// How often an ending process looks whether it is done.
+/// How often an ending process looks whether its connections are done.
 pub const TICK: Duration = Duration::from_millis(5);
-/// How often a serving process looks at what is no event: its file, a QUIT that waits.
+/// How often a serving process looks at its file, and whether QUIT has waited long enough.
 const SERVING_TICK: Duration = Duration::from_millis(500);
 
-/// Where the process is on its way to the end.
+/// Where the process is between its start and its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage {
     Serving,
-    /// Everything is still served, and nothing more is wanted.
+    /// The process serves everything and says that it is not ready (`drain.delay`).
     Delay {
         until: Instant,
     },
-    /// The listeners are closed.
+    /// The listeners are closed; requests in flight are finished.
     Draining {
         since: Instant,
         until: Instant,
@@ -23,13 +23,13 @@ pub enum Stage {
     /// A newer process has the listeners.
     HandedOver {
         since: Instant,
-        /// `None` once they were ended.
+        /// `None` once the tunnels were ended.
         tunnels_until: Option<Instant>,
     },
 }
 
 impl Stage {
-    /// How soon it is to be looked at again.
+    /// How soon the stage is to be looked at again.
     pub fn tick(self) -> Duration {
         match self {
             Self::Serving => SERVING_TICK,
@@ -43,8 +43,8 @@ impl Stage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     Fine,
-    /// What was in flight and was cut.
+    /// What was in flight was cut.
     Forced(String),
-    /// It never served, and why.
+    /// The process never served, for this reason.
     Failed(String),
 }

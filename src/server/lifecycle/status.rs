@@ -1,5 +1,5 @@
-//! What the process is doing, for all who need to know: the admin endpoint, the
-//! control socket, whoever ends it.
+//! What the process is doing, for all its threads: the admin endpoint's, those of the
+//! control socket, the supervisor's.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
@@ -7,10 +7,10 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// Not serving yet.
+    /// The process does not serve yet.
     Starting,
     Serving,
-    /// About to end: no new connection is wanted.
+    /// The process is about to end and wants no new connection.
     Draining,
     /// A newer process serves.
     HandedOver,
@@ -30,7 +30,7 @@ impl Phase {
 #[derive(Debug)]
 pub struct Status {
     phase: AtomicU8,
-    /// How many configurations have been in force.
+    /// The number of configurations that have been in force.
     generation: AtomicU64,
     pub started: Instant,
 }

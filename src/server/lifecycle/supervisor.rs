@@ -1,5 +1,6 @@
-//! The life of the process after its start: what signals and orders set off. Pingora
-//! asks once when to shut down; by the time this answers, nothing is left to wait for.
+//! The life of the process after its start. Pingora asks the [`Supervisor`] once when to
+//! shut down; it answers when nothing is left to wait for, and in the meantime acts on
+//! signals and orders.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,10 +20,10 @@ use crate::server::files::pid_file::PidFile;
 use crate::server::sockets;
 use crate::server::upgrade::takeover::Takeover;
 
-/// For a listener that cannot be served to end the process.
+/// How long a listener that cannot be served takes to end the process.
 const LISTENER_GRACE: Duration = Duration::from_millis(20);
 
-/// What Pingora asks.
+/// What Pingora waits on for the end of the process.
 pub struct Supervisor {
     process: Mutex<Option<ProcessContext>>,
     ended: Arc<Mutex<Ended>>,
@@ -50,7 +51,7 @@ impl ShutdownSignalWatch for Supervisor {
 }
 
 impl RunningProcess {
-    /// Probes, lets clients in, and takes over from an older process.
+    /// Probes this process, takes over from an older one, and begins to accept.
     async fn start(mut process: ProcessContext) -> Result<Self, String> {
         let signals = Signals::listen().map_err(|e| format!("cannot listen to signals: {e}"))?;
         let takeover = process.takeover.take();
@@ -167,7 +168,8 @@ impl RunningProcess {
         )
     }
 
-    /// What is no event: the file may have changed, QUIT may have waited in vain.
+    /// Looks at what is no event: the file may have changed, and the time that QUIT gives a
+    /// newer process may be over.
     fn check_timers(&mut self) {
         if !matches!(self.stage, Stage::Serving) {
             return;
@@ -186,11 +188,11 @@ impl RunningProcess {
 async fn take_over(process: &ProcessContext, takeover: Takeover) -> Result<(), String> {
     let committed = blocking(move || takeover.ready()).await?;
     process.gate.open();
-    // A listener that could not be served would end the process by now.
+    // A listener that cannot be served has ended the process by then.
     tokio::time::sleep(LISTENER_GRACE).await;
     let started = blocking(move || committed.started()).await;
     if started.is_err() {
-        // The older process serves on; those who came here meanwhile get their answers.
+        // The older process serves on; clients that came here meanwhile get their answers.
         process.gate.hand_over();
         process.connections.close_after_responses();
         let end = Instant::now() + process.config.server.drain.timeout;
@@ -204,13 +206,14 @@ async fn take_over(process: &ProcessContext, takeover: Takeover) -> Result<(), S
     started
 }
 
-/// Blocking calls of the hand-over, off the threads that serve.
+/// Runs a blocking call of the takeover off the threads that serve.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
 }
 
-/// Pid file and control socket. What the configuration does not name is done without
-/// when another process has it, and so is anything once clients depend on us.
+/// Takes the pid file and the control socket. The process does without one that the
+/// configuration does not name when another process has it, and without either once clients
+/// depend on this process.
 fn own_files(process: &ProcessContext, serving: bool) -> Result<(Option<PidFile>, Option<ControlSocket>), String> {
     let go_without = |own: &OwnFile, refused: OwnFileError| -> Result<(), String> {
         if own.configured && !serving {

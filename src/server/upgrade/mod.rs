@@ -1,7 +1,7 @@
-//! An upgrade in two phases. The older process gives its listening sockets away and
-//! goes on serving; the newer one starts, probes itself and says that it is ready;
-//! only then do both commit, and only when the newer one accepts does the older one
-//! stop. Whatever fails before that leaves the older process as it was.
+//! An upgrade in two phases. The older process passes its listening sockets on and goes on
+//! serving; the newer one starts, probes itself and says that it is ready; only then do
+//! both commit, and only when the newer one accepts does the older one stop. Whatever fails
+//! before that leaves the older process as it was.
 //!
 //! ```text
 //!   newer                       older

@@ -1,4 +1,4 @@
-//! The older process's side of an upgrade. Blocks; runs on a thread of its own.
+//! The older process's side of an upgrade. It blocks and runs on a thread of its own.
 
 use std::os::fd::BorrowedFd;
 
@@ -6,11 +6,11 @@ use super::step::ONE_STEP;
 use crate::server::control::protocol::{Channel, MAX_SOCKETS, Message, VERSION};
 use crate::server::sockets::Sockets;
 
-/// Gives the sockets to the process at the other end of `channel`, which asked with
-/// `version`. `commit` is asked once it is ready, and `stop` is called once it accepts.
+/// Passes the sockets to the newer process at the other end of `channel`, which speaks
+/// `version`. `commit` is asked once that process is ready, `stop` is called once it accepts.
 ///
 /// # Errors
-/// Why it came to nothing; this process serves on as before.
+/// Why the hand-over came to nothing; this process serves on as before.
 pub fn offer(
     channel: &mut Channel,
     version: u32,
@@ -35,7 +35,7 @@ pub fn offer(
     if let Err(reason) = stop() {
         return refuse(channel, reason);
     }
-    // It serves whether or not it hears of it.
+    // The newer process serves whether or not it receives this.
     if let Err(e) = channel.send(&Message::Done) {
         log::warn!("the new process did not hear that it is alone: {e}");
     }

@@ -1,5 +1,5 @@
-//! Starting the process that takes over from this one: the same program, as it stands
-//! on the disk now.
+//! The start of the process that takes over from this one: the same program, as it is on
+//! the disk now.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Tells a new process where the one that it takes over from is found, whatever its
-/// own configuration says.
+/// Tells a new process where it finds the one that it takes over from, whatever its own
+/// configuration says.
 pub const TAKE_OVER_FROM: &str = "PINGORA_PROXY_TAKE_OVER_FROM";
 
-/// Tells it that files of unix sockets are a service manager's, to be left alone.
+/// Tells a new process that a service manager owns the files of unix sockets.
 const KEEP_FILES: &str = "PINGORA_PROXY_KEEP_SOCKET_FILES";
 /// Where the process's own folder is (see `runtime_dir`), whoever the new process becomes.
 const FOLDER: &str = "RUNTIME_DIRECTORY";
@@ -21,7 +21,7 @@ pub fn older_kept_files() -> bool {
     std::env::var_os(KEEP_FILES).is_some()
 }
 
-/// For the whole of an upgrade; a process that hangs is ended then.
+/// For the whole of an upgrade; a new process that hangs is killed then.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(10);
 
@@ -39,7 +39,7 @@ pub struct Respawn {
     pub program: PathBuf,
     /// Without `-d`, `-u`, `-t` and the like.
     pub arguments: Vec<OsString>,
-    /// Its own, where it is known.
+    /// The process's own folder, where it is known.
     folder: Option<PathBuf>,
     keeps_files: bool,
 }
@@ -49,16 +49,16 @@ impl Respawn {
         Self { program, arguments, folder: None, keeps_files: false }
     }
 
-    /// The new process has the same folder, though it may be another user by then, and
-    /// leaves the same files alone.
+    /// Has the new process use the same folder, although it may be another user by then, and
+    /// leave the same files alone.
     pub fn in_folder(self, folder: &Path, keeps_files: bool) -> Self {
         Self { folder: Some(folder.to_owned()), keeps_files, ..self }
     }
 
-    /// Starts it and waits until it has taken over, by what `progress` says.
+    /// Starts the new process and waits until `progress` says that it has taken over.
     ///
     /// # Errors
-    /// Why it did not take over. It has ended then.
+    /// Why the new process did not take over. It has ended then.
     pub fn upgrade(&self, control: &Path, progress: impl Fn() -> UpgradeProgress) -> Result<u32, String> {
         self.check_config()?;
         let mut child = self
@@ -71,7 +71,7 @@ impl Respawn {
         let pid = child.id();
         let until = Instant::now() + UPGRADE_TIMEOUT;
         loop {
-            // Looked at first: once it is dead, nothing more will come of it.
+            // Looked at before `progress`: a process that is dead makes none any more.
             let ended = child.try_wait().map_err(|e| e.to_string())?;
             match (progress(), ended) {
                 (UpgradeProgress::HandedOver, _) => return Ok(pid),
@@ -102,7 +102,7 @@ impl Respawn {
         command
     }
 
-    /// Its own words for what is wrong with the file, before anything is started.
+    /// Has the new program check its configuration, before anything is started.
     fn check_config(&self) -> Result<(), String> {
         let mut child = self
             .command()
@@ -143,7 +143,7 @@ impl Respawn {
     }
 }
 
-/// It may still be on its way out; it is not waited for in vain.
+/// Kills the process and waits for its end.
 fn end(child: &mut Child) {
     if let Err(e) = child.kill().and_then(|()| child.wait()) {
         log::warn!("cannot end process {}: {e}", child.id());

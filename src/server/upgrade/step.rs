@@ -2,6 +2,6 @@
 
 use std::time::Duration;
 
-/// For each step. The longest is from the sockets to Ready: the newer process has read
-/// its configuration by then and starts its services.
+/// For each step. The longest one is from the sockets to Ready: the newer process has read
+/// its configuration before and starts its services in it.
 pub const ONE_STEP: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The newer process's side of an upgrade. Blocks.
+//! The newer process's side of an upgrade. It blocks.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
@@ -8,19 +8,19 @@ use super::step::ONE_STEP;
 use crate::server::control::protocol::{Channel, Message, VERSION};
 use crate::server::sockets::{InheritedSockets, NamedSocket};
 
-/// The listeners have come over; the older process still serves.
+/// The sockets have been received; the older process still serves.
 #[derive(Debug)]
 pub struct Takeover(Channel);
 
-/// The older process waits for us to accept, or is dead.
+/// The older process waits until this one accepts, or is dead.
 #[derive(Debug)]
 pub struct Committed(Option<Channel>);
 
 impl Takeover {
-    /// Asks the process behind `control` for its listeners, if it is the one of `file`.
+    /// Asks the process behind `control` for its listeners, if it runs with `file`.
     ///
     /// # Errors
-    /// When there is none, or it refuses.
+    /// When there is no process, or it refuses.
     pub fn begin(control: &Path, file: Option<&Path>) -> Result<(Self, InheritedSockets), String> {
         let stream = UnixStream::connect(control).map_err(|e| {
             format!(
@@ -50,11 +50,11 @@ impl Takeover {
         }
     }
 
-    /// Everything is started: asks to be let in. An older process that has died since it
-    /// gave its sockets away has nothing to say any more: somebody must serve.
+    /// Says that this process is ready and waits until it may accept. Where the older process
+    /// has died since it passed its sockets on, it may.
     ///
     /// # Errors
-    /// When the older process has changed its mind, or does not answer.
+    /// When the older process refuses, or does not answer.
     pub fn ready(mut self) -> Result<Committed, String> {
         match exchange(&mut self.0, &Message::Ready).map_err(String::from)? {
             Message::Commit => Ok(Committed(Some(self.0))),
@@ -72,16 +72,17 @@ impl Takeover {
 }
 
 impl Committed {
-    /// This process accepts connections: waits until the older one does no more.
+    /// Says that this process accepts connections and waits until the older one does no more.
     ///
     /// # Errors
-    /// When the older one refuses after all; it serves on.
+    /// When the older process refuses after all; it serves on then.
     pub fn started(self) -> Result<(), String> {
         let Some(mut channel) = self.0 else { return Ok(()) };
         match exchange(&mut channel, &Message::Started) {
             Ok(Message::Done) => Ok(()),
             Ok(other) => Err(unexpected(&other)),
-            // It may stop as soon as it hears us, and nobody else would serve then.
+            // The older process may stop as soon as it receives this, and nobody else would
+            // serve then.
             Err(NoAnswer::TimedOut) => {
                 log::warn!("upgrade: the running process does not say that it has stopped; both serve until it does");
                 Ok(())
@@ -91,7 +92,7 @@ impl Committed {
     }
 }
 
-/// The answer to `message`; [`Message::Done`] where the older process is dead.
+/// Sends `message` and returns the answer: [`Message::Done`] where the older process is dead.
 fn exchange(channel: &mut Channel, message: &Message) -> Result<Message, NoAnswer> {
     match channel.send(message).and_then(|()| channel.receive(ONE_STEP)) {
         Ok(Message::Refused { reason }) => Err(NoAnswer::Refused(format!("the running process refused: {reason}"))),

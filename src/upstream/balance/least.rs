@@ -1,4 +1,4 @@
-//! The server with the fewest requests for its weight: of all, or of two by chance.
+//! The endpoint with the fewest requests for its weight: of all, or of two random ones.
 
 use std::cmp::Ordering;
 
@@ -17,7 +17,7 @@ struct Candidate {
     cost: u32,
 }
 
-/// What a request costs at a server of weight 1; weights go to 1000.
+/// What a request costs at an endpoint of weight 1; weights go up to 1000.
 const UNIT_COST: u32 = 1 << 24;
 
 impl LeastConn {
@@ -29,9 +29,10 @@ impl LeastConn {
         Self { endpoints: endpoints.iter().map(candidate).collect() }
     }
 
-    /// Of equals another one each time, by weight.
+    /// The least loaded endpoint. Among equals the choice is random, by weight.
     pub fn least(&self, is_eligible: impl Fn(usize) -> bool) -> Option<usize> {
-        // To ask of each server whether it may is to look at each, far from its counter.
+        // Whether an endpoint is eligible is stored far from its counter, so that it is asked
+        // of the chosen one first and of all only where that one is not.
         self.draw(|_| true).filter(|index| is_eligible(*index)).or_else(|| self.draw(is_eligible))
     }
 
@@ -55,11 +56,11 @@ impl LeastConn {
                 wanted -= endpoint.weight;
             }
         }
-        // Loads go on changing meanwhile: what was found first is good enough then.
+        // Loads have changed since the first pass: the first candidate is good enough then.
         first
     }
 
-    /// `None` when neither of the two may.
+    /// The less loaded of two random endpoints; `None` when neither is eligible.
     pub fn less_of_two(&self, is_eligible: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.endpoints.len();
         if count < 2 {
@@ -80,7 +81,7 @@ impl LeastConn {
 }
 
 impl Candidate {
-    /// Requests for its weight. Lower is better.
+    /// Requests in proportion to the weight. Lower is better.
     fn score(&self) -> u64 {
         u64::from(self.load.get()) * u64::from(self.cost)
     }

@@ -1,6 +1,5 @@
-//! Whose turn it is. A [`Balancer`] is made for the servers that are there and made anew
-//! when they change, so that choosing looks nothing up. Must not know why a server is
-//! there or not.
+//! Which endpoint gets a request. A [`Balancer`] is made for the endpoints of an active set
+//! and made anew with it, so that choosing looks nothing up.
 
 mod least;
 mod ring;
@@ -23,11 +22,12 @@ pub enum Balancer {
     Ring(Ring, RoundRobin),
 }
 
-/// How often chance and turns are asked before the servers are gone through in order.
+/// How often turns and random choice may hit an endpoint that is not eligible, before the
+/// caller goes through all endpoints in order.
 const ATTEMPTS: usize = 4;
 
 impl Balancer {
-    /// `turn`: where the turns of the one before had come to.
+    /// `position` is where the round robin of the previous balancer had come to.
     pub fn new(balance: &Balance, endpoints: &[WeightedEndpoint<'_>], position: usize) -> Self {
         let weights: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.weight).collect();
         match balance {
@@ -46,8 +46,8 @@ impl Balancer {
         }
     }
 
-    /// The best of those that `may`; `hash` is of what tells the client apart, where it
-    /// has that. `None` when chance found none.
+    /// The best of the endpoints that are eligible. `hash` is that of the balancing key, where
+    /// the request has one. `None` when the attempts found no eligible endpoint.
     pub fn choose(&self, hash: Option<u64>, is_eligible: impl Fn(usize) -> bool) -> Option<usize> {
         match (self, hash) {
             (Self::Ring(ring, _), Some(hash)) => ring.choose(hash, is_eligible),

@@ -1,5 +1,5 @@
-//! Weighted round robin, smooth: the turns of a heavy server are spread, not
-//! bunched. The whole cycle is worked out once; a pick is one atomic addition.
+//! Smooth weighted round robin, as nginx has it: the turns of a heavy endpoint are spread,
+//! not bunched. The whole cycle is worked out once; a turn is one atomic addition.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,13 +11,13 @@ pub struct RoundRobin {
     next: AtomicUsize,
 }
 
-/// Steps of the exact way, whose costs grow with servers times turns.
+/// The steps that the exact cycle may take; they grow with endpoints times turns.
 const MAX_STEPS: u64 = 1 << 20;
-/// Turns of one cycle. Weights are rounded where theirs would be more.
+/// The turns of one cycle. Weights are rounded where they would make more.
 const MAX_TURNS: u64 = 1 << 16;
 
 impl RoundRobin {
-    /// One weight per server, each at least 1. `turn`: where to begin.
+    /// One weight for each endpoint, at least 1. `position` is where to begin.
     pub fn new(weights: &[u32], position: usize) -> Self {
         let divisor = weights.iter().copied().fold(0, gcd).max(1);
         let mut weights: Vec<u64> = weights.iter().map(|w| u64::from(w / divisor)).collect();
@@ -30,7 +30,7 @@ impl RoundRobin {
         Self { cycle, next: AtomicUsize::new(position) }
     }
 
-    /// Whose turn it is.
+    /// The index of the endpoint whose turn it is.
     pub fn next_index(&self) -> usize {
         let position = match self.cycle.as_slice() {
             [] => 0,
@@ -45,7 +45,7 @@ impl RoundRobin {
     }
 }
 
-/// Each turn goes to the one that is owed most.
+/// Each turn goes to the endpoint that is owed most.
 fn smooth(weights: &[u64]) -> Vec<u32> {
     let total: u64 = weights.iter().sum();
     let signed = |weight: u64| i64::try_from(weight).unwrap_or(i64::MAX);
@@ -55,7 +55,7 @@ fn smooth(weights: &[u64]) -> Vec<u32> {
         for (credit, weight) in credit.iter_mut().zip(weights) {
             *credit += signed(*weight);
         }
-        // The first of the richest, so that equal servers take turns in file order.
+        // The first of those that are owed most, so that equals take turns in file order.
         let richest = credit.iter().enumerate().max_by_key(|(i, c)| (**c, Reverse(*i)));
         if let Some((index, _)) = richest {
             credit[index] -= signed(total);
@@ -65,8 +65,8 @@ fn smooth(weights: &[u64]) -> Vec<u32> {
     cycle
 }
 
-/// Nearly as smooth and quick for many: a server of weight w is due each 1/w, beginning
-/// half of that after the start.
+/// A cycle that is nearly as smooth and quick to make for many endpoints: one of weight w is
+/// due each 1/w, for the first time half of that after the start.
 fn by_due_time(weights: &[u64]) -> Vec<u32> {
     const UNIT_COST: u64 = 1 << 40;
     let mut due: BinaryHeap<Reverse<(u64, u32)>> =

@@ -5,9 +5,9 @@ use crate::upstream::load::Load;
 /// A server as balancing sees it.
 #[derive(Debug)]
 pub struct WeightedEndpoint<'s> {
-    /// At least 1.
+    /// The weight in force, at least 1.
     pub weight: u32,
     pub load: &'s Load,
-    /// What its place on the ring follows from.
+    /// The label, from which the endpoint's points on the ring follow.
     pub name: &'s str,
 }
