@@ -28,7 +28,7 @@ pub enum Kind {
 pub struct Candidate {
     pub name: String,
     pub kind: Kind,
-    /// As it tells itself.
+    /// The version that the program prints.
     pub version: String,
 }
 
@@ -67,7 +67,7 @@ impl Candidate {
         Ok(Self { name, kind, version })
     }
 
-    /// One configured so and ready for requests.
+    /// Starts the proxy with a configuration and waits until it is ready.
     pub fn start(&self, setup: &Setup) -> Result<Running> {
         let folder = Folder::new()?;
         let address = free_address()?;
@@ -139,7 +139,7 @@ impl Kind {
         })
     }
 
-    /// Whether a line of its configuration has it write an access log to a file.
+    /// Whether the template can have the proxy write an access log to a file.
     pub fn logs(&self) -> bool {
         match self {
             Self::Ours(_) | Self::Nginx | Self::Caddy => true,
@@ -173,7 +173,7 @@ impl Kind {
     }
 }
 
-/// All to the one upstream; the last one takes what no other does.
+/// Routes that all lead to the one upstream; the last one takes what no other takes.
 fn routes(count: usize) -> String {
     let prefixes = (1..count).map(|n| format!("  - {{ match: {{ path: /service-{n}/ }}, upstream: origin }}\n"));
     prefixes.chain(["  - { upstream: origin }\n".to_owned()]).collect()
@@ -183,7 +183,7 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// A folder of its own, gone with it.
+/// A folder that is removed when it is dropped.
 #[derive(Debug)]
 pub struct Folder(pub PathBuf);
 
@@ -205,7 +205,7 @@ impl Drop for Folder {
     }
 }
 
-/// A process that ends with it.
+/// A proxy that is ended when it is dropped.
 #[derive(Debug)]
 pub struct Running {
     process: Guard,
@@ -218,7 +218,7 @@ impl Running {
         self.process.0.id()
     }
 
-    /// In bytes, of the access log so far.
+    /// The bytes of the access log so far.
     pub fn logged(&self) -> u64 {
         fs::metadata(self.folder.0.join("access.log")).map_or(0, |log| log.len())
     }
@@ -233,7 +233,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let child = &mut self.process.0;
-        // nginx's workers go with their master only if it is asked.
+        // nginx's workers end with their master only when it is asked to end.
         rustix::process::kill_process(Pid::from_child(child), Signal::TERM).ok();
         let began = Instant::now();
         while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(2) {

@@ -1,4 +1,4 @@
-//! What is measured: each case is a load, and what it asks of the proxies'
+//! The cases that are measured: each is a workload and what it needs of the proxies'
 //! configuration.
 
 use crate::candidate::Kind;
@@ -12,11 +12,11 @@ pub struct Case {
     pub threads: usize,
     pub routes: usize,
     pub servers: usize,
-    /// Those log that can be told to.
+    /// Whether the proxies log that can.
     pub log: bool,
     pub contenders: Contenders,
-    /// Measured in the same rounds as the case before it, with which it is compared: the
-    /// machine's speed drifts.
+    /// Whether the case is measured in the same rounds as the one before it, with which it is
+    /// compared: the machine's speed drifts.
     pub beside: bool,
 }
 
@@ -33,7 +33,7 @@ pub enum Workload {
 pub enum Contenders {
     Everybody,
     Ours,
-    /// Those whose template takes any number of servers, and us.
+    /// Ours, and the proxies whose template takes any number of servers.
     Pools,
 }
 

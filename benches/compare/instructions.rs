@@ -1,6 +1,6 @@
-//! User instructions for each request of our release binary: the figure without noise,
-//! which is kept in benches/instructions.txt and may not rise unsaid. Counted by
-//! valgrind, as the difference of two runs, so that starting costs nothing.
+//! The user instructions of a request in our release binary: a figure without noise, which
+//! is kept in benches/instructions.txt and may rise only with a reason. Valgrind counts them
+//! in two runs, of which the difference is taken, so that the start is not counted.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ fn judge(name: &str, each: u64, accepted: u64) -> Result<()> {
     Ok(())
 }
 
-/// The last line's: each is `silent N  logged N  the reason`.
+/// The figure of the last line; each line is `silent N  logged N  the reason`.
 fn accepted(kept: &str, name: &str) -> Result<u64> {
     let line = kept.lines().rev().find(|line| line.starts_with("silent ")).ok_or_else(|| format!("{FILE} is empty"))?;
     let mut words = line.split_whitespace();

@@ -24,7 +24,7 @@ pub fn serve(ports: usize) -> Result<()> {
             tokio::spawn(accept(listener, Arc::clone(&body)));
         }
         println!("{}", numbers.join(" "));
-        // Whoever started it holds the other end of its input.
+        // The process that started this one holds the other end of stdin.
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
         Ok(())
     })
@@ -34,7 +34,7 @@ async fn accept(listener: TcpListener, body: Arc<[u8]>) {
     while let Ok((stream, _)) = listener.accept().await {
         let body = Arc::clone(&body);
         tokio::spawn(async move {
-            // A client that leaves is no event here.
+            // A client that leaves is no error.
             answer_all(stream, &body).await.ok();
         });
     }
@@ -93,7 +93,7 @@ fn parse(buffer: &[u8]) -> std::io::Result<Option<RequestHead>> {
 
 async fn skip_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, request: &RequestHead) -> std::io::Result<()> {
     if request.chunked {
-        // Whoever sends uploads here sends no such bytes in them.
+        // The uploads of the cases hold no such bytes.
         while !buffer.ends_with(b"0\r\n\r\n") {
             let kept = buffer.len().min(4);
             buffer.drain(..buffer.len() - kept);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::error::Result;
 use crate::process::Guard;
 
-/// The service behind all candidates; ends with it.
+/// The service behind all candidates, which ends when it is dropped.
 pub struct Origin {
     _process: Guard,
     pub servers: Vec<SocketAddr>,

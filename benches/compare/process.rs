@@ -1,4 +1,4 @@
-//! Processes that are started here: each ends with what holds it.
+//! Processes that end with the value that holds them.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Child;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 
-/// Kills it when it is dropped.
+/// Kills the process when it is dropped.
 #[derive(Debug)]
 pub struct Guard(pub Child);
 
@@ -19,7 +19,7 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    /// Until somebody listens there.
+    /// Waits until the address is listened on.
     ///
     /// # Errors
     /// When the process ends first, or takes longer.

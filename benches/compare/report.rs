@@ -36,7 +36,7 @@ fn figure(load: &Workload) -> Figure {
     }
 }
 
-/// One measurement, while the others go on.
+/// One measurement, as it is printed while the comparison goes on.
 pub fn line(case: &Case, sample: &Sample) -> String {
     let figure = figure(&case.load);
     let mut line = format!("{:>9.*} {}", figure.digits, (figure.of)(sample), figure.name);
@@ -118,7 +118,7 @@ fn beside(samples: &[Sample]) -> String {
     format!(" {rate:.0} | {p50:.2} / {p99:.2} / {p999:.2} | {errors} |")
 }
 
-/// What we want to be, and are or are not.
+/// A target for our figure in a case, against others.
 struct Target {
     what: &'static str,
     case: &'static str,
@@ -127,9 +127,9 @@ struct Target {
 }
 
 enum Against {
-    /// The best of these.
+    /// The best of these proxies.
     Proxies(&'static [&'static str]),
-    /// Ourselves in another case.
+    /// Our own figure in another case.
     Case(&'static str),
     Nothing,
 }

@@ -39,7 +39,7 @@ struct Comparison {
     candidates: Vec<Candidate>,
     origin: Origin,
     time: Duration,
-    /// Of the case `tail`.
+    /// Requests a second of the case `tail`.
     rate: f64,
     samples: Samples,
 }
@@ -48,7 +48,7 @@ impl Comparison {
     fn take_turns(&mut self, case: &Case, round: usize) {
         println!("{}: {}", case.name, case.what);
         let asked: Vec<_> = self.candidates.iter().filter(|candidate| case.includes(&candidate.kind)).collect();
-        // Nobody is always the first after a pause.
+        // The candidates take turns at being the first after a pause.
         for n in 0..asked.len() {
             let candidate = asked[(n + round) % asked.len()];
             match measured(case, candidate, &self.origin, self.time, self.rate) {
@@ -56,7 +56,7 @@ impl Comparison {
                     println!("  {:>8} {}", candidate.name, report::line(case, &sample));
                     self.samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
                 }
-                // The others are worth measuring all the same.
+                // The other candidates are measured all the same.
                 Err(e) => println!("  {:>8} failed: {e}", candidate.name),
             }
         }
@@ -145,7 +145,7 @@ fn per_second(outcome: &Outcome) -> f64 {
 
 #[allow(clippy::cast_precision_loss)]
 fn idle(proxy: &Running, count: usize) -> Result<Sample> {
-    // What the first connections need once is not counted to all of them.
+    // What the first connections allocate once is not counted.
     drop(load::hold(proxy.address, 50)?);
     thread::sleep(Duration::from_millis(200));
     let before = measure::memory(proxy.pid());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Of one measurement.
+/// The figures of one measurement.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// Processor time of the proxy, in microseconds.
@@ -11,12 +11,12 @@ pub struct Sample {
     pub rate: f64,
     pub p50: f64,
     pub p99: f64,
-    /// In milliseconds, as the two above.
+    /// In milliseconds, as are `p50` and `p99`.
     pub p999: f64,
     pub errors: u64,
-    /// Of one connection, in KiB.
+    /// Memory of one connection, in KiB.
     pub memory: f64,
 }
 
-/// By case and candidate, a sample for each round.
+/// The samples of all rounds, by case and candidate.
 pub type Samples = BTreeMap<(&'static str, String), Vec<Sample>>;

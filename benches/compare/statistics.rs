@@ -1,6 +1,6 @@
 //! Numbers of several rounds as one figure.
 
-/// Of several measurements of one thing.
+/// The spread of several measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub min: f64,
@@ -9,7 +9,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `None` of nothing.
+    /// `None` without values.
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -22,14 +22,14 @@ fn median(sorted: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
 
-/// What each round says of one candidate against another: the machine may be slower in
-/// one round than in the next, for both.
+/// The ratios of one candidate to another, round by round: the machine may be slower in one
+/// round than in the next, for both.
 pub fn ratios(of: &[f64], to: &[f64]) -> Option<Spread> {
     let pairs: Vec<f64> = of.iter().zip(to).filter(|(_, to)| **to > 0.0).map(|(of, to)| of / to).collect();
     Spread::of(&pairs)
 }
 
-/// The value that this share of them does not exceed; 0 of nothing.
+/// The value that this share of the values does not exceed; 0 without values.
 pub fn percentile(sorted: &[u32], share: f64) -> u32 {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let rank = (sorted.len() as f64 * share).ceil() as usize;

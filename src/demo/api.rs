@@ -1,7 +1,4 @@
-//! REST notes and the request echo.
-//!
-//! Owns the bounded note store and its JSON shape. Must not know sessions,
-//! transfers or the page.
+//! The REST interface of the notes, and the request echo.
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,5 @@
-//! The embedded page and its assets.
-//!
-//! Owns content types, entity tags and conditional answers. Must not know what
-//! the page does.
+//! The embedded page and its assets, with content types, entity tags and conditional
+//! responses.
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};

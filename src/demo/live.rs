@@ -1,6 +1,4 @@
-//! Server-sent events and the WebSocket echo.
-//!
-//! Owns the long-lived connections. Must not know the stores or the page.
+//! Connections that last: server-sent events and the WebSocket echo.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,9 +1,8 @@
 //! Demo service "A": a small web application that shows, on one page, that
 //! everything a modern site needs keeps working behind a reverse proxy.
 //!
-//! Owns the router, the shared in-memory state and the accept loop. Must not
-//! know the proxy: it never reads proxy configuration and shares no code with
-//! it, so what it reports is what truly arrived over the network.
+//! It shares no code with the proxy and does not read its configuration, so that it reports
+//! what truly arrived over the network.
 
 mod answer;
 mod api;

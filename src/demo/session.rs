@@ -1,7 +1,4 @@
-//! Cookie login.
-//!
-//! Owns session tokens and the cookies that carry them. Must not know notes,
-//! transfers or the page. A demonstration: one shared, published password.
+//! The login by cookie. It is a demonstration: the one password is published.
 
 use axum::Json;
 use axum::extract::State;

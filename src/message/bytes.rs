@@ -1,5 +1,4 @@
-//! Tables of the bytes that a part of a URI may hold, made while compiling. Must not
-//! know which part: the table stands with the module that owns the part.
+//! Tables of the bytes that a part of a URI may hold, made at compile time.
 
 /// Whether each byte is an ASCII letter, a digit or one of `marks`.
 pub const fn alphanumeric_or(marks: &[u8]) -> [bool; 256] {

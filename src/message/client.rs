@@ -1,10 +1,12 @@
-//! Who the client is: the peer's address, or what a trusted proxy said of it.
+//! Who the client is: the address of the connection's other end, or the one that a trusted
+//! proxy names in `X-Forwarded-For`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// IPv4 addresses that arrive on an IPv6 socket are compared as IPv4.
+/// The IPv4 address in an IPv6 one that maps it (RFC 4291 section 2.5.5.2), as it comes from
+/// an IPv6 socket.
 pub fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
@@ -15,9 +17,9 @@ pub fn is_in(ip: IpAddr, networks: &[IpNet]) -> bool {
     networks.iter().any(|n| n.contains(&ip))
 }
 
-/// Walks `X-Forwarded-For` from its right end past the trusted proxies; the
-/// first address that is not one of them is the client. Falls back to `peer` at
-/// an element that is no address: what stands left of it could be anybody's word.
+/// Walks `X-Forwarded-For` from its right end past the trusted proxies; the first address
+/// that is not one of them is the client. At an element that is no address the walk ends
+/// with the address before it: anybody may have written what is left of it.
 pub fn from_forwarded_for<'v>(
     peer: IpAddr,
     fields: impl DoubleEndedIterator<Item = &'v [u8]>,
@@ -38,7 +40,7 @@ pub fn from_forwarded_for<'v>(
     client
 }
 
-/// `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`.
+/// Reads `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:80`.
 fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     text.parse::<IpAddr>()

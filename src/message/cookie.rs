@@ -1,19 +1,20 @@
-//! Cookies: reading and editing `Cookie`, rewriting `Set-Cookie`. A cookie that
-//! no edit names keeps its bytes; nothing is split, merged or decoded.
+//! Cookies (RFC 6265): reading and editing `Cookie`, rewriting `Set-Cookie`. A cookie that
+//! no edit names keeps its bytes; fields are not split, merged or decoded.
 
-/// How one `Set-Cookie` is to be changed. `false`/`None` members change nothing.
+/// How one `Set-Cookie` is to be changed. Lists that are empty and members that are `None`
+/// change nothing.
 #[derive(Debug, Default)]
 pub struct SetCookieRewrite<'r> {
     pub domains: &'r [(String, String)],
     pub paths: &'r [(String, String)],
-    /// `Some(false)` takes Secure away, and `SameSite=None` with it; `Some(true)` adds it.
+    /// `Some(false)` removes Secure, and `SameSite=None` with it; `Some(true)` adds Secure.
     pub secure: Option<bool>,
     pub http_only: Option<bool>,
     pub same_site: Option<&'static str>,
 }
 
 impl SetCookieRewrite<'_> {
-    /// Browsers refuse a cookie with `SameSite=None` and without Secure.
+    /// Whether the cookie may have this SameSite: browsers refuse `None` without Secure.
     fn allows(&self, same_site: &[u8]) -> bool {
         self.secure != Some(false) || !same_site.eq_ignore_ascii_case(b"none")
     }
@@ -36,7 +37,7 @@ pub fn get<'c>(field: &'c [u8], name: &str) -> Option<&'c [u8]> {
     all(field, name).next()
 }
 
-/// The values of all cookies of that name, in their order.
+/// The values of all cookies of that name in one field value, in their order.
 pub fn all<'c>(field: &'c [u8], name: &str) -> impl Iterator<Item = &'c [u8]> {
     field.split(|b| *b == b';').filter_map(move |pair| {
         let eq = memchr::memchr(b'=', pair)?;
@@ -137,7 +138,7 @@ fn split_attribute(part: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn rewrite_domain(value: &[u8], domains: &[(String, String)]) -> Rewritten {
-    // RFC 6265 section 5.2.3: a leading dot means nothing.
+    // A leading dot is ignored (RFC 6265 section 5.2.3).
     let domain = value.strip_prefix(b".").unwrap_or(value);
     match domains.iter().find(|(from, _)| domain.eq_ignore_ascii_case(from.as_bytes())) {
         Some((_, to)) if to.is_empty() => Rewritten::Dropped,

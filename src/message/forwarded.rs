@@ -1,9 +1,10 @@
-//! The values of `X-Forwarded-For` and `Forwarded` (RFC 7239) for the next hop, and
-//! what a trusted proxy says there of the client's request.
+//! The values of `X-Forwarded-For` and `Forwarded` (RFC 7239) for the next hop, and what a
+//! trusted proxy says in them of the client's request.
 
 use std::net::IpAddr;
 
-/// `X-Forwarded-For`: what came from a trusted proxy, then the peer as [`address`] names it.
+/// `X-Forwarded-For` for the next hop: what came from a trusted proxy, then the peer as
+/// [`address`] writes it.
 pub fn forwarded_for<'v>(believed: impl Iterator<Item = &'v [u8]>, peer: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(40);
     for field in believed {
@@ -13,12 +14,13 @@ pub fn forwarded_for<'v>(believed: impl Iterator<Item = &'v [u8]>, peer: &[u8]) 
     out
 }
 
-/// A peer in `X-Forwarded-For`; a unix socket has no address to tell.
+/// A peer as `X-Forwarded-For` has it; on a unix socket it is `unknown`.
 pub fn address(peer: Option<IpAddr>) -> String {
     peer.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
 }
 
-/// `Forwarded`: what came from a trusted proxy, then this hop, whose peer is [`node`].
+/// `Forwarded` for the next hop: what came from a trusted proxy, then this hop, whose peer is
+/// written by [`node`].
 pub fn forwarded<'v>(believed: impl Iterator<Item = &'v [u8]>, node: &str, host: &str, proto: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     for field in believed {
@@ -45,12 +47,12 @@ pub fn node(peer: Option<IpAddr>) -> String {
     }
 }
 
-/// How the client came, by the first element of `X-Forwarded-Proto`, else of
-/// `Forwarded`; `None` when they do not tell.
+/// The scheme by which the client came, by the first element of `X-Forwarded-Proto`, or else
+/// of `Forwarded`; `None` when they name none.
 pub fn believed_scheme(x_forwarded_proto: Option<&[u8]>, forwarded: Option<&[u8]>) -> Option<&'static str> {
     let scheme = x_forwarded_proto.map(first_of_list).or_else(|| parameter(forwarded?, b"proto"))?;
     let is = |names: [&[u8]; 2]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    // Some name the protocol of a WebSocket here.
+    // Some proxies write the scheme of a WebSocket.
     if is([b"https", b"wss"]) {
         Some("https")
     } else if is([b"http", b"ws"]) {
@@ -60,8 +62,8 @@ pub fn believed_scheme(x_forwarded_proto: Option<&[u8]>, forwarded: Option<&[u8]
     }
 }
 
-/// The name under which the client asked, by the first element of `X-Forwarded-Host`,
-/// else of `Forwarded`; `None` when it is no host.
+/// The Host that the client sent, by the first element of `X-Forwarded-Host`, or else of
+/// `Forwarded`; `None` when it is no host.
 pub fn believed_host<'f>(x_forwarded_host: Option<&'f [u8]>, forwarded: Option<&'f [u8]>) -> Option<&'f str> {
     let name = x_forwarded_host.map(first_of_list).or_else(|| parameter(forwarded?, b"host"))?;
     let name = std::str::from_utf8(name).ok()?;
@@ -72,8 +74,8 @@ fn first_of_list(field: &[u8]) -> &[u8] {
     field.split(|b| *b == b',').next().unwrap_or(field).trim_ascii()
 }
 
-/// A parameter of the first element, without its quotes (RFC 7239 section 4). What
-/// is escaped stays so: neither a scheme nor a host has anything to escape.
+/// A parameter of the first element, without its quotes (RFC 7239 section 4). Escapes stay:
+/// neither a scheme nor a host needs one.
 fn parameter<'f>(forwarded: &'f [u8], name: &[u8]) -> Option<&'f [u8]> {
     let mut rest = forwarded;
     loop {
@@ -97,7 +99,7 @@ fn parameter<'f>(forwarded: &'f [u8], name: &[u8]) -> Option<&'f [u8]> {
     }
 }
 
-/// Each byte with whether it stands in a quoted string.
+/// Each byte, and whether it is in a quoted string.
 fn quoted((inside, escaped): &mut (bool, bool), byte: &u8) -> Option<(u8, bool)> {
     if *escaped {
         *escaped = false;

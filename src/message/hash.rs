@@ -1,18 +1,18 @@
-//! Numbers that follow from bytes, the same in every process and version. No secret: who
-//! chooses the bytes can choose the number.
+//! Hashes that are the same in every process and version. They have no secret: a client that
+//! chooses the bytes can choose the hash.
 
-/// FNV-1a, spread over all bits.
+/// FNV-1a, whose bits are then mixed by [`scatter`].
 pub fn hash(bytes: &[u8]) -> u64 {
     let step = |hash: u64, b: &u8| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
     scatter(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
-/// One step of splitmix64: neighbours come to differ in all digits.
+/// One step of splitmix64: neighbouring numbers become ones that differ in all bits.
 pub fn scatter(z: u64) -> u64 {
     finish(z.wrapping_add(0x9E37_79B9_7F4A_7C15))
 }
 
-/// The number in a sequence that begins at `seed`; no two are the same.
+/// The `n`th number of the splitmix64 sequence from `seed`. No two of them are the same.
 pub fn nth(seed: u64, n: u64) -> u64 {
     finish(n.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed))
 }

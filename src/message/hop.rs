@@ -1,13 +1,13 @@
-//! Hop-by-hop fields (RFC 9110 section 7.6.1): which may not travel further, in a
-//! request or a response. `Transfer-Encoding` is not asked for here: it frames the
-//! message that is being written.
+//! Hop-by-hop fields (RFC 9110 section 7.6.1), which are not forwarded, in a request or a
+//! response. `Transfer-Encoding` is none of them here, because it frames the message that is
+//! being written.
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
-/// What a message's `Connection` says of its other fields.
+/// Whether a message's `Connection` names other fields of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
-    /// It names none of them: absent, or `keep-alive` and `close`.
+    /// It names no field: it is absent, or holds `keep-alive` and `close` only.
     Plain,
     Nominates,
 }
@@ -18,12 +18,12 @@ impl Connection {
             token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
         };
         let mut values = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
-        // Nearly every one is a single word.
+        // Nearly every value is a single token.
         if values.all(|value| plain(value) || split(value).all(plain)) { Self::Plain } else { Self::Nominates }
     }
 
-    /// Whether a field ends at this hop. `Connection` and `Upgrade` are the caller's
-    /// to judge: some messages need them.
+    /// Whether a field is not forwarded. The caller decides about `Connection` and `Upgrade`,
+    /// which some messages need.
     pub fn ends(self, name: &HeaderName, headers: &HeaderMap) -> bool {
         match name.as_str() {
             "te"
@@ -33,7 +33,7 @@ impl Connection {
             | "proxy-authenticate"
             | "proxy-authorization"
             | "http2-settings" => true,
-            // Framing, authority and identity are not a connection's to name.
+            // `Connection` must not remove what frames the message or says whom it is for.
             "connection" | "upgrade" | "content-length" | "transfer-encoding" | "set-cookie" | "host" => false,
             other => {
                 self == Self::Nominates && tokens(headers).any(|token| token.eq_ignore_ascii_case(other.as_bytes()))

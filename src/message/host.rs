@@ -1,5 +1,4 @@
-//! The Host of a request: splitting, validating, normalising. Must not know
-//! which hosts are configured.
+//! The Host of a request: splitting, validating, normalising.
 
 use std::borrow::Cow;
 
@@ -34,11 +33,11 @@ pub fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// Unreserved and sub-delims of RFC 3986, without `,` (a list of hosts) and
-/// without `%`: no resolver takes it.
+/// The bytes of a reg-name (RFC 3986 section 3.2.2) without `,`, which would be a list of
+/// hosts, and without escapes, which no resolver takes.
 static REG_NAME: [bool; 256] = alphanumeric_or(b"-._~!$&'()*+;=");
 
-/// The host in the form that routes are matched on: lower case, no final dot.
+/// The host in the form on which routes match: in lower case, without a final dot.
 pub fn normalize(host: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').filter(|h| !h.is_empty()).unwrap_or(host);
     if host.bytes().any(|b| b.is_ascii_uppercase()) {

@@ -1,10 +1,10 @@
-//! Redirects that an upstream answers with its own address come back with ours:
-//! `Location`, `Content-Location` and `Refresh`.
+//! Redirects of an upstream to its own address become redirects to ours: `Location`,
+//! `Content-Location` and `Refresh`.
 
-/// What the upstream calls itself and what the client calls us.
+/// The names of the upstream, and the name by which the client knows us.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'n> {
-    /// `host[:port]` forms under which the upstream is addressed.
+    /// The authorities, `host[:port]`, of the upstream.
     pub upstream: &'n [String],
     pub our_scheme: &'n str,
     /// The Host that the client sent, or what a trusted proxy says that it was.
@@ -31,7 +31,7 @@ impl Start {
             .find_map(|(prefix, start)| strip_ascii_prefix(reference, prefix).map(|rest| (start, rest)))
     }
 
-    /// Whether two authorities behind it are one.
+    /// Whether two authorities after it are the same.
     fn is_same(self, a: &str, b: &str) -> bool {
         match self {
             Self::Http => same_authority(a, b, 80),
@@ -50,8 +50,8 @@ pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    // Our own host only under our own scheme: an upstream that sends its users
-    // from http to https on the same host means it.
+    // A reference to our host is the upstream's own only with our scheme: an upstream that
+    // sends its users from http to https on the same host means to.
     let our_scheme = match start {
         Start::Http => names.our_scheme == "http",
         Start::Https => names.our_scheme == "https",

@@ -1,6 +1,5 @@
-//! Pure functions on HTTP values: host, path, query, cookies, hop-by-hop fields,
-//! forwarding fields, redirects. The ground floor: owns no state and must not
-//! know Pingora, the configuration file or the network.
+//! Pure functions on HTTP values: host, path, query, cookies, hop-by-hop fields, forwarding
+//! fields, redirects.
 
 mod bytes;
 pub mod client;

@@ -1,8 +1,8 @@
-//! The path of a request: prefixes by segment, and the edits of `request.path`.
-//! Works on the bytes as they were sent and re-encodes nothing.
+//! The path of a request: its canonical form, prefixes by segment, and the edits of
+//! `request.path`, which keep the bytes as they were sent.
 //!
-//! Escapes are brought into their normal form here and not by `percent-encoding`, whose
-//! decoder lets a bad escape pass and turns `%2F` into a slash.
+//! Escapes are normalised here and not by `percent-encoding`, whose decoder lets a bad escape
+//! pass and turns `%2F` into a slash.
 
 use std::borrow::Cow;
 
@@ -16,14 +16,14 @@ pub fn has_prefix(path: &str, prefix: &str) -> bool {
     after_prefix(path, prefix).is_some()
 }
 
-/// What is left of `path` behind `prefix`: empty, or it starts with `/`.
+/// The rest of `path` after `prefix`: it is empty or begins with `/`.
 pub fn after_prefix<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     let rest = path.strip_prefix(prefix)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// `path` without `prefix`, never empty; as it is when the prefix does not cover it.
+/// `path` without `prefix`, never empty; `path` itself when the prefix does not cover it.
 pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> &'p str {
     match after_prefix(path, prefix) {
         Some("") => "/",
@@ -41,7 +41,7 @@ pub fn add_prefix(path: &str, prefix: &str) -> String {
     out
 }
 
-/// Splits a target in origin form at its first `?`; the query is without it.
+/// Splits a target in origin form at its first `?`, which belongs to neither part.
 pub fn split_query(target: &str) -> (&str, Option<&str>) {
     match memchr::memchr(b'?', target.as_bytes()) {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -49,17 +49,17 @@ pub fn split_query(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A path as it is matched and as it goes upstream.
+/// A path as it is matched and as it is forwarded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resolved<'p> {
-    /// Canonical: what routes and access rules see.
+    /// The canonical path, on which routes and access rules match.
     pub matched: Cow<'p, str>,
-    /// As it was sent; canonical where it held dot segments, so that the origin
-    /// cannot read another path than the one that was matched.
+    /// The path as it was sent; the canonical path where that held dot segments, so that the
+    /// origin cannot read another path than the one that was matched.
     pub forwarded: Cow<'p, str>,
 }
 
-/// `None` when the path has no canonical form (see [`canonical`]).
+/// Resolves a path; `None` when it has no canonical form (see [`canonical`]).
 pub fn resolve(path: &str) -> Option<Resolved<'_>> {
     let bytes = path.as_bytes();
     let plain = has_plain_segments(bytes);
@@ -81,22 +81,21 @@ fn has_plain_segments(path: &[u8]) -> bool {
     memchr::memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'.' | b'/')))
 }
 
-/// What a path may hold unescaped (RFC 3986 section 3.3), without `;`, which begins
-/// parameters.
+/// The bytes that a path may hold unescaped (RFC 3986 section 3.3), without `;`, with which
+/// parameters begin.
 static PLAIN: [bool; 256] = alphanumeric_or(b"/-._~!$&'()*+,=:@");
 
 fn is_dots(segment: &str) -> bool {
     matches!(segment, "." | "..")
 }
 
-/// The form that routes are matched on: dot segments removed (RFC 3986 section
-/// 5.2.4), encoded unreserved characters decoded (section 6.2.2.2), every other escape
-/// in upper case (section 6.2.2.1), what a URI cannot hold escaped, empty segments and
-/// `;` parameters left out, so that neither `/a/%2e%2e/admin` nor `//admin;x` can walk
-/// around a route for `/admin`.
+/// The form on which routes match: dot segments are removed (RFC 3986 section 5.2.4), encoded
+/// unreserved characters decoded (section 6.2.2.2), all other escapes in upper case (section
+/// 6.2.2.1), bytes that a URI cannot hold escaped, empty segments and `;` parameters removed,
+/// so that neither `/a/%2e%2e/admin` nor `//admin;x` gets past a route for `/admin`.
 ///
-/// `None` when the path can be read two ways: a `%` without two hex digits, an
-/// encoded NUL, CR or LF, a backslash, or dots disguised as `..;` or `..%2f`.
+/// `None` when origins may read the path in two ways: it holds a `%` without two hex digits,
+/// an encoded NUL, CR or LF, a backslash, or dots as `..;` or `..%2f`.
 pub fn canonical(path: &str) -> Option<String> {
     canonical_of(&normal_escapes(path)?)
 }
@@ -132,16 +131,17 @@ fn canonical_of(decoded: &str) -> Option<String> {
     Some(text)
 }
 
-/// An origin that decodes `%2f` before it splits would see dot segments.
+/// Whether an origin that decodes `%2F` before it splits the path would see dot segments.
 fn hides_dots(segment: &str) -> bool {
     segment.contains("%2F") && segment.split('/').flat_map(|s| s.split("%2F")).any(is_dots)
 }
 
-/// Borrowed when every escape is one that must be there, in upper case.
+/// Normalises the escapes of a path. The path is borrowed when each of its escapes is needed
+/// and in upper case.
 fn normal_escapes(path: &str) -> Option<Cow<'_, str>> {
     let bytes = path.as_bytes();
     let mut out = Vec::new();
-    // What stands before is as it should be, and not copied yet.
+    // The bytes up to here are copied; those from here to `at` need no change.
     let mut kept = 0;
     let mut at = 0;
     while let Some(&b) = bytes.get(at) {
@@ -268,7 +268,7 @@ mod tests {
                 prop_assert!(!once.split('/').any(|p| p == ".."));
                 prop_assert_eq!(canonical(once), Some(once.clone()));
             }
-            // The short cut sees what the long way sees.
+            // The fast path of `resolve` has the same result.
             prop_assert_eq!(resolve(&s).map(|r| r.matched.into_owned()), once);
             strip_prefix(&s, "/a");
         }

@@ -1,5 +1,5 @@
-//! The query string: looking a name up, and the edits of `request.query`. Pairs
-//! that no edit names keep their bytes and their order.
+//! The query string: the value of a name, and the edits of `request.query`. Pairs that no
+//! edit names keep their bytes and their order.
 
 use std::borrow::Cow;
 
@@ -14,13 +14,13 @@ fn split_piece(piece: &str) -> (&str, &str) {
     piece.split_once('=').unwrap_or((piece, ""))
 }
 
-/// `+` and `%XX` decoded, as a form would be; bytes that are no UTF-8 are replaced.
+/// Decodes `+` and `%XX` as in a form. Bytes that are no UTF-8 are replaced.
 pub fn decode(text: &str) -> Cow<'_, str> {
     match memchr::memchr2(b'%', b'+', text.as_bytes()) {
         None => Cow::Borrowed(text),
         Some(_) if memchr::memchr(b'+', text.as_bytes()).is_none() => percent_decode_str(text).decode_utf8_lossy(),
         Some(_) => {
-            // `%2B` stands for a plus sign, so the spaces come first.
+            // A `+` is replaced first, because `%2B` becomes one.
             let spaced = text.replace('+', " ");
             let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
             if let Cow::Owned(decoded) = decoded { Cow::Owned(decoded) } else { Cow::Owned(spaced) }
@@ -28,10 +28,10 @@ pub fn decode(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// All but the unreserved characters of RFC 3986 section 2.3.
+/// All characters but the unreserved ones of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Percent-encodes whatever could mean something else in a name or a value of a query.
+/// Percent-encodes a name or a value for a query.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }

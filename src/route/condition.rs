@@ -1,5 +1,5 @@
-//! The conditions of one route, asked in a fixed order, and the first one that
-//! fails, in words.
+//! The conditions of one route, checked in a fixed order, and the first one that does not
+//! hold, in words.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,17 +9,17 @@ use http::{HeaderMap, Method, header};
 use crate::config::{HostPattern, Match, PathPattern, ValuePattern};
 use crate::message::{client, cookie, path, query};
 
-/// What of a request is matched on.
+/// The parts of a request on which routes match.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'r> {
     pub method: &'r Method,
-    /// Normalised: lower case, no port. Empty when there is none.
+    /// In lower case and without a port (`message::host::normalize`); empty without a Host.
     pub host: &'r str,
-    /// Canonical.
+    /// The canonical path (`message::path::canonical`).
     pub path: &'r str,
     pub query: &'r str,
     pub headers: &'r HeaderMap,
-    /// `None` on a unix socket.
+    /// `None` for a client on a unix socket.
     pub client_ip: Option<IpAddr>,
 }
 
@@ -76,7 +76,8 @@ fn value_holds(pattern: &ValuePattern, mut values: impl Iterator<Item = Option<S
     }
 }
 
-/// Headers are asked without copying; a value that is no UTF-8 equals nothing.
+/// Whether a header's values fit, without copying them. A value that is no UTF-8 matches no
+/// regex.
 fn header_holds(pattern: &ValuePattern, name: &header::HeaderName, headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(name).iter();
     match pattern {
@@ -106,7 +107,7 @@ fn describe(pattern: &ValuePattern) -> String {
     }
 }
 
-/// Every condition beside host and path.
+/// Whether every condition other than host and path holds.
 pub(super) fn others_hold(matcher: &Match, view: &RequestView<'_>) -> bool {
     method_holds(matcher, view)
         && matcher.headers.iter().all(|(n, p)| header_holds(p, n, view.headers))
@@ -133,8 +134,8 @@ fn client_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
     matcher.client_ips.is_empty() || view.client_ip.is_some_and(|ip| client::is_in(ip, &matcher.client_ips))
 }
 
-/// The first condition of `matcher` that does not hold for `view`; `None` when
-/// the route matches. Asked by `explain`, not on the request path.
+/// The first condition of `matcher` that does not hold for `view`; `None` when the route
+/// matches. `explain` calls it, not the request path.
 pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<Mismatch> {
     let host = view.host;
     if !matcher.hosts.is_empty() && !matcher.hosts.iter().any(|p| host_holds(p, host)) {

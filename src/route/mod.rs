@@ -1,6 +1,6 @@
-//! Which route takes a request: a table compiled once, asked without allocation,
-//! at a cost that does not grow with the number of routes. Must not know
-//! upstreams, actions or Pingora; a route is an index here.
+//! Which route takes a request: a table that is compiled once and searched without
+//! allocation, at a cost that does not grow with the number of routes. A route is an index
+//! here.
 
 mod condition;
 mod table;

@@ -1,5 +1,4 @@
-//! Tests that the configuration's warning of routes that nothing reaches agrees with
-//! the table that finds them. Owns no code.
+//! Tests that the configuration warns only of routes that [`RouteTable`] never finds.
 
 use std::net::IpAddr;
 
@@ -9,7 +8,7 @@ use proptest::prelude::*;
 use super::{RequestView, RouteTable};
 use crate::config::{self, Config};
 
-/// The configuration, and the names of the routes it is warned of.
+/// The configuration, and the names of the routes of which it warns.
 fn read(routes: &[String]) -> (Config, Vec<String>) {
     let items: String =
         routes.iter().enumerate().map(|(i, m)| format!("  - {{ name: r{i}, {m}, respond: {{}} }}\n")).collect();
@@ -66,7 +65,7 @@ fn ten_thousand_routes_are_checked_at_once() {
     let began = std::time::Instant::now();
     let apart: Vec<String> = (0..10_000).map(|i| format!("match: {{ host: h{i}.a.com, path: /a/b/c{i} }}")).collect();
     assert!(read(&apart).1.is_empty());
-    // The worst: all in one place, none of them alike.
+    // The worst case: all routes are candidates for one request, and no two are alike.
     let alike: Vec<String> = (0..10_000).map(|i| format!("match: {{ header: {{ x: v{i} }} }}")).collect();
     assert!(read(&alike).1.is_empty());
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
@@ -78,7 +77,7 @@ const METHODS: &str = "(|method: GET, |method: \\[GET, OPTIONS\\], |method: OPTI
 const OTHERS: &str = "(|header: \\{ h: '1' \\}, |header: \\{ h: \\{ present: true \\} \\}, |query: \\{ h: \\{ regex: '\\^1' \\} \\}, |query: \\{ h: '1' \\}, |client_ip: 10\\.0\\.0\\.0/8, |client_ip: 10\\.0\\.0\\.1, )";
 
 proptest! {
-    /// No request reaches a route that it is said of.
+    /// No request reaches a route of which the configuration warns.
     #[test]
     fn what_is_said_to_be_out_of_reach_is(
         routes in proptest::collection::vec((HOSTS, PATHS, METHODS, OTHERS, -1i32..2), 2..7),

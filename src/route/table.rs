@@ -1,5 +1,5 @@
-//! The compiled table: hosts by hash, then exact paths by hash, prefixes by one
-//! hash per segment, regexes in order.
+//! The compiled table: it finds hosts by hash, exact paths by hash, prefixes by one hash for
+//! each segment, and tries regexes in order.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -16,18 +16,18 @@ pub type RouteIndex = usize;
 pub struct RouteTable {
     matchers: Vec<Match>,
     exact_hosts: HashMap<String, Paths>,
-    /// Keyed by what stands behind `*.`.
+    /// The key is the host pattern without its `*.`.
     suffixes: HashMap<String, Paths>,
     any_host: Paths,
 }
 
-/// Candidates are sorted by falling rank, so the first that holds is the best of its list.
+/// Routes by falling rank, so that the first one that matches is the best of its list.
 type Candidates = Vec<(Rank, RouteIndex)>;
 
 #[derive(Debug, Default)]
 struct Paths {
     exact: HashMap<String, Candidates>,
-    /// Without a final slash; the root is the empty text.
+    /// The key is the prefix without its final slash; that of the root is empty.
     prefix: HashMap<String, Candidates>,
     longest_prefix: usize,
     regex: Candidates,
@@ -63,12 +63,12 @@ impl RouteTable {
         }
     }
 
-    /// The route that takes this request. Allocates nothing for hosts and paths.
+    /// The route that takes a request. Hosts and paths are matched without allocation.
     pub fn find(&self, view: &RequestView<'_>) -> Option<RouteIndex> {
         self.find_ranked(view).map(|(_, index)| index)
     }
 
-    /// The same, with the rank that won.
+    /// The route that takes a request, with its rank.
     pub fn find_ranked(&self, view: &RequestView<'_>) -> Option<(Rank, RouteIndex)> {
         let mut best = None;
         if let Some(paths) = self.exact_hosts.get(view.host) {
@@ -85,7 +85,7 @@ impl RouteTable {
         best
     }
 
-    /// Why a route does not take the request by itself; `None` when it matches.
+    /// Why a route does not match a request; `None` when it matches.
     pub fn mismatch(&self, index: RouteIndex, view: &RequestView<'_>) -> Option<Mismatch> {
         self.matchers.get(index).and_then(|m| condition::first_mismatch(m, view))
     }
@@ -135,8 +135,8 @@ impl Paths {
         offer(&self.any);
     }
 
-    /// The path itself, then each of its parents, longest first. A long path costs
-    /// no more than the longest configured prefix.
+    /// Offers the prefixes that cover the path: the path itself, then each of its parents,
+    /// longest first. A long path costs no more than the longest configured prefix.
     fn offer_prefixes(&self, path: &str, offer: &mut impl FnMut(&Candidates)) {
         let reach = path.len().min(self.longest_prefix + 1);
         let whole = (path.len() <= self.longest_prefix).then(|| self.prefix.get(path));
@@ -151,7 +151,8 @@ impl Paths {
     }
 }
 
-/// Host, exact path and prefix were answered by the index; the rest is asked here.
+/// Whether the conditions hold that the index has not checked: it has checked the host, and a
+/// path that is exact or a prefix.
 fn holds_behind_index(matcher: &Match, view: &RequestView<'_>) -> bool {
     let path = match &matcher.path {
         Some(pattern @ PathPattern::Regex(_)) => condition::path_holds(pattern, view.path),
@@ -227,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// The index must agree with asking every route in turn.
+        /// The index agrees with a search of all routes in turn.
         #[test]
         fn the_index_agrees_with_a_plain_search(
             routes in proptest::collection::vec(("(|a|b\\.a|\\*\\.a)", "(|/|/x|/x/|/x/y|/xy)", any::<bool>(), -1i32..2), 1..12),

@@ -1,5 +1,5 @@
-//! Points in time as logs write them, in UTC. `time` knows the calendar; the digits are
-//! written here, because its formatter and std's cost more than the rest of the timestamp.
+//! Points in time as logs write them, in UTC. `time` knows the calendar; the digits of a
+//! timestamp are written here, because they stand in every line.
 
 use std::time::SystemTime;
 

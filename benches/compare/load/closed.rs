@@ -1,5 +1,5 @@
-//! Each client sends its next request when its last one was answered: the proxy is as
-//! busy as it can be.
+//! A closed loop: each client sends its next request when its last one was answered, so that
+//! the proxy is as busy as it can be.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,16 +11,16 @@ use super::http::{Head, request};
 use super::outcome::Outcome;
 use crate::error::Result;
 
-/// What is asked, and how.
+/// The requests of a workload.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub path: &'static str,
-    /// Bytes that are sent with it.
+    /// The bytes of the request's body.
     pub upload: usize,
-    /// Bytes that must come back.
+    /// The bytes that the response's body must have.
     pub size: usize,
     pub clients: usize,
-    /// A connection for each request.
+    /// Whether each request has a connection of its own.
     pub fresh: bool,
 }
 
@@ -91,7 +91,7 @@ async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether the connection goes on behind it.
+/// Reads a response; returns whether the connection goes on after it.
 async fn answer(stream: &mut TcpStream, size: usize, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
     buffer.clear();
     let head = loop {

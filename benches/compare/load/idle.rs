@@ -1,12 +1,12 @@
-//! Few requests, one after the other: connections that had one and wait for the next, and
-//! an exact number of them.
+//! Requests one after the other: connections that had one request and are held idle, and an
+//! exact number of requests.
 
 use std::net::{SocketAddr, TcpStream};
 
 use super::closed::Shape;
 use super::paced::ask;
 
-/// So many of them, as long as what is returned is kept.
+/// Opens `count` connections with one request each, and returns them.
 ///
 /// # Errors
 /// When one of them is not answered.
@@ -22,7 +22,7 @@ pub fn hold(address: SocketAddr, count: usize) -> crate::error::Result<Vec<TcpSt
     Ok(held)
 }
 
-/// So many requests over so many connections in turn.
+/// Sends `count` requests over the connections in turn.
 ///
 /// # Errors
 /// When one of them is not answered.

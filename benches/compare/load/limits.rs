@@ -1,6 +1,6 @@
 //! What the system allows a process that holds thousands of connections.
 
-/// Thousands of connections are held on both sides.
+/// Raises the number of open files to what the system allows.
 ///
 /// # Errors
 /// When the limit cannot be asked for.

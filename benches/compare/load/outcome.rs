@@ -1,8 +1,8 @@
-//! What came of a stretch of load.
+//! The outcome of a workload.
 
 use std::time::Duration;
 
-/// What came of a stretch of load.
+/// What was answered, how fast, and what failed.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub done: u64,
