@@ -116,46 +116,18 @@ impl Endpoints {
         let Some(entry) = self.entries.get_mut(entry) else { return Ok(LookupOutcome::Unchanged) };
         let found = match found {
             Ok(found) => found,
-            Err(lookup_error) if entry.lookup_error == lookup_error => return Ok(LookupOutcome::Unchanged),
-            Err(lookup_error) => {
-                entry.lookup_error.clone_from(&lookup_error);
-                let kept = match entry.endpoints.len() {
-                    0 => "it has no address".to_owned(),
-                    count => format!("the last good answer stands ({count})"),
-                };
-                return Ok(LookupOutcome::Failed(format!(
-                    "cannot look up {}: {lookup_error}; {kept}",
-                    entry.configured.address.written
-                )));
-            }
+            Err(reason) => return Ok(entry.lookup_failed(reason)),
         };
         let recovered = !std::mem::take(&mut entry.lookup_error).is_empty();
         let specs = specs_of(&entry.configured, &entry.specs, &found);
-        let mut endpoints = Vec::new();
-        for spec in &specs {
-            let is_same = |(before, _): &(&EndpointSpec, &Arc<Endpoint>)| before.address == spec.address;
-            match entry.specs.iter().zip(&entry.endpoints).find(is_same) {
-                Some((before, endpoint)) if before.weight == spec.weight => endpoints.push(Arc::clone(endpoint)),
-                // The same endpoint with another weight.
-                Some((_, endpoint)) => {
-                    let stats = Arc::clone(&endpoint.stats);
-                    endpoints.push(Arc::new(Endpoint::new(spec, upstream, stats, self.key.bytes())?));
-                }
-                None => endpoints.push(Arc::new(Endpoint::new(
-                    spec,
-                    upstream,
-                    new_stats(&mut self.counters),
-                    self.key.bytes(),
-                )?)),
-            }
-        }
+        let endpoints = entry.endpoints_for(&specs, upstream, &mut self.counters, self.key.bytes())?;
         let weights = |specs: &[EndpointSpec]| specs.iter().map(|spec| spec.weight).collect::<Vec<_>>();
         let reweighed = weights(&entry.specs) != weights(&specs);
         let has = |endpoints: &[Arc<Endpoint>], one: &Arc<Endpoint>| {
-            endpoints.iter().any(|s| Arc::ptr_eq(&s.stats, &one.stats))
+            endpoints.iter().any(|other| Arc::ptr_eq(&other.stats, &one.stats))
         };
-        let come: Vec<_> = endpoints.iter().filter(|s| !has(&entry.endpoints, s)).cloned().collect();
-        let gone: Vec<_> = entry.endpoints.iter().filter(|s| !has(&endpoints, s)).cloned().collect();
+        let come: Vec<_> = endpoints.iter().filter(|one| !has(&entry.endpoints, one)).cloned().collect();
+        let gone: Vec<_> = entry.endpoints.iter().filter(|one| !has(&endpoints, one)).cloned().collect();
         (entry.specs, entry.endpoints) = (specs, endpoints);
         if come.is_empty() && gone.is_empty() && !recovered && !reweighed {
             return Ok(LookupOutcome::Unchanged);
@@ -168,6 +140,43 @@ impl Endpoints {
     /// The endpoints that were removed since the last call.
     pub fn take_removed(&mut self) -> Vec<Arc<Endpoint>> {
         std::mem::take(&mut self.removed)
+    }
+}
+
+impl ServerEntry {
+    /// Notes why a lookup failed. The endpoints stay as they are.
+    fn lookup_failed(&mut self, reason: String) -> LookupOutcome {
+        if self.lookup_error == reason {
+            return LookupOutcome::Unchanged;
+        }
+        let kept = match self.endpoints.len() {
+            0 => "it has no address".to_owned(),
+            count => format!("the last good answer stands ({count})"),
+        };
+        let text = format!("cannot look up {}: {reason}; {kept}", self.configured.address.written);
+        self.lookup_error = reason;
+        LookupOutcome::Failed(text)
+    }
+
+    /// The endpoints of `specs`: those that the entry has already, and new ones.
+    fn endpoints_for(
+        &self,
+        specs: &[EndpointSpec],
+        upstream: &Upstream,
+        counters: &mut LoadCounters,
+        key: &[u8],
+    ) -> Result<Vec<Arc<Endpoint>>, String> {
+        let endpoint = |spec: &EndpointSpec| {
+            let is_same = |(before, _): &(&EndpointSpec, &Arc<Endpoint>)| before.address == spec.address;
+            let stats = match self.specs.iter().zip(&self.endpoints).find(is_same) {
+                Some((before, endpoint)) if before.weight == spec.weight => return Ok(Arc::clone(endpoint)),
+                // The same endpoint with another weight.
+                Some((_, endpoint)) => Arc::clone(&endpoint.stats),
+                None => new_stats(counters),
+            };
+            Endpoint::new(spec, upstream, stats, key).map(Arc::new)
+        };
+        specs.iter().map(endpoint).collect()
     }
 }
 
