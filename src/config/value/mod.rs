@@ -32,28 +32,29 @@ mod file;
 mod header;
 mod host;
 mod key_source;
+mod listening;
 mod network;
 mod path;
 mod percent;
 mod query;
+mod server_address;
 mod size;
 mod status;
 mod template;
 
-pub use address::{
-    ADDRESS_RECORDS, Address, Direct, LOOPBACK, Listening, Lookup, NAMESERVER, Named, Referenced, SERVER,
-    SERVICE_RECORDS, ServerPlace, direct,
-};
+pub use address::{Address, Lookup, Named, ServerPlace};
 pub use cookie::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, MATCHED_COOKIE};
 pub use duration::{DURATION, DURATION_OR_ZERO, at_least};
 pub use file::{FileToMake, FileToRead};
 pub use header::{EDITED_HEADER, EDITED_NAME, FieldName, HEADER_NAME, HEADER_VALUE, MATCHED_HEADER_VALUE, METHOD};
 pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
+pub use listening::{LOOPBACK, Listening};
 pub use network::NETWORK;
 pub use path::{PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, check_replacement};
 pub use percent::PERCENT;
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
+pub use server_address::{ADDRESS_RECORDS, Direct, NAMESERVER, Referenced, SERVER, SERVICE_RECORDS, direct};
 pub use size::{SIZE, sizes};
 pub use status::{ERROR_STATUSES, STATUS_RANGE, StatusSet, status_in, statuses};
 pub use template::{Template, TemplatePart};
