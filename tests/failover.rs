@@ -157,6 +157,30 @@ fn an_origin_that_was_restarted_with_a_full_pool_costs_no_request() {
 }
 
 #[test]
+fn a_pool_full_of_dead_connections_does_not_use_up_the_retry_budget() {
+    thread_local! {
+        static ANSWERED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    // Each connection takes one request and is closed under the second.
+    let origin = Origin::start(|request, wire| {
+        wire.body(&request.headers, false);
+        let is_first = !ANSWERED.replace(true);
+        if is_first {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+        }
+        is_first
+    });
+    let proxy = Proxy::before(origin.address);
+    // Far more than the ten retries that are allowed without any request.
+    let mut clients: Vec<Client> = (0..40).map(|_| proxy.connect()).collect();
+    for _ in 0..2 {
+        clients.iter_mut().for_each(|c| c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let answers: Vec<u16> = clients.iter_mut().map(|c| c.response().status).collect();
+        assert_eq!(answers, [200; 40]);
+    }
+}
+
+#[test]
 fn one_server_that_is_gone_with_its_pooled_connections_is_one_that_refuses() {
     let mut server = Server::start("a");
     let proxy = before(&list(&[&server.address]), NO_EJECTION);

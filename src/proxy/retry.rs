@@ -93,7 +93,8 @@ fn judge(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) -> bool 
 /// A connection that was dead before it was asked is no try of the request, the first
 /// time: the server that let it go may be about to reset the next one, too.
 fn excuse_stale(attempt: &mut Attempt) {
-    if attempt.fresh && !std::mem::replace(&mut attempt.excused, true) {
+    if is_excused(attempt) {
+        attempt.excused = true;
         attempt.sent = attempt.sent.saturating_sub(1);
     }
 }
@@ -160,7 +161,14 @@ fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
         && is_unanswered(session)
         && fits_methods(session, rules)
         && is_whole_body_kept(session, rules)
-        && pool.budget.withdraw(Instant::now())
+        && (is_excused(&ctx.attempt) || pool.budget.withdraw(Instant::now()))
+}
+
+/// Whether the next attempt replaces one whose pooled connection was dead before it was
+/// used, for the first time. It adds no load to the upstream, so that it needs nothing of the
+/// retry budget: a server that restarts takes a whole pool of connections with it.
+fn is_excused(attempt: &Attempt) -> bool {
+    attempt.fresh && !attempt.excused
 }
 
 fn fits_methods(session: &Session, rules: &Retry) -> bool {
