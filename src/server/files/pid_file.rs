@@ -2,7 +2,7 @@
 //! found without trusting the number in it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::own_file::OwnFileError;
@@ -40,16 +40,15 @@ impl PidFile {
             }
             Err(TryLockError::Error(e)) => return Err(failed(&e)),
         }
-        let written =
-            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|e| failed(&e))?;
+        write_id(&mut file, std::process::id()).map_err(|e| failed(&e))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Leaves the file to the process that takes over.
-    pub fn hand_over(self) {
-        if let Err(e) = self.file.unlock() {
-            log::warn!("cannot unlock the pid file {}: {e}", self.path.display());
+    /// Leaves the file to the process that takes over. It names that one from now on, because
+    /// whoever asked for the upgrade is about to hear that it is done.
+    pub fn hand_over(mut self, successor: u32) {
+        if let Err(e) = write_id(&mut self.file, successor).and_then(|()| self.file.unlock()) {
+            log::warn!("cannot leave the pid file {} to process {successor}: {e}", self.path.display());
         }
     }
 
@@ -68,6 +67,14 @@ pub fn living(path: &Path) -> Option<u32> {
         Err(TryLockError::WouldBlock) => read(&mut file),
         Ok(()) | Err(TryLockError::Error(_)) => None,
     }
+}
+
+/// Writes over what stands there, so that nobody ever reads an empty file.
+fn write_id(file: &mut File, id: u32) -> io::Result<()> {
+    let text = format!("{id}\n");
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 fn read(file: &mut File) -> Option<u32> {
@@ -91,7 +98,8 @@ mod tests {
         assert_eq!(living(&path), Some(std::process::id()));
         let refused = PidFile::take(&path).unwrap_err();
         assert!(matches!(&refused, OwnFileError::Taken(text) if text.contains(&std::process::id().to_string())));
-        held.hand_over();
+        held.hand_over(7);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "7\n");
         PidFile::take(&path).unwrap().remove();
         assert!(!path.exists());
         std::fs::remove_dir_all(&folder).unwrap();

@@ -39,7 +39,7 @@ impl RunningProcess {
         self.process.status.enter(Phase::HandedOver);
         self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(pid_file) = self.pid_file.take() {
-            pid_file.hand_over();
+            pid_file.hand_over(pid);
         }
         notify::handed_over(pid);
         self.stage = Stage::HandedOver { since: now, tunnels_until: Some(now + self.config.server.drain.tunnels) };
