@@ -1,0 +1,404 @@
+//! The JSON Schema of the configuration and `-t` agree: the schema refuses a mistake wherever one value shows it,
+//! and accepts everything that `-t` does. Its rows name what only `-t` can refuse, each with the reason.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jsonschema::Validator;
+use proxy_service::config::{self, Config, Rejected};
+use serde_json::{Value, json};
+
+/// A configuration file with one mistake.
+#[derive(Clone, Copy)]
+struct Mistake {
+    name: &'static str,
+    place: Place,
+    /// What stands at the place.
+    yaml: &'static str,
+}
+
+/// Where in an otherwise good file something stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It is the file.
+    File,
+    /// A key of its own beside `listeners` and `routes`.
+    Top,
+    /// The value of `listeners`.
+    Listeners,
+    /// The only upstream.
+    Upstream,
+    /// The only entry of an upstream's `servers`.
+    Server,
+    /// A key beside `servers` in the only upstream.
+    Setting,
+    /// The only route.
+    Route,
+}
+
+const fn file(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::File, yaml }
+}
+
+const fn top(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Top, yaml }
+}
+
+const fn listeners(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Listeners, yaml }
+}
+
+const fn upstream(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Upstream, yaml }
+}
+
+const fn server(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Server, yaml }
+}
+
+const fn setting(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Setting, yaml }
+}
+
+const fn route(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Route, yaml }
+}
+
+impl Place {
+    fn around(self, yaml: &str) -> String {
+        const LISTENERS: &str = "listeners: ['127.0.0.1:8080']\n";
+        const ROUTES: &str = "routes: [{ upstream: '127.0.0.1:3000' }]\n";
+        let upstream =
+            |upstream: &str| format!("{LISTENERS}upstreams:\n  api: {upstream}\nroutes: [{{ upstream: api }}]\n");
+        match self {
+            Self::File => yaml.to_owned(),
+            Self::Top => format!("{LISTENERS}{yaml}\n{ROUTES}"),
+            Self::Listeners => format!("listeners: {yaml}\n{ROUTES}"),
+            Self::Upstream => upstream(yaml),
+            Self::Server => upstream(&format!("{{ servers: [{yaml}] }}")),
+            Self::Setting => upstream(&format!("{{ servers: ['a.b:3000'], {yaml} }}")),
+            Self::Route => format!("{LISTENERS}routes:\n  - {yaml}\n"),
+        }
+    }
+}
+
+/// What both the schema and `-t` refuse.
+const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
+    file("no listeners", "routes: [{ respond: {} }]"),
+    file("no routes", "listeners: [':80']"),
+    file("a map of routes", "listeners: [':80']\nroutes: { a: 1 }"),
+    file("an empty list of routes", "listeners: [':80']\nroutes: []"),
+    listeners("a port", "[8080]"),
+    listeners("a name", "['localhost:8080']"),
+    listeners("a URL", "['http://0.0.0.0:80']"),
+    listeners("no port", "['0.0.0.0']"),
+    listeners("an IPv6 address without brackets", "['::1:80']"),
+    listeners("a port beyond the last", "['0.0.0.0:99999']"),
+    listeners("a text", "'0.0.0.0:80'"),
+    listeners("an empty list", "[]"),
+    listeners("a map without address", "[{}]"),
+    listeners("a relative socket", "['unix:run.sock']"),
+    listeners("a key of a later version", "[{ address: ':443', tls: {} }]"),
+    top("a misspelt key", "upstrem: {}"),
+    top("a key of a later version", "cache: {}"),
+    top("no thread", "server: { threads: 0 }"),
+    top("threads as a text", "server: { threads: '2' }"),
+    top("too many threads", "server: { threads: 9999 }"),
+    top("`yes` for a boolean", "server: { daemon: yes }"),
+    top("a misspelt error log", "server: { error_log: sterr }"),
+    top("a misspelt pid file", "server: { pid_file: atuo }"),
+    top("a drain without unit", "server: { drain: { timeout: 25 } }"),
+    top("a unit that is none", "server: { drain: { timeout: 25sec } }"),
+    top("a misspelt key of `drain`", "server: { drain: { time: 25s } }"),
+    top("an admin endpoint for everyone", "admin: { address: '0.0.0.0:9180' }"),
+    top("a misspelt admin endpoint", "admin: { address: of }"),
+    top("a level that is none", "log: { level: warning }"),
+    top("a misspelt format", "log: { access: { format: jsn } }"),
+    top("a misspelt target of the access log", "log: { access: { to: stdot } }"),
+    top("33 bits of an IPv4 network", "trusted_proxies: ['10.0.0.0/33']"),
+    top("a name for a network", "trusted_proxies: [example.com]"),
+    top("a network without its list", "trusted_proxies: 10.0.0.0/8"),
+    top("a unit of sizes that is none", "limits: { request_line: 8k }"),
+    top("a size without unit", "limits: { request_headers: 8192 }"),
+    top("too high a count", "limits: { request_header_count: 1000 }"),
+    top("a limit of a later version", "limits: { request_body: 1MiB }"),
+    top("a timeout without unit", "timeouts: { keepalive: 75 }"),
+    top("a fraction of a duration", "timeouts: { keepalive: 1.5s }"),
+    top("no time at all", "timeouts: { keepalive: 0s }"),
+    top("a timeout in days", "timeouts: { tunnel_idle: 1d }"),
+    top("a timeout of a later version", "timeouts: { min_rate: 1KiB }"),
+    top("a nameserver by its name", "dns: { nameservers: [ns.example.com] }"),
+    top("a nameserver without its list", "dns: { nameservers: 10.0.0.53 }"),
+    top("a page for a success", "errors: { pages: { 200: a.html } }"),
+    top("an image as a page", "errors: { pages: { 502: a.png } }"),
+    file(
+        "an upstream's name with a space",
+        "listeners: [':80']\nupstreams: { 'a b': { servers: ['a.b:1'] } }\nroutes: [{ respond: {} }]",
+    ),
+    upstream("no servers", "{}"),
+    upstream("an empty list of servers", "{ servers: [] }"),
+    upstream("an address alone", "'127.0.0.1:3000'"),
+    server("no port", "'127.0.0.1'"),
+    server("port 0", "'127.0.0.1:0'"),
+    server("a URL", "'http://127.0.0.1:3000'"),
+    server("a number above 255", "'256.0.0.1:80'"),
+    server("two addresses", "{ address: '127.0.0.1:1', dns: 'a.b:1' }"),
+    server("no address", "{ weight: 2 }"),
+    server("no weight", "{ address: '127.0.0.1:1', weight: 0 }"),
+    server("an IP address to look up", "{ dns: '127.0.0.1:80' }"),
+    server("a port beside SRV records", "{ srv: '_http._tcp.a:80' }"),
+    setting("a misspelt balance", "balance: least_con"),
+    setting("a hash of nothing known", "balance: { hash: session }"),
+    setting("a hash of nothing", "balance: {}"),
+    setting("a sticky cookie without name", "sticky: {}"),
+    setting("a cookie's name that is none", "sticky: { cookie: 'a;b' }"),
+    setting("a fraction of a cookie's age", "sticky: { cookie: a, max_age: 1500ms }"),
+    setting("`yes` for TLS", "tls: yes"),
+    setting("a certificate without key", "tls: { cert: x.pem }"),
+    setting("an SNI with a space", "tls: { sni: 'a b' }"),
+    setting("a check of nothing", "health: { active: { interval: 1s } }"),
+    setting("a check of two kinds", "health: { active: { path: /x, tcp: true } }"),
+    setting("a check's path without `/`", "health: { active: { path: healthz } }"),
+    setting("a class for a check's status", "health: { active: { path: /, status: 2xx } }"),
+    setting("a word for no ejection that is none", "health: { passive: none }"),
+    setting("a share without `%`", "health: { passive: { max_ejected: 50 } }"),
+    setting("a success as a failure", "health: { passive: { statuses: [200] } }"),
+    setting("a misspelt reason for a retry", "retry: { on: [conect] }"),
+    setting("no attempt", "retry: { attempts: 0 }"),
+    setting("a budget without `%`", "retry: { budget: 20 }"),
+    setting("methods that are none", "retry: { methods: all }"),
+    setting("a connect timeout without unit", "timeouts: { connect: 3 }"),
+    setting("a word for no timeout that is none", "timeouts: { connect: never }"),
+    setting("no connection", "pool: { max_connections: 0 }"),
+    route("no action", "{ name: a }"),
+    route("two actions", "{ upstream: '127.0.0.1:1', redirect: /x }"),
+    route("a name with a space", "{ name: 'a b', respond: {} }"),
+    route("a word for a priority", "{ priority: high, respond: {} }"),
+    route("an upstream with a path", "{ upstream: 'http://127.0.0.1:3000/api' }"),
+    route("an upstream of another scheme", "{ upstream: 'ftp://127.0.0.1' }"),
+    route("a host with its port", "{ match: { host: 'a.b:80' }, respond: {} }"),
+    route("a host as a URL", "{ match: { host: 'http://a.b' }, respond: {} }"),
+    route("a host that ends with a star", "{ match: { host: 'a.*' }, respond: {} }"),
+    route("a path without `/`", "{ match: { path: api }, respond: {} }"),
+    route("a path with a star", "{ match: { path: '/api/*' }, respond: {} }"),
+    route("a path with a query", "{ match: { path: '/a?b' }, respond: {} }"),
+    route("a path with dots", "{ match: { path: '/a/../b' }, respond: {} }"),
+    route("a path with an empty segment", "{ match: { path: '/a//b' }, respond: {} }"),
+    route("a path in two forms", "{ match: { path: { exact: /a, regex: b } }, respond: {} }"),
+    route("a method in small letters", "{ match: { method: get }, respond: {} }"),
+    route("a method that no route takes", "{ match: { method: CONNECT }, respond: {} }"),
+    route("a header's name with a space", "{ match: { header: { 'a b': x } }, respond: {} }"),
+    route("a list of headers", "{ match: { header: [a] }, respond: {} }"),
+    route("a cookie's value with `;`", "{ match: { cookie: { a: 'b;c' } }, respond: {} }"),
+    route("a word for an address", "{ match: { client_ip: nowhere }, respond: {} }"),
+    route("an empty list of hosts", "{ match: { host: [] }, respond: {} }"),
+    route("null for no condition", "{ match: null, respond: {} }"),
+    route("a presence that is no boolean", "{ match: { query: { a: { present: maybe } } }, respond: {} }"),
+    route("two changes of the path", "{ request: { path: { strip_prefix: /a, add_prefix: /b } }, upstream: 'a.b:1' }"),
+    route("a regex without replacement", "{ request: { path: { regex: a } }, upstream: 'a.b:1' }"),
+    route("a field of the connection", "{ request: { header: { set: { Connection: x } } }, upstream: 'a.b:1' }"),
+    route("a field's value with a space before it", "{ request: { header: { set: { a: ' b' } } }, upstream: 'a.b:1' }"),
+    route("a cookie's value with a space", "{ request: { cookie: { set: { a: 'b c' } } }, upstream: 'a.b:1' }"),
+    route("a parameter without its list", "{ request: { query: { remove: a } }, upstream: 'a.b:1' }"),
+    route("`yes` for Secure", "{ response: { cookie: { secure: yes } }, upstream: 'a.b:1' }"),
+    route("SameSite in capitals", "{ response: { cookie: { same_site: Lax } }, upstream: 'a.b:1' }"),
+    route("`on` for a boolean", "{ response: { location: on }, upstream: 'a.b:1' }"),
+    route("a domain with a space", "{ response: { cookie: { domain: { 'a b': c } } }, upstream: 'a.b:1' }"),
+    route("a cookie's path without `/`", "{ response: { cookie: { path: { a: /b } } }, upstream: 'a.b:1' }"),
+    route("a target without scheme", "{ redirect: example.com }"),
+    route("a misspelt placeholder", "{ redirect: '/{hots}' }"),
+    route("a status that is no redirect's", "{ redirect: { to: /x, status: 200 } }"),
+    route("a redirect to nowhere", "{ redirect: { status: 301 } }"),
+    route("a status below the first", "{ respond: { status: 99 } }"),
+    route("a list of answers", "{ respond: [] }"),
+    file(
+        "a share of nothing",
+        "listeners: [':80']\nupstreams: { api: { servers: ['a.b:1'] } }\nroutes: [{ upstream: { api: 0 } }]",
+    ),
+    route("a split without parts", "{ upstream: {} }"),
+    route("a mirror to nowhere", "{ upstream: 'a.b:1', mirror: { share: 10% } }"),
+    route("a mirror of nothing", "{ upstream: 'a.b:1', mirror: { upstream: 'a.b:2', share: 0% } }"),
+];
+
+/// What the schema accepts and only `-t` refuses, with the reason. A row that the schema learns to refuse moves up.
+const SEEN_BY_T_ALONE: &[(Mistake, &str)] = &[
+    (top("a page that is not there", "errors: { pages: { 502: /nonexistent.html } }"), "it depends on this machine"),
+    (top("too large a head", "limits: { request_headers: 2MiB }"), "the schema does not know the bounds of sizes"),
+    (
+        server("too often looked up", "{ dns: 'a.b:80', refresh: 100ms }"),
+        "the schema does not know how short a duration may be",
+    ),
+    (setting("a budget of no retries", "retry: { attempts: 1, budget: 10% }"), "it depends on two keys"),
+    (setting("a queue without bound", "pool: { queue: 5 }"), "a queue of 0 is allowed without `max_connections`"),
+    (route("an upstream that is not there", "{ upstream: nope }"), "the names are other keys of the file"),
+    (
+        route("a regex with a group left open", "{ match: { path: { regex: '(' } }, respond: {} }"),
+        "it depends on the regex engine",
+    ),
+    (
+        route("Host among the fields", "{ request: { header: { set: { Host: x } } }, upstream: 'a.b:1' }"),
+        "one form serves requests and responses",
+    ),
+    (
+        route("a misspelt policy", "{ request: { host: presrve }, upstream: 'a.b:1' }"),
+        "it is a name that could be; `-t` knows what it resembles",
+    ),
+    (route("an edit for nobody", "{ request: { host: a.b }, respond: {} }"), "it depends on the action beside it"),
+    (
+        route(
+            "SameSite=None without Secure",
+            "{ response: { cookie: { same_site: none, secure: false } }, upstream: 'a.b:1' }",
+        ),
+        "it depends on two keys",
+    ),
+    (route("a body of a status without one", "{ respond: { status: 204, body: x } }"), "it depends on two keys"),
+    (
+        route("a key of a split without one", "{ upstream: 'a.b:1', split_by: path }"),
+        "it depends on the form of another key",
+    ),
+];
+
+/// Files of tests/conf/invalid that are no YAML, or whose keys are not all different.
+const NO_YAML: &[&str] = &["duplicate-key", "flow-placeholder", "syntax", "tab"];
+
+/// Files of tests/conf/invalid that the schema accepts, with the reason.
+const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
+    ("admin-listener", "an address is listened on by two keys"),
+    ("backup-only", "it takes all entries of `servers` together"),
+    ("dangling-upstream", "the names are other keys of the file"),
+    ("dead-request", "it depends on the action beside it"),
+    ("duplicate-domain", "two spellings of one name"),
+    ("duplicate-listener", "two spellings of one address"),
+    ("duplicate-route", "it takes all entries of `routes` together"),
+    ("environment", "it depends on the environment"),
+    ("process-folder", "it depends on this machine"),
+    ("regex", "it depends on the regex engine"),
+    ("tls-no-name", "it depends on the servers beside `tls`"),
+    ("warning-too", "the names are other keys of the file"),
+];
+
+fn schema() -> Validator {
+    let schema = config::json_schema();
+    jsonschema::meta::validate(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// The text as YAML 1.2, where `yes` and `off` are texts; an error where it is none.
+fn json(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|e| e.to_string())
+}
+
+fn good_json(text: &str) -> Value {
+    json(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+fn parse(text: &str) -> Result<Config, Rejected> {
+    config::parse("proxy.yaml", text, &|_| None).map(|(config, _)| config)
+}
+
+/// What the schema has against the text, one line each.
+fn objections(schema: &Validator, text: &str) -> Vec<String> {
+    schema.iter_errors(&good_json(text)).map(|e| format!("{}: {e}", e.instance_path())).collect()
+}
+
+fn assert_accepted(schema: &Validator, name: &str, text: &str) {
+    let objections = objections(schema, text);
+    assert!(objections.is_empty(), "the schema refuses {name}:\n{}\n{text}", objections.join("\n"));
+}
+
+fn assert_t_refuses(name: &str, text: &str) {
+    let Err(rejected) = parse(text) else { panic!("`-t` accepts {name}:\n{text}") };
+    // The files that rows name are not there, which is no mistake of those rows' own.
+    let mistakes = rejected.problems.iter().filter(|problem| !problem.message.starts_with("cannot read")).count();
+    assert_eq!(mistakes.max(1), 1, "{name} is more than one mistake:\n{rejected}");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The YAML files of a folder, with their names.
+fn files(folder: &str) -> Vec<(PathBuf, String)> {
+    let paths = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let yaml = paths.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    let files: Vec<_> = yaml.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect();
+    assert!(!files.is_empty(), "{folder}");
+    files
+}
+
+#[test]
+fn yaml_becomes_json_as_it_is_meant() {
+    let yaml =
+        "{ 502: a, true: b, 5xx: c, d: [yes, off, No, ~, null, 8, 1.5, 10s, '1', \"2\", true, ${X}, 0.0.0.0:80] }"
+            .replace("${X}", "'${X}'");
+    let expected = json!({ "502": "a", "true": "b", "5xx": "c",
+        "d": ["yes", "off", "No", null, null, 8, 1.5, "10s", "1", "2", true, "${X}", "0.0.0.0:80"] });
+    assert_eq!(good_json(&yaml), expected);
+}
+
+#[test]
+fn the_places_are_good_without_a_mistake() {
+    let schema = schema();
+    for (place, yaml) in [
+        (Place::Top, "server: {}"),
+        (Place::Listeners, "[':80']"),
+        (Place::Upstream, "{ servers: ['127.0.0.1:3000'] }"),
+        (Place::Server, "'127.0.0.1:3000'"),
+        (Place::Setting, "balance: p2c"),
+        (Place::Route, "{ respond: {} }"),
+    ] {
+        let text = place.around(yaml);
+        parse(&text).unwrap_or_else(|rejected| panic!("{rejected}"));
+        assert_accepted(&schema, yaml, &text);
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_one_value_shows() {
+    let schema = schema();
+    for Mistake { name, place, yaml } in SEEN_BY_THE_SCHEMA {
+        let text = place.around(yaml);
+        assert_t_refuses(name, &text);
+        assert!(!objections(&schema, &text).is_empty(), "the schema accepts {name}:\n{text}");
+    }
+}
+
+#[test]
+fn what_t_alone_refuses_has_a_reason() {
+    let schema = schema();
+    for (Mistake { name, place, yaml }, _) in SEEN_BY_T_ALONE {
+        let text = place.around(yaml);
+        assert_t_refuses(name, &text);
+        assert_accepted(&schema, &format!("{name}, whose row moves up"), &text);
+    }
+}
+
+#[test]
+fn the_schema_refuses_the_invalid_files() {
+    let schema = schema();
+    let (mut no_yaml, mut accepted) = (BTreeSet::new(), BTreeSet::new());
+    for (path, text) in files("tests/conf/invalid") {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        match json(&text) {
+            Err(_) => drop(no_yaml.insert(name)),
+            Ok(value) if schema.is_valid(&value) => drop(accepted.insert(name)),
+            Ok(_) => {}
+        }
+    }
+    assert_eq!(no_yaml, NO_YAML.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(accepted, FILES_SEEN_BY_T_ALONE.iter().map(|(name, _)| (*name).to_owned()).collect());
+}
+
+#[test]
+fn the_schema_accepts_the_good_files_and_their_defaults() {
+    let schema = schema();
+    for (path, text) in files("conf").into_iter().chain(files("conf/examples")) {
+        let name = path.display().to_string();
+        assert_accepted(&schema, &name, &text);
+        let (config, _) = config::parse(&name, &text, &|_| None).unwrap_or_else(|rejected| panic!("{rejected}"));
+        assert_accepted(&schema, &format!("what `-T` prints of {name}"), &config::to_yaml(&config));
+    }
+}
