@@ -122,6 +122,8 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     top("a network without its list", "trusted_proxies: 10.0.0.0/8"),
     top("a unit of sizes that is none", "limits: { request_line: 8k }"),
     top("a size without unit", "limits: { request_headers: 8192 }"),
+    top("too large a head", "limits: { request_headers: 2MiB }"),
+    top("too short a request line", "limits: { request_line: 255B }"),
     top("too high a count", "limits: { request_header_count: 1000 }"),
     top("a limit of a later version", "limits: { request_body: 1MiB }"),
     top("a timeout without unit", "timeouts: { keepalive: 75 }"),
@@ -148,6 +150,7 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     server("no address", "{ weight: 2 }"),
     server("no weight", "{ address: '127.0.0.1:1', weight: 0 }"),
     server("an IP address to look up", "{ dns: '127.0.0.1:80' }"),
+    server("too often looked up", "{ dns: 'a.b:80', refresh: 999ms }"),
     server("a port beside SRV records", "{ srv: '_http._tcp.a:80' }"),
     setting("a misspelt balance", "balance: least_con"),
     setting("a hash of nothing known", "balance: { hash: session }"),
@@ -160,6 +163,7 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     setting("an SNI with a space", "tls: { sni: 'a b' }"),
     setting("a check of nothing", "health: { active: { interval: 1s } }"),
     setting("a check of two kinds", "health: { active: { path: /x, tcp: true } }"),
+    setting("too many checks", "health: { active: { path: /, interval: 99ms } }"),
     setting("a check's path without `/`", "health: { active: { path: healthz } }"),
     setting("a class for a check's status", "health: { active: { path: /, status: 2xx } }"),
     setting("a word for no ejection that is none", "health: { passive: none }"),
@@ -168,6 +172,7 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     setting("a misspelt reason for a retry", "retry: { on: [conect] }"),
     setting("no attempt", "retry: { attempts: 0 }"),
     setting("a budget without `%`", "retry: { budget: 20 }"),
+    setting("too large a body to keep", "retry: { body_buffer: 65KiB }"),
     setting("methods that are none", "retry: { methods: all }"),
     setting("a connect timeout without unit", "timeouts: { connect: 3 }"),
     setting("a word for no timeout that is none", "timeouts: { connect: never }"),
@@ -224,12 +229,8 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
 
 /// What the schema accepts and only `-t` refuses, with the reason. A row that the schema learns to refuse moves up.
 const SEEN_BY_T_ALONE: &[(Mistake, &str)] = &[
+    (top("more than a year", "timeouts: { keepalive: 8761h }"), "the pattern stays short, for editors show it"),
     (top("a page that is not there", "errors: { pages: { 502: /nonexistent.html } }"), "it depends on this machine"),
-    (top("too large a head", "limits: { request_headers: 2MiB }"), "the schema does not know the bounds of sizes"),
-    (
-        server("too often looked up", "{ dns: 'a.b:80', refresh: 100ms }"),
-        "the schema does not know how short a duration may be",
-    ),
     (setting("a budget of no retries", "retry: { attempts: 1, budget: 10% }"), "it depends on two keys"),
     (setting("a queue without bound", "pool: { queue: 5 }"), "a queue of 0 is allowed without `max_connections`"),
     (route("an upstream that is not there", "{ upstream: nope }"), "the names are other keys of the file"),
@@ -337,6 +338,32 @@ fn yaml_becomes_json_as_it_is_meant() {
     let expected = json!({ "502": "a", "true": "b", "5xx": "c",
         "d": ["yes", "off", "No", null, null, 8, 1.5, "10s", "1", "2", true, "${X}", "0.0.0.0:80"] });
     assert_eq!(good_json(&yaml), expected);
+}
+
+/// Calls `look` with each schema inside this one that is a map.
+fn each_schema(schema: &Value, look: &mut dyn FnMut(&Value)) {
+    match schema {
+        Value::Object(inner) => {
+            look(schema);
+            inner.values().for_each(|inner| each_schema(inner, look));
+        }
+        Value::Array(inner) => inner.iter().for_each(|inner| each_schema(inner, look)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_schema_accepts_its_own_examples_and_defaults() {
+    let mut count = 0;
+    each_schema(&config::json_schema(), &mut |schema| {
+        let examples = schema.get("examples").and_then(Value::as_array).into_iter().flatten();
+        for value in examples.chain(schema.get("default")) {
+            let objection = jsonschema::validate(schema, value).err();
+            assert!(objection.is_none(), "{value} is refused: {}", objection.unwrap());
+            count += 1;
+        }
+    });
+    assert!(count > 100, "{count}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod errors;
 mod limits;
 mod listener;
 mod log;
+mod pattern;
 mod reference;
 mod root;
 mod route;

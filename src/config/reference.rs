@@ -45,7 +45,12 @@ impl Page {
             Shape::List { item, .. } => self.descend(item, &format!("{path}[]")),
             Shape::Map { value, .. } => self.descend(value, &format!("{path}.NAME")),
             Shape::Any(shapes) => shapes.iter().for_each(|shape| self.descend(shape, path)),
-            Shape::Null | Shape::Bool | Shape::Integer { .. } | Shape::Text(_) | Shape::Words(_) => {}
+            Shape::Null
+            | Shape::Bool
+            | Shape::Integer { .. }
+            | Shape::Text(_)
+            | Shape::Quantity(_)
+            | Shape::Words(_) => {}
         }
     }
 }
@@ -70,9 +75,13 @@ fn words(shape: &Shape) -> Vec<Word> {
         Shape::Words(words) => words.clone(),
         Shape::Any(shapes) => shapes.iter().flat_map(words).collect(),
         Shape::List { item, .. } => words(item),
-        Shape::Null | Shape::Bool | Shape::Integer { .. } | Shape::Text(_) | Shape::Section(_) | Shape::Map { .. } => {
-            Vec::new()
-        }
+        Shape::Null
+        | Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::Text(_)
+        | Shape::Quantity(_)
+        | Shape::Section(_)
+        | Shape::Map { .. } => Vec::new(),
     }
 }
 
@@ -81,6 +90,7 @@ fn describe(shape: &Shape) -> String {
         Shape::Null => "`null`".to_owned(),
         Shape::Bool => "`true`, `false`".to_owned(),
         Shape::Text(text) => text.kind.to_owned(),
+        Shape::Quantity(quantity) => quantity.kind.to_owned(),
         Shape::Integer { least, most } => format!("{least} to {most}"),
         Shape::Words(words) => words.iter().map(|word| format!("`{}`", word.word)).collect::<Vec<_>>().join(", "),
         Shape::Section(_) => "map".to_owned(),

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::pattern;
 use super::root::Config;
-use super::section::{Key, Presence, Rule, Section, SectionShape, Shape, Text, Word};
+use super::section::{Key, Presence, Rule, Section, SectionShape, Shape, Word};
 
 /// Where a variable stands, its value is not known here.
 const VARIABLE: &str = r"\$\{";
@@ -60,7 +61,11 @@ fn shape(shape_: &Shape) -> Value {
         Shape::Null => json!({ "type": "null" }),
         Shape::Bool => or_variable(json!({ "type": "boolean" })),
         Shape::Integer { least, most } => or_variable(json!({ "type": "integer", "minimum": least, "maximum": most })),
-        Shape::Text(text) => scalar(text),
+        Shape::Text(text) => {
+            let types = if text.numbers { json!(["string", "number", "boolean"]) } else { json!("string") };
+            scalar(types, text.pattern, text.examples)
+        }
+        Shape::Quantity(quantity) => scalar(json!("string"), Some(&pattern::quantity(quantity)), quantity.examples),
         Shape::Words(words) => {
             let mut all: Vec<Value> = words.iter().map(word).collect();
             all.push(variable());
@@ -96,14 +101,13 @@ fn or_variable(schema: Value) -> Value {
     json!({ "anyOf": [schema, variable()] })
 }
 
-fn scalar(text: &Text) -> Value {
-    let mut schema =
-        if text.numbers { json!({ "type": ["string", "number", "boolean"] }) } else { json!({ "type": "string" }) };
-    if let Some(pattern) = text.pattern {
+fn scalar(types: Value, pattern: Option<&str>, examples: &[&str]) -> Value {
+    let mut schema = json!({ "type": types });
+    if let Some(pattern) = pattern {
         schema["pattern"] = json!(format!("{pattern}|{VARIABLE}"));
     }
-    if !text.examples.is_empty() {
-        schema["examples"] = json!(text.examples);
+    if !examples.is_empty() {
+        schema["examples"] = json!(examples);
     }
     schema
 }

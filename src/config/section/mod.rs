@@ -19,4 +19,4 @@ pub use forms::{
 pub(in crate::config) use macros::{section, words};
 pub use nearest::nearest;
 pub use reader::Reader;
-pub use shape::{Delivery, Key, Presence, Rule, SectionShape, Shape, Text, Word};
+pub use shape::{Delivery, Key, Presence, Quantity, Rule, SectionShape, Shape, Text, Word};

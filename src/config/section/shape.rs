@@ -59,6 +59,7 @@ pub enum Shape {
         most: i64,
     },
     Text(Text),
+    Quantity(Quantity),
     /// One of several words.
     Words(Vec<Word>),
     Section(SectionShape),
@@ -84,6 +85,19 @@ pub struct Text {
     pub numbers: bool,
     /// An ECMA 262 regular expression for editors. It may accept more than `-t` does.
     pub pattern: Option<&'static str>,
+    pub examples: &'static [&'static str],
+}
+
+/// A whole number with a unit, such as a size.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantity {
+    /// What the reference calls it.
+    pub kind: &'static str,
+    /// Each unit as it is written, and what it is in the unit of the bounds.
+    pub units: &'static [(&'static str, u64)],
+    pub least: u64,
+    /// `None` where the schema knows no upper bound.
+    pub most: Option<u64>,
     pub examples: &'static [&'static str],
 }
 

@@ -24,7 +24,7 @@ section! {
 
 /// Max-Age has no fractions (RFC 6265 section 4.1.1).
 const WHOLE_SECONDS: Scalar<Duration> = Scalar {
-    text: Text { pattern: Some("^0*[1-9][0-9]*(000ms|s|m|h)$"), ..DURATION.text },
+    text: Text { pattern: Some("^0*[1-9][0-9]*(000ms|s|m|h)$"), examples: &["10s", "5m", "1h"], ..DURATION.text },
     parse: |text| {
         let duration = (DURATION.parse)(text)?;
         if duration.subsec_millis() > 0 {

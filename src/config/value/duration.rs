@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::section::{Form, Scalar, Text, Value};
-use crate::config::yaml::{Invalid, Parsed, Yaml};
+use crate::config::section::{Form, Quantity, Reader, Scalar, Shape, Text, Value};
+use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 /// A year, in milliseconds.
@@ -46,11 +46,7 @@ struct AtLeast {
 }
 
 impl Form<Duration> for AtLeast {
-    fn read(
-        &self,
-        reader: &mut crate::config::section::Reader<'_>,
-        node: &crate::config::yaml::Node,
-    ) -> Option<Duration> {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
         let value = DURATION.read(reader, node)?;
         if value < self.least {
             reader.error(node.span, self.message);
@@ -59,8 +55,15 @@ impl Form<Duration> for AtLeast {
         Some(value)
     }
 
-    fn shape(&self) -> crate::config::section::Shape {
-        DURATION.shape()
+    /// Without the year, for editors show the pattern to people.
+    fn shape(&self) -> Shape {
+        Shape::Quantity(Quantity {
+            kind: DURATION.text.kind,
+            units: &UNITS,
+            least: u64::try_from(self.least.as_millis()).unwrap_or(LONGEST),
+            most: None,
+            examples: &["10s", "5m", "1h"],
+        })
     }
 
     fn print(&self, value: &Duration) -> Yaml {

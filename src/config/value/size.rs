@@ -2,19 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-use crate::config::section::{Form, Reader, Scalar, Shape, Text};
+use crate::config::section::{Form, Quantity, Reader, Scalar, Shape, Text};
 use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 pub const SIZE: Scalar<usize> = Scalar {
     what: "a size such as `8KiB`",
-    text: Text {
-        kind: "size",
-        numbers: false,
-        pattern: Some("^[0-9]+(B|KiB|MiB|GiB)$"),
-        examples: &["8KiB", "100MiB"],
-    },
+    text: Text { kind: "size", numbers: false, pattern: Some("^[0-9]+(B|KiB|MiB|GiB)$"), examples: &["8KiB", "64KiB"] },
     parse,
     print: |bytes| Yaml::word(print(*bytes)),
 };
@@ -38,7 +33,14 @@ impl Form<usize> for Sizes {
     }
 
     fn shape(&self) -> Shape {
-        SIZE.shape()
+        let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        Shape::Quantity(Quantity {
+            kind: SIZE.text.kind,
+            units: &UNITS,
+            least: bytes(*self.0.start()),
+            most: Some(bytes(*self.0.end())),
+            examples: SIZE.text.examples,
+        })
     }
 
     fn print(&self, value: &usize) -> Yaml {
