@@ -4,9 +4,9 @@ use regex::Regex;
 
 use super::edits::{CookieEdits, HeaderEdits, QueryEdits};
 use crate::config::section::{
-    Fields, Form, FromKeys, Reader, Scalar, Text, Value, Word, WordsOr, nearest, optional, section,
+    AsSection, Fields, Form, FromKeys, Reader, Scalar, Shape, Text, Value, Word, WordsOr, nearest, optional, section,
 };
-use crate::config::value::{PATH, PATH_PREFIX, PREFIX_TO_MATCH, REGEX, check_replacement, plain};
+use crate::config::value::{EDITED_IN_REQUESTS, PATH, PATH_PREFIX, PREFIX_TO_MATCH, REGEX, check_replacement, plain};
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
 use crate::message::host::split as split_host;
 
@@ -17,7 +17,7 @@ section! {
         /// One change of the path.
         path: Option<PathEdit>;
         /// Changes of header fields.
-        headers as "header": HeaderEdits = {};
+        headers as "header": HeaderEdits = {}, with WithoutHost;
         /// Changes of query parameters.
         query: QueryEdits = {};
         /// Changes of cookies.
@@ -25,15 +25,25 @@ section! {
         /// The Host header: `preserve`, `upstream` or a name.
         host: HostPolicy = "preserve";
     }
-    check RequestEdits::refuse_host_edits;
 }
 
-impl RequestEdits {
-    /// Host has a key of its own.
-    fn refuse_host_edits(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
-        for span in fields.get("header").map(host_edits).unwrap_or_default() {
+/// Header edits of requests, without Host, which has a key of its own.
+struct WithoutHost;
+
+impl Form<HeaderEdits> for WithoutHost {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<HeaderEdits> {
+        for span in host_edits(node) {
             reader.error_help(span, "`host` cannot be edited here", "write `request: { host: … }`");
         }
+        AsSection.read(reader, node)
+    }
+
+    fn shape(&self) -> Shape {
+        Form::<HeaderEdits>::shape(&AsSection).with_names(EDITED_IN_REQUESTS)
+    }
+
+    fn print(&self, edits: &HeaderEdits) -> Yaml {
+        AsSection.print(edits)
     }
 }
 
@@ -120,7 +130,7 @@ impl FromKeys for PathEdit {
 
 impl Value for PathEdit {
     fn form() -> impl Form<Self> {
-        crate::config::section::AsSection
+        AsSection
     }
 }
 

@@ -76,6 +76,27 @@ pub enum Shape {
     Any(Vec<Shape>),
 }
 
+impl Shape {
+    /// The same, where the names in maps and the items of lists are these.
+    pub fn with_names(self, names: Text) -> Self {
+        match self {
+            Self::Section(section) => {
+                let renamed = |key: Key| Key { shape: key.shape.with_names(names), ..key };
+                Self::Section(SectionShape { keys: section.keys.into_iter().map(renamed).collect(), ..section })
+            }
+            Self::Map { value, least, .. } => Self::Map { name: names, value, least },
+            Self::List { least, .. } => Self::List { item: Box::new(Self::Text(names)), least },
+            Self::Null
+            | Self::Bool
+            | Self::Integer { .. }
+            | Self::Text(_)
+            | Self::Quantity(_)
+            | Self::Words(_)
+            | Self::Any(_) => self,
+        }
+    }
+}
+
 /// A scalar with a syntax of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Text {

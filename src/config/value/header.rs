@@ -52,14 +52,20 @@ pub fn name(text: &str) -> Parsed<FieldName> {
 }
 
 /// ECMA 262 has no way to ignore case in a part of a pattern: the usual spellings are here.
-const EDITABLE: &str = concat!(
-    "^(?!([Cc]onnection|[Cc]ontent-[Ll]ength|[Kk]eep-[Aa]live|[Pp]roxy-[Cc]onnection|[Tt][Ee]|[Tt]railer|",
-    "[Tt]ransfer-[Ee]ncoding|[Uu]pgrade|[Hh][Tt][Tt][Pp]2-[Ss]ettings)$)[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
-);
+macro_rules! editable {
+    ($($except:literal)?) => {
+        concat!(
+            "^(?!(", $($except, "|",)?
+            "[Cc]onnection|[Cc]ontent-[Ll]ength|[Kk]eep-[Aa]live|[Pp]roxy-[Cc]onnection|[Tt][Ee]|[Tt]railer|",
+            "[Tt]ransfer-[Ee]ncoding|[Uu]pgrade|[Hh][Tt][Tt][Pp]2-[Ss]ettings)$)[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+        )
+    };
+}
+
 /// A header that an edit may touch.
 pub const EDITED_HEADER: Scalar<FieldName> = Scalar {
     what: "a name",
-    text: Text { pattern: Some(EDITABLE), ..TOKEN },
+    text: Text { pattern: Some(editable!()), ..TOKEN },
     parse: edited,
     print: |field| Yaml::text(&field.spelled),
 };
@@ -71,6 +77,9 @@ pub const EDITED_NAME: Scalar<HeaderName> = Scalar {
     parse: |text| edited(text).map(|field| field.name),
     print: |name| Yaml::text(name),
 };
+
+/// The names of fields that an edit of a request may touch: Host has a key of its own.
+pub const EDITED_IN_REQUESTS: Text = Text { pattern: Some(editable!("[Hh][Oo][Ss][Tt]")), ..TOKEN };
 
 /// These describe one connection or one message's framing, which the proxy itself decides.
 const NOT_EDITABLE: [&str; 9] = [

@@ -46,7 +46,9 @@ pub use address::{Address, Lookup, Named, ServerPlace};
 pub use cookie::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, MATCHED_COOKIE};
 pub use duration::{DURATION, DURATION_OR_ZERO, at_least};
 pub use file::{FileToMake, FileToRead};
-pub use header::{EDITED_HEADER, EDITED_NAME, FieldName, HEADER_NAME, HEADER_VALUE, MATCHED_HEADER_VALUE, METHOD};
+pub use header::{
+    EDITED_HEADER, EDITED_IN_REQUESTS, EDITED_NAME, FieldName, HEADER_NAME, HEADER_VALUE, MATCHED_HEADER_VALUE, METHOD,
+};
 pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
 pub use listening::{LOOPBACK, Listening};
