@@ -291,7 +291,7 @@ fn every_rule_names_keys_of_its_section() {
         let is_key = |name: &&str| section.keys.iter().any(|key| key.name == *name);
         for rule in &section.rules {
             let (Rule::OneOf { keys, .. } | Rule::Together(keys)) = rule;
-            assert!(keys.len() > 1 && keys.iter().all(|name| is_key(name)), "{rule:?}");
+            assert!(keys.len() > 1 && keys.iter().all(is_key), "{rule:?}");
         }
         section.keys.iter().for_each(|key| inside(&key.shape));
     }
