@@ -28,7 +28,7 @@ impl Listener {
 pub fn listeners() -> impl Form<Vec<Listener>> {
     some_of(
         "addresses such as `0.0.0.0:8080`",
-        Either { short: AddressOnly, map: AsSection, is_short: true },
+        Either { short: AddressOnly, map: AsSection, prints_short: true },
         ("no listener: nothing could connect", Some("add for instance \"0.0.0.0:8080\"")),
     )
 }

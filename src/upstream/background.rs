@@ -67,7 +67,7 @@ impl Pool {
             ServerPlace::Named(named) => Some((entry, named.clone())),
             ServerPlace::At(_) => None,
         };
-        self.settings().servers.iter().map(|endpoint| &endpoint.address.place).enumerate().filter_map(place).collect()
+        self.settings().servers.iter().map(|server| &server.address.place).enumerate().filter_map(place).collect()
     }
 
     fn apply_lookup(self: &Arc<Self>, entry: usize, found: Result<Vec<ResolvedAddress>, String>) {

@@ -41,14 +41,14 @@ impl OpenConnections {
 
     /// Shuts down all connections of a key and returns their number. The endpoint must have
     /// no requests. Pingora watches idle connections, sees the end and closes them.
-    pub fn close(&self, pool_key: u64, endpoint: &SocketAddr) -> usize {
+    pub fn close(&self, pool_key: u64, address: &SocketAddr) -> usize {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = table.connections.extract_if(.., |connection| connection.pool_key == pool_key);
         let open = of_key.filter(|connection| connection.alive.strong_count() > 0);
         // The descriptor's number may have been given to another connection since.
-        let is_still_it = |socket: RawFd| match endpoint {
-            SocketAddr::Inet(address) => {
-                getpeername::<SockaddrStorage>(socket).is_ok_and(|peer| inet(&peer) == Some(*address))
+        let is_still_it = |socket: RawFd| match address {
+            SocketAddr::Inet(expected) => {
+                getpeername::<SockaddrStorage>(socket).is_ok_and(|peer| inet(&peer) == Some(*expected))
             }
             SocketAddr::Unix(_) => getpeername::<nix::sys::socket::UnixAddr>(socket).is_ok(),
         };

@@ -256,9 +256,9 @@ impl Endpoint {
     }
 
     fn slow_start_share(&self, since: u64) -> f64 {
-        let begin_slow_start = self.stats.created.elapsed().saturating_sub(Duration::from_millis(since));
+        let elapsed = self.stats.created.elapsed().saturating_sub(Duration::from_millis(since));
         let whole = self.slow_start.as_secs_f64();
-        if whole > 0.0 { (begin_slow_start.as_secs_f64() / whole).max(SLOW_START_LEAST) } else { 1.0 }
+        if whole > 0.0 { (elapsed.as_secs_f64() / whole).max(SLOW_START_LEAST) } else { 1.0 }
     }
 
     /// The endpoint's share in percent, while it grows.

@@ -321,8 +321,8 @@ impl Pool {
             }
             changed = true;
             // The endpoint is on trial: one more failure ejects it again.
-            let consecutive_failures = rules.map_or(0, |rules| rules.failures - 1);
-            endpoint.stats.consecutive_failures.store(consecutive_failures, Ordering::Relaxed);
+            let failures_on_trial = rules.map_or(0, |rules| rules.failures - 1);
+            endpoint.stats.consecutive_failures.store(failures_on_trial, Ordering::Relaxed);
             self.begin_slow_start(&endpoint);
             log::info!("upstream {}: server {} gets requests again, on trial", self.name, endpoint.label);
         }

@@ -166,7 +166,7 @@ const REDIRECT_STATUS: Words<StatusCode, 5> = Words([
 impl Redirect {
     /// The target alone, or a map.
     fn short_or_map() -> impl Form<Self> {
-        Either { short: TargetOnly, map: AsSection, is_short: false }
+        Either { short: TargetOnly, map: AsSection, prints_short: false }
     }
 }
 

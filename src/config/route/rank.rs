@@ -27,8 +27,8 @@ pub enum HostRank {
     Exact,
 }
 
-/// A regex, a prefix (the longer the stronger), an exact path. No path at all is
-/// the empty prefix's weaker sibling.
+/// A regex, a prefix (the longer the stronger), an exact path. No path ranks
+/// below everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathRank {
     Any,

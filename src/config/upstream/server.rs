@@ -62,7 +62,7 @@ impl FromKeys for Referenced {
 impl UpstreamServer {
     /// An address alone, or a map.
     pub fn short_or_map() -> impl Form<Self> {
-        Either { short: AddressOnly, map: AsSection, is_short: false }
+        Either { short: AddressOnly, map: AsSection, prints_short: false }
     }
 
     fn dead(&self, key: &str) -> Option<Invalid> {

@@ -52,8 +52,8 @@ pub fn prepare(file: &Path, identity: Option<Ids>) -> Result<(), String> {
         return Err(wrong(&format!("it belongs to user {}", found.uid())));
     }
     // The sticky bit keeps others from replacing what is not theirs.
-    let allow_everybody = found.permissions().mode() & 0o1002;
-    if allow_everybody == 0o002 {
+    let mode_bits = found.permissions().mode() & 0o1002;
+    if mode_bits == 0o002 {
         return Err(wrong(&"everybody can write to it"));
     }
     if folder == default_dir() { give() } else { Ok(()) }

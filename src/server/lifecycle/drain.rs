@@ -83,7 +83,7 @@ impl RunningProcess {
                 if counts.requests + counts.tunnels == 0 && now >= since + LAST_REQUESTS {
                     return Some(Ended::Fine);
                 }
-                (now >= until).then(|| self.end_now())
+                (now >= until).then(|| self.outcome_if_ended_now())
             }
             Stage::HandedOver { since, tunnels_until } => {
                 let counts = self.process.connections.counts();
@@ -107,7 +107,7 @@ impl RunningProcess {
         }
     }
 
-    pub(super) fn end_now(&self) -> Ended {
+    pub(super) fn outcome_if_ended_now(&self) -> Ended {
         let counts = self.process.connections.counts();
         match counts.requests + counts.tunnels {
             0 => Ended::Fine,

@@ -118,7 +118,7 @@ impl RunningProcess {
             SignalAction::Upgrade => self.upgrade(None),
             SignalAction::AwaitTakeover => self.await_takeover(),
             SignalAction::Drain if matches!(self.stage, Stage::Serving | Stage::HandedOver { .. }) => self.drain(),
-            SignalAction::Drain | SignalAction::End => return Some(self.end_now()),
+            SignalAction::Drain | SignalAction::End => return Some(self.outcome_if_ended_now()),
             SignalAction::Reap => reap(),
         }
         None
@@ -141,7 +141,7 @@ impl RunningProcess {
             }
             SupervisorRequest::Do(Order::Stop, answer) => {
                 self.callers.push(answer);
-                return Some(self.end_now());
+                return Some(self.outcome_if_ended_now());
             }
             SupervisorRequest::MayHandOver(answer) => reply(&answer, self.may_hand_over()),
             SupervisorRequest::HandedOver { pid, answer } => {

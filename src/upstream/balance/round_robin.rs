@@ -32,12 +32,12 @@ impl RoundRobin {
 
     /// The index of the endpoint whose turn it is.
     pub fn next_index(&self) -> usize {
-        let position = match self.cycle.as_slice() {
+        let index = match self.cycle.as_slice() {
             [] => 0,
             [only] => *only,
             cycle => cycle[self.next.fetch_add(1, Ordering::Relaxed) % cycle.len()],
         };
-        usize::try_from(position).unwrap_or(0)
+        usize::try_from(index).unwrap_or(0)
     }
 
     pub fn position(&self) -> usize {
@@ -68,16 +68,16 @@ fn smooth(weights: &[u64]) -> Vec<u32> {
 /// A cycle that is nearly as smooth and quick to make for many endpoints: one of weight w is
 /// due each 1/w, for the first time half of that after the start.
 fn by_due_time(weights: &[u64]) -> Vec<u32> {
-    const UNIT_COST: u64 = 1 << 40;
+    const TIME_UNIT: u64 = 1 << 40;
     let mut due: BinaryHeap<Reverse<(u64, u32)>> =
-        (0..).zip(weights).map(|(index, weight)| Reverse((UNIT_COST / weight / 2, index))).collect();
+        (0..).zip(weights).map(|(index, weight)| Reverse((TIME_UNIT / weight / 2, index))).collect();
     let total: u64 = weights.iter().sum();
     let mut cycle = Vec::new();
     for _ in 0..total {
         let Some(Reverse((time, index))) = due.pop() else { break };
         cycle.push(index);
         let weight = usize::try_from(index).ok().and_then(|index| weights.get(index)).copied().unwrap_or(1);
-        due.push(Reverse((time + UNIT_COST / weight, index)));
+        due.push(Reverse((time + TIME_UNIT / weight, index)));
     }
     cycle
 }

@@ -65,13 +65,13 @@ fn weights_are_kept_by_all() {
             turns[balancer.choose(Some(hash(&i.to_le_bytes())), |_| true).unwrap()] += 1;
         }
         for (turns, weight) in turns.iter().zip(weights) {
-            let endpoint = f64::from(*turns) / f64::from(10_000 * weight);
-            assert!((0.8..1.25).contains(&endpoint), "{balance:?}: {turns} turns for weight {weight}");
+            let share = f64::from(*turns) / f64::from(10_000 * weight);
+            assert!((0.8..1.25).contains(&share), "{balance:?}: {turns} turns for weight {weight}");
         }
     }
 }
 
-/// Three servers of which one takes ten times as long, 30 clients that ask on and on.
+/// Three endpoints of which one takes ten times as long, 30 clients that ask on and on.
 /// Returns the share of the requests that went to the slow one.
 fn share_of_slow(balance: &Balance) -> f64 {
     let (loads, names) = (loads(3), names(3));

@@ -2,7 +2,7 @@
 
 use crate::upstream::load::Load;
 
-/// A server as balancing sees it.
+/// An endpoint with its weight and its load.
 #[derive(Debug)]
 pub struct WeightedEndpoint<'s> {
     /// The weight in force, at least 1.

@@ -92,8 +92,8 @@ impl<T, F: Form<T>> Form<Option<T>> for OrWord<F> {
 pub struct Either<S, M> {
     pub short: S,
     pub map: M,
-    /// Whether `short` can say this value.
-    pub is_short: bool,
+    /// Whether values are printed in the short form.
+    pub prints_short: bool,
 }
 
 impl<T, S: Form<T>, M: Form<T>> Form<T> for Either<S, M> {
@@ -106,6 +106,6 @@ impl<T, S: Form<T>, M: Form<T>> Form<T> for Either<S, M> {
     }
 
     fn print(&self, value: &T) -> Yaml {
-        if self.is_short { self.short.print(value) } else { self.map.print(value) }
+        if self.prints_short { self.short.print(value) } else { self.map.print(value) }
     }
 }
