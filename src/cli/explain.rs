@@ -90,7 +90,7 @@ impl Explain {
                 }
             }
         }
-        if let (Some(client), true) = (explanation.client_ip, explanation.peer_trusted) {
+        if let (Some(client), true) = (explanation.client_ip, explanation.remote_trusted) {
             let (scheme, proxy) = (explanation.scheme, self.client_ip);
             writeln!(out, "  client:     {client} by {scheme}, as the trusted proxy {proxy} says")?;
         }

@@ -51,27 +51,28 @@ pub struct ClientConnection {
     /// As `X-Forwarded-For` names the client.
     pub forwarded_for: HeaderValue,
     /// The `for=` parameter of `Forwarded` (RFC 7239).
-    pub forwarded: String,
+    pub forwarded_for_param: String,
     pub initiator: Initiator,
     activity: AtomicU8,
     /// Shared by all connections of the process.
     closing: Arc<AtomicBool>,
     /// The exchange that the HTTP/1 driver has begun and no hook has taken yet.
-    begun: Mutex<Option<Arc<Exchange>>>,
+    untaken_exchange: Mutex<Option<Arc<Exchange>>>,
 }
 
 impl ClientConnection {
-    /// `closing`: whether responses end their connections, because the process is about to.
+    /// `closing`: whether connections are closed after their responses, because the process is
+    /// about to end.
     pub fn new(ip: Option<IpAddr>, initiator: Initiator, closing: Arc<AtomicBool>) -> Self {
         let address = HeaderValue::try_from(forwarded::address(ip));
         Self {
             ip,
             forwarded_for: address.unwrap_or(HeaderValue::from_static("unknown")),
-            forwarded: forwarded::node(ip),
+            forwarded_for_param: forwarded::node(ip),
             initiator,
             activity: AtomicU8::new(Activity::Idle as u8),
             closing,
-            begun: Mutex::new(None),
+            untaken_exchange: Mutex::new(None),
         }
     }
 
@@ -88,8 +89,8 @@ impl ClientConnection {
         Some(Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(Arc::clone(self))))))
     }
 
-    /// Whether the next response ends the connection.
-    pub fn ends_after_response(&self) -> bool {
+    /// Whether the connection is closed after the next response.
+    pub fn closes_after_response(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
 
@@ -102,12 +103,12 @@ impl ClientConnection {
     }
 
     /// Has the hooks find the exchange of the request that they are about to get.
-    pub(super) fn begin(&self, exchange: Arc<Exchange>) {
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange);
+    pub(super) fn begin_exchange(&self, exchange: Arc<Exchange>) {
+        *self.untaken_exchange.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange);
     }
 
     /// The exchange of the request that has just begun; `None` for who asks a second time.
     pub fn take_exchange(&self) -> Option<Arc<Exchange>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.untaken_exchange.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a client may take nothing of a response: the default of `timeouts.write_idle`.
+/// How long a client may take nothing of a response: the default of the client's future key
+/// `timeouts.write_idle`, not of the upstream's key of that name.
 pub const WRITE_IDLE: Duration = Duration::from_secs(60);
 
 /// A deadline of an exchange that has passed.
@@ -74,7 +75,7 @@ pub struct Deadlines {
     born: Instant,
     request_body: Limit,
     response_head: Limit,
-    response_more: Limit,
+    response_body: Limit,
     /// Whether a wait for the response that is under way begins anew.
     response_renewed: AtomicBool,
     write: Limit,
@@ -84,17 +85,17 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self::of_no_request(Instant::now())
+        Self::unset(Instant::now())
     }
 }
 
 impl Deadlines {
-    fn of_no_request(born: Instant) -> Self {
+    fn unset(born: Instant) -> Self {
         Self {
             born,
             request_body: Limit::default(),
             response_head: Limit::default(),
-            response_more: Limit::default(),
+            response_body: Limit::default(),
             response_renewed: AtomicBool::new(false),
             write: Limit::new(WRITE_IDLE),
             request: Limit::default(),
@@ -103,7 +104,7 @@ impl Deadlines {
 
     /// Makes them those of another request, of which nothing is known yet.
     pub(super) fn reset(&mut self) {
-        *self = Self::of_no_request(self.born);
+        *self = Self::unset(self.born);
     }
 
     /// How long the client may be silent in the middle of its body.
@@ -118,14 +119,14 @@ impl Deadlines {
     /// How long the upstream may keep this client waiting: for a response's head once the
     /// request was sent, and for each further piece of it. A wait that is under way begins
     /// anew.
-    pub fn set_response(&self, head: Option<Duration>, more: Option<Duration>) {
+    pub fn set_response(&self, head: Option<Duration>, body: Option<Duration>) {
         self.response_head.set(head);
-        self.response_more.set(more);
+        self.response_body.set(body);
         self.response_renewed.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn response(&self, head_due: bool) -> Option<Duration> {
-        if head_due { self.response_head.get() } else { self.response_more.get() }
+    pub(super) fn response(&self, expects_head: bool) -> Option<Duration> {
+        if expects_head { self.response_head.get() } else { self.response_body.get() }
     }
 
     /// Whether [`Self::set_response`] was called since this was last asked.
@@ -143,8 +144,8 @@ impl Deadlines {
     }
 
     /// When the request has to be done with, whatever it waits for.
-    pub fn set_request(&self, due: Option<Instant>) {
-        self.request.set(due.map(|due| due.saturating_duration_since(self.born)));
+    pub fn set_request(&self, deadline: Option<Instant>) {
+        self.request.set(deadline.map(|deadline| deadline.saturating_duration_since(self.born)));
     }
 
     pub(super) fn request(&self) -> Option<Instant> {

@@ -42,13 +42,13 @@ impl Exchange {
     /// Another attempt to send the request begins. `send_limit`: how long Pingora tries to
     /// send one piece of its body.
     pub fn begin_upload(&self, send_limit: Option<Duration>) {
-        self.upload.begin(send_limit);
+        self.upload.begin_attempt(send_limit);
     }
 
     /// The same bytes of the request's body, followed on their way to the upstream.
     pub fn follow(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        self.upload.set_out();
-        Bytes::from_owner(Piece { bytes, exchange: Arc::clone(self) })
+        self.upload.piece_sent();
+        Bytes::from_owner(TrackedBytes { bytes, exchange: Arc::clone(self) })
     }
 
     /// A WebSocket, another upgrade or an event stream: quiet by nature, so that nothing
@@ -75,20 +75,20 @@ impl Exchange {
 }
 
 /// Made into `Bytes`, it tells the exchange when the last of them are dropped.
-struct Piece {
+struct TrackedBytes {
     bytes: Bytes,
     exchange: Arc<Exchange>,
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for TrackedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Piece {
+impl Drop for TrackedBytes {
     fn drop(&mut self) {
-        self.exchange.upload.let_go();
+        self.exchange.upload.piece_dropped();
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         let exchange = Arc::new(Exchange::default());
         let upload = &exchange.upload;
         let cx = Context::from_waker(Waker::noop());
-        upload.begin(Some(Duration::from_secs(60)));
+        upload.begin_attempt(Some(Duration::from_secs(60)));
         let first = exchange.follow(Bytes::from_static(b"one"));
         assert_eq!((&first[..], upload.is_full(&cx), upload.taken_since()), (&b"one"[..], false, None));
         let (second, part) = (exchange.follow(Bytes::from_static(b"two")), first.slice(1..));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_is_let_go_too_late_was_given_up() {
+    fn a_piece_that_is_dropped_too_late_was_given_up() {
         let exchange = Arc::new(Exchange::default());
         let upload = &exchange.upload;
         let send = |wait: u64| {
@@ -125,16 +125,16 @@ mod tests {
             std::thread::park_timeout(Duration::from_millis(wait));
             piece
         };
-        upload.begin(Some(Duration::from_millis(30)));
+        upload.begin_attempt(Some(Duration::from_millis(30)));
         drop(send(31));
         assert!(upload.is_given_up());
         drop(send(0));
         assert!(!upload.is_given_up());
         let held = send(31);
-        upload.excuse();
+        upload.restart_clock();
         drop(held);
         assert!(!upload.is_given_up());
-        upload.begin(None);
+        upload.begin_attempt(None);
         drop(send(31));
         assert!(!upload.is_given_up());
     }

@@ -36,7 +36,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// From now on every response ends its connection: the process is about to end.
+    /// From now on every connection is closed after its response: the process is about to end.
     pub fn close_after_responses(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -136,8 +136,8 @@ mod tests {
     fn every_connection_learns_that_the_process_ends() {
         let connections = Arc::new(Connections::default());
         let open = connection(&connections);
-        assert!(!open.ends_after_response());
+        assert!(!open.closes_after_response());
         connections.close_after_responses();
-        assert!(open.ends_after_response());
+        assert!(open.closes_after_response());
     }
 }

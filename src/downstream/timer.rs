@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 #[derive(Debug, Default)]
 pub struct Timer {
-    due: Option<Instant>,
+    deadline: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -20,27 +20,27 @@ impl Timer {
         self.set_to(Instant::now() + wait);
     }
 
-    /// Makes the timer fire at `due`.
-    pub fn set_to(&mut self, due: Instant) {
-        self.due = Some(due);
+    /// Makes the timer fire at `deadline`.
+    pub fn set_to(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
         if let Some(sleep) = &mut self.sleep
-            && sleep.deadline() > due
+            && sleep.deadline() > deadline
         {
-            sleep.as_mut().reset(due);
+            sleep.as_mut().reset(deadline);
         }
     }
 
     /// Ready once the timer has fired; a timer that was never set does not fire.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(due) = self.due else {
+        let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= due {
+            if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(due);
+            sleep.as_mut().reset(deadline);
         }
         Poll::Pending
     }

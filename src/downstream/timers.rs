@@ -27,7 +27,7 @@ pub(super) struct Timers {
     read: Timer,
     awaited: Option<Awaited>,
     write: Timer,
-    /// Whether the client takes nothing, and since `write` was set.
+    /// Whether the client has taken nothing since `write` was set.
     stalled: bool,
     request: Timer,
 }
@@ -54,20 +54,21 @@ impl Timers {
         self.read.poll(cx)
     }
 
-    /// The request's body is not all here. `client_is_due`: while the upstream has enough of
-    /// it to take, its deadline is Pingora's to keep.
+    /// More of the request's body is waited for. `client_must_send` is false while the upstream
+    /// still has some of it to take: Pingora then keeps the upstream's deadline, and the client
+    /// has none.
     pub fn poll_request_body(
         &mut self,
         exchange: &Exchange,
-        head_due: bool,
-        client_is_due: bool,
+        expects_head: bool,
+        client_must_send: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Overdue> {
         if exchange.upload.is_given_up() {
-            return self.poll_response(exchange, head_due, cx);
+            return self.poll_response(exchange, expects_head, cx);
         }
         match exchange.deadlines.request_body() {
-            Some(limit) if client_is_due => {
+            Some(limit) if client_must_send => {
                 self.poll_read(Awaited::RequestBody, limit, cx).map(|()| Overdue::RequestBody)
             }
             Some(_) | None => Poll::Pending,
@@ -76,12 +77,12 @@ impl Timers {
 
     /// The client has said all that the upstream takes, and waits. Pingora has one deadline
     /// for each read of a response, its head included, and sets a timer for it every time.
-    pub fn poll_response(&mut self, exchange: &Exchange, head_due: bool, cx: &mut Context<'_>) -> Poll<Overdue> {
-        exchange.upload.listen(cx);
-        if head_due && exchange.upload.is_given_up() {
+    pub fn poll_response(&mut self, exchange: &Exchange, expects_head: bool, cx: &mut Context<'_>) -> Poll<Overdue> {
+        exchange.upload.register_waker(cx);
+        if expects_head && exchange.upload.is_given_up() {
             return self.poll_read(Awaited::EarlyResponse, EARLY_RESPONSE, cx).map(|()| Overdue::Upload);
         }
-        let Some(limit) = exchange.deadlines.response(head_due) else {
+        let Some(limit) = exchange.deadlines.response(expects_head) else {
             return Poll::Pending;
         };
         if exchange.deadlines.take_response_renewed() {
@@ -89,9 +90,9 @@ impl Timers {
         }
         ready!(self.poll_read(Awaited::Response, limit, cx));
         // The upstream has its time from when it had the whole request.
-        let due = exchange.upload.taken_since().unwrap_or_else(Instant::now) + limit;
-        if due > Instant::now() {
-            self.read.set_to(due.into());
+        let deadline = exchange.upload.taken_since().unwrap_or_else(Instant::now) + limit;
+        if deadline > Instant::now() {
+            self.read.set_to(deadline.into());
             ready!(self.read.poll(cx));
         }
         Poll::Ready(Overdue::Response)
@@ -105,12 +106,13 @@ impl Timers {
         self.read.poll(cx)
     }
 
-    /// Nothing else is to be had: whether the time of the whole request is over.
+    /// Ready once the time of the whole request is over. The driver asks when it has nothing
+    /// else to hand on.
     pub fn poll_request(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Overdue> {
-        let Some(due) = exchange.deadlines.request() else {
+        let Some(deadline) = exchange.deadlines.request() else {
             return Poll::Pending;
         };
-        self.request.set_to(due.into());
+        self.request.set_to(deadline.into());
         self.request.poll(cx).map(|()| Overdue::Request)
     }
 

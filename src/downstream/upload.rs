@@ -1,7 +1,7 @@
 //! How much of a request's body the upstream has taken. Pingora tells nobody: its two
 //! halves share a pipe of pieces, and once it has given up sending, it takes no more of
 //! them and waits for a response, if need be for ever. So each piece tells `Upload` when
-//! it is let go, and the driver never fills the pipe: while it is full, Pingora does not
+//! it is dropped, and the driver never fills the pipe: while it is full, Pingora does not
 //! even look at the client.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,9 +12,11 @@ use futures_util::task::AtomicWaker;
 
 use super::deadline::Limit;
 
-/// Pingora's pipe has room for four pieces, one of which may be the end of the body.
+/// At most this many pieces are under way. Pingora's pipe has room for four: one place is for
+/// the piece that Pingora reserves before it looks at the client, and one for the end of the
+/// body.
 const PIPE_ROOM: usize = 2;
-/// Pingora's timers may fire so much too early.
+/// Pingora's timers may fire too early, by at most this long.
 const EARLY: Duration = Duration::from_millis(2);
 
 /// The way of one request's body to the upstream.
@@ -22,7 +24,7 @@ const EARLY: Duration = Duration::from_millis(2);
 pub(super) struct Upload {
     born: Instant,
     under_way: AtomicUsize,
-    /// When a piece last set out or was let go, in microseconds from `born` on.
+    /// When a piece was last sent or dropped, in microseconds from `born` on.
     since: AtomicU64,
     /// How long Pingora tries to send one piece.
     send_limit: Limit,
@@ -51,13 +53,13 @@ impl Upload {
     }
 
     /// Another attempt at sending begins.
-    pub fn begin(&self, send_limit: Option<Duration>) {
+    pub fn begin_attempt(&self, send_limit: Option<Duration>) {
         self.send_limit.set(send_limit);
         self.given_up.store(false, Ordering::Relaxed);
     }
 
     /// Wakes this task when Pingora gives up and when there is room for another piece.
-    pub fn listen(&self, cx: &Context<'_>) {
+    pub fn register_waker(&self, cx: &Context<'_>) {
         if self.under_way.load(Ordering::Acquire) > 0 {
             self.reader.register(cx.waker());
         }
@@ -65,12 +67,12 @@ impl Upload {
 
     /// Whether as many pieces are under way as may be.
     pub fn is_full(&self, cx: &Context<'_>) -> bool {
-        // Before it is looked at: a piece that is let go in between must be heard of.
-        self.listen(cx);
+        // Before it is looked at: a piece that is dropped in between must wake this task.
+        self.register_waker(cx);
         self.under_way.load(Ordering::Acquire) >= PIPE_ROOM
     }
 
-    /// Whether the upstream took a piece for so long that Pingora gave up.
+    /// Whether the upstream took longer for a piece than Pingora waits, so that Pingora gave up.
     pub fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
@@ -81,23 +83,24 @@ impl Upload {
         taken.then(|| self.born + Duration::from_micros(self.since.load(Ordering::Relaxed)))
     }
 
-    /// The client held up the pieces that are under way, not the upstream.
-    pub fn excuse(&self) {
+    /// Does not count the time until now against the upstream: the client, which did not take
+    /// the response, held up the pieces that are under way.
+    pub fn restart_clock(&self) {
         if self.under_way.load(Ordering::Relaxed) > 0 {
             self.since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// A piece sets out.
-    pub fn set_out(&self) {
+    /// A piece is sent to the upstream.
+    pub fn piece_sent(&self) {
         if self.under_way.fetch_add(1, Ordering::AcqRel) == 0 {
             self.since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    /// A piece is let go. One that comes later than Pingora tries was not taken, unless
-    /// another is taken afterwards.
-    pub fn let_go(&self) {
+    /// A piece is dropped. One that is dropped after Pingora has given up sending was not taken,
+    /// unless another is taken afterwards.
+    pub fn piece_dropped(&self) {
         let now = self.now();
         let took = Duration::from_micros(now.saturating_sub(self.since.swap(now, Ordering::Relaxed)));
         let late = self.send_limit.get().is_some_and(|limit| took + EARLY >= limit);

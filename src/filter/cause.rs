@@ -23,8 +23,8 @@ pub enum Cause {
     HeadTimeout,
     BodyTimeout,
     BodyTooSlow,
-    ResponseStalled,
-    ResponseTooSlow,
+    ClientStalled,
+    ClientTooSlow,
     LineTooLong,
     ExpectationFailed,
     HeadTooLarge,
@@ -86,8 +86,8 @@ impl Cause {
                 Client,
                 "the request body did not arrive within the upstream's `timeouts.request`",
             ),
-            Self::ResponseStalled => (408, "http_request_error", Client, "the client stopped taking the response"),
-            Self::ResponseTooSlow => (
+            Self::ClientStalled => (408, "http_request_error", Client, "the client stopped taking the response"),
+            Self::ClientTooSlow => (
                 408,
                 "http_request_error",
                 Client,
@@ -161,7 +161,7 @@ impl Cause {
 
     /// Whether nothing more can be said to the client.
     pub const fn is_lost_client(self) -> bool {
-        matches!(self, Self::ClientGone | Self::ResponseStalled | Self::ResponseTooSlow)
+        matches!(self, Self::ClientGone | Self::ClientStalled | Self::ClientTooSlow)
     }
 
     /// 499 is never sent: that client is gone.

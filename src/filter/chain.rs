@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::cause::Cause;
-use super::context::{RequestContext, ResponseContext, UpstreamRequestContext};
+use super::context::{FilterRequest, ResponseContext, UpstreamRequestContext};
 use super::reply::Reply;
 
 /// What becomes of a request.
@@ -17,7 +17,7 @@ pub enum Verdict {
 
 /// A filter that decides whether the request goes on.
 pub trait RequestFilter: Debug + Send + Sync {
-    fn on_request(&self, cx: &RequestContext<'_>) -> Verdict;
+    fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict;
 }
 
 /// A filter that edits the request that is sent to an upstream.
@@ -47,7 +47,7 @@ impl Chain {
     }
 
     /// Runs the filters up to the first one that answers.
-    pub fn on_request(&self, cx: &RequestContext<'_>) -> Verdict {
+    pub fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict {
         for filter in &self.request {
             match filter.on_request(cx) {
                 Verdict::Continue => {}
@@ -89,7 +89,7 @@ mod tests {
     struct Says(Option<Cause>);
 
     impl RequestFilter for Says {
-        fn on_request(&self, _: &RequestContext<'_>) -> Verdict {
+        fn on_request(&self, _: &FilterRequest<'_>) -> Verdict {
             self.0.map_or(Verdict::Continue, |cause| Verdict::Reply(Reply::Error(cause)))
         }
     }

@@ -8,17 +8,17 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
 use super::fields::Edited;
-use super::present::Present;
+use super::rare_fields::RareFields;
 use crate::downstream::ClientConnection;
 use crate::message::path::split_query;
 
 /// The client's request, with what admission found out about it.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestContext<'r> {
+pub struct FilterRequest<'r> {
     /// As the client sent it.
     pub head: &'r RequestHeader,
     /// The target in origin form, where that is not what the client sent.
-    pub normalized: Option<&'r str>,
+    pub normalized_target: Option<&'r str>,
     /// As the client sent it; empty for an HTTP/1.0 request without one.
     pub host: &'r HeaderValue,
     /// How the client came, as far as is believed: `http` or `https`.
@@ -26,14 +26,14 @@ pub struct RequestContext<'r> {
     /// Who the request is from, after trusted proxies have been believed.
     pub client_ip: Option<IpAddr>,
     /// Whether the forwarding fields of the request are believed.
-    pub peer_trusted: bool,
+    pub remote_trusted: bool,
     pub request_id: u64,
 }
 
-impl<'r> RequestContext<'r> {
+impl<'r> FilterRequest<'r> {
     /// Path and query that the route was chosen by.
     pub fn target(&self) -> &'r str {
-        self.normalized.unwrap_or_else(|| std::str::from_utf8(self.head.raw_path()).unwrap_or("/"))
+        self.normalized_target.unwrap_or_else(|| std::str::from_utf8(self.head.raw_path()).unwrap_or("/"))
     }
 
     /// Admission has checked that the host is ASCII.
@@ -49,7 +49,7 @@ impl<'r> RequestContext<'r> {
 /// The request that is about to be sent to an upstream.
 #[derive(Debug)]
 pub struct UpstreamRequestContext<'r> {
-    pub request: RequestContext<'r>,
+    pub request: FilterRequest<'r>,
     pub client: &'r ClientConnection,
     /// The name of the chosen server, where it has one.
     pub authority: Option<&'r str>,
@@ -84,7 +84,7 @@ impl<'r> Target<'r> {
 
 impl<'r> UpstreamRequestContext<'r> {
     pub fn new(
-        request: RequestContext<'r>,
+        request: FilterRequest<'r>,
         client: &'r ClientConnection,
         authority: Option<&'r str>,
         upstream: Edited<'r, RequestHeader>,
@@ -105,7 +105,7 @@ impl<'r> UpstreamRequestContext<'r> {
     pub(super) fn finish(self) -> Result<(), Cause> {
         let mut upstream = self.upstream;
         let edited = self.target.map(Target::joined);
-        if let Some(target) = edited.as_deref().or(self.request.normalized) {
+        if let Some(target) = edited.as_deref().or(self.request.normalized_target) {
             upstream.set_target(target)?;
         }
         upstream.outcome()
@@ -115,7 +115,7 @@ impl<'r> UpstreamRequestContext<'r> {
 /// The response that is about to be sent to the client.
 #[derive(Debug)]
 pub struct ResponseContext<'r> {
-    pub request: RequestContext<'r>,
+    pub request: FilterRequest<'r>,
     pub response: Edited<'r, ResponseHeader>,
     pub origin: Origin<'r>,
 }
@@ -126,7 +126,7 @@ pub enum Origin<'r> {
     Upstream {
         /// `host[:port]` forms under which the server is addressed.
         authorities: &'r [String],
-        present: Present,
+        rare: RareFields,
     },
     /// The proxy itself.
     Local,
@@ -139,15 +139,15 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     /// Asks `then` about a GET for `target` at the host `h`, over plain HTTP.
-    pub fn asked<T>(target: &str, then: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+    pub fn asked<T>(target: &str, then: impl FnOnce(&FilterRequest<'_>) -> T) -> T {
         let head = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
-        then(&RequestContext {
+        then(&FilterRequest {
             head: &head,
-            normalized: None,
+            normalized_target: None,
             host: &HeaderValue::from_static("h"),
             scheme: "http",
             client_ip: "1.2.3.4".parse().ok(),
-            peer_trusted: false,
+            remote_trusted: false,
             request_id: 10,
         })
     }
@@ -171,7 +171,7 @@ pub(super) mod tests {
 
     /// Has `edit` change a request that goes to the server `authority`.
     pub fn edited(
-        request: RequestContext<'_>,
+        request: FilterRequest<'_>,
         authority: Option<&str>,
         upstream: &mut RequestHeader,
         edit: impl FnOnce(&mut UpstreamRequestContext<'_>),
@@ -192,7 +192,7 @@ pub(super) mod tests {
             response.append_header(*name, *value).unwrap();
         }
         let origin =
-            Origin::Upstream { authorities: &["app".to_owned()], present: Present::in_fields(&response.headers) };
+            Origin::Upstream { authorities: &["app".to_owned()], rare: RareFields::in_fields(&response.headers) };
         asked("/", |request| {
             let mut cx = ResponseContext { request: *request, response: Edited::new(&mut response), origin };
             edit(&mut cx);

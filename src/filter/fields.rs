@@ -8,8 +8,8 @@ use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
 
-/// The head of a message.
-pub trait Head: Sized {
+/// The head of a message, whose fields can be edited.
+pub trait EditableHead: Sized {
     fn fields(&self) -> &HeaderMap;
 
     /// # Errors
@@ -49,7 +49,7 @@ impl<H> Deref for Edited<'_, H> {
     }
 }
 
-impl<'h, H: Head> Edited<'h, H> {
+impl<'h, H: EditableHead> Edited<'h, H> {
     pub fn new(head: &'h mut H) -> Self {
         Self { head, failed: false }
     }
@@ -127,7 +127,7 @@ pub fn is(spelled: &[u8], name: &HeaderName) -> bool {
     spelled.eq_ignore_ascii_case(name.as_str().as_bytes())
 }
 
-impl Head for RequestHeader {
+impl EditableHead for RequestHeader {
     fn fields(&self) -> &HeaderMap {
         &self.headers
     }
@@ -157,7 +157,7 @@ impl Head for RequestHeader {
     }
 }
 
-impl Head for ResponseHeader {
+impl EditableHead for ResponseHeader {
     fn fields(&self) -> &HeaderMap {
         &self.headers
     }

@@ -1,5 +1,5 @@
 //! The forwarding fields: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded` (RFC
-//! 7239). They are continued from a trusted peer and set for anyone else, of whom
+//! 7239). They are continued from a trusted remote and set for anyone else, of whom
 //! `hop_by_hop` left nothing.
 
 use bytes::Bytes;
@@ -28,24 +28,24 @@ pub fn add(_: &Route, chain: &mut Chain) -> Result<(), String> {
 
 impl UpstreamRequestFilter for Forwarding {
     fn on_upstream_request(&self, cx: &mut UpstreamRequestContext<'_>) {
-        if cx.request.peer_trusted { continue_chain(cx) } else { begin_chain(cx) }
+        if cx.request.remote_trusted { append_to_list(cx) } else { start_list(cx) }
     }
 }
 
-fn begin_chain(cx: &mut UpstreamRequestContext<'_>) {
+fn start_list(cx: &mut UpstreamRequestContext<'_>) {
     let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
     upstream.append("X-Forwarded-For", client.forwarded_for.clone());
     upstream.append("X-Forwarded-Proto", HeaderValue::from_static(SCHEME));
     if !host.is_empty() {
         upstream.append("X-Forwarded-Host", host.clone());
     }
-    let element = forwarded([].into_iter(), &client.forwarded, cx.request.host(), SCHEME);
+    let element = forwarded([].into_iter(), &client.forwarded_for_param, cx.request.host(), SCHEME);
     if let Some(element) = made(upstream, element) {
         upstream.append("Forwarded", element);
     }
 }
 
-fn continue_chain(cx: &mut UpstreamRequestContext<'_>) {
+fn append_to_list(cx: &mut UpstreamRequestContext<'_>) {
     let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
     let addresses = upstream.headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
     let addresses = forwarded_for(addresses, client.forwarded_for.as_bytes());
@@ -59,13 +59,13 @@ fn continue_chain(cx: &mut UpstreamRequestContext<'_>) {
         upstream.set("X-Forwarded-Host", host.clone());
     }
     let elements = upstream.headers.get_all(&header::FORWARDED).iter().map(HeaderValue::as_bytes);
-    let elements = forwarded(elements, &client.forwarded, cx.request.host(), SCHEME);
+    let elements = forwarded(elements, &client.forwarded_for_param, cx.request.host(), SCHEME);
     if let Some(elements) = made(upstream, elements) {
         upstream.set("Forwarded", elements);
     }
 }
 
-/// A value that is made of addresses and a checked host, and of what a trusted peer sent
+/// A value that is made of addresses and a checked host, and of what a trusted remote sent
 /// as a value.
 fn made(upstream: &mut Edited<'_, RequestHeader>, bytes: Vec<u8>) -> Option<HeaderValue> {
     HeaderValue::from_maybe_shared(Bytes::from(bytes)).inspect_err(|e| upstream.fail(e)).ok()
@@ -81,7 +81,7 @@ mod tests {
         [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("Forwarded", "for=6.6.6.6")];
 
     #[test]
-    fn a_chain_begins_with_an_untrusted_peer() {
+    fn a_list_starts_with_an_untrusted_remote() {
         let up = sent("/", &[("A", "1")], |cx| Forwarding.on_upstream_request(cx));
         assert_eq!(
             lines(&up),
@@ -96,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_continued_from_a_trusted_peer() {
+    fn a_list_is_continued_from_a_trusted_remote() {
         let up = sent("/", &CAME, |cx| {
-            cx.request.peer_trusted = true;
+            cx.request.remote_trusted = true;
             Forwarding.on_upstream_request(cx);
         });
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use super::chain::{Chain, ResponseFilter, UpstreamRequestFilter};
 use super::context::{ResponseContext, UpstreamRequestContext};
-use super::fields::{Edited, Head};
+use super::fields::{EditableHead, Edited};
 use crate::config::{HeaderEdits, Route};
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Headers {
         (!none).then(|| Self(edits.clone()))
     }
 
-    fn edit<H: Head>(&self, head: &mut Edited<'_, H>) {
+    fn edit<H: EditableHead>(&self, head: &mut Edited<'_, H>) {
         if self.0.remove.iter().any(|name| head.fields().contains_key(name)) {
             head.retain(|name, _| !self.0.remove.contains(name));
         }

@@ -7,19 +7,19 @@ use http::header::{self, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::fields::Edited;
-use super::present::Present;
-use crate::message::hop::{self, Connection};
+use super::rare_fields::RareFields;
+use crate::message::hop::{self, ConnectionField};
 
-/// Takes away what ends at this hop, and what an untrusted peer says of the client.
+/// Takes away what ends at this hop, and what an untrusted remote says of the client.
 /// Names with underscores never pass: CGI and WSGI fold them onto the same variables.
 ///
 /// `upgrade` is what [`asks_for_upgrade`] said of the request.
 pub fn strip_request(request: &mut Edited<'_, RequestHeader>, trusted: bool, upgrade: bool) {
-    let connection = Connection::of(&request.headers);
+    let connection = ConnectionField::of(&request.headers);
     request.retain(|name, headers| match name.as_str() {
         "connection" | "upgrade" => upgrade,
         text if memchr::memchr(b'_', text.as_bytes()).is_some() => false,
-        text => (trusted || !tells_of_the_client(text)) && !connection.ends(name, headers),
+        text => (trusted || !tells_of_the_client(text)) && !connection.is_hop_by_hop(name, headers),
     });
     if upgrade {
         // The other fields that Connection named went with it.
@@ -43,18 +43,18 @@ fn tells_of_the_client(name: &str) -> bool {
 }
 
 /// Takes away what ends at this hop, from an interim response as from a final one.
-pub fn strip_response(response: &mut Edited<'_, ResponseHeader>, present: Present) {
-    if !present.hop_by_hop {
+pub fn strip_response(response: &mut Edited<'_, ResponseHeader>, rare: RareFields) {
+    if !rare.hop_by_hop {
         return;
     }
     let keep_upgrade = matches!(response.status.as_u16(), 101 | 426);
-    let connection = Connection::of(&response.headers);
-    // Pingora writes its own over that of a final response, in its place.
-    let overwritten = connection == Connection::Plain && !response.status.is_informational();
+    let connection = ConnectionField::of(&response.headers);
+    // Pingora overwrites the `Connection` of a final response and leaves it in its place.
+    let overwritten = connection == ConnectionField::Plain && !response.status.is_informational();
     response.retain(|name, headers| match name.as_str() {
         "connection" => keep_upgrade || overwritten,
         "upgrade" => keep_upgrade,
-        _ => !connection.ends(name, headers),
+        _ => !connection.is_hop_by_hop(name, headers),
     });
 }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untrusted_peer_is_not_believed() {
+    fn an_untrusted_remote_is_not_believed() {
         let fields = [
             ("X-Forwarded-For", "6.6.6.6"),
             ("X-Real-IP", "6.6.6.6"),
@@ -123,8 +123,8 @@ mod tests {
         let fields =
             [("X-A", "1"), ("Connection", "X-Hop"), ("x-hop", "1"), ("Keep-Alive", "5"), ("eTag", "e"), ("Z", "2")];
         let r = answered(&fields, |cx| {
-            let present = Present::in_fields(&cx.response.headers);
-            strip_response(&mut cx.response, present);
+            let rare = RareFields::in_fields(&cx.response.headers);
+            strip_response(&mut cx.response, rare);
         });
         assert_eq!(response_lines(&r), ["X-A: 1", "eTag: e", "Z: 2"]);
     }

@@ -52,7 +52,7 @@ fn set_authority(cx: &mut UpstreamRequestContext<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::context::RequestContext;
+    use super::super::context::FilterRequest;
     use super::super::context::tests::{asked, edited, sent};
     use super::super::fields::tests::lines;
     use super::*;
@@ -75,7 +75,7 @@ mod tests {
             let (mut upstream, named) = (head.clone(), HeaderValue::from_static(named));
             let edit = |cx: &mut UpstreamRequestContext<'_>| policy.on_upstream_request(cx);
             asked("/", |cx| {
-                edited(RequestContext { head: &head, host: &named, ..*cx }, authority, &mut upstream, edit).unwrap();
+                edited(FilterRequest { head: &head, host: &named, ..*cx }, authority, &mut upstream, edit).unwrap();
             });
             upstream.headers.get(header::HOST).map(|host| host.to_str().unwrap().to_owned())
         };

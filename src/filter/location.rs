@@ -5,7 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
 
 use super::chain::{Chain, ResponseFilter};
-use super::context::{Origin, RequestContext, ResponseContext};
+use super::context::{FilterRequest, Origin, ResponseContext};
 use super::fields::Edited;
 use crate::config::{PathEdit, Route};
 use crate::message::forwarded::believed_host;
@@ -30,8 +30,8 @@ pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
 
 impl ResponseFilter for Location {
     fn on_response(&self, cx: &mut ResponseContext<'_>) {
-        let Origin::Upstream { authorities, present } = cx.origin else { return };
-        if !present.location {
+        let Origin::Upstream { authorities, rare } = cx.origin else { return };
+        if !rare.location {
             return;
         }
         let names = Names {
@@ -50,10 +50,11 @@ impl ResponseFilter for Location {
     }
 }
 
-/// What the client calls us, by the word of a trusted proxy or its own.
-fn our_host<'r>(request: &RequestContext<'r>) -> &'r str {
+/// The host by which the client knows the proxy: as a trusted proxy forwards it, or else the
+/// request's own Host.
+fn our_host<'r>(request: &FilterRequest<'r>) -> &'r str {
     let field = |name: &str| request.head.headers.get(name).map(HeaderValue::as_bytes);
-    let believed = request.peer_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
+    let believed = request.remote_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
     believed.flatten().unwrap_or_else(|| request.host())
 }
 

@@ -47,7 +47,7 @@
 //!    }
 //!
 //!    impl RequestFilter for Maintenance {
-//!        fn on_request(&self, _: &RequestContext<'_>) -> Verdict {
+//!        fn on_request(&self, _: &FilterRequest<'_>) -> Verdict {
 //!            Verdict::Reply(Reply::Respond { status: self.0, body: Bytes::new(), headers: Vec::new() })
 //!        }
 //!    }
@@ -56,7 +56,7 @@
 //! 3. Its section of the configuration, in `config/`.
 //! 4. Its tests over the wire, in `tests/`.
 //!
-//! `explain` (`proxy/rehearse.rs`) runs the same chains and needs no change. A step that has to await an
+//! `explain` (`proxy/explain.rs`) runs the same chains and needs no change. A step that has to await an
 //! answer from elsewhere, such as external authorization or a limit that several
 //! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
 //! own (see `proxy::reply::local_reply`).
@@ -72,8 +72,8 @@ pub mod hop_by_hop;
 mod host;
 mod location;
 mod path;
-mod present;
 mod query;
+mod rare_fields;
 mod redirect;
 mod reply;
 mod respond;
@@ -81,9 +81,9 @@ mod set_cookie;
 
 pub use cause::Cause;
 pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
-pub use context::{Origin, RequestContext, ResponseContext, UpstreamRequestContext};
+pub use context::{FilterRequest, Origin, ResponseContext, UpstreamRequestContext};
 pub use fields::Edited;
-pub use present::Present;
+pub use rare_fields::RareFields;
 pub use redirect::Redirect;
 pub use reply::Reply;
 pub use respond::Respond;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use http::StatusCode;
 
 use super::chain::{RequestFilter, Verdict};
-use super::context::RequestContext;
+use super::context::FilterRequest;
 use super::reply::Reply;
 use crate::config::{Template, TemplatePart};
 use crate::message::path::split_query;
@@ -25,13 +25,13 @@ impl Redirect {
 }
 
 impl RequestFilter for Redirect {
-    fn on_request(&self, cx: &RequestContext<'_>) -> Verdict {
+    fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict {
         Verdict::Reply(Reply::Redirect { location: filled(&self.to, cx), status: self.status })
     }
 }
 
 /// `{scheme}` and the rest filled in from the request.
-fn filled(template: &Template, cx: &RequestContext<'_>) -> String {
+fn filled(template: &Template, cx: &FilterRequest<'_>) -> String {
     let (path, query) = split_query(cx.target());
     let mut out = String::with_capacity(64);
     for part in &template.0 {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
 use super::chain::{RequestFilter, Verdict};
-use super::context::RequestContext;
+use super::context::FilterRequest;
 use super::reply::Reply;
 use crate::config::FieldName;
 
@@ -23,7 +23,7 @@ impl Respond {
 }
 
 impl RequestFilter for Respond {
-    fn on_request(&self, _: &RequestContext<'_>) -> Verdict {
+    fn on_request(&self, _: &FilterRequest<'_>) -> Verdict {
         Verdict::Reply(Reply::Respond { status: self.status, body: self.body.clone(), headers: self.headers.clone() })
     }
 }

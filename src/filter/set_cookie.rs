@@ -22,13 +22,13 @@ pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
 
 impl SetCookie {
     /// How cookies change for a client that came over TLS or not.
-    fn rewrite(&self, secure: bool) -> SetCookieRewrite<'_> {
+    fn rewrite(&self, client_is_https: bool) -> SetCookieRewrite<'_> {
         SetCookieRewrite {
             domains: &self.0.domain,
             paths: &self.0.path,
             secure: match self.0.secure {
                 SecurePolicy::Keep => None,
-                SecurePolicy::Auto => (!secure).then_some(false),
+                SecurePolicy::Auto => (!client_is_https).then_some(false),
                 SecurePolicy::Always => Some(true),
                 SecurePolicy::Never => Some(false),
             },
@@ -44,7 +44,7 @@ impl SetCookie {
 
 impl ResponseFilter for SetCookie {
     fn on_response(&self, cx: &mut ResponseContext<'_>) {
-        if !matches!(cx.origin, Origin::Upstream { present, .. } if present.set_cookie) {
+        if !matches!(cx.origin, Origin::Upstream { rare, .. } if rare.set_cookie) {
             return;
         }
         let how = self.rewrite(cx.request.is_secure());

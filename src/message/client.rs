@@ -21,11 +21,11 @@ pub fn is_in(ip: IpAddr, networks: &[IpNet]) -> bool {
 /// that is not one of them is the client. At an element that is no address the walk ends
 /// with the address before it: anybody may have written what is left of it.
 pub fn from_forwarded_for<'v>(
-    peer: IpAddr,
+    remote: IpAddr,
     fields: impl DoubleEndedIterator<Item = &'v [u8]>,
     trusted: &[IpNet],
 ) -> IpAddr {
-    let mut client = peer;
+    let mut client = remote;
     for field in fields.rev() {
         for element in field.rsplit(|b| *b == b',') {
             let Some(ip) = parse_address(element) else {
@@ -54,9 +54,9 @@ fn parse_address(text: &[u8]) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(peer: &str, fields: &[&str]) -> String {
+    fn client(remote: &str, fields: &[&str]) -> String {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        from_forwarded_for(peer.parse().unwrap(), fields.iter().map(|f| f.as_bytes()), &trusted).to_string()
+        from_forwarded_for(remote.parse().unwrap(), fields.iter().map(|f| f.as_bytes()), &trusted).to_string()
     }
 
     #[test]

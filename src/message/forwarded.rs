@@ -3,24 +3,24 @@
 
 use std::net::IpAddr;
 
-/// `X-Forwarded-For` for the next hop: what came from a trusted proxy, then the peer as
-/// [`address`] writes it.
-pub fn forwarded_for<'v>(believed: impl Iterator<Item = &'v [u8]>, peer: &[u8]) -> Vec<u8> {
+/// `X-Forwarded-For` for the next hop: what came from a trusted proxy, then the remote
+/// address as [`address`] writes it.
+pub fn forwarded_for<'v>(believed: impl Iterator<Item = &'v [u8]>, remote: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(40);
     for field in believed {
         push_element(&mut out, field.trim_ascii());
     }
-    push_element(&mut out, peer);
+    push_element(&mut out, remote);
     out
 }
 
-/// A peer as `X-Forwarded-For` has it; on a unix socket it is `unknown`.
-pub fn address(peer: Option<IpAddr>) -> String {
-    peer.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
+/// A remote address as `X-Forwarded-For` has it; on a unix socket it is `unknown`.
+pub fn address(remote: Option<IpAddr>) -> String {
+    remote.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
 }
 
-/// `Forwarded` for the next hop: what came from a trusted proxy, then this hop, whose peer is
-/// written by [`node`].
+/// `Forwarded` for the next hop: what came from a trusted proxy, then this hop, whose remote
+/// address is written by [`node`].
 pub fn forwarded<'v>(believed: impl Iterator<Item = &'v [u8]>, node: &str, host: &str, proto: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     for field in believed {
@@ -38,9 +38,9 @@ pub fn forwarded<'v>(believed: impl Iterator<Item = &'v [u8]>, node: &str, host:
     out
 }
 
-/// The `for=` parameter that names a peer (RFC 7239 section 6).
-pub fn node(peer: Option<IpAddr>) -> String {
-    match peer {
+/// The `for=` parameter that names a remote address (RFC 7239 section 6).
+pub fn node(remote: Option<IpAddr>) -> String {
+    match remote {
         Some(IpAddr::V4(ip)) => format!("for={ip}"),
         Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
         None => "for=unknown".to_owned(),
@@ -133,21 +133,21 @@ mod tests {
     #[test]
     fn hops_are_appended() {
         let came: [&[u8]; 2] = [b"1.1.1.1", b" 2.2.2.2 "];
-        let peer = address("3.3.3.3".parse().ok());
-        assert_eq!(text(forwarded_for(came.into_iter(), peer.as_bytes())), "1.1.1.1, 2.2.2.2, 3.3.3.3");
+        let remote = address("3.3.3.3".parse().ok());
+        assert_eq!(text(forwarded_for(came.into_iter(), remote.as_bytes())), "1.1.1.1, 2.2.2.2, 3.3.3.3");
         assert_eq!(text(forwarded_for([].into_iter(), address(None).as_bytes())), "unknown");
     }
 
     #[test]
     fn forwarded_quotes_what_is_no_token() {
-        let peer = node("2001:db8::1".parse().ok());
+        let remote = node("2001:db8::1".parse().ok());
         assert_eq!(
-            text(forwarded([].into_iter(), &peer, "a.b:80", "http")),
+            text(forwarded([].into_iter(), &remote, "a.b:80", "http")),
             "for=\"[2001:db8::1]\";host=\"a.b:80\";proto=http"
         );
-        let peer = node("1.2.3.4".parse().ok());
+        let remote = node("1.2.3.4".parse().ok());
         assert_eq!(
-            text(forwarded([&b"for=9.9.9.9"[..]].into_iter(), &peer, "a.b", "http")),
+            text(forwarded([&b"for=9.9.9.9"[..]].into_iter(), &remote, "a.b", "http")),
             "for=9.9.9.9, for=1.2.3.4;host=a.b;proto=http"
         );
     }

@@ -4,15 +4,15 @@
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
-/// Whether a message's `Connection` names other fields of it.
+/// Whether the `Connection` of a message names other fields of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub enum ConnectionField {
     /// It names no field: it is absent, or holds `keep-alive` and `close` only.
     Plain,
     Nominates,
 }
 
-impl Connection {
+impl ConnectionField {
     pub fn of(headers: &HeaderMap) -> Self {
         let plain = |token: &[u8]| {
             token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
@@ -24,7 +24,7 @@ impl Connection {
 
     /// Whether a field is not forwarded. The caller decides about `Connection` and `Upgrade`,
     /// which some messages need.
-    pub fn ends(self, name: &HeaderName, headers: &HeaderMap) -> bool {
+    pub fn is_hop_by_hop(self, name: &HeaderName, headers: &HeaderMap) -> bool {
         match name.as_str() {
             "te"
             | "trailer"
@@ -63,10 +63,10 @@ mod tests {
     fn what_connection_names_ends_here() {
         let mut headers = HeaderMap::new();
         let hop = HeaderName::from_static("x-hop");
-        let ends = |headers: &HeaderMap, name: &HeaderName| Connection::of(headers).ends(name, headers);
+        let ends = |headers: &HeaderMap, name: &HeaderName| ConnectionField::of(headers).is_hop_by_hop(name, headers);
         assert!(!ends(&headers, &hop));
         headers.insert(CONNECTION, HeaderValue::from_static("keep-alive , Close,"));
-        assert_eq!(Connection::of(&headers), Connection::Plain);
+        assert_eq!(ConnectionField::of(&headers), ConnectionField::Plain);
         assert!(ends(&headers, &HeaderName::from_static("keep-alive")));
         headers.append(CONNECTION, HeaderValue::from_static("X-Hop,content-length"));
         assert!(ends(&headers, &hop));

@@ -49,14 +49,14 @@ pub fn split_query(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A path as it is matched and as it is forwarded.
+/// A path as it is matched and as it is sent to the upstream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resolved<'p> {
     /// The canonical path, on which routes and access rules match.
     pub matched: Cow<'p, str>,
     /// The path as it was sent; the canonical path where that held dot segments, so that the
     /// origin cannot read another path than the one that was matched.
-    pub forwarded: Cow<'p, str>,
+    pub upstream_path: Cow<'p, str>,
 }
 
 /// Resolves a path; `None` when it has no canonical form (see [`canonical`]).
@@ -64,16 +64,16 @@ pub fn resolve(path: &str) -> Option<Resolved<'_>> {
     let bytes = path.as_bytes();
     let plain = has_plain_segments(bytes);
     if plain && bytes.iter().fold(true, |plain, b| plain & PLAIN[usize::from(*b)]) {
-        return Some(Resolved { matched: Cow::Borrowed(path), forwarded: Cow::Borrowed(path) });
+        return Some(Resolved { matched: Cow::Borrowed(path), upstream_path: Cow::Borrowed(path) });
     }
     let normal = normal_escapes(path)?;
     if plain && matches!(normal, Cow::Borrowed(_)) && memchr::memchr(b';', bytes).is_none() && !hides_dots(path) {
-        return Some(Resolved { matched: normal, forwarded: Cow::Borrowed(path) });
+        return Some(Resolved { matched: normal, upstream_path: Cow::Borrowed(path) });
     }
     let matched = canonical_of(&normal)?;
     let dotted = normal.split('/').any(is_dots);
-    let forwarded = if dotted { Cow::Owned(matched.clone()) } else { Cow::Borrowed(path) };
-    Some(Resolved { matched: Cow::Owned(matched), forwarded })
+    let upstream_path = if dotted { Cow::Owned(matched.clone()) } else { Cow::Borrowed(path) };
+    Some(Resolved { matched: Cow::Owned(matched), upstream_path })
 }
 
 /// Whether no segment is empty or begins with a dot.
@@ -243,11 +243,11 @@ mod tests {
             assert_eq!(canonical(bad), None, "{bad}");
         }
         let kept = resolve("/%7euser/a%2Fb").unwrap();
-        assert_eq!((kept.matched.as_ref(), kept.forwarded.as_ref()), ("/~user/a%2Fb", "/%7euser/a%2Fb"));
+        assert_eq!((kept.matched.as_ref(), kept.upstream_path.as_ref()), ("/~user/a%2Fb", "/%7euser/a%2Fb"));
         let lower = resolve("/caf%c3%a9").unwrap();
-        assert_eq!((lower.matched.as_ref(), lower.forwarded.as_ref()), ("/caf%C3%A9", "/caf%c3%a9"));
+        assert_eq!((lower.matched.as_ref(), lower.upstream_path.as_ref()), ("/caf%C3%A9", "/caf%c3%a9"));
         let dotted = resolve("/a/%2e%2e/b").unwrap();
-        assert_eq!((dotted.matched.as_ref(), dotted.forwarded.as_ref()), ("/b", "/b"));
+        assert_eq!((dotted.matched.as_ref(), dotted.upstream_path.as_ref()), ("/b", "/b"));
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         for path in ["/", "/a/b", "/caf%C3%A9/x%2Fy", "/a.b/~c", "*"] {
             let resolved = resolve(path).unwrap();
             assert!(matches!(resolved.matched, Cow::Borrowed(p) if p == path), "{path}");
-            assert!(matches!(resolved.forwarded, Cow::Borrowed(p) if p == path), "{path}");
+            assert!(matches!(resolved.upstream_path, Cow::Borrowed(p) if p == path), "{path}");
         }
     }
 

@@ -45,12 +45,12 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         bytes_out: count(session.body_bytes_sent()),
         duration: Instant::now().saturating_duration_since(ctx.started),
         route: ctx.route().map(|route| route.name.as_str()),
-        upstream: ctx.attempt.server(),
-        upstream_status: ctx.attempt.status,
-        connect: ctx.attempt.connect,
-        ttfb: ctx.attempt.ttfb,
-        retries: ctx.attempt.count.saturating_sub(1),
-        reused: ctx.attempt.reused,
+        upstream: ctx.attempts.server(),
+        upstream_status: ctx.attempts.status,
+        connect: ctx.attempts.connect,
+        ttfb: ctx.attempts.ttfb,
+        retries: ctx.attempts.count.saturating_sub(1),
+        reused: ctx.attempts.reused,
         user_agent: header_bytes(header::USER_AGENT),
         referer: header_bytes(header::REFERER),
         error: ctx.failure.map(|cause| cause.message()),
@@ -60,7 +60,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
 
 /// Bytes that were no request.
 #[derive(Debug)]
-pub struct Malformed<'r> {
+pub struct MalformedRequest<'r> {
     pub at: SystemTime,
     pub started: Instant,
     pub id: u64,
@@ -71,7 +71,7 @@ pub struct Malformed<'r> {
 }
 
 /// Logs what can be read of them.
-pub fn log_malformed(logger: &AccessLogger, malformed: &Malformed<'_>, bytes_out: usize) {
+pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, bytes_out: usize) {
     if !logger.is_on() {
         return;
     }

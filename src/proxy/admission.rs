@@ -19,7 +19,7 @@ use crate::runtime::Snapshot;
 pub struct Admission {
     /// Who the request is from, after trusted proxies have been believed.
     pub client_ip: Option<IpAddr>,
-    pub peer_trusted: bool,
+    pub remote_trusted: bool,
     /// How the client came, as far as is believed: `http` or `https`.
     pub scheme: &'static str,
     /// As sent; empty for an HTTP/1.0 request without one.
@@ -29,22 +29,22 @@ pub struct Admission {
     /// Whether the client asks for another protocol, such as WebSocket.
     pub upgrade: bool,
     /// Origin form, where what goes upstream is not what came.
-    pub target: Option<String>,
+    pub normalized_target: Option<String>,
     /// The route that takes it, or why it is refused.
     pub route: Result<RouteIndex, Cause>,
 }
 
 impl Admission {
-    /// What is known before the request was looked at.
-    pub fn pending() -> Self {
+    /// The admission of a request that was not looked at yet.
+    pub fn undecided() -> Self {
         Self {
             client_ip: None,
-            peer_trusted: false,
+            remote_trusted: false,
             scheme: "http",
             host: HeaderValue::from_static(""),
             name_length: 0,
             upgrade: false,
-            target: None,
+            normalized_target: None,
             route: Err(Cause::NoRoute),
         }
     }
@@ -61,8 +61,8 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
             (admission.host, admission.name_length) = (host, name_length);
             with_view(request, &admission, |view| find_route(request, snapshot, view))
         })
-        .and_then(|(route, target)| {
-            admission.target = target;
+        .and_then(|(route, normalized_target)| {
+            admission.normalized_target = normalized_target;
             route
         });
     admission
@@ -75,7 +75,7 @@ pub struct TargetView<'r> {
     target: &'r str,
     path: &'r str,
     query: Option<&'r str>,
-    forwarded: &'r str,
+    upstream_path: &'r str,
 }
 
 /// Asks about a request of which [`identify`] and [`checked_host`] have told, in the form
@@ -99,7 +99,7 @@ pub fn with_view<T>(
         headers: &request.headers,
         client_ip: admission.client_ip,
     };
-    Ok(ask(&TargetView { route_view, target: &target, path, query, forwarded: &resolved.forwarded }))
+    Ok(ask(&TargetView { route_view, target: &target, path, query, upstream_path: &resolved.upstream_path }))
 }
 
 /// The route, and the target for its upstream where it is not the one that came.
@@ -111,13 +111,13 @@ fn find_route(
     let Some(index) = snapshot.table.find(&view.route_view) else { return (Err(Cause::NoRoute), None) };
     // An edit must see the path that was matched.
     let edited = snapshot.routes.get(index).is_some_and(|route| route.filters.edits_path());
-    let forwarded = if edited { view.route_view.path } else { view.forwarded };
-    let as_sent = forwarded == view.path && request.raw_path() == view.target.as_bytes();
-    let target = (!as_sent).then(|| match view.query {
-        Some(query) => format!("{forwarded}?{query}"),
-        None => forwarded.to_owned(),
+    let upstream_path = if edited { view.route_view.path } else { view.upstream_path };
+    let as_sent = upstream_path == view.path && request.raw_path() == view.target.as_bytes();
+    let normalized_target = (!as_sent).then(|| match view.query {
+        Some(query) => format!("{upstream_path}?{query}"),
+        None => upstream_path.to_owned(),
     });
-    (Ok(index), target)
+    (Ok(index), normalized_target)
 }
 
 /// Fields that Connection may not take away, and expectations we cannot meet.
@@ -140,14 +140,14 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
 }
 
 /// Whom the request is from; nothing else of it is decided yet.
-fn identify(request: &RequestHeader, peer: Option<IpAddr>, trusted: &[IpNet]) -> Admission {
-    let mut admission = Admission { client_ip: peer, ..Admission::pending() };
-    let Some(peer) = peer.filter(|peer| !trusted.is_empty() && client::is_in(*peer, trusted)) else {
+fn identify(request: &RequestHeader, remote: Option<IpAddr>, trusted: &[IpNet]) -> Admission {
+    let mut admission = Admission { client_ip: remote, ..Admission::undecided() };
+    let Some(remote) = remote.filter(|remote| !trusted.is_empty() && client::is_in(*remote, trusted)) else {
         return admission;
     };
-    admission.peer_trusted = true;
+    admission.remote_trusted = true;
     let fields = request.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
-    admission.client_ip = Some(client::from_forwarded_for(peer, fields, trusted));
+    admission.client_ip = Some(client::from_forwarded_for(remote, fields, trusted));
     let field = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
     if let Some(scheme) = forwarded::believed_scheme(field("x-forwarded-proto"), field("forwarded")) {
         admission.scheme = scheme;

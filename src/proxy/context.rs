@@ -9,10 +9,10 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::admission::Admission;
-use super::attempt::Attempt;
+use super::attempts::Attempts;
 use super::mirror::Copies;
 use crate::downstream::{ClientConnection, Exchange};
-use crate::filter::{Cause, RequestContext};
+use crate::filter::{Cause, FilterRequest};
 use crate::message::hash;
 use crate::runtime::{Action, Mirror, Route, Snapshot};
 use crate::upstream::Pool;
@@ -26,9 +26,9 @@ pub struct RequestCtx {
     /// `None` for a request that no client sent, which `explain` is asked about.
     pub client: Option<Client>,
     pub admission: Admission,
-    /// Which part of a split takes it.
-    pub part: usize,
-    pub attempt: Attempt,
+    /// Which upstream of a split takes it.
+    pub split_index: usize,
+    pub attempts: Attempts,
     /// What `fail_to_proxy` found that went wrong, for the log.
     pub failure: Option<Cause>,
     /// Where copies of its body go.
@@ -64,9 +64,9 @@ impl RequestCtx {
             started: Instant::now(),
             request_id: next_request_id(),
             client: None,
-            admission: Admission::pending(),
-            part: 0,
-            attempt: Attempt::default(),
+            admission: Admission::undecided(),
+            split_index: 0,
+            attempts: Attempts::default(),
             failure: None,
             mirror: None,
         }
@@ -89,7 +89,7 @@ impl RequestCtx {
     pub fn pool(&self) -> Option<&Arc<Pool>> {
         match &self.route()?.action {
             Action::Upstream(pool) => Some(pool),
-            Action::Split(split) => split.parts.get(self.part),
+            Action::Split(split) => split.parts.get(self.split_index),
             Action::Redirect(_) | Action::Respond(_) => None,
         }
     }
@@ -97,7 +97,7 @@ impl RequestCtx {
     /// Where a copy of the request goes, if its route wants one: of its first attempt only,
     /// and not of what becomes a tunnel.
     pub fn wanted_mirror(&self) -> Option<&Mirror> {
-        let first = self.attempt.sent == 1 && !self.admission.upgrade;
+        let first = self.attempts.sent == 1 && !self.admission.upgrade;
         self.route().filter(|_| first)?.mirror.as_ref()
     }
 
@@ -107,14 +107,14 @@ impl RequestCtx {
     }
 
     /// What filters are told of the request, whose head as it came is `head`.
-    pub fn request<'r>(&'r self, head: &'r RequestHeader) -> RequestContext<'r> {
-        RequestContext {
+    pub fn request<'r>(&'r self, head: &'r RequestHeader) -> FilterRequest<'r> {
+        FilterRequest {
             head,
-            normalized: self.admission.target.as_deref(),
+            normalized_target: self.admission.normalized_target.as_deref(),
             host: &self.admission.host,
             scheme: self.admission.scheme,
             client_ip: self.admission.client_ip,
-            peer_trusted: self.admission.peer_trusted,
+            remote_trusted: self.admission.remote_trusted,
             request_id: self.request_id,
         }
     }

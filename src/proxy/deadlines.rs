@@ -9,9 +9,9 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use crate::upstream::Pool;
 
-/// Those of the client, which apply while a request is under way; between two, the service
-/// keeps them.
-pub fn begin(session: &mut Session, ctx: &RequestCtx) {
+/// Sets the deadline of the client's body. Between two requests, `HttpService` keeps the
+/// deadlines of the client.
+pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
     if let Some(exchange) = ctx.exchange() {
         exchange.deadlines.set_request_body(ctx.snapshot.timeouts.request_body_idle);
     }
@@ -20,8 +20,8 @@ pub fn begin(session: &mut Session, ctx: &RequestCtx) {
     session.set_read_timeout(None);
 }
 
-/// Those while the request waits for a server: its own and no upstream's, for those that an
-/// earlier attempt left are not those of waiting.
+/// Sets the deadlines of a request that waits for a server: that of the whole request only.
+/// Those of the upstream's response, which an earlier attempt may have set, are removed.
 pub fn wait_for_server(ctx: &RequestCtx) {
     if let Some(exchange) = ctx.exchange() {
         exchange.deadlines.set_response(None, None);
@@ -29,7 +29,7 @@ pub fn wait_for_server(ctx: &RequestCtx) {
     }
 }
 
-/// Those of an attempt at a server of `pool`.
+/// Sets the deadlines of an attempt at a server of `pool`.
 pub fn begin_attempt(session: &Session, ctx: &RequestCtx, pool: &Pool, peer: &mut HttpPeer) {
     let Some(exchange) = ctx.exchange() else { return };
     if ctx.admission.upgrade || wants_events(session) {
@@ -40,9 +40,9 @@ pub fn begin_attempt(session: &Session, ctx: &RequestCtx, pool: &Pool, peer: &mu
         exchange.deadlines.set_request(None);
     } else {
         exchange.deadlines.set_response(pool.timeouts().response_header, pool.timeouts().read_idle);
-        if let Some(due) = ctx.deadline() {
-            exchange.deadlines.set_request(Some(due));
-            let left = due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        if let Some(deadline) = ctx.deadline() {
+            exchange.deadlines.set_request(Some(deadline));
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             let connect = peer.options.total_connection_timeout.map_or(left, |connect| connect.min(left));
             peer.options.connection_timeout = Some(connect);
             peer.options.total_connection_timeout = Some(connect);

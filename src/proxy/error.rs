@@ -1,7 +1,7 @@
 //! Which [`Cause`] a Pingora error is: the one mapping from Pingora's errors to
 //! what a client is told.
 
-use pingora::{Error, ErrorSource as Side, ErrorType};
+use pingora::{Error, ErrorSource as PingoraSource, ErrorType};
 
 use crate::downstream::Overdue;
 use crate::downstream::http1::BadChunk;
@@ -76,8 +76,8 @@ fn by_own_stream(error: &Error) -> Cause {
         Some(Overdue::Upload) => Cause::SendTimeout,
         Some(Overdue::Response) => Cause::ResponseTimeout,
         Some(Overdue::Request) => Cause::RequestTimeout,
-        Some(Overdue::Write) => Cause::ResponseStalled,
-        Some(Overdue::Delivery) => Cause::ResponseTooSlow,
+        Some(Overdue::Write) => Cause::ClientStalled,
+        Some(Overdue::Delivery) => Cause::ClientTooSlow,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
         None => Cause::ClientGone,
     }
@@ -85,9 +85,9 @@ fn by_own_stream(error: &Error) -> Cause {
 
 fn by_kind(error: &Error) -> Cause {
     match error.esource() {
-        Side::Downstream => downstream(error.etype()),
-        Side::Upstream => upstream(error.etype()),
-        Side::Internal | Side::Unset => match error.etype() {
+        PingoraSource::Downstream => downstream(error.etype()),
+        PingoraSource::Upstream => upstream(error.etype()),
+        PingoraSource::Internal | PingoraSource::Unset => match error.etype() {
             ErrorType::InvalidHTTPHeader => Cause::RequestInvalid,
             other => upstream(other),
         },

@@ -20,11 +20,11 @@ use crate::upstream::PickRequest;
 
 #[derive(Debug)]
 pub struct Explanation {
-    /// `None` where it was refused before anybody asked.
+    /// `None` where the head is malformed, so that nobody looked for the client.
     pub client_ip: Option<IpAddr>,
-    pub peer_trusted: bool,
+    pub remote_trusted: bool,
     pub scheme: &'static str,
-    /// The route that takes it, and by what.
+    /// The index of the route that takes the request, and the rank by which it does.
     pub winner: Option<(Rank, usize)>,
     /// Why each route does not take it by itself; `None` for one that matches.
     pub mismatches: Vec<Option<Mismatch>>,
@@ -52,11 +52,11 @@ pub enum Outcome {
 /// `head`: a whole request's, as it would come over the wire.
 ///
 /// # Errors
-/// When Pingora could not carry it, which `head` was asked about before.
+/// When Pingora cannot represent the request. `Head::read` refuses such a request before.
 pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora::Result<Explanation> {
     let refused = |cause| Explanation {
         client_ip: None,
-        peer_trusted: false,
+        remote_trusted: false,
         scheme: "http",
         winner: None,
         mismatches: Vec::new(),
@@ -76,9 +76,9 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
     // No route was asked about a request that was refused before.
     let asked = admission.route.is_ok() || admission.route == Err(Cause::NoRoute);
     let (winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
-    let (client_ip, peer_trusted, scheme) = (admission.client_ip, admission.peer_trusted, admission.scheme);
+    let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
     let outcome = outcome(request, client, admission, snapshot);
-    Ok(Explanation { client_ip, peer_trusted, scheme, winner, mismatches, outcome })
+    Ok(Explanation { client_ip, remote_trusted, scheme, winner, mismatches, outcome })
 }
 
 fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapshot: &Arc<Snapshot>) -> Outcome {
@@ -93,15 +93,15 @@ fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapsho
         Some(Reply::Respond { status, .. }) => return Outcome::Answered { status },
         None => {}
     }
-    ctx.part = select_peer::part(&request, &ctx);
+    ctx.split_index = select_peer::split_index(&request, &ctx);
     let Some(pool) = ctx.pool().cloned() else { return Outcome::Refused(Cause::Internal) };
-    ctx.attempt.pick = match pool.try_pick(&PickRequest::default()) {
+    ctx.attempts.pick = match pool.try_pick(&PickRequest::default()) {
         Ok(pick) => Some(pick),
         Err(unavailable) => return Outcome::Refused(select_peer::cause_of(unavailable)),
     };
     let mut upstream = request.clone();
     let connection = ClientConnection::new(Some(client), Initiator::Client, Arc::default());
-    if let Err(cause) = request::change_request(&request, &connection, &mut upstream, &ctx) {
+    if let Err(cause) = request::edit_request(&request, &connection, &mut upstream, &ctx) {
         return Outcome::Refused(cause);
     }
     Outcome::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) }

@@ -1,5 +1,6 @@
-//! How an upstream's response says where its body ends: read in one way, and written in
-//! one that nobody behind us reads in another (RFC 9112 section 6.3).
+//! The framing fields of an upstream's response, `Content-Length` and `Transfer-Encoding`: they
+//! go on in one canonical form, so that client and proxy find the same end of its body (RFC
+//! 9112 section 6.3).
 
 use http::Version;
 use http::header::{self, HeaderValue};

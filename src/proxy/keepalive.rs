@@ -14,10 +14,10 @@ use crate::telemetry::ErrorSource;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Sets Pingora's rules for a request that has just arrived.
-pub fn begin(session: &mut Session, ctx: &RequestCtx) {
-    end_if_closing(session, ctx);
+pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
+    close_if_process_ends(session, ctx);
     session.set_total_drain_timeout(Some(DRAIN_LIMIT));
-    // It would end the connection after an interim response too; `end_if_body_is_withheld`
+    // It would close the connection after an interim response too; `close_if_body_is_withheld`
     // sees to final ones.
     session.set_close_on_response_before_downstream_finish(false);
     if session.req_header().version == Version::HTTP_10 {
@@ -26,19 +26,19 @@ pub fn begin(session: &mut Session, ctx: &RequestCtx) {
     }
 }
 
-/// A response that begins while the process is about to end says so, and ends its
-/// connection: the client's next request goes elsewhere.
-pub fn end_if_closing(session: &mut Session, ctx: &RequestCtx) {
-    if ctx.connection().is_none_or(|connection| connection.ends_after_response()) {
+/// When the process is about to end, has the response say so and closes the connection
+/// after it: the client's next request goes elsewhere.
+pub fn close_if_process_ends(session: &mut Session, ctx: &RequestCtx) {
+    if ctx.connection().is_none_or(|connection| connection.closes_after_response()) {
         session.set_keepalive(None);
     }
 }
 
-/// What is left of a body after a final response is read within the drain limit, so that a
-/// close does not destroy the response on its way. But a client that waits for 100 will not
-/// send its body any more (RFC 9110 section 10.1.1): the next bytes could be either, so the
-/// connection ends.
-pub fn end_if_body_is_withheld(session: &mut Session) {
+/// Pingora reads the rest of a body after a final response, within [`DRAIN_LIMIT`], so that
+/// closing the connection does not destroy the response on its way. But a client that waited
+/// for 100 may send its next request instead of the body (RFC 9110 section 10.1.1), and the
+/// proxy cannot tell the two apart, so that the connection is closed after the response.
+pub fn close_if_body_is_withheld(session: &mut Session) {
     if !session.as_mut().is_body_done() && session.req_header().headers.contains_key(header::EXPECT) {
         session.set_keepalive(None);
     }
@@ -46,7 +46,7 @@ pub fn end_if_body_is_withheld(session: &mut Session) {
 
 /// Reads the rest of a body: a client that still sends would lose a response to a
 /// connection that is closed at once.
-pub async fn drain(session: &mut Session, cause: Cause) {
+pub async fn discard_body(session: &mut Session, cause: Cause) {
     // Who waits for 100 does not send (RFC 9110 section 10.1.1).
     let waits = session.req_header().headers.contains_key(header::EXPECT) && session.body_bytes_read() == 0;
     match cause.source() {

@@ -18,20 +18,20 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::runtime::Mirror;
 use crate::upstream::{Pick, PickRequest};
 
-/// Copies under way at once; more are not made.
-const MOST: usize = 256;
-/// Pieces of a body that a copy may be behind; then it is given up.
-const BEHIND: usize = 16;
-/// For all of a copy.
-const LONGEST: Duration = Duration::from_secs(60);
+/// At most this many copies are under way at once; more are not made.
+const MAX_COPIES: usize = 256;
+/// At most this many pieces of a body wait for a slow copy, which is then given up.
+const MAX_PIECES_QUEUED: usize = 16;
+/// A copy must be over within this time, from connecting to the end of the response.
+const COPY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where pieces of a body are copied to; dropped before its end, the copy is given up.
-pub type Copies = Sender<Piece>;
+pub type Copies = Sender<MirrorPiece>;
 
-/// A part of a body, or its end.
+/// Some bytes of a body, or its end.
 #[derive(Debug)]
-pub enum Piece {
-    Part(Bytes),
+pub enum MirrorPiece {
+    Data(Bytes),
     End,
 }
 
@@ -64,26 +64,26 @@ impl Drop for UnderWay {
 impl Mirrors {
     /// Begins to copy a request, if it is one of the share that is copied; `upstream`: as it
     /// is sent.
-    pub fn begin(&self, session: &mut Session, upstream: &RequestHeader, mirror: &Mirror) -> Option<Copies> {
+    pub fn begin_copy(&self, session: &mut Session, upstream: &RequestHeader, mirror: &Mirror) -> Option<Copies> {
         if fastrand::u8(..100) >= mirror.share {
             return None;
         }
         let pick = mirror.pool.try_pick(&PickRequest::default()).ok()?;
         let counted = UnderWay(Arc::clone(&self.under_way));
-        if self.under_way.fetch_add(1, Ordering::Relaxed) >= MOST {
+        if self.under_way.fetch_add(1, Ordering::Relaxed) >= MAX_COPIES {
             log::debug!("mirror {}: too many copies are under way", mirror.pool.name);
             return None;
         }
         let has_body = !session.as_mut().is_body_empty();
         let request = copy_of(upstream, has_body).ok()?;
-        let (sender, pieces) = channel(BEHIND);
+        let (sender, pieces) = channel(MAX_PIECES_QUEUED);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
         tokio::spawn(async move {
-            let sent = timeout(LONGEST, send(&connector, &pick, request, has_body.then_some(pieces))).await;
+            let sent = timeout(COPY_TIMEOUT, send(&connector, &pick, request, has_body.then_some(pieces))).await;
             match sent {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => log::debug!("mirror {name}: {e}"),
-                Err(_) => log::debug!("mirror {name}: no end within {} s", LONGEST.as_secs()),
+                Err(_) => log::debug!("mirror {name}: no end within {} s", COPY_TIMEOUT.as_secs()),
             }
             drop((pick, counted));
         });
@@ -105,7 +105,7 @@ async fn send(
     connector: &Connector,
     pick: &Pick,
     request: RequestHeader,
-    pieces: Option<Receiver<Piece>>,
+    pieces: Option<Receiver<MirrorPiece>>,
 ) -> Result<()> {
     let peer = &pick.endpoint.peer();
     let (mut session, reused) = connector.get_http_session(peer).await?;
@@ -116,10 +116,10 @@ async fn send(
     if let Some(mut pieces) = pieces {
         loop {
             match pieces.recv().await {
-                Some(Piece::Part(bytes)) => {
+                Some(MirrorPiece::Data(bytes)) => {
                     session.write_body(&bytes).await?;
                 }
-                Some(Piece::End) => break,
+                Some(MirrorPiece::End) => break,
                 // Given up: the connection ends here, and the shadow sees that.
                 None => return Ok(()),
             }
@@ -138,8 +138,8 @@ async fn send(
 /// Gives a copy this piece of the body, if it can take it now.
 pub fn copy(mirror: &mut Option<Copies>, piece: Option<&Bytes>, end: bool) {
     let Some(copies) = mirror else { return };
-    let part = piece.filter(|bytes| !bytes.is_empty()).map(|bytes| Piece::Part(bytes.clone()));
-    let sent = part.into_iter().chain(end.then_some(Piece::End)).all(|piece| copies.try_send(piece).is_ok());
+    let data = piece.filter(|bytes| !bytes.is_empty()).map(|bytes| MirrorPiece::Data(bytes.clone()));
+    let sent = data.into_iter().chain(end.then_some(MirrorPiece::End)).all(|piece| copies.try_send(piece).is_ok());
     if !sent || end {
         *mirror = None;
     }

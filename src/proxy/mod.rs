@@ -3,7 +3,7 @@
 
 mod access_record;
 mod admission;
-mod attempt;
+mod attempts;
 mod context;
 mod deadlines;
 mod error;
@@ -56,8 +56,8 @@ impl ProxyHttp for Proxy {
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
         ctx.client = Some(Client::of(session)?);
-        keepalive::begin(session, ctx);
-        deadlines::begin(session, ctx);
+        keepalive::begin_request(session, ctx);
+        deadlines::begin_request(session, ctx);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl ProxyHttp for Proxy {
         let ip = ctx.connection().and_then(|connection| connection.ip);
         ctx.admission = admission::decide(session.req_header(), ip, &ctx.snapshot);
         ctx.admission.route.map_err(Refusal::of)?;
-        ctx.part = select_peer::part(session.req_header(), ctx);
+        ctx.split_index = select_peer::split_index(session.req_header(), ctx);
         match reply::local_reply(session.req_header(), ctx) {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
             None => Ok(false),
@@ -106,7 +106,7 @@ impl ProxyHttp for Proxy {
         digest: Option<&Digest>,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        ctx.attempt.connected(reused, fd, digest);
+        ctx.attempts.connected(reused, fd, digest);
         Ok(())
     }
 
@@ -116,8 +116,8 @@ impl ProxyHttp for Proxy {
         upstream_request: &mut RequestHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        request::prepare_request(session, upstream_request, ctx)?;
-        ctx.mirror = ctx.wanted_mirror().and_then(|mirror| self.mirrors.begin(session, upstream_request, mirror));
+        request::edit_live_request(session, upstream_request, ctx)?;
+        ctx.mirror = ctx.wanted_mirror().and_then(|mirror| self.mirrors.begin_copy(session, upstream_request, mirror));
         Ok(())
     }
 

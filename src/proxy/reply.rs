@@ -1,4 +1,4 @@
-//! Answers that the proxy writes itself; the only place that sends one. Each
+//! Answers that the proxy writes itself; the only place that makes one. Each
 //! passes through the response filters of its route, as an upstream's would.
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::error::Refusal;
-use super::keepalive::{drain, end_if_body_is_withheld, end_if_closing, is_unanswered};
+use super::keepalive::{close_if_body_is_withheld, close_if_process_ends, discard_body, is_unanswered};
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
 
@@ -18,9 +18,9 @@ use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
 ///
 /// A step that awaits something from elsewhere (external authorization, a limit that
 /// several processes share) belongs between the two, so that what the filters refuse
-/// costs no such question, and no action answers before the step has agreed. It calls
-/// by its name what it asks, has a deadline of its own, and answers with a `Reply` when
-/// that has passed. `explain` says that it would ask.
+/// costs no such question, and no action answers before the step has agreed. Such a step
+/// names what it asks, has a deadline of its own, and answers with a `Reply` when that has
+/// passed. `explain` does not ask, and says that a live request would.
 pub fn local_reply(head: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
     let route = ctx.route()?;
     let request = ctx.request(head);
@@ -69,20 +69,20 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
     if !is_unanswered(session) || cause.is_lost_client() {
         return false;
     }
-    let goes_on = ctx.attempt.began.is_none();
+    let goes_on = ctx.attempts.began.is_none();
     if !goes_on {
         session.set_keepalive(None);
     }
     if let Some(exchange) = ctx.exchange() {
-        // The reply has time of its own, within that of writing.
+        // The request's deadline does not limit the reply; that of writing does.
         exchange.deadlines.set_request(None);
     }
     if let Err(e) = send_error(session, ctx, refusal).await {
         log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
         return false;
     }
-    ctx.attempt.leave();
-    drain(session, cause).await;
+    ctx.attempts.release();
+    discard_body(session, cause).await;
     goes_on
 }
 
@@ -105,8 +105,8 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
         let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
         edited.map_err(Refusal::of)?;
     }
-    end_if_body_is_withheld(session);
-    end_if_closing(session, ctx);
+    close_if_body_is_withheld(session);
+    close_if_process_ends(session, ctx);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), silent).await?;
     if !silent {
@@ -171,35 +171,35 @@ fn page(pages: &ErrorPages, status: u16) -> Option<(&'static str, Bytes)> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum ErrorFormat {
     Html,
     Json,
     Text,
 }
 
-/// The first of our three forms that Accept names; text for a client that takes anything.
-fn accepted(accept: &[u8]) -> Form {
+/// The first of our three formats that Accept names; text for a client that takes anything.
+fn accepted(accept: &[u8]) -> ErrorFormat {
     accept
         .split(|b| *b == b',')
         .find_map(|range| {
             let kind = range.split(|b| *b == b';').next().unwrap_or(range).trim_ascii().to_ascii_lowercase();
             match kind.as_slice() {
-                b"text/html" | b"application/xhtml+xml" => Some(Form::Html),
-                b"application/json" | b"application/*" => Some(Form::Json),
-                b"text/plain" | b"text/*" => Some(Form::Text),
-                json if json.ends_with(b"+json") => Some(Form::Json),
+                b"text/html" | b"application/xhtml+xml" => Some(ErrorFormat::Html),
+                b"application/json" | b"application/*" => Some(ErrorFormat::Json),
+                b"text/plain" | b"text/*" => Some(ErrorFormat::Text),
+                json if json.ends_with(b"+json") => Some(ErrorFormat::Json),
                 _ => None,
             }
         })
-        .unwrap_or(Form::Text)
+        .unwrap_or(ErrorFormat::Text)
 }
 
-fn generated(form: Form, cause: Cause, id: &str) -> (&'static str, Bytes) {
+fn generated(format: ErrorFormat, cause: Cause, id: &str) -> (&'static str, Bytes) {
     let status = cause.status();
     let title = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
     let (message, reason) = (cause.message(), cause.proxy_status());
-    match form {
-        Form::Html => (
+    match format {
+        ErrorFormat::Html => (
             "text/html; charset=utf-8",
             format!(
                 "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -211,14 +211,14 @@ fn generated(form: Form, cause: Cause, id: &str) -> (&'static str, Bytes) {
             )
             .into(),
         ),
-        Form::Json => (
+        ErrorFormat::Json => (
             "application/json",
             format!(
                 "{{\"status\":{status},\"error\":\"{title}\",\"message\":\"{message}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n"
             )
             .into(),
         ),
-        Form::Text => (
+        ErrorFormat::Text => (
             "text/plain; charset=utf-8",
             format!("{status} {title}: {message}\nreason: {reason}\nrequest: {id}\n").into(),
         ),

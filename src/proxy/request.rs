@@ -10,19 +10,19 @@ use super::error::Refusal;
 use crate::downstream::ClientConnection;
 use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop};
 
-/// `upstream` is a copy of what the client sent.
-pub fn prepare_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
+/// Edits the request of a session. `upstream` is a copy of what the client sent.
+pub fn edit_live_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
     let Some(connection) = ctx.connection() else {
         return Error::e_explain(ErrorType::InternalError, "a request without a client was forwarded");
     };
-    Ok(change_request(session.req_header(), connection, upstream, ctx).map_err(Refusal::of)?)
+    Ok(edit_request(session.req_header(), connection, upstream, ctx).map_err(Refusal::of)?)
 }
 
-/// The same for a live request and for one that is only asked about.
+/// Edits a request, be it of a session or one that `explain` is asked about.
 ///
 /// # Errors
 /// When it must not be sent.
-pub fn change_request(
+pub fn edit_request(
     client: &RequestHeader,
     connection: &ClientConnection,
     upstream: &mut RequestHeader,
@@ -30,8 +30,8 @@ pub fn change_request(
 ) -> Result<(), Cause> {
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
-    hop_by_hop::strip_request(&mut upstream, ctx.admission.peer_trusted, ctx.admission.upgrade);
-    let authority = ctx.attempt.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
+    hop_by_hop::strip_request(&mut upstream, ctx.admission.remote_trusted, ctx.admission.upgrade);
+    let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);
     let request = ctx.request(client);
     route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, authority, upstream))

@@ -10,23 +10,23 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::error::Refusal;
 use super::framing;
-use super::keepalive::{end_if_body_is_withheld, end_if_closing};
+use super::keepalive::{close_if_body_is_withheld, close_if_process_ends};
 use crate::downstream::Date;
-use crate::filter::{Edited, Origin, Present, ResponseContext, hop_by_hop};
+use crate::filter::{Edited, Origin, RareFields, ResponseContext, hop_by_hop};
 
 /// `head` is the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
-    end_if_closing(session, ctx);
-    let present = Present::in_fields(&head.headers);
+    close_if_process_ends(session, ctx);
+    let rare = RareFields::in_fields(&head.headers);
     let mut edited = Edited::new(head);
-    hop_by_hop::strip_response(&mut edited, present);
+    hop_by_hop::strip_response(&mut edited, rare);
     edited.outcome().map_err(Refusal::of)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         switch_protocols(session, ctx)?;
     } else if head.status.is_informational() {
         return Ok(());
     } else {
-        end_if_body_is_withheld(session);
+        close_if_body_is_withheld(session);
     }
     framing::settle_length(head)?;
     // Ours, not the upstream's (RFC 9110 section 2.5).
@@ -34,13 +34,13 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     if is_event_stream(head) {
         begin_event_stream(ctx);
     }
-    if present.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
+    if rare.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
         session.set_keepalive(None);
     }
     if let (Some(exchange), Some(date)) = (ctx.exchange(), date(head)) {
         exchange.keep_date(date);
     }
-    edit(session, head, present, ctx)
+    edit(session, head, rare, ctx)
 }
 
 /// The connection becomes a tunnel, if the client asked for one.
@@ -79,14 +79,14 @@ fn date(head: &ResponseHeader) -> Option<Date> {
 }
 
 /// The route's filters, and the cookie that names the server.
-fn edit(session: &Session, head: &mut ResponseHeader, present: Present, ctx: &RequestCtx) -> Result<()> {
-    let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempt.pick) else {
+fn edit(session: &Session, head: &mut ResponseHeader, rare: RareFields, ctx: &RequestCtx) -> Result<()> {
+    let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempts.pick) else {
         return Ok(());
     };
     let (request, response) = (ctx.request(session.req_header()), Edited::new(head));
-    let origin = Origin::Upstream { authorities: pick.endpoint.authorities(), present };
+    let origin = Origin::Upstream { authorities: pick.endpoint.authorities(), rare };
     route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;
-    let is_new = ctx.attempt.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.endpoint));
+    let is_new = ctx.attempts.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.endpoint));
     if let Some(sticky) = pool.sticky().filter(|_| is_new)
         && let Some(cookie) = pick.endpoint.set_cookie(sticky, request.is_secure())
     {

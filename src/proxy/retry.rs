@@ -1,5 +1,5 @@
-//! Whether a request is tried again, and what a failure says of its server: never when
-//! the client could see it twice.
+//! Whether a request is tried again: never once the client has seen some of a response.
+//! What a failure says of its server is recorded here, too.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::attempt::Attempt;
+use super::attempts::Attempts;
 use super::context::RequestCtx;
 use super::error::{Refusal, cause_of};
 use super::keepalive::is_unanswered;
@@ -30,12 +30,12 @@ pub fn after_connecting(ctx: &mut RequestCtx, mut error: Box<Error>) -> Box<Erro
         // Ours; another server would not help.
         return error;
     }
-    blame(ctx, &pool, cause.message());
+    record_failure(ctx, &pool, cause.message());
     let rules = pool.retry();
     let may = rules.is_on(RetryReason::Connect) && rules.attempts > 1 && has_time(ctx);
-    if may && ctx.attempt.tried.len() < MOST_PASSED_OVER && pool.has_another(&ctx.attempt.tried) {
+    if may && ctx.attempts.tried.len() < MOST_PASSED_OVER && pool.has_another(&ctx.attempts.tried) {
         error.set_retry(true);
-    } else if may && ctx.attempt.tried.len() > 1 {
+    } else if may && ctx.attempts.tried.len() > 1 {
         return Refusal { cause: Cause::NoneReached, retry_after: Some(1) }.because(&error);
     }
     error
@@ -44,58 +44,60 @@ pub fn after_connecting(ctx: &mut RequestCtx, mut error: Box<Error>) -> Box<Erro
 /// The request was sent, at least in part. The error says whether it is sent again.
 pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, mut error: Box<Error>, reused: bool) -> Box<Error> {
     error.set_retry(false);
-    if std::mem::take(&mut ctx.attempt.again) {
+    if std::mem::take(&mut ctx.attempts.retry_for_status) {
         error.set_retry(true);
         return error;
     }
     let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
     let cause = cause_of(&error);
-    let answered = ctx.attempt.status.is_some();
+    let answered = ctx.attempts.status.is_some();
     if cause == Cause::RequestTimeout && !answered && !session.as_mut().is_body_done() {
         return Refusal::of(Cause::BodyTooSlow).because(&error);
     }
-    let wanted = judge(ctx, &pool, cause, reused);
+    let wanted = wants_retry(ctx, &pool, cause, reused);
     if wanted && !answered && may_be_sent_again(session, ctx, &pool) {
-        excuse_stale(&mut ctx.attempt);
+        use_free_retry(&mut ctx.attempts);
         error.set_retry(true);
     }
     error
 }
 
-/// What a failed attempt says of its server. Whether the route's rules want another one.
-fn judge(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) -> bool {
-    let (rules, answered) = (pool.retry(), ctx.attempt.status.is_some());
+/// Records what a failed attempt says of its server. Returns whether the upstream's `retry`
+/// wants another one.
+fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) -> bool {
+    let (rules, answered) = (pool.retry(), ctx.attempts.status.is_some());
     match cause {
         Cause::UpstreamClosed => {
             // A server may close an idle connection at any time: that is no failure of it.
             let stale = reused && !answered;
-            ctx.attempt.fresh = stale;
+            ctx.attempts.needs_new_connection = stale;
             match stale {
-                false => blame(ctx, pool, cause.message()),
-                true if pool.available() > 1 => remember(ctx),
+                false => record_failure(ctx, pool, cause.message()),
+                true if pool.available() > 1 => mark_tried(ctx),
                 true => {}
             }
             rules.is_on(RetryReason::Reset)
         }
         Cause::ResponseTimeout | Cause::SendTimeout => {
-            blame(ctx, pool, cause.message());
-            rules.is_on(RetryReason::Timeout) && pool.has_another(&ctx.attempt.tried)
+            record_failure(ctx, pool, cause.message());
+            rules.is_on(RetryReason::Timeout) && pool.has_another(&ctx.attempts.tried)
         }
         Cause::RequestTimeout if answered => false,
         Cause::RequestTimeout | Cause::UpstreamInvalid => {
-            blame(ctx, pool, cause.message());
+            record_failure(ctx, pool, cause.message());
             false
         }
         _ => false,
     }
 }
 
-/// A connection that was dead before it was asked is no try of the request, the first
-/// time: the server that let it go may be about to reset the next one, too.
-fn excuse_stale(attempt: &mut Attempt) {
-    if is_excused(attempt) {
-        attempt.excused = true;
-        attempt.sent = attempt.sent.saturating_sub(1);
+/// Does not count an attempt whose pooled connection was dead before it was used. Only the
+/// first such attempt is not counted: the server may be about to reset the next connection,
+/// too.
+fn use_free_retry(attempts: &mut Attempts) {
+    if is_free_retry(attempts) {
+        attempts.free_retry_used = true;
+        attempts.sent = attempts.sent.saturating_sub(1);
     }
 }
 
@@ -105,17 +107,17 @@ fn excuse_stale(attempt: &mut Attempt) {
 /// When it is to be tried again, or is no answer.
 pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
-        ctx.attempt.interim += 1;
-        if ctx.attempt.interim > MOST_INTERIM {
+        ctx.attempts.interim += 1;
+        if ctx.attempts.interim > MOST_INTERIM {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "too many interim responses").into_up());
         }
         return Ok(());
     }
-    ctx.attempt.status = Some(head.status.as_u16());
-    ctx.attempt.ttfb = Some(ctx.started.elapsed());
+    ctx.attempts.status = Some(head.status.as_u16());
+    ctx.attempts.ttfb = Some(ctx.started.elapsed());
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
-    if let Some(pick) = &ctx.attempt.pick {
-        if !ctx.attempt.reused {
+    if let Some(pick) = &ctx.attempts.pick {
+        if !ctx.attempts.reused {
             note_idle_time(head, pick.endpoint.as_ref());
         }
         if pool.is_failure(head.status.as_u16()) {
@@ -123,10 +125,10 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
         }
     }
     if pool.retry().statuses.contains(&head.status) {
-        remember(ctx);
+        mark_tried(ctx);
         if may_be_sent_again(session, ctx, &pool) {
-            ctx.attempt.again = true;
-            ctx.attempt.status = None;
+            ctx.attempts.retry_for_status = true;
+            ctx.attempts.status = None;
             return Err(Error::explain(ErrorType::HTTPStatus(head.status.as_u16()), "tried again").into_up());
         }
     }
@@ -135,7 +137,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
 
 /// Whether a server did what it should is known at the end of its answer.
 pub fn note_end(ctx: &RequestCtx, failed: bool) {
-    let (Some(pool), Some(pick), Some(status)) = (ctx.pool(), &ctx.attempt.pick, ctx.attempt.status) else { return };
+    let (Some(pool), Some(pick), Some(status)) = (ctx.pool(), &ctx.attempts.pick, ctx.attempts.status) else { return };
     if !failed && !pool.is_failure(status) {
         pool.record_success(&pick.endpoint);
     }
@@ -156,19 +158,19 @@ fn note_idle_time(head: &ResponseHeader, server: &crate::upstream::Endpoint) {
 
 fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
     let rules = pool.retry();
-    ctx.attempt.sent < rules.attempts
+    ctx.attempts.sent < rules.attempts
         && has_time(ctx)
         && is_unanswered(session)
         && fits_methods(session, rules)
         && is_whole_body_kept(session, rules)
-        && (is_excused(&ctx.attempt) || pool.budget.withdraw(Instant::now()))
+        && (is_free_retry(&ctx.attempts) || pool.budget.withdraw(Instant::now()))
 }
 
 /// Whether the next attempt replaces one whose pooled connection was dead before it was
 /// used, for the first time. It adds no load to the upstream, so that it needs nothing of the
 /// retry budget: a server that restarts takes a whole pool of connections with it.
-fn is_excused(attempt: &Attempt) -> bool {
-    attempt.fresh && !attempt.excused
+fn is_free_retry(attempts: &Attempts) -> bool {
+    attempts.needs_new_connection && !attempts.free_retry_used
 }
 
 fn fits_methods(session: &Session, rules: &Retry) -> bool {
@@ -188,19 +190,19 @@ fn is_whole_body_kept(session: &Session, rules: &Retry) -> bool {
 }
 
 fn has_time(ctx: &RequestCtx) -> bool {
-    ctx.deadline().is_none_or(|due| due > Instant::now())
+    ctx.deadline().is_none_or(|deadline| deadline > Instant::now())
 }
 
-fn blame(ctx: &mut RequestCtx, pool: &Pool, reason: &str) {
-    if let Some(pick) = &ctx.attempt.pick {
+fn record_failure(ctx: &mut RequestCtx, pool: &Pool, reason: &str) {
+    if let Some(pick) = &ctx.attempts.pick {
         pool.record_failure(&pick.endpoint, reason);
     }
-    remember(ctx);
+    mark_tried(ctx);
 }
 
-fn remember(ctx: &mut RequestCtx) {
-    let tried = &mut ctx.attempt.tried;
-    if let Some(pick) = &ctx.attempt.pick
+fn mark_tried(ctx: &mut RequestCtx) {
+    let tried = &mut ctx.attempts.tried;
+    if let Some(pick) = &ctx.attempts.pick
         && !tried.iter().any(|server| Arc::ptr_eq(server, &pick.endpoint))
     {
         tried.push(Arc::clone(&pick.endpoint));

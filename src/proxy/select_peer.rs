@@ -20,8 +20,8 @@ use crate::message::{cookie, path, query};
 use crate::runtime::Action;
 use crate::upstream::{Pick, PickRequest, Pool, Unavailable};
 
-/// Which part of a route's split takes the request; 0 where there is none.
-pub fn part(request: &RequestHeader, ctx: &RequestCtx) -> usize {
+/// Which upstream of a route's split takes the request; 0 where there is none.
+pub fn split_index(request: &RequestHeader, ctx: &RequestCtx) -> usize {
     match ctx.route().map(|route| &route.action) {
         Some(Action::Split(split)) => split.part(split.by.as_ref().and_then(|by| hash_of(by, request, ctx))),
         Some(Action::Upstream(_) | Action::Redirect(_) | Action::Respond(_)) | None => 0,
@@ -34,32 +34,32 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
         return Error::e_explain(ErrorType::InternalError, "a route without an upstream was forwarded");
     };
     let now = Instant::now();
-    ctx.attempt.began = Some(now);
-    let wish = wish(session.req_header(), ctx, &pool, now);
+    ctx.attempts.began = Some(now);
+    let request = pick_request(session.req_header(), ctx, &pool, now);
     // The one before counts no more.
-    ctx.attempt.pick = None;
-    let pick = match pool.pick(&wish) {
-        Err(Unavailable::AtCapacity) if pool.settings().pool.queue > 0 => wait(session, ctx, &pool, wish).await?,
+    ctx.attempts.pick = None;
+    let pick = match pool.pick(&request) {
+        Err(Unavailable::AtCapacity) if pool.settings().pool.queue > 0 => wait(session, ctx, &pool, request).await?,
         Err(unavailable) => return refuse(ctx, unavailable),
         Ok(pick) => pick,
     };
-    let fresh = std::mem::take(&mut ctx.attempt.fresh) || !pool.keeps_connections();
+    let needs_new_connection = std::mem::take(&mut ctx.attempts.needs_new_connection) || !pool.keeps_connections();
     // A pooled connection may belong to another thread's reactor, which can see a quick 101
     // before this thread has looked for the end of the request; Pingora then takes that
     // end for the end of the tunnel (its issue 946).
-    let unpooled = ctx.admission.upgrade || fresh;
+    let unpooled = ctx.admission.upgrade || needs_new_connection;
     let mut peer = Box::new(if unpooled { pick.endpoint.unpooled_peer() } else { pick.endpoint.peer() });
-    ctx.attempt.pick = Some(pick);
-    ctx.attempt.count += 1;
+    ctx.attempts.pick = Some(pick);
+    ctx.attempts.count += 1;
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);
     Ok(peer)
 }
 
 /// In the queue. A client that has said all that it has to say is watched meanwhile: who
 /// leaves makes room for others.
-async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wish: PickRequest) -> Result<Pick> {
+async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, request: PickRequest) -> Result<Pick> {
     deadlines::wait_for_server(ctx);
-    let waiting = pool.wait(wish, ctx.deadline());
+    let waiting = pool.wait(request, ctx.deadline());
     let picked = if session.as_mut().is_body_done() {
         tokio::select! {
             picked = waiting => picked,
@@ -78,7 +78,7 @@ async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, wis
 }
 
 fn refuse<T>(ctx: &RequestCtx, unavailable: Unavailable) -> Result<T> {
-    let is_overdue = ctx.deadline().is_some_and(|due| due <= Instant::now());
+    let is_overdue = ctx.deadline().is_some_and(|deadline| deadline <= Instant::now());
     let cause = if is_overdue { Cause::RequestTimeout } else { cause_of(unavailable) };
     let seconds = match unavailable {
         Unavailable::AllDown(seconds) => seconds,
@@ -97,18 +97,18 @@ pub fn cause_of(unavailable: Unavailable) -> Cause {
     }
 }
 
-fn wish(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant) -> PickRequest {
-    if ctx.attempt.count == 0 {
+fn pick_request(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now: Instant) -> PickRequest {
+    if ctx.attempts.count == 0 {
         pool.budget.deposit(now);
         if let Some(sticky) = pool.sticky() {
             // One of the same name may come with another path or domain.
-            ctx.attempt.sticky = cookies_of(request, &sticky.cookie).find_map(|value| pool.endpoint_of_cookie(value));
+            ctx.attempts.sticky = cookies_of(request, &sticky.cookie).find_map(|value| pool.endpoint_of_cookie(value));
         }
     }
     PickRequest {
         hash: pool.hash_source().and_then(|source| hash_of(source, request, ctx)),
-        sticky: ctx.attempt.sticky.clone(),
-        tried: ctx.attempt.tried.clone(),
+        sticky: ctx.attempts.sticky.clone(),
+        tried: ctx.attempts.tried.clone(),
     }
 }
 

@@ -21,7 +21,7 @@ use super::Proxy;
 use super::context::next_request_id;
 use super::mirror::Mirrors;
 use super::{access_record, reply};
-use crate::downstream::http1::{Arrival, ClientStream, HeadDeadlines, field};
+use crate::downstream::http1::{Arrival, ClientStream, HeadTimeouts, field};
 use crate::downstream::{Connections, Initiator};
 use crate::filter::Cause;
 use crate::runtime::Live;
@@ -47,13 +47,13 @@ impl HttpService {
 
     /// `first`: a connection that never spoke is not kept as long as one that did.
     async fn next(&self, client: &mut ClientStream, first: bool) -> Arrival {
-        let (deadlines, limits) = {
+        let (timeouts, limits) = {
             let snapshot = self.live.load();
             let head = snapshot.timeouts.request_header;
             let idle = if first { head } else { snapshot.timeouts.keepalive };
-            (HeadDeadlines { idle, head }, snapshot.limits.clone())
+            (HeadTimeouts { idle, head }, snapshot.limits.clone())
         };
-        client.next_request(deadlines, &limits).await
+        client.next_request(timeouts, &limits).await
     }
 
     async fn refuse(&self, client: &mut ClientStream, cause: Cause) {
@@ -65,11 +65,11 @@ impl HttpService {
             Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
         };
         let head = client.waiting().to_vec();
-        if let Err(e) = client.end_with(&reply).await {
+        if let Err(e) = client.close_with(&reply).await {
             log::debug!("request {id:016x}: the client did not take the reply: {e}");
         }
         let ip = client.connection().ip;
-        let malformed = access_record::Malformed { at, started, id, cause, head: &head, ip };
+        let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, ip };
         access_record::log_malformed(&snapshot.access, &malformed, reply.len());
     }
 }

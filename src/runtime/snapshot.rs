@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::{self, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource};
-use crate::filter::{self, Chain, Redirect, RequestContext, RequestFilter, Respond, Verdict};
+use crate::filter::{self, Chain, FilterRequest, Redirect, RequestFilter, Respond, Verdict};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
 use crate::upstream::{CookieKey, Pool, Resolver, WeightedChoice};
@@ -48,7 +48,7 @@ pub enum Action {
 
 impl Action {
     /// The answer of a route that needs no upstream.
-    pub fn on_request(&self, cx: &RequestContext<'_>) -> Verdict {
+    pub fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict {
         match self {
             Self::Upstream(_) | Self::Split(_) => Verdict::Continue,
             Self::Redirect(redirect) => redirect.on_request(cx),

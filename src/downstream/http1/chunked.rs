@@ -2,9 +2,10 @@
 //! could understand differently is refused. Looks at the framing only; the bytes
 //! go on as they came.
 
-/// Of one chunk's extensions; nobody sends longer ones in good faith.
+/// The extensions of one chunk have at most this many bytes; nobody sends longer ones in good
+/// faith.
 const MOST_EXTENSION: u32 = 256;
-/// Of all trailer fields together.
+/// All trailer fields together have at most this many bytes.
 const MOST_TRAILER: u32 = 8 * 1024;
 /// Fifteen hex digits fit a u64 with room to spare.
 const MOST_DIGITS: u8 = 15;

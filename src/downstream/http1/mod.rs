@@ -13,6 +13,6 @@ mod stream;
 mod stream_tests;
 
 pub use chunked::BadChunk;
-pub use next_request::{Arrival, HeadDeadlines};
+pub use next_request::{Arrival, HeadTimeouts};
 pub use request_head::{Head, Malformed, escaped, field};
 pub use stream::ClientStream;

@@ -22,7 +22,7 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// How long a client has.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadDeadlines {
+pub struct HeadTimeouts {
     /// Until the first byte of a request.
     pub idle: Duration,
     /// From its first byte to the end of its head.
@@ -43,26 +43,26 @@ pub enum Arrival {
 
 impl ClientStream {
     /// Waits for a whole head.
-    pub async fn next_request(&mut self, deadlines: HeadDeadlines, limits: &HeadLimits) -> Arrival {
+    pub async fn next_request(&mut self, timeouts: HeadTimeouts, limits: &HeadLimits) -> Arrival {
         self.renew_exchange();
         let mut idle = self.waiting().is_empty();
         self.set_activity(if idle { Activity::Idle } else { Activity::Request });
-        if !idle && let Some(arrival) = self.try_begin(limits) {
+        if !idle && let Some(arrival) = self.try_begin_request(limits) {
             return arrival;
         }
         self.shrink();
-        self.timers.set_next_request(if idle { deadlines.idle } else { deadlines.head });
+        self.timers.set_next_request(if idle { timeouts.idle } else { timeouts.head });
         poll_fn(|cx| {
             while let Poll::Ready(read) = self.poll_fill(cx) {
                 if !matches!(read, Ok(1..)) {
                     return Poll::Ready(Arrival::Gone);
                 }
                 self.set_activity(Activity::Request);
-                if let Some(arrival) = self.try_begin(limits) {
+                if let Some(arrival) = self.try_begin_request(limits) {
                     return Poll::Ready(arrival);
                 }
                 if std::mem::take(&mut idle) {
-                    self.timers.set_next_request(deadlines.head);
+                    self.timers.set_next_request(timeouts.head);
                 }
             }
             self.timers.poll_next_request(cx).map(|()| if idle { Arrival::Gone } else { Arrival::TooSlow })
@@ -71,7 +71,7 @@ impl ClientStream {
     }
 
     /// `None` while the head is not whole.
-    fn try_begin(&mut self, limits: &HeadLimits) -> Option<Arrival> {
+    fn try_begin_request(&mut self, limits: &HeadLimits) -> Option<Arrival> {
         // RFC 9112 section 2.2: empty lines in front of a request are ignored.
         while self.waiting().starts_with(b"\r\n") {
             self.input.skip(2);
@@ -79,19 +79,19 @@ impl ClientStream {
         match Head::read(self.waiting(), limits) {
             Ok(None) => None,
             Ok(Some(head)) => {
-                self.begin(head);
+                self.begin_request(head);
                 Some(Arrival::Request)
             }
             Err(malformed) => Some(Arrival::Malformed(malformed)),
         }
     }
 
-    /// Sends a last reply, for as long as a client may take nothing of one, and ends the
+    /// Sends a last reply, for as long as a client may take nothing of one, and closes the
     /// connection so that the client can read it.
     ///
     /// # Errors
     /// When the client is gone, or does not take the reply.
-    pub async fn end_with(&mut self, reply: &[u8]) -> io::Result<()> {
+    pub async fn close_with(&mut self, reply: &[u8]) -> io::Result<()> {
         self.exchange.deadlines.set_request(Some(Instant::now() + WRITE_IDLE));
         self.write_all(reply).await?;
         AsyncWriteExt::shutdown(self).await?;

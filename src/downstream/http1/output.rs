@@ -25,7 +25,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Whether so many more bytes are too many to gather.
+    /// Whether `count` more bytes are too many to gather.
     pub fn is_full_with(&self, count: usize) -> bool {
         self.gathered.len() - self.sent + count > GATHERED
     }

@@ -29,7 +29,7 @@ pub enum Malformed {
     Framing,
 }
 
-/// How the bytes behind a head belong to it.
+/// How the end of a request's body is found (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Length(u64),
@@ -109,10 +109,10 @@ fn check(request: &httparse::Request<'_, '_>, limits: &HeadLimits) -> Result<(Fr
     if matches!(method, "CONNECT" | "TRACE") {
         return Err(Malformed::Method);
     }
-    let mut facts = Facts::default();
-    request.headers.iter().try_for_each(|field| facts.take(field.name, field.value))?;
-    let escape = check_target(method, request.path.unwrap_or_default(), facts.host)?;
-    match (facts.length, facts.chunked) {
+    let mut framing_fields = FramingFields::default();
+    request.headers.iter().try_for_each(|field| framing_fields.take(field.name, field.value))?;
+    let escape = check_target(method, request.path.unwrap_or_default(), framing_fields.host)?;
+    match (framing_fields.length, framing_fields.chunked) {
         // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
         (None, true) if request.version == Some(1) => Ok((Framing::Chunked(Scanner::default()), escape)),
         (_, true) => Err(Malformed::Framing),
@@ -122,13 +122,13 @@ fn check(request: &httparse::Request<'_, '_>, limits: &HeadLimits) -> Result<(Fr
 
 /// The fields that decide where a request goes and where it ends.
 #[derive(Default)]
-struct Facts<'h> {
+struct FramingFields<'h> {
     host: Option<&'h [u8]>,
     length: Option<u64>,
     chunked: bool,
 }
 
-impl<'h> Facts<'h> {
+impl<'h> FramingFields<'h> {
     fn take(&mut self, name: &str, value: &'h [u8]) -> Result<(), Malformed> {
         if name.len() == 4 && name.eq_ignore_ascii_case("host") {
             let userinfo = memchr::memchr(b'@', value).is_some();

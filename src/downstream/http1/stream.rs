@@ -28,8 +28,8 @@ use crate::downstream::timers::Timers;
 
 /// What the client's next bytes are to Pingora.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// So many bytes of the head, then the body.
+enum NextBytes {
+    /// This many bytes of the head, then the body.
     Head(usize, Framing),
     Body(Framing),
     /// The request is complete: what comes belongs to the next one.
@@ -45,13 +45,13 @@ pub struct ClientStream {
     pub(super) digest: Option<Arc<ProxyDigest>>,
     /// Counts the connection until it is dropped.
     registration: Registration,
-    /// Once the exchange is a tunnel or an event stream that waited.
+    /// `None` until the exchange is a tunnel or an event stream and had to wait.
     tunnels_end: Option<TunnelsEnd>,
     /// Of the present request, or of the one before while there is none.
     pub(super) exchange: Arc<Exchange>,
-    part: Part,
+    next_bytes: NextBytes,
     /// Whether the next write is a head.
-    head_due: bool,
+    expects_head: bool,
     pub(super) input: Input,
     output: Output,
     pub(super) timers: Timers,
@@ -69,8 +69,8 @@ impl ClientStream {
             connection,
             tunnels_end: None,
             exchange: Arc::default(),
-            part: Part::NextRequest,
-            head_due: true,
+            next_bytes: NextBytes::NextRequest,
+            expects_head: true,
             input: Input::default(),
             output: Output::default(),
             timers: Timers::default(),
@@ -102,17 +102,17 @@ impl ClientStream {
     }
 
     /// Hands the request that `waiting` starts with to whoever reads next.
-    pub(super) fn begin(&mut self, head: Head) {
+    pub(super) fn begin_request(&mut self, head: Head) {
         let mut length = head.length;
         if head.escape {
             let escaped = escaped(&self.waiting()[..length]);
             self.input.replace(length, &escaped);
             length = escaped.len();
         }
-        self.part = Part::Head(length, head.body);
-        self.head_due = true;
+        self.next_bytes = NextBytes::Head(length, head.body);
+        self.expects_head = true;
         self.timers.restart_read();
-        self.connection.begin(Arc::clone(&self.exchange));
+        self.connection.begin_exchange(Arc::clone(&self.exchange));
     }
 
     /// Gives large buffers back while nothing is going on.
@@ -143,7 +143,7 @@ impl ClientStream {
             Framing::Chunked(scanner) => self.poll_chunked(cx, out, scanner),
         };
         if read.is_pending() {
-            let overdue = self.timers.poll_request_body(&self.exchange, self.head_due, has_room, cx);
+            let overdue = self.timers.poll_request_body(&self.exchange, self.expects_head, has_room, cx);
             return overdue.map(|overdue| Err(overdue.into()));
         }
         self.timers.restart_read();
@@ -153,7 +153,7 @@ impl ClientStream {
     fn poll_sized(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>, left: u64) -> Poll<io::Result<()>> {
         let most = usize::try_from(left).unwrap_or(usize::MAX);
         let read = ready!(self.poll_bytes(cx, out, most))?;
-        self.part = Part::Body(Framing::Length(left - u64::try_from(read).unwrap_or(left)));
+        self.next_bytes = NextBytes::Body(Framing::Length(left - u64::try_from(read).unwrap_or(left)));
         Poll::Ready(Ok(()))
     }
 
@@ -170,7 +170,7 @@ impl ClientStream {
         let piece = &piece[..piece.len().min(out.remaining())];
         let body = scanner.advance(piece).map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
         self.input.hand_on(out, body);
-        self.part = Part::Body(Framing::Chunked(scanner));
+        self.next_bytes = NextBytes::Body(Framing::Chunked(scanner));
         Poll::Ready(Ok(()))
     }
 
@@ -178,7 +178,7 @@ impl ClientStream {
     /// sends meanwhile is kept for the next request, up to a bound behind which the
     /// connection is not read.
     fn poll_next_request_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.part = Part::NextRequest;
+        self.next_bytes = NextBytes::NextRequest;
         while self.waiting().len() < READ {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
@@ -190,11 +190,11 @@ impl ClientStream {
         if self.poll_tunnels_end(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        self.timers.poll_response(&self.exchange, self.head_due, cx).map(|overdue| Err(overdue.into()))
+        self.timers.poll_response(&self.exchange, self.expects_head, cx).map(|overdue| Err(overdue.into()))
     }
 
     fn poll_tunnel(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // To both sides its end is as if the other had left.
+        // Each side sees the end of the tunnel as if the other side had closed it.
         if self.poll_tunnels_end(cx).is_ready() {
             Poll::Ready(Ok(()))
         } else {
@@ -225,7 +225,7 @@ impl ClientStream {
         Poll::Ready(error)
     }
 
-    /// Puts the deadlines of writing on what came of it.
+    /// Applies the deadlines of writing to the result of a write.
     fn within_deadlines<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match written {
             Poll::Pending => self.poll_stalled(cx).map(Err),
@@ -249,9 +249,9 @@ impl ClientStream {
             self.output.gathered.extend_from_slice(head);
             return;
         }
-        self.head_due = false;
+        self.expects_head = false;
         if kind == Kind::Switching {
-            self.part = Part::Tunnel;
+            self.next_bytes = NextBytes::Tunnel;
         }
         if self.exchange.is_tunnel() {
             self.set_activity(Activity::Tunnel);
@@ -262,9 +262,13 @@ impl ClientStream {
         }
     }
 
-    /// While the client still sends, Pingora may wait without asking for bytes.
-    fn is_reading_body(&self) -> bool {
-        !matches!(self.part, Part::NextRequest | Part::Body(Framing::Length(0)) | Part::Head(_, Framing::Length(0)))
+    /// Whether bytes of the present request or of its tunnel may still come. Pingora may then
+    /// wait without asking for them, so that what is written has to leave at once.
+    fn client_may_still_send(&self) -> bool {
+        !matches!(
+            self.next_bytes,
+            NextBytes::NextRequest | NextBytes::Body(Framing::Length(0)) | NextBytes::Head(_, Framing::Length(0))
+        )
     }
 }
 
@@ -276,15 +280,15 @@ impl AsyncRead for ClientStream {
         if let Poll::Ready(Err(error)) = sent {
             return Poll::Ready(Err(error));
         }
-        let read = match this.part {
-            Part::Head(left, body) => {
+        let read = match this.next_bytes {
+            NextBytes::Head(left, body) => {
                 let left = left - this.input.hand_on(out, left);
-                this.part = if left == 0 { Part::Body(body) } else { Part::Head(left, body) };
+                this.next_bytes = if left == 0 { NextBytes::Body(body) } else { NextBytes::Head(left, body) };
                 Poll::Ready(Ok(()))
             }
-            Part::Body(framing) => this.poll_body(cx, out, framing),
-            Part::NextRequest => this.poll_next_request_bytes(cx),
-            Part::Tunnel => this.poll_tunnel(cx, out),
+            NextBytes::Body(framing) => this.poll_body(cx, out, framing),
+            NextBytes::NextRequest => this.poll_next_request_bytes(cx),
+            NextBytes::Tunnel => this.poll_tunnel(cx, out),
         };
         match read {
             Poll::Ready(read) => Poll::Ready(read),
@@ -298,17 +302,17 @@ impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.output.check()?;
         self.timers.restart_read();
-        self.exchange.upload.excuse();
-        if self.head_due {
+        self.exchange.upload.restart_clock();
+        if self.expects_head {
             self.write_head(bytes);
-        } else if self.output.is_full_with(bytes.len()) || self.is_reading_body() {
+        } else if self.output.is_full_with(bytes.len()) || self.client_may_still_send() {
             let this = &mut *self;
             let written = this.output.poll_write_through(&mut this.inner, cx, bytes);
             return self.within_deadlines(cx, written);
         } else {
             self.output.gathered.extend_from_slice(bytes);
         }
-        if self.is_reading_body()
+        if self.client_may_still_send()
             && let Poll::Ready(Err(error)) = self.poll_send(cx)
         {
             return Poll::Ready(Err(error));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as StdInstant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::next_request::{Arrival, HeadDeadlines};
+use super::next_request::{Arrival, HeadTimeouts};
 use super::stream::ClientStream;
 use crate::config::HeadLimits;
 use crate::downstream::connection::{ClientConnection, Initiator};
@@ -16,7 +16,7 @@ use crate::downstream::exchange::Exchange;
 use crate::downstream::registry::Connections;
 
 const LIMITS: HeadLimits = HeadLimits { request_line: 8192, request_headers: 32768, request_header_count: 100 };
-const DEADLINES: HeadDeadlines = HeadDeadlines { idle: Duration::from_secs(10), head: Duration::from_secs(5) };
+const TIMEOUTS: HeadTimeouts = HeadTimeouts { idle: Duration::from_secs(10), head: Duration::from_secs(5) };
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 /// More than is gathered and fits into the pipe to the client.
@@ -37,7 +37,7 @@ fn connect() -> (ClientStream, DuplexStream, Arc<Connections>) {
 /// Sends a request and has it read, as Pingora reads it.
 async fn ask(stream: &mut ClientStream, client: &mut DuplexStream) -> Arc<Exchange> {
     client.write_all(REQUEST).await.unwrap();
-    assert_eq!(stream.next_request(DEADLINES, &LIMITS).await, Arrival::Request);
+    assert_eq!(stream.next_request(TIMEOUTS, &LIMITS).await, Arrival::Request);
     let mut head = vec![0; REQUEST.len()];
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!(head, REQUEST);
@@ -148,8 +148,8 @@ fn a_refused_client_that_does_not_take_its_reply_is_not_waited_for() {
     run(async {
         let (mut stream, mut client, _connections) = connect();
         client.write_all(b"NONSENSE\r\n\r\n").await.unwrap();
-        assert!(matches!(stream.next_request(DEADLINES, &LIMITS).await, Arrival::Malformed(_)));
-        let ended = timeout(WRITE_IDLE * 2, stream.end_with(BODY)).await;
+        assert!(matches!(stream.next_request(TIMEOUTS, &LIMITS).await, Arrival::Malformed(_)));
+        let ended = timeout(WRITE_IDLE * 2, stream.close_with(BODY)).await;
         assert!(matches!(overdue(&ended.unwrap().unwrap_err()), Some(Overdue::Write | Overdue::Delivery)));
     });
 }
@@ -177,6 +177,6 @@ fn a_connection_is_found_by_its_digest_and_gives_its_exchange_once() {
     let found = ClientConnection::of(Some(&digest)).unwrap();
     assert!(std::ptr::eq(&raw const **found, stream.connection()));
     assert!(found.take_exchange().is_none());
-    found.begin(Arc::default());
+    found.begin_exchange(Arc::default());
     assert!(found.take_exchange().is_some() && found.take_exchange().is_none());
 }

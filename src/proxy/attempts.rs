@@ -1,4 +1,5 @@
-//! The present attempt at an upstream, and what is remembered of those before.
+//! The attempts to send a request to its upstream: the present one, and what is remembered of
+//! those before.
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use pingora_core::protocols::Digest;
 use crate::upstream::{Endpoint, Pick};
 
 #[derive(Debug, Default)]
-pub struct Attempt {
+pub struct Attempts {
     pub pick: Option<Pick>,
     /// The server's name, once nothing is asked of it any more.
-    pub left_server: Option<Arc<str>>,
+    pub released_server: Option<Arc<str>>,
     /// Where it failed before.
     pub tried: Vec<Arc<Endpoint>>,
     /// The server that the client's cookie names.
@@ -22,11 +23,11 @@ pub struct Attempt {
     /// How many of them reached a server.
     pub sent: u32,
     /// The next one goes over a new connection.
-    pub fresh: bool,
-    /// One connection that had died in the pool was not counted as a try.
-    pub excused: bool,
+    pub needs_new_connection: bool,
+    /// One attempt whose pooled connection had died was not counted in `sent`.
+    pub free_retry_used: bool,
     /// The upstream's answer is not wanted; it is tried again.
-    pub again: bool,
+    pub retry_for_status: bool,
     /// When a server was last asked for. From the first time on Pingora closes the client's
     /// connection when the request fails.
     pub began: Option<Instant>,
@@ -38,7 +39,7 @@ pub struct Attempt {
     pub interim: u32,
 }
 
-impl Attempt {
+impl Attempts {
     /// The server is reached, over a new connection or one that was `reused`.
     pub fn connected(&mut self, reused: bool, fd: RawFd, digest: Option<&Digest>) {
         self.reused = reused;
@@ -50,12 +51,12 @@ impl Attempt {
     }
 
     /// The server has its room back.
-    pub fn leave(&mut self) {
-        self.left_server = self.pick.take().map(|pick| Arc::clone(&pick.endpoint.label));
+    pub fn release(&mut self) {
+        self.released_server = self.pick.take().map(|pick| Arc::clone(&pick.endpoint.label));
     }
 
     /// The server's name for the log.
     pub fn server(&self) -> Option<&str> {
-        self.pick.as_ref().map(|pick| &*pick.endpoint.label).or(self.left_server.as_deref())
+        self.pick.as_ref().map(|pick| &*pick.endpoint.label).or(self.released_server.as_deref())
     }
 }
