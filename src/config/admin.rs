@@ -1,7 +1,7 @@
 //! `admin`: where the process answers an operator.
 
 use super::section::{Fields, Form, Reader, Shape, Value, Word, WordsOr, section};
-use super::value::{Address, LOOPBACK, Listening};
+use super::value::{Address, LOOPBACK, ListenAddress};
 use super::yaml::{Location, Node, Span, Yaml};
 
 section! {
@@ -11,7 +11,7 @@ section! {
         /// `IP:port` on loopback, or `unix:/path`. It answers /health, /ready and /upstreams.
         address: AdminAddress = "auto";
     }
-    beside { address_span: Location }
+    derived { address_span: Location }
     check Admin::note_span;
 }
 
@@ -52,7 +52,7 @@ struct LocalAddress;
 
 impl Form<Address> for LocalAddress {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Address> {
-        let address = Listening.read(reader, node)?;
+        let address = ListenAddress.read(reader, node)?;
         if let Address::Tcp(tcp) = &address
             && !tcp.ip().is_loopback()
         {
@@ -70,6 +70,6 @@ impl Form<Address> for LocalAddress {
     }
 
     fn print(&self, address: &Address) -> Yaml {
-        Listening.print(address)
+        ListenAddress.print(address)
     }
 }

@@ -31,8 +31,12 @@ impl HeadLimits {
         let key = if fields.has("request_line") { "request_line" } else { "request_headers" };
         reader.warn(
             fields.key_span(key),
-            format!("no request line reaches `request_line`, {}: it is part of the head", text(self.request_line)),
-            Some(format!("`request_headers` ends the head at {}", text(self.request_headers))),
+            format!(
+                "`request_line` has no effect: `request_headers` is smaller, {} against {}",
+                text(self.request_headers),
+                text(self.request_line)
+            ),
+            Some("the request line is part of the head".to_owned()),
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::section::{AsSection, Either, Fields, Form, Reader, Shape, section, some_of};
-use super::value::{Address, Listening};
+use super::value::{Address, ListenAddress};
 use super::yaml::{Location, Node, Span, Yaml};
 
 section! {
@@ -11,9 +11,9 @@ section! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     "a listener" pub struct Listener {
         /// `IP:port`, `:port` for every IPv4 address, or `unix:/path`.
-        address: Address, required "\"0.0.0.0:8080\"", with Listening;
+        address: Address, required "\"0.0.0.0:8080\"", with ListenAddress;
     }
-    beside { location: Location }
+    derived { location: Location }
     later { tls, http2, proxy_protocol, redirect_https, tcp }
     check Listener::note_location;
 }
@@ -38,15 +38,15 @@ struct AddressOnly;
 
 impl Form<Listener> for AddressOnly {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Listener> {
-        Listening.read(reader, node).map(|address| Listener { address, location: Location(node.span) })
+        ListenAddress.read(reader, node).map(|address| Listener { address, location: Location(node.span) })
     }
 
     fn shape(&self) -> Shape {
-        Form::<Address>::shape(&Listening)
+        Form::<Address>::shape(&ListenAddress)
     }
 
     fn print(&self, listener: &Listener) -> Yaml {
-        Listening.print(&listener.address)
+        ListenAddress.print(&listener.address)
     }
 }
 

@@ -32,7 +32,7 @@ pub use reference::reference;
 pub use root::Config;
 pub use route::*;
 pub use schema::json_schema;
-pub use server::{Drain, ErrorLog, Identity, Ids, Place, Server};
+pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Server};
 pub use timeouts::ClientTimeouts;
 pub use upstream::{
     ActiveCheck, Balance, CheckKind, Health, Passive, PemFile, Pool, Retry, RetryMethods, RetryReason, Secret, Sticky,
@@ -62,28 +62,28 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Rejected> {
 }
 
 /// Where the process of this file keeps its control socket and its pid file, whatever
-/// else is wrong with the file: who has broken it wants to reach the process all the same.
-pub fn own_files(path: Option<&Path>) -> (Place, Place) {
-    let Some(path) = path else { return (Place::Auto, Place::Auto) };
+/// else is wrong with the file, so that `-s` works with a broken file.
+pub fn own_files(path: Option<&Path>) -> (OwnFilePlace, OwnFilePlace) {
+    let Some(path) = path else { return (OwnFilePlace::Auto, OwnFilePlace::Auto) };
     let text = read(path).unwrap_or_default();
     let base = folder_of(&path.display().to_string());
     match yaml::parse(&text, &|variable| std::env::var(variable).ok()).0 {
         Some(root) => {
             let server = root.entry("server").and_then(|(_, node)| Server::form().read(&mut Reader::new(&base), node));
-            server.map_or((Place::Auto, Place::Auto), |server| (server.upgrade_sock, server.pid_file))
+            server.map_or((OwnFilePlace::Auto, OwnFilePlace::Auto), |server| (server.upgrade_sock, server.pid_file))
         }
-        None => (spotted(&text, "upgrade_sock", &base), spotted(&text, "pid_file", &base)),
+        None => (guess_value(&text, "upgrade_sock", &base), guess_value(&text, "pid_file", &base)),
     }
 }
 
 /// What seems to be a key's value, in a text that is no YAML.
-fn spotted(text: &str, key: &str, base: &Path) -> Place {
+fn guess_value(text: &str, key: &str, base: &Path) -> OwnFilePlace {
     let behind = text.split_once(key).and_then(|(_, rest)| rest.trim_start().strip_prefix(':'));
     let value = behind.and_then(|rest| rest.trim_start().split([',', '}', '#', ' ', '\n', '\r']).next());
     match value.map(|value| value.trim_matches(['"', '\''])) {
-        None | Some("" | "auto") => Place::Auto,
-        Some("off" | "null") => Place::Off,
-        Some(path) => Place::At(base.join(path)),
+        None | Some("" | "auto") => OwnFilePlace::Auto,
+        Some("off" | "null") => OwnFilePlace::Off,
+        Some(path) => OwnFilePlace::At(base.join(path)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The declared keys as a page for people, in the order in which they are declared.
 
 use super::root::Config;
-use super::section::{Key, Presence, Section, Shape, Word};
+use super::section::{Key, IfAbsent, Section, Shape, Word};
 
 /// Markdown: one row for each key that is delivered, then those that are not.
 pub fn reference() -> String {
@@ -56,11 +56,11 @@ impl Page {
 }
 
 fn row(path: &str, key: &Key) -> String {
-    let default = match &key.presence {
-        Presence::Default(serde_json::Value::String(text)) => format!("`{text}`"),
-        Presence::Default(value) => format!("`{value}`"),
-        Presence::Required => "required".to_owned(),
-        Presence::Optional | Presence::Later => String::new(),
+    let default = match &key.if_absent {
+        IfAbsent::Default(serde_json::Value::String(text)) => format!("`{text}`"),
+        IfAbsent::Default(value) => format!("`{value}`"),
+        IfAbsent::Required => "required".to_owned(),
+        IfAbsent::Optional | IfAbsent::Later => String::new(),
     };
     let mut meaning = key.doc.clone();
     for word in words(&key.shape).iter().filter(|word| !word.doc.is_empty()) {
@@ -89,7 +89,7 @@ fn describe(shape: &Shape) -> String {
     match shape {
         Shape::Null => "`null`".to_owned(),
         Shape::Bool => "`true`, `false`".to_owned(),
-        Shape::Text(text) => text.kind.to_owned(),
+        Shape::Text(syntax) => syntax.kind.to_owned(),
         Shape::Quantity(quantity) => quantity.kind.to_owned(),
         Shape::Integer { least, most } => format!("{least} to {most}"),
         Shape::Words(words) => words.iter().map(|word| format!("`{}`", word.word)).collect::<Vec<_>>().join(", "),

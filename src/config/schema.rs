@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::pattern;
 use super::root::Config;
-use super::section::{Key, Presence, Rule, Section, SectionShape, Shape, Word};
+use super::section::{Key, IfAbsent, Rule, Section, SectionShape, Shape, Word};
 
 /// Where a variable stands, its value is not known here.
 const VARIABLE: &str = r"\$\{";
@@ -28,7 +28,7 @@ fn section(section: &SectionShape) -> Value {
     let properties: Map<String, Value> = delivered().map(|key| (key.name.to_owned(), property(key))).collect();
     let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
     let required: Vec<&str> =
-        delivered().filter(|key| matches!(key.presence, Presence::Required)).map(|key| key.name).collect();
+        delivered().filter(|key| matches!(key.if_absent, IfAbsent::Required)).map(|key| key.name).collect();
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
@@ -50,7 +50,7 @@ fn section(section: &SectionShape) -> Value {
 fn property(key: &Key) -> Value {
     let mut schema = shape(&key.shape);
     schema["description"] = json!(key.doc);
-    if let Presence::Default(default) = &key.presence {
+    if let IfAbsent::Default(default) = &key.if_absent {
         schema["default"] = default.clone();
     }
     schema
@@ -61,9 +61,9 @@ fn shape(shape_: &Shape) -> Value {
         Shape::Null => json!({ "type": "null" }),
         Shape::Bool => or_variable(json!({ "type": "boolean" })),
         Shape::Integer { least, most } => or_variable(json!({ "type": "integer", "minimum": least, "maximum": most })),
-        Shape::Text(text) => {
-            let types = if text.numbers { json!(["string", "number", "boolean"]) } else { json!("string") };
-            scalar(types, text.pattern, text.examples)
+        Shape::Text(syntax) => {
+            let types = if syntax.numbers { json!(["string", "number", "boolean"]) } else { json!("string") };
+            scalar(types, syntax.pattern, syntax.examples)
         }
         Shape::Quantity(quantity) => scalar(json!("string"), Some(&pattern::quantity(quantity)), quantity.examples),
         Shape::Words(words) => {

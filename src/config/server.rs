@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use super::section::{Fields, Form, Reader, Scalar, Text, Value, Word, WordsOr, number, or_null, or_word, section};
+use super::section::{Fields, Form, Reader, Scalar, Syntax, Value, Word, WordsOr, number, or_null, or_word, section};
 use super::value::{DURATION_OR_ZERO, FileToMake};
 use super::yaml::{Invalid, Parsed, Yaml};
 
@@ -16,13 +16,13 @@ section! {
         /// Worker threads.
         threads: Option<usize> = "auto", with or_word("auto", "One for each core.", number(1..=1024_usize));
         /// Whether an idle thread takes over another's work.
-        work_stealing: Option<bool> = "auto", with or_word("auto", "As measured to be best.", bool::form());
+        work_stealing: Option<bool> = "auto", with or_word("auto", "Off.", bool::form());
         /// Whether the process goes to the background, as `-d` does.
         daemon: bool = false;
         /// Where the process id is written; `auto` is `pingora-proxy.pid` in the process's own folder: $RUNTIME_DIRECTORY where a service manager sets it, else /run/pingora-proxy for root, and pingora-proxy in $XDG_RUNTIME_DIR for others.
-        pid_file: Place = "auto";
+        pid_file: OwnFilePlace = "auto";
         /// The socket by which `-u` and `-s` find the running process; `auto` is `upgrade.sock` in the same folder. Its folder is made with mode 0700, and only its own user and root are answered.
-        upgrade_sock: Place = "auto";
+        upgrade_sock: OwnFilePlace = "auto";
         /// Where messages go.
         error_log: ErrorLog = "stderr";
         /// Whether the file is looked at each second and reloaded when it has changed.
@@ -48,14 +48,14 @@ section! {
 
 /// Where a file of the process's own stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum OwnFilePlace {
     /// In the process's own folder, if no other process has it.
     Auto,
     Off,
     At(PathBuf),
 }
 
-impl Value for Place {
+impl Value for OwnFilePlace {
     fn form() -> impl Form<Self> {
         WordsOr {
             words: [
@@ -152,16 +152,16 @@ impl Identity {
     }
 }
 
-const ACCOUNT: Text = Text { kind: "name or number", numbers: true, pattern: None, examples: &["www-data", "33"] };
+const ACCOUNT: Syntax = Syntax { kind: "name or number", numbers: true, pattern: None, examples: &["www-data", "33"] };
 const USER: Scalar<UserAccount> = Scalar {
     what: "a user's name or number",
-    text: ACCOUNT,
+    syntax: ACCOUNT,
     parse: user,
     print: |account| Yaml::text(&account.written),
 };
 const GROUP: Scalar<GroupAccount> = Scalar {
     what: "a group's name or number",
-    text: ACCOUNT,
+    syntax: ACCOUNT,
     parse: group,
     print: |account| Yaml::text(&account.written),
 };

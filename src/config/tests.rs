@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::section::{Key, Presence, Rule, Section, SectionShape, Shape};
+use super::section::{Key, IfAbsent, Rule, Section, SectionShape, Shape};
 use super::yaml::Kind;
 use super::*;
 
@@ -143,7 +143,7 @@ fn the_full_config_is_read_as_written() {
     let folder = Folder::new("full");
     let (c, warnings) = read(&folder.full()).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(c.server.pid_file, Place::At(folder.0.join("run/p.pid")));
+    assert_eq!(c.server.pid_file, OwnFilePlace::At(folder.0.join("run/p.pid")));
     assert_eq!(c.server.drain.timeout, std::time::Duration::ZERO);
     assert_eq!(c.server.identity.ids().unwrap().uid, nix::unistd::Uid::effective().as_raw());
     assert_eq!(c.admin.address, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));
@@ -352,7 +352,7 @@ impl Tried {
 #[test]
 fn every_default_is_one_that_could_be_written() {
     for (path, key) in all_keys(Config::keys(), "") {
-        let Presence::Default(default) = &key.presence else { continue };
+        let IfAbsent::Default(default) = &key.if_absent else { continue };
         let text = default.to_string();
         let mut problems = yaml::parse(&text, &|_| None).1;
         assert!(problems.pop().is_none(), "{path}: {text}");
@@ -423,7 +423,7 @@ fn warnings_do_not_reject() {
     assert_eq!(messages(text), ["no request reaches the route `b`"]);
     for limits in ["request_headers: 4KiB", "request_line: 64KiB"] {
         let text = format!("listeners: [':80']\nlimits: {{ {limits} }}\nroutes: [{{ respond: {{}} }}]\n");
-        assert!(messages(&text)[0].starts_with("no request line reaches `request_line`"), "{text}");
+        assert!(messages(&text)[0].starts_with("`request_line` has no effect: `request_headers` is smaller"), "{text}");
     }
     let text = text.replace("path: /x/", "path: /x, method: GET");
     assert!(messages(&text).is_empty());
@@ -460,14 +460,14 @@ fn the_process_is_found_through_a_broken_file() {
         std::fs::write(&file, text).unwrap();
         own_files(Some(&file))
     };
-    let at = |name: &str| Place::At(folder.0.join(name));
+    let at = |name: &str| OwnFilePlace::At(folder.0.join(name));
     assert_eq!(
         places("server: { upgrade_sock: ./u.sock, pid_file: off }\nlisteners: [\n"),
-        (at("./u.sock"), Place::Off)
+        (at("./u.sock"), OwnFilePlace::Off)
     );
-    assert_eq!(places("server:\n  upgrade_sock: \"./u.sock\" # ours\nnonsense: 1\n"), (at("./u.sock"), Place::Auto));
-    assert_eq!(places("\"\n"), (Place::Auto, Place::Auto));
-    assert_eq!(own_files(Some(&folder.0.join("none"))), (Place::Auto, Place::Auto));
+    assert_eq!(places("server:\n  upgrade_sock: \"./u.sock\" # ours\nnonsense: 1\n"), (at("./u.sock"), OwnFilePlace::Auto));
+    assert_eq!(places("\"\n"), (OwnFilePlace::Auto, OwnFilePlace::Auto));
+    assert_eq!(own_files(Some(&folder.0.join("none"))), (OwnFilePlace::Auto, OwnFilePlace::Auto));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::admin;
 use super::control::client::{send_message, send_order};
 use super::control::protocol::{Message, Order};
 use super::files::{own_file, pid_file};
-use crate::config::{AdminAddress, Config, Place};
+use crate::config::{AdminAddress, Config, OwnFilePlace};
 use crate::upstream::OperatorCommand;
 
 /// Gives an order to the running process and waits for its outcome, in words. `places` are
@@ -16,7 +16,7 @@ use crate::upstream::OperatorCommand;
 ///
 /// # Errors
 /// When no process answers; the pid file may tell more.
-pub fn order(places: (&Place, &Place), file: Option<&Path>, order: Order) -> Result<(bool, String), String> {
+pub fn order(places: (&OwnFilePlace, &OwnFilePlace), file: Option<&Path>, order: Order) -> Result<(bool, String), String> {
     const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
     ask_process(places, file, |path, file| send_order(path, file, order, ANSWER_TIMEOUT))
 }
@@ -27,7 +27,7 @@ pub fn order(places: (&Place, &Place), file: Option<&Path>, order: Order) -> Res
 /// # Errors
 /// As [`order`].
 pub fn upstreams(
-    places: (&Place, &Place),
+    places: (&OwnFilePlace, &OwnFilePlace),
     file: Option<&Path>,
     change: Option<OperatorCommand>,
 ) -> Result<(bool, String), String> {
@@ -39,7 +39,7 @@ pub fn upstreams(
 }
 
 fn ask_process(
-    (upgrade_sock, pid_file): (&Place, &Place),
+    (upgrade_sock, pid_file): (&OwnFilePlace, &OwnFilePlace),
     file: Option<&Path>,
     ask: impl FnOnce(&Path, Option<&Path>) -> Result<(bool, String), String>,
 ) -> Result<(bool, String), String> {

@@ -6,7 +6,7 @@ use super::upstream_ref::UpstreamRef;
 use crate::config::section::{
     AsSection, Either, Fields, Form, FromKeys, Reader, Shape, Value, Word, Words, number, optional, section,
 };
-use crate::config::value::{FieldName, KeySource, NAME, TEXT, Template, status_in};
+use crate::config::value::{FieldName, KeySource, NAME, ANY_TEXT, Template, status_in};
 use crate::config::yaml::{Invalid, Kind, Node, Yaml};
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Split {
 }
 
 impl Action {
-    /// Where requests may go by it.
+    /// The upstreams that the action may send a request to.
     pub fn upstreams(&self) -> Vec<&UpstreamRef> {
         match self {
             Self::Upstream(upstream) => vec![upstream],
@@ -36,7 +36,7 @@ impl Action {
         }
     }
 
-    /// The key that says it.
+    /// The key of the file that holds the action.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Upstream(_) | Self::Split(_) => "upstream",
@@ -60,13 +60,13 @@ section! {
         respond: Option<Respond>;
     }
     one_of "action" { upstream, redirect, respond }
-    dead ActionKeys::dead;
+    no_effect ActionKeys::no_effect;
 }
 
 impl ActionKeys {
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = key == "split_by" && !matches!(self.upstream, Some(Upstreams::Split(_)));
-        is_dead.then(|| Invalid::new("`split_by` has no effect without a split"))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = key == "split_by" && !matches!(self.upstream, Some(Upstreams::Split(_)));
+        has_no_effect.then(|| Invalid::new("`split_by` has no effect without a split"))
     }
 }
 
@@ -130,7 +130,7 @@ impl Form<Upstreams> for OneOrSplit {
 
     fn shape(&self) -> Shape {
         let share = Shape::Integer { least: 1, most: 1_000_000 };
-        let split = Shape::Map { name: NAME.text, value: Box::new(share), least: 1 };
+        let split = Shape::Map { name: NAME.syntax, value: Box::new(share), least: 1 };
         Shape::Any(vec![UpstreamRef::form().shape(), split])
     }
 
@@ -195,7 +195,7 @@ section! {
         /// The status, 200 to 599.
         status: StatusCode = 200, with status_in(200..=599);
         /// The body.
-        body: String = "", with TEXT;
+        body: String = "", with ANY_TEXT;
         /// The header fields, by name.
         headers as "header": Vec<(FieldName, HeaderValue)> = {}, with super::edits::headers();
     }

@@ -28,13 +28,13 @@ section! {
         mirror: Option<Mirror>;
     }
     last { action: Action }
-    beside {
+    derived {
         /// Line in the file, for `explain`; 0 where there is no file.
         line: usize,
         locations: Locations,
     }
     later { limits, timeouts, rate_limit, concurrency, access, stream, auth, cors, compress, cache, files }
-    dead Route::dead;
+    no_effect Route::no_effect;
     check Route::check;
 }
 
@@ -49,9 +49,9 @@ pub struct Locations {
 }
 
 impl Route {
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = matches!(key, "request" | "mirror") && self.action.upstreams().is_empty();
-        is_dead.then(|| self.without_effect(key))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = matches!(key, "request" | "mirror") && self.action.upstreams().is_empty();
+        has_no_effect.then(|| self.without_effect(key))
     }
 
     fn without_effect(&self, key: &str) -> Invalid {

@@ -9,7 +9,7 @@ use crate::config::section::{
 };
 use crate::config::value::{
     COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE, MATCHED_PARAMETER,
-    METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, TEXT,
+    METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, ANY_TEXT,
 };
 use crate::config::yaml::{Kind, Node, Yaml};
 
@@ -26,13 +26,13 @@ section! {
         /// Conditions on header fields, by name.
         headers as "header": Vec<(HeaderName, ValuePattern)>, with conditions(HEADER_NAME, MATCHED_HEADER_VALUE);
         /// Conditions on query parameters, by name.
-        query: Vec<(String, ValuePattern)>, with conditions(TEXT, MATCHED_PARAMETER);
+        query: Vec<(String, ValuePattern)>, with conditions(ANY_TEXT, MATCHED_PARAMETER);
         /// Conditions on cookies, by name.
         cookies as "cookie": Vec<(String, ValuePattern)>, with conditions(COOKIE_NAME, MATCHED_COOKIE);
         /// Networks or addresses that the client is in.
         client_ips as "client_ip": Vec<IpNet>, with one_or_list(NETWORK);
     }
-    beside {
+    derived {
         /// Whether a condition was not understood, which is no reason to call another route
         /// unreachable.
         has_errors: bool,
@@ -150,8 +150,8 @@ impl FromKeys for ValuePattern {
     type Keys = ValueKeys;
 
     fn from_keys(keys: ValueKeys) -> Option<Self> {
-        let presence = |there: bool| if there { Self::Present } else { Self::Absent };
-        keys.regex.map(Self::Regex).or(keys.present.map(presence))
+        let if_absent = |there: bool| if there { Self::Present } else { Self::Absent };
+        keys.regex.map(Self::Regex).or(keys.present.map(if_absent))
     }
 
     fn to_keys(&self) -> ValueKeys {

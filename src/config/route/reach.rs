@@ -13,13 +13,14 @@ use super::rank::{self, Rank};
 use crate::config::section::Reader;
 use crate::config::value::HostPattern;
 
-/// Beyond so many comparisons looking on would cost more than it tells. Only routes of
-/// one host and path are compared, so that a file needs thousands of those to get there.
-const MOST: usize = 2_000_000;
+/// The search stops after this many comparisons: more would cost more than they tell. Only
+/// routes of one host and path are compared, so that a file needs thousands of those to get
+/// there.
+const MAX_COMPARISONS: usize = 2_000_000;
 
 pub fn warn_unreachable(reader: &mut Reader<'_>, routes: &[Route]) {
     let index = Index::of(routes);
-    let mut left = MOST;
+    let mut left = MAX_COMPARISONS;
     for (at, route) in routes.iter().enumerate().filter(|(_, route)| !route.matcher.has_errors) {
         let Some(mut winners) = index.winners(routes, at, &mut left) else { continue };
         winners.sort_unstable();
@@ -157,7 +158,7 @@ fn takes_asterisk(matcher: &Match) -> bool {
     options && path
 }
 
-/// Whether a request that fulfils the conditions of `strong`, beside host and path,
+/// Whether a request that fulfils the conditions of `strong`, apart from host and path,
 /// fulfils those of `weak`.
 fn implies(strong: &Match, weak: &Match) -> bool {
     let method = weak.methods.is_empty()

@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::edits::{CookieEdits, HeaderEdits, QueryEdits};
 use crate::config::section::{
-    AsSection, Fields, Form, FromKeys, Reader, Scalar, Shape, Text, Value, Word, WordsOr, nearest, optional, section,
+    AsSection, Fields, Form, FromKeys, Reader, Scalar, Shape, Syntax, Value, Word, WordsOr, nearest, optional, section,
 };
 use crate::config::value::{EDITED_IN_REQUESTS, PATH, PATH_PREFIX, PREFIX_TO_MATCH, REGEX, check_replacement, plain};
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
@@ -162,7 +162,7 @@ impl Value for HostPolicy {
 
 const HOST: Scalar<String> = Scalar {
     what: "a host name",
-    text: Text {
+    syntax: Syntax {
         kind: "host",
         numbers: true,
         pattern: Some(r"^([A-Za-z0-9._~!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?$"),
@@ -177,7 +177,7 @@ fn host(text: &str) -> Parsed<String> {
         && let Some(word) = nearest(text, ["preserve", "upstream"])
     {
         let help = format!("did you mean `{word}`?");
-        return Err(Invalid::with_help(format!("`{text}` is hardly a host name"), help));
+        return Err(Invalid::with_help(format!("`{text}` is not a host name"), help));
     }
     match split_host(text) {
         Some(_) => Ok(text.to_owned()),

@@ -16,11 +16,11 @@ section! {
         /// Whether redirects to the upstream's own address come back as ours.
         rewrite_location as "location": bool = "rewrite", with LOCATION;
     }
-    beside {
+    derived {
         /// Whether the proxy answers by itself, so that there is no upstream's response.
         is_local: bool,
     }
-    dead ResponseEdits::dead;
+    no_effect ResponseEdits::no_effect;
 }
 
 const LOCATION: Words<bool, 2> = Words([
@@ -33,9 +33,9 @@ impl ResponseEdits {
     pub const OF_UPSTREAMS: [&str; 2] = ["cookie", "location"];
 
     /// The route, which knows whether there is an upstream, says it to the operator.
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = self.is_local && Self::OF_UPSTREAMS.contains(&key);
-        is_dead.then(|| Invalid::new(format!("`{key}` has no effect here")))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = self.is_local && Self::OF_UPSTREAMS.contains(&key);
+        has_no_effect.then(|| Invalid::new(format!("`{key}` has no effect here")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a route calls an upstream: its name, or the address of a server.
 
-use crate::config::section::{Form, Reader, Scalar, Shape, Text, Value};
-use crate::config::value::direct;
+use crate::config::section::{Form, Reader, Scalar, Shape, Syntax, Value};
+use crate::config::value::direct_upstream;
 use crate::config::yaml::{Node, Span, Yaml};
 
 /// An upstream that a route leads to.
@@ -29,9 +29,9 @@ impl Value for UpstreamRef {
 
 struct NameOrAddress;
 
-const TEXT: Scalar<String> = Scalar {
+const NAME_OR_ADDRESS: Scalar<String> = Scalar {
     what: "an upstream's name or an address such as `127.0.0.1:3000`",
-    text: Text {
+    syntax: Syntax {
         kind: "upstream or address",
         numbers: false,
         pattern: Some(concat!(
@@ -46,20 +46,20 @@ const TEXT: Scalar<String> = Scalar {
 
 impl Form<UpstreamRef> for NameOrAddress {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamRef> {
-        let text = TEXT.read(reader, node)?;
+        let text = NAME_OR_ADDRESS.read(reader, node)?;
         if reader.upstreams.holds(&text) || !text.contains(':') {
             return UpstreamRef::named(reader, node.span, &text);
         }
-        reader.accept(node.span, direct(&text))?;
+        reader.accept(node.span, direct_upstream(&text))?;
         let index = reader.upstreams.add_address(&text, node.span);
         Some(UpstreamRef { index, name: text })
     }
 
     fn shape(&self) -> Shape {
-        TEXT.shape()
+        NAME_OR_ADDRESS.shape()
     }
 
     fn print(&self, upstream: &UpstreamRef) -> Yaml {
-        TEXT.print(&upstream.name)
+        NAME_OR_ADDRESS.print(&upstream.name)
     }
 }

@@ -75,7 +75,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Reports a key that is there and has no effect, for this reason.
-    pub fn refuse_dead(&self, reader: &mut Reader<'_>, name: &str, why: Option<Invalid>) {
+    pub fn refuse_no_effect(&self, reader: &mut Reader<'_>, name: &str, why: Option<Invalid>) {
         if let Some(why) = why.filter(|_| self.has_value(name)) {
             reader.invalid(self.key_span(name), why);
         }

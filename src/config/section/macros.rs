@@ -22,12 +22,12 @@
 /// After the keys may stand, in this order:
 /// - `first { field: Type }` and `last { field: Type }`: keys that another section declares
 ///   and that are read together into one value, before and after the others.
-/// - `beside { field: Type }`: fields that no key sets, `Type::default()` until `check` does.
+/// - `derived { field: Type }`: fields that no key sets, `Type::default()` until `check` does.
 /// - `one_of "noun" { a, b }`: exactly one of the keys is there; `or "hint"` before the brace
 ///   says what else to do than to remove the other.
 /// - `together { a, b }`: none of the keys stands without the others.
 /// - `later { a, b }`: keys of the contract that are refused as not supported yet.
-/// - `dead FUNCTION;`: `fn(&Self, key: &str) -> Option<Invalid>`, why a key has no effect
+/// - `no_effect FUNCTION;`: `fn(&Self, key: &str) -> Option<Invalid>`, why a key has no effect
 ///   beside the others: such a key is refused where it is written, and not printed.
 /// - `check FUNCTION;`: `fn(&mut Self, &mut Reader, &Fields)`, for whatever else concerns
 ///   several keys.
@@ -46,11 +46,11 @@ macro_rules! section {
         }
         $(first { $first:ident: $first_type:ty })?
         $(last { $last:ident: $last_type:ty })?
-        $(beside { $($(#[doc = $beside_doc:literal])* $beside:ident: $beside_type:ty),* $(,)? })?
+        $(derived { $($(#[doc = $derived_doc:literal])* $derived:ident: $derived_type:ty),* $(,)? })?
         $(one_of $noun:literal $(or $hint:literal)? { $($one:ident),* })?
         $(together { $($pair:ident),* })?
         $(later { $($later:ident),* $(,)? })?
-        $(dead $dead:path;)?
+        $(no_effect $no_effect:path;)?
         $(check $check:path;)?
     ) => {
         $(#[doc = $about])*
@@ -62,7 +62,7 @@ macro_rules! section {
                 pub $field: $type,
             )*
             $(pub $last: $last_type,)?
-            $($($(#[doc = $beside_doc])* pub $beside: $beside_type,)*)?
+            $($($(#[doc = $derived_doc])* pub $derived: $derived_type,)*)?
         }
 
         impl $name {
@@ -83,7 +83,7 @@ macro_rules! section {
             }
 
             fn keys() -> Vec<$crate::config::section::Key> {
-                use $crate::config::section::{Key, Presence};
+                use $crate::config::section::{Key, IfAbsent};
                 [
                     $(<$first_type as $crate::config::section::Section>::keys(),)?
                     vec![$(Key {
@@ -92,8 +92,8 @@ macro_rules! section {
                         shape: $crate::config::section::Form::<$type>::shape(
                             &$crate::config::section::section!(@form $type $(, in $range)? $(, with $form)?),
                         ),
-                        presence: $crate::config::section::section!(
-                            @presence $($default)? $(, required $example)?
+                        if_absent: $crate::config::section::section!(
+                            @if_absent $($default)? $(, required $example)?
                         ),
                     }),*],
                     $(<$last_type as $crate::config::section::Section>::keys(),)?
@@ -101,7 +101,7 @@ macro_rules! section {
                         name: stringify!($later),
                         doc: String::new(),
                         shape: $crate::config::section::Shape::Null,
-                        presence: Presence::Later,
+                        if_absent: IfAbsent::Later,
                     }),*],)?
                 ]
                 .concat()
@@ -154,11 +154,11 @@ macro_rules! section {
                     $($first: $first?,)?
                     $($field: $field?,)*
                     $($last: $last?,)?
-                    $($($beside: <$beside_type>::default(),)*)?
+                    $($($derived: <$derived_type>::default(),)*)?
                 };
                 $(
                     for name in Self::KEYS {
-                        fields.refuse_dead(reader, name, $dead(&section, name));
+                        fields.refuse_no_effect(reader, name, $no_effect(&section, name));
                     }
                 )?
                 $($check(&mut section, reader, fields);)?
@@ -174,7 +174,7 @@ macro_rules! section {
                     let form = $crate::config::section::section!(@form $type $(, in $range)? $(, with $form)?);
                     printed.push((name, form.print(&self.$field)));
                 })*
-                $(printed.retain(|(name, _)| $dead(self, name).is_none());)?
+                $(printed.retain(|(name, _)| $no_effect(self, name).is_none());)?
                 $(printed.extend($crate::config::section::Section::print(&self.$last));)?
                 printed
             }
@@ -201,9 +201,9 @@ macro_rules! section {
         $crate::config::section::Rule::OneOf { noun: $noun, keys: &[$(stringify!($one)),*], hint: $hint }
     };
 
-    (@presence) => { Presence::Optional };
-    (@presence $default:tt) => { Presence::Default(serde_json::json!($default)) };
-    (@presence , required $example:literal) => { Presence::Required };
+    (@if_absent) => { IfAbsent::Optional };
+    (@if_absent $default:tt) => { IfAbsent::Default(serde_json::json!($default)) };
+    (@if_absent , required $example:literal) => { IfAbsent::Required };
 
     (@absent $reader:ident $fields:ident $name:ident $form:ident) => {
         Some(Default::default())

@@ -6,10 +6,10 @@ mod as_section;
 mod fields;
 mod forms;
 mod macros;
-mod names;
 mod nearest;
 mod reader;
 mod shape;
+mod upstream_names;
 
 pub use as_section::{AsSection, FromKeys, Section};
 pub use fields::Fields;
@@ -19,4 +19,4 @@ pub use forms::{
 pub(in crate::config) use macros::{section, words};
 pub use nearest::nearest;
 pub use reader::Reader;
-pub use shape::{Delivery, Key, Presence, Quantity, Rule, SectionShape, Shape, Text, Word};
+pub use shape::{Delivery, Key, IfAbsent, Quantity, Rule, SectionShape, Shape, Syntax, Word};

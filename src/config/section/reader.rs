@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::names::UpstreamNames;
 use super::nearest::nearest;
+use super::upstream_names::UpstreamNames;
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Problem, Severity, Span};
 
 /// What reading needs everywhere.
@@ -14,7 +14,7 @@ pub struct Reader<'a> {
     pub upstreams: UpstreamNames,
     /// Relative paths start here.
     base: &'a Path,
-    /// The words that the present key takes beside the form that reads it.
+    /// The words that the present key takes as well as the form that reads it.
     alternatives: Vec<&'static str>,
     /// What the next section is called instead of its title.
     name: Option<String>,
@@ -67,8 +67,8 @@ impl<'a> Reader<'a> {
         self.invalid(node.span, Invalid { message: Some(message), help });
     }
 
-    /// Reads a key that takes these words beside what `read` does.
-    pub fn beside<T>(
+    /// Reads a key that takes either one of these words or what `read` reads.
+    pub fn or_words<T>(
         &mut self,
         words: impl IntoIterator<Item = &'static str>,
         read: impl FnOnce(&mut Self) -> Option<T>,
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// The words that the present key takes beside its form, for a hint.
+    /// The words that the present key takes as well as its form, for a hint.
     pub fn words(&self) -> impl Iterator<Item = &'static str> {
         self.alternatives.iter().copied()
     }
@@ -112,9 +112,9 @@ impl<'a> Reader<'a> {
         self.failed_since(0)
     }
 
-    /// Whether there is an error behind so many problems.
-    pub fn failed_since(&self, problem: usize) -> bool {
-        self.problems.iter().skip(problem).any(|p| p.severity == Severity::Error)
+    /// Whether there is an error after the first `count` problems.
+    pub fn failed_since(&self, count: usize) -> bool {
+        self.problems.iter().skip(count).any(|p| p.severity == Severity::Error)
     }
 }
 

@@ -6,12 +6,12 @@ pub struct Key {
     pub name: &'static str,
     pub doc: String,
     pub shape: Shape,
-    pub presence: Presence,
+    pub if_absent: IfAbsent,
 }
 
 /// What happens where a key is absent.
 #[derive(Clone, Debug)]
-pub enum Presence {
+pub enum IfAbsent {
     /// The configuration is refused.
     Required,
     /// This value holds.
@@ -24,7 +24,7 @@ pub enum Presence {
 
 impl Key {
     pub fn is_later(&self) -> bool {
-        matches!(self.presence, Presence::Later)
+        matches!(self.if_absent, IfAbsent::Later)
     }
 }
 
@@ -58,7 +58,7 @@ pub enum Shape {
         least: i64,
         most: i64,
     },
-    Text(Text),
+    Text(Syntax),
     Quantity(Quantity),
     /// One of several words.
     Words(Vec<Word>),
@@ -69,7 +69,7 @@ pub enum Shape {
     },
     /// A map whose names the operator chooses.
     Map {
-        name: Text,
+        name: Syntax,
         value: Box<Shape>,
         least: usize,
     },
@@ -78,7 +78,7 @@ pub enum Shape {
 
 impl Shape {
     /// The same, where the names in maps and the items of lists are these.
-    pub fn with_names(self, names: Text) -> Self {
+    pub fn with_names(self, names: Syntax) -> Self {
         match self {
             Self::Section(section) => {
                 let renamed = |key: Key| Key { shape: key.shape.with_names(names), ..key };
@@ -99,7 +99,7 @@ impl Shape {
 
 /// A scalar with a syntax of its own.
 #[derive(Clone, Copy, Debug)]
-pub struct Text {
+pub struct Syntax {
     /// What the reference calls it, such as `duration`.
     pub kind: &'static str,
     /// Whether what YAML takes for a number or a boolean can be one, as in `x-debug: 1`.

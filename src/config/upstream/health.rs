@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::server::UpstreamServer;
 use crate::config::section::{
-    AsSection, Fields, FromKeys, Reader, Scalar, Text, Value, number, optional, or_null, or_word, section,
+    AsSection, Fields, FromKeys, Reader, Scalar, Syntax, Value, number, optional, or_null, or_word, section,
 };
 use crate::config::value::{Address, PERCENT, STATUS_RANGE, ServerPlace, at_least, statuses};
 use crate::config::yaml::{Invalid, Location, Parsed, Yaml};
@@ -40,7 +40,7 @@ section! {
         tls: Option<bool> = null, with or_null(bool::form());
     }
     first { kind: CheckKind }
-    beside { locations: Locations }
+    derived { locations: Locations }
     check ActiveCheck::note_locations;
 }
 
@@ -79,13 +79,13 @@ section! {
         host: Option<String> = null, with or_null(CHECK_HOST);
     }
     one_of "check" { path, tcp }
-    dead CheckKeys::dead;
+    no_effect CheckKeys::no_effect;
 }
 
 impl CheckKeys {
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = self.tcp == Some(true) && key != "tcp";
-        is_dead.then(|| Invalid::new(format!("`{key}` has no effect with `tcp: true`")))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = self.tcp == Some(true) && key != "tcp";
+        has_no_effect.then(|| Invalid::new(format!("`{key}` has no effect with `tcp: true`")))
     }
 }
 
@@ -109,7 +109,7 @@ impl FromKeys for CheckKind {
 
 const CHECK_PATH: Scalar<String> = Scalar {
     what: "a path such as `/healthz`",
-    text: Text { kind: "path", numbers: false, pattern: Some(r#"^/[!"$-~]*$"#), examples: &["/healthz"] },
+    syntax: Syntax { kind: "path", numbers: false, pattern: Some(r#"^/[!"$-~]*$"#), examples: &["/healthz"] },
     parse: check_path,
     print: |path| Yaml::text(path),
 };
@@ -123,7 +123,7 @@ fn check_path(text: &str) -> Parsed<String> {
 
 const CHECK_HOST: Scalar<String> = Scalar {
     what: "a host",
-    text: Text { kind: "host", numbers: true, pattern: Some(r"^[^\s/@,]+$"), examples: &["app.internal"] },
+    syntax: Syntax { kind: "host", numbers: true, pattern: Some(r"^[^\s/@,]+$"), examples: &["app.internal"] },
     parse: check_host,
     print: |host| Yaml::text(host),
 };

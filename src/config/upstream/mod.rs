@@ -23,7 +23,7 @@ pub use tls::{PemFile, UpstreamTls};
 
 use super::listener::Listener;
 use super::section::{AsSection, Fields, Form, Reader, Shape, or_null, section, some_of};
-use super::value::{Address, DURATION_OR_ZERO, Direct, Lookup, NAME, Named, ServerPlace, direct};
+use super::value::{Address, DURATION_OR_ZERO, DirectUpstream, Lookup, NAME, Named, ServerPlace, direct_upstream};
 use super::yaml::{Kind, MapKey, Node, Span, Yaml};
 
 section! {
@@ -49,7 +49,7 @@ section! {
         /// How long a server that came back gets a growing share of the requests.
         slow_start: Duration = "0s", with DURATION_OR_ZERO;
     }
-    beside {
+    derived {
         /// The key in the file, or the address itself where a route names one.
         name: String,
         /// Whether a route named an address: such an upstream is not printed.
@@ -72,10 +72,10 @@ impl Upstream {
         server::refuse_duplicates(reader, &self.servers);
         if !self.servers.is_empty() && self.servers.iter().all(|server| server.backup) {
             let span = fields.get("servers").map_or(fields.span, |node| node.span);
-            reader.error(span, "every server is a backup: of what?");
+            reader.error(span, "every server is a backup; one must not be");
         }
         if let Some(tls) = &mut self.tls {
-            tls.name_servers(reader, fields.key_span("tls"), &self.servers);
+            tls.infer_sni(reader, fields.key_span("tls"), &self.servers);
         }
         if let Some(active) = &self.health.active {
             active.check_servers(reader, self.tls.is_some(), &self.servers);
@@ -84,7 +84,7 @@ impl Upstream {
 
     /// The upstream of a route that names an address, which was accepted there.
     fn of_address(reader: &mut Reader<'_>, address: &str, span: Span) -> Option<Self> {
-        let Direct { address: with_port, written, tls } = reader.accept(span, direct(address))?;
+        let DirectUpstream { address: with_port, written, tls } = reader.accept(span, direct_upstream(address))?;
         let key = |name: &str| MapKey { text: name.to_owned(), span };
         let node = |kind| Node { span, kind };
         let servers = node(Kind::Seq(vec![node(Kind::String(with_port))]));
@@ -124,7 +124,7 @@ impl Form<Vec<Upstream>> for ByName {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Map { name: NAME.text, value: Box::new(Form::<Upstream>::shape(&AsSection)), least: 0 }
+        Shape::Map { name: NAME.syntax, value: Box::new(Form::<Upstream>::shape(&AsSection)), least: 0 }
     }
 
     fn print(&self, upstreams: &Vec<Upstream>) -> Yaml {

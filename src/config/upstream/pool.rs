@@ -18,11 +18,11 @@ section! {
         /// How long a request waits in the queue; then 503.
         queue_timeout: Duration = "5s";
     }
-    dead Pool::dead;
+    no_effect Pool::no_effect;
 }
 
 impl Pool {
-    fn dead(&self, key: &str) -> Option<Invalid> {
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
         match key {
             "queue" if self.max_connections.is_none() && self.queue > 0 => Some(Invalid::with_help(
                 "`queue` has no effect without `max_connections`",

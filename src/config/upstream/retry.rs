@@ -23,10 +23,10 @@ section! {
         /// Bytes of a request's body that are kept for a retry, at most 64KiB; a request with a longer body is not tried again.
         body_buffer: usize = "64KiB", with sizes(0..=MOST_BUFFERED);
     }
-    dead Retry::dead;
+    no_effect Retry::no_effect;
 }
 
-/// Pingora keeps so much of a body.
+/// Pingora keeps at most this much of a body.
 const MOST_BUFFERED: usize = 64 << 10;
 
 words! {
@@ -56,8 +56,8 @@ impl Retry {
         self.on.contains(&reason)
     }
 
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = self.attempts == 1 && key != "attempts";
-        is_dead.then(|| Invalid::new(format!("`{key}` has no effect with `attempts: 1`")))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = self.attempts == 1 && key != "attempts";
+        has_no_effect.then(|| Invalid::new(format!("`{key}` has no effect with `attempts: 1`")))
     }
 }

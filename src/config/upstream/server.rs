@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::section::{AsSection, Either, Fields, Form, FromKeys, Reader, Shape, optional, section};
 use crate::config::value::{
-    ADDRESS_RECORDS, Lookup, Named, Referenced, SERVER, SERVICE_RECORDS, ServerPlace, at_least,
+    ADDRESS_RECORDS, Lookup, Named, WrittenServer, SERVER, SERVICE_RECORDS, ServerPlace, at_least,
 };
 use crate::config::yaml::{Invalid, Location, Node, Yaml};
 
@@ -20,9 +20,9 @@ section! {
         /// Whether it gets requests only while all others are down.
         backup: bool = false;
     }
-    first { address: Referenced }
-    beside { location: Location }
-    dead UpstreamServer::dead;
+    first { address: WrittenServer }
+    derived { location: Location }
+    no_effect UpstreamServer::no_effect;
     check UpstreamServer::finish;
 }
 
@@ -31,16 +31,16 @@ section! {
     #[derive(Clone, Debug)]
     "a server" pub struct ServerAddress {
         /// `IP:port`, `name:port` or `unix:/path`.
-        address: Option<Referenced>, with optional(SERVER);
+        address: Option<WrittenServer>, with optional(SERVER);
         /// `name:port`: each address of the name is a server.
-        dns: Option<Referenced>, with optional(ADDRESS_RECORDS);
+        dns: Option<WrittenServer>, with optional(ADDRESS_RECORDS);
         /// A name such as `_http._tcp.app.internal`: each target of its SRV records is a server.
-        srv: Option<Referenced>, with optional(SERVICE_RECORDS);
+        srv: Option<WrittenServer>, with optional(SERVICE_RECORDS);
     }
     one_of "address" or "make it another entry of `servers`" { address, dns, srv }
 }
 
-impl FromKeys for Referenced {
+impl FromKeys for WrittenServer {
     type Keys = ServerAddress;
 
     fn from_keys(keys: ServerAddress) -> Option<Self> {
@@ -65,9 +65,9 @@ impl UpstreamServer {
         Either { short: AddressOnly, map: AsSection, prints_short: false }
     }
 
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = key == "refresh" && matches!(self.address.place, ServerPlace::At(_));
-        is_dead.then(|| Invalid::with_help("`refresh` has no effect here", "an IP address or a path is not looked up"))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = key == "refresh" && matches!(self.address.place, ServerPlace::At(_));
+        has_no_effect.then(|| Invalid::with_help("`refresh` has no effect here", "an IP address or a path is not looked up"))
     }
 
     fn finish(&mut self, _: &mut Reader<'_>, fields: &Fields<'_>) {

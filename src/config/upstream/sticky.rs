@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::section::{Scalar, Text, Value, or_null, or_word, section};
+use crate::config::section::{Scalar, Syntax, Value, or_null, or_word, section};
 use crate::config::value::{COOKIE_NAME, DURATION, FileToRead};
 use crate::config::yaml::Invalid;
 
@@ -24,7 +24,7 @@ section! {
 
 /// Max-Age has no fractions (RFC 6265 section 4.1.1).
 const WHOLE_SECONDS: Scalar<Duration> = Scalar {
-    text: Text { pattern: Some("^0*[1-9][0-9]*(000ms|s|m|h)$"), examples: &["10s", "5m", "1h"], ..DURATION.text },
+    syntax: Syntax { pattern: Some("^0*[1-9][0-9]*(000ms|s|m|h)$"), examples: &["10s", "5m", "1h"], ..DURATION.syntax },
     parse: |text| {
         let duration = (DURATION.parse)(text)?;
         if duration.subsec_millis() > 0 {

@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::server::UpstreamServer;
-use crate::config::section::{AsSection, Fields, Form, Reader, Scalar, Shape, Text, or_null, section};
+use crate::config::section::{AsSection, Fields, Form, Reader, Scalar, Shape, Syntax, or_null, section};
 use crate::config::value::{Address, FileToRead, ServerPlace, dns_name};
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
 
@@ -29,7 +29,7 @@ section! {
         key: Option<PemFile> = null, with or_null(PRIVATE_KEY);
     }
     together { cert, key }
-    dead UpstreamTls::dead;
+    no_effect UpstreamTls::no_effect;
     check UpstreamTls::check;
 }
 
@@ -52,9 +52,9 @@ impl UpstreamTls {
         self.cert.as_ref().zip(self.key.as_ref())
     }
 
-    fn dead(&self, key: &str) -> Option<Invalid> {
-        let is_dead = key == "ca" && !self.verify;
-        is_dead.then(|| Invalid::with_help("`ca` has no effect with `verify: false`", "remove one of them"))
+    fn no_effect(&self, key: &str) -> Option<Invalid> {
+        let has_no_effect = key == "ca" && !self.verify;
+        has_no_effect.then(|| Invalid::with_help("`ca` has no effect with `verify: false`", "remove one of them"))
     }
 
     fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
@@ -71,7 +71,7 @@ impl UpstreamTls {
 
     /// Takes the name from the servers where none is written: an empty one would silently
     /// switch verification off.
-    pub fn name_servers(&mut self, reader: &mut Reader<'_>, span: Span, servers: &[UpstreamServer]) {
+    pub fn infer_sni(&mut self, reader: &mut Reader<'_>, span: Span, servers: &[UpstreamServer]) {
         if !self.sni.is_empty() {
             return;
         }
@@ -139,7 +139,7 @@ impl Form<String> for Sni {
 
 const SNI: Scalar<String> = Scalar {
     what: "a host name",
-    text: Text {
+    syntax: Syntax {
         kind: "host name",
         numbers: true,
         pattern: Some("^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*|[0-9A-Fa-f:.]+)$"),

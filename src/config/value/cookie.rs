@@ -2,12 +2,12 @@
 
 use super::host::dns_name;
 use super::{header, path};
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 pub const COOKIE_NAME: Scalar<String> = Scalar {
     what: "a cookie's name",
-    text: Text {
+    syntax: Syntax {
         kind: "cookie name",
         numbers: true,
         pattern: Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
@@ -28,7 +28,7 @@ pub fn name(text: &str) -> Parsed<String> {
 
 pub const COOKIE_VALUE: Scalar<String> = Scalar {
     what: "a value",
-    text: Text { kind: "cookie value", numbers: true, pattern: Some(r#"^[!#-+\x2d-:<-\x5b\x5d-~]*$"#), examples: &[] },
+    syntax: Syntax { kind: "cookie value", numbers: true, pattern: Some(r#"^[!#-+\x2d-:<-\x5b\x5d-~]*$"#), examples: &[] },
     parse: |text| {
         let octet = |c: char| c.is_ascii_graphic() && !"\",;\\".contains(c);
         if text.chars().all(octet) {
@@ -44,7 +44,7 @@ pub const COOKIE_VALUE: Scalar<String> = Scalar {
 /// a `;` ends a value and the blanks around it are no part of it.
 pub const MATCHED_COOKIE: Scalar<String> = Scalar {
     what: header::CONDITION,
-    text: Text { kind: "text", numbers: true, pattern: Some(r"^([^\s;]([^;]*[^\s;])?)?$"), examples: &[] },
+    syntax: Syntax { kind: "text", numbers: true, pattern: Some(r"^([^\s;]([^;]*[^\s;])?)?$"), examples: &[] },
     parse: |text| {
         if text.contains(';') {
             let help = "it is matched as it is sent, not decoded";
@@ -60,7 +60,7 @@ pub const MATCHED_COOKIE: Scalar<String> = Scalar {
 /// A domain of a cookie, without its dot.
 pub const COOKIE_DOMAIN: Scalar<String> = Scalar {
     what: "a domain",
-    text: Text {
+    syntax: Syntax {
         kind: "domain",
         numbers: true,
         pattern: Some("^[.]?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$"),
@@ -72,10 +72,10 @@ pub const COOKIE_DOMAIN: Scalar<String> = Scalar {
 
 /// An empty one drops the attribute.
 pub const COOKIE_DOMAIN_OR_NONE: Scalar<String> = Scalar {
-    text: Text {
+    syntax: Syntax {
         pattern: Some("^([.]?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*)?$"),
         examples: &["example.com", ""],
-        ..COOKIE_DOMAIN.text
+        ..COOKIE_DOMAIN.syntax
     },
     parse: |text| if text.is_empty() { Ok(String::new()) } else { domain(text) },
     ..COOKIE_DOMAIN
@@ -87,7 +87,7 @@ fn domain(text: &str) -> Parsed<String> {
 
 pub const COOKIE_PATH: Scalar<String> = Scalar {
     what: "a path",
-    text: Text { kind: "path", numbers: false, pattern: Some(r"^/[^?#;,\s]*$"), examples: &["/app/"] },
+    syntax: Syntax { kind: "path", numbers: false, pattern: Some(r"^/[^?#;,\s]*$"), examples: &["/app/"] },
     parse: |text| {
         let path = path::parse(text)?;
         if path.contains([';', ',']) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::section::{Form, Quantity, Reader, Scalar, Shape, Text, Value};
+use crate::config::section::{Form, Quantity, Reader, Scalar, Shape, Syntax, Value};
 use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
@@ -12,7 +12,7 @@ const LONGEST: u64 = 365 * 24 * 3_600_000;
 /// Above zero, at most a year.
 pub const DURATION: Scalar<Duration> = Scalar {
     what: "a duration such as `10s`",
-    text: Text {
+    syntax: Syntax {
         kind: "duration",
         numbers: false,
         pattern: Some("^0*[1-9][0-9]*(ms|s|m|h)$"),
@@ -24,7 +24,7 @@ pub const DURATION: Scalar<Duration> = Scalar {
 
 /// At most a year, or none at all.
 pub const DURATION_OR_ZERO: Scalar<Duration> = Scalar {
-    text: Text { pattern: Some("^([0-9]+(ms|s|m|h)|0+)$"), examples: &["0s", "30s"], ..DURATION.text },
+    syntax: Syntax { pattern: Some("^([0-9]+(ms|s|m|h)|0+)$"), examples: &["0s", "30s"], ..DURATION.syntax },
     parse: parse_or_zero,
     ..DURATION
 };
@@ -58,7 +58,7 @@ impl Form<Duration> for AtLeast {
     /// Without the year, for editors show the pattern to people.
     fn shape(&self) -> Shape {
         Shape::Quantity(Quantity {
-            kind: DURATION.text.kind,
+            kind: DURATION.syntax.kind,
             units: &UNITS,
             least: u64::try_from(self.least.as_millis()).unwrap_or(LONGEST),
             most: None,

@@ -3,14 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::section::{Form, Reader, Shape, Text, nearest};
+use crate::config::section::{Form, Reader, Shape, Syntax, nearest};
 use crate::config::yaml::{Invalid, Node, Parsed, Span, Yaml};
 
 /// A file that is read when the configuration is; `parse` makes the value of what it holds.
 pub struct FileToRead<T> {
     pub what: &'static str,
     pub pattern: Option<&'static str>,
-    /// Whether a file may be called so.
+    /// Whether a file may have this path.
     pub accepts: fn(&Path) -> Parsed<()>,
     /// Errors are those of the place where the file is named.
     pub parse: fn(PathBuf, Vec<u8>) -> Parsed<T>,
@@ -36,7 +36,7 @@ impl<T> Form<T> for FileToRead<T> {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Text(Text { kind: "file", numbers: true, pattern: self.pattern, examples: &[] })
+        Shape::Text(Syntax { kind: "file", numbers: true, pattern: self.pattern, examples: &[] })
     }
 
     fn print(&self, value: &T) -> Yaml {
@@ -95,7 +95,7 @@ impl Form<PathBuf> for FileToMake {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Text(Text {
+        Shape::Text(Syntax {
             kind: "file",
             numbers: true,
             pattern: Some("^[^/.]*[/.](.*[^/])?$"),

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// A header name in the spelling the operator chose. Spelling makes no difference to
@@ -29,7 +29,7 @@ impl Hash for FieldName {
     }
 }
 
-const TOKEN: Text = Text {
+const TOKEN: Syntax = Syntax {
     kind: "header name",
     numbers: true,
     pattern: Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
@@ -39,7 +39,7 @@ const TOKEN: Text = Text {
 /// A name to look for in requests.
 pub const HEADER_NAME: Scalar<HeaderName> = Scalar {
     what: "a header name",
-    text: TOKEN,
+    syntax: TOKEN,
     parse: |text| name(text).map(|field| field.name),
     print: |name| Yaml::text(name),
 };
@@ -65,7 +65,7 @@ macro_rules! editable {
 /// A header that an edit may touch.
 pub const EDITED_HEADER: Scalar<FieldName> = Scalar {
     what: "a name",
-    text: Text { pattern: Some(editable!()), ..TOKEN },
+    syntax: Syntax { pattern: Some(editable!()), ..TOKEN },
     parse: edited,
     print: |field| Yaml::text(&field.spelled),
 };
@@ -73,13 +73,13 @@ pub const EDITED_HEADER: Scalar<FieldName> = Scalar {
 /// The same, where its spelling makes no difference.
 pub const EDITED_NAME: Scalar<HeaderName> = Scalar {
     what: EDITED_HEADER.what,
-    text: EDITED_HEADER.text,
+    syntax: EDITED_HEADER.syntax,
     parse: |text| edited(text).map(|field| field.name),
     print: |name| Yaml::text(name),
 };
 
 /// The names of fields that an edit of a request may touch: Host has a key of its own.
-pub const EDITED_IN_REQUESTS: Text = Text { pattern: Some(editable!("[Hh][Oo][Ss][Tt]")), ..TOKEN };
+pub const EDITED_IN_REQUESTS: Syntax = Syntax { pattern: Some(editable!("[Hh][Oo][Ss][Tt]")), ..TOKEN };
 
 /// These describe one connection or one message's framing, which the proxy itself decides.
 const NOT_EDITABLE: [&str; 9] = [
@@ -107,7 +107,7 @@ fn edited(text: &str) -> Parsed<FieldName> {
 
 pub const HEADER_VALUE: Scalar<HeaderValue> = Scalar {
     what: "a header's value",
-    text: Text {
+    syntax: Syntax {
         kind: "text",
         numbers: true,
         pattern: Some(r"^([^\x00-\x20\x7f]([^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?$"),
@@ -131,7 +131,7 @@ pub const CONDITION: &str = "a value, `{ regex: … }` or `{ present: true }`";
 /// A value to compare a request's header with.
 pub const MATCHED_HEADER_VALUE: Scalar<String> = Scalar {
     what: CONDITION,
-    text: HEADER_VALUE.text,
+    syntax: HEADER_VALUE.syntax,
     parse: |text| value(text).map(|_| text.to_owned()),
     print: |value| Yaml::text(value),
 };
@@ -139,7 +139,7 @@ pub const MATCHED_HEADER_VALUE: Scalar<String> = Scalar {
 /// A method to match. Methods are case-sensitive: `get` would never match.
 pub const METHOD: Scalar<Method> = Scalar {
     what: "a method such as `GET`",
-    text: Text {
+    syntax: Syntax {
         kind: "method",
         numbers: true,
         pattern: Some("^(?!(CONNECT|TRACE)$)[!#$%&'*+.^_`|~0-9A-Z-]+$"),

@@ -1,6 +1,6 @@
 //! Host names, and the patterns that routes match them by.
 
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// What a route's `host` may hold; lower case, without port.
@@ -15,7 +15,7 @@ pub enum HostPattern {
 
 pub const HOST_PATTERN: Scalar<HostPattern> = Scalar {
     what: "a host such as `example.com`",
-    text: Text {
+    syntax: Syntax {
         kind: "host",
         numbers: true,
         pattern: Some(r"^([*]|([*][.])?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$"),

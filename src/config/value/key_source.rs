@@ -4,7 +4,7 @@
 use http::HeaderName;
 
 use super::{cookie, header};
-use crate::config::section::{Form, Scalar, Text, Value};
+use crate::config::section::{Form, Scalar, Syntax, Value};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum KeySource {
 
 const KEY_SOURCE: Scalar<KeySource> = Scalar {
     what: "what tells clients apart, such as `header:x-user`",
-    text: Text {
+    syntax: Syntax {
         kind: "key",
         numbers: true,
         pattern: Some("^(path|client_ip|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+|query:.+)$"),

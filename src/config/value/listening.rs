@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::address::{Address, number, unix};
 use super::file::need_folder;
-use crate::config::section::{Form, Reader, Scalar, Shape, Text};
+use crate::config::section::{Form, Reader, Scalar, Shape, Syntax};
 use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 /// An address to listen on, whose socket can be made.
 #[derive(Clone, Copy, Debug)]
-pub struct Listening;
+pub struct ListenAddress;
 
-impl Form<Address> for Listening {
+impl Form<Address> for ListenAddress {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Address> {
         let address = LISTENING.read(reader, node)?;
         if let Address::Unix(path) = &address {
@@ -30,15 +30,15 @@ impl Form<Address> for Listening {
 }
 
 /// The same, where only this machine can connect.
-pub const LOOPBACK: Text = Text {
+pub const LOOPBACK: Syntax = Syntax {
     pattern: Some(concat!(r"^((127[.][0-9.]+|\[::1\]):", pattern!(port), "|", pattern!(unix), ")$")),
     examples: &["127.0.0.1:9180", "unix:/run/admin.sock"],
-    ..LISTENING.text
+    ..LISTENING.syntax
 };
 
 const LISTENING: Scalar<Address> = Scalar {
     what: "an address such as `0.0.0.0:8080`",
-    text: Text {
+    syntax: Syntax {
         kind: "address",
         numbers: false,
         pattern: Some(concat!(

@@ -51,27 +51,27 @@ pub use header::{
 };
 pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
-pub use listening::{LOOPBACK, Listening};
+pub use listening::{LOOPBACK, ListenAddress};
 pub use network::NETWORK;
 pub use path::{PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, check_replacement};
 pub use percent::PERCENT;
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
-pub use server_address::{ADDRESS_RECORDS, Direct, NAMESERVER, Referenced, SERVER, SERVICE_RECORDS, direct};
+pub use server_address::{ADDRESS_RECORDS, DirectUpstream, NAMESERVER, WrittenServer, SERVER, SERVICE_RECORDS, direct_upstream};
 pub use size::{SIZE, sizes};
 pub use status::{ERROR_STATUSES, STATUS_RANGE, StatusSet, status_in, statuses};
 pub use template::{Template, TemplatePart};
 
-use super::section::{Scalar, Text};
+use super::section::{Scalar, Syntax};
 use super::yaml::{Invalid, Parsed, Yaml};
 
 /// A text of any kind.
-pub const TEXT: Scalar<String> = plain("a text");
+pub const ANY_TEXT: Scalar<String> = plain("a text");
 
 /// A name that messages call `what`.
 pub const fn plain(what: &'static str) -> Scalar<String> {
     Scalar {
         what,
-        text: Text { kind: "text", numbers: true, pattern: None, examples: &[] },
+        syntax: Syntax { kind: "text", numbers: true, pattern: None, examples: &[] },
         parse: |text| Ok(text.to_owned()),
         print: |text| Yaml::text(text),
     }
@@ -80,7 +80,7 @@ pub const fn plain(what: &'static str) -> Scalar<String> {
 /// A name for logs and other keys, which is kept plain.
 pub const NAME: Scalar<String> = Scalar {
     what: "a name",
-    text: Text { kind: "name", numbers: true, pattern: Some("^[A-Za-z0-9._-]{1,64}$"), examples: &["api"] },
+    syntax: Syntax { kind: "name", numbers: true, pattern: Some("^[A-Za-z0-9._-]{1,64}$"), examples: &["api"] },
     parse: name,
     print: |name| Yaml::text(name),
 };

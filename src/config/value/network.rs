@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 pub const NETWORK: Scalar<IpNet> = Scalar {
     what: "a network such as `10.0.0.0/8`",
-    text: Text {
+    syntax: Syntax {
         kind: "network",
         numbers: false,
         pattern: Some(concat!(

@@ -4,13 +4,13 @@
 use http::uri::PathAndQuery;
 use regex::{Regex, RegexBuilder};
 
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 use crate::message::path::canonical;
 
-const MADE: Text = Text { kind: "path", numbers: false, pattern: Some("^/[!\"$-;=@-_a-~]*$"), examples: &["/api/"] };
+const OUTPUT_PATH: Syntax = Syntax { kind: "path", numbers: false, pattern: Some("^/[!\"$-;=@-_a-~]*$"), examples: &["/api/"] };
 /// Canonical paths have neither empty nor dot segments, nor parameters.
-const MATCHED: Text = Text {
+const MATCHED: Syntax = Syntax {
     kind: "path",
     numbers: false,
     pattern: Some("^(?!.*//)(?!.*/[.]{1,2}(/|$))/[^?#;*\\\\\\s<>\"`^{}|]*$"),
@@ -19,25 +19,25 @@ const MATCHED: Text = Text {
 
 /// A path that the proxy makes.
 pub const PATH: Scalar<String> =
-    Scalar { what: "a path such as `/api`", text: MADE, parse, print: |path| Yaml::text(path) };
+    Scalar { what: "a path such as `/api`", syntax: OUTPUT_PATH, parse, print: |path| Yaml::text(path) };
 
 /// A path that the proxy puts in front of others.
 pub const PATH_PREFIX: Scalar<String> = Scalar {
-    text: Text { pattern: Some("^/([!\"$-;=@-_a-~]*[!\"$-)+-;=@-_a-~])?$"), ..MADE },
+    syntax: Syntax { pattern: Some("^/([!\"$-;=@-_a-~]*[!\"$-)+-;=@-_a-~])?$"), ..OUTPUT_PATH },
     parse: path_prefix,
     ..PATH
 };
 
 /// A path to compare a request's with.
-pub const PATH_TO_MATCH: Scalar<String> = Scalar { text: MATCHED, parse: matched_path, ..PATH };
+pub const PATH_TO_MATCH: Scalar<String> = Scalar { syntax: MATCHED, parse: matched_path, ..PATH };
 
 /// A path that covers everything below it.
 pub const PREFIX_TO_MATCH: Scalar<String> =
-    Scalar { what: "a path such as `/api/`", text: MATCHED, parse: matched_prefix, ..PATH };
+    Scalar { what: "a path such as `/api/`", syntax: MATCHED, parse: matched_prefix, ..PATH };
 
 pub const REGEX: Scalar<Regex> = Scalar {
     what: "a regex",
-    text: Text { kind: "regex", numbers: true, pattern: None, examples: &["^/v[0-9]+/"] },
+    syntax: Syntax { kind: "regex", numbers: true, pattern: None, examples: &["^/v[0-9]+/"] },
     parse: regex,
     print: |regex| Yaml::text(regex),
 };

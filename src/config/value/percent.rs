@@ -1,12 +1,12 @@
 //! Shares of a hundred: `20%`.
 
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// 1 to 100.
 pub const PERCENT: Scalar<u8> = Scalar {
     what: "a percentage such as `20%`",
-    text: Text { kind: "percentage", numbers: false, pattern: Some("^0*([1-9][0-9]?|100)%$"), examples: &["20%"] },
+    syntax: Syntax { kind: "percentage", numbers: false, pattern: Some("^0*([1-9][0-9]?|100)%$"), examples: &["20%"] },
     parse,
     print: |value| Yaml::text(format!("{value}%")),
 };

@@ -1,14 +1,14 @@
 //! Names and values of query parameters, which are kept percent-encoded.
 
 use super::header::CONDITION;
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::Yaml;
 use crate::message::query::{decode, encode};
 
 /// A name or a value: any text, percent-encoded as it goes into a query.
 pub const QUERY_TEXT: Scalar<String> = Scalar {
     what: "a value",
-    text: Text { kind: "text", numbers: true, pattern: None, examples: &[] },
+    syntax: Syntax { kind: "text", numbers: true, pattern: None, examples: &[] },
     parse: |text| Ok(encode(text)),
     print: |encoded| Yaml::text(decode(encoded)),
 };
@@ -16,7 +16,7 @@ pub const QUERY_TEXT: Scalar<String> = Scalar {
 /// A value to compare a request's parameter with.
 pub const MATCHED_PARAMETER: Scalar<String> = Scalar {
     what: CONDITION,
-    text: QUERY_TEXT.text,
+    syntax: QUERY_TEXT.syntax,
     parse: |text| Ok(text.to_owned()),
     print: |value| Yaml::text(value),
 };

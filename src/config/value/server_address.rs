@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::address::{Address, Lookup, Named, ServerPlace, nonzero, number, unix};
 use super::host::dns_name;
-use crate::config::section::{Scalar, Text};
+use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// One server of an upstream, as the file refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referenced {
+pub struct WrittenServer {
     pub place: ServerPlace,
     pub written: String,
     /// Set when it was written with a name rather than an IP address.
@@ -33,9 +33,9 @@ const NAME_AND_PORT: &str = concat!(
 );
 
 /// `IP:port`, `name:port` or `unix:/path`.
-pub const SERVER: Scalar<Referenced> = Scalar {
+pub const SERVER: Scalar<WrittenServer> = Scalar {
     what: "an address such as `127.0.0.1:3000`",
-    text: Text {
+    syntax: Syntax {
         kind: "address",
         numbers: false,
         pattern: Some(NAME_AND_PORT),
@@ -46,9 +46,9 @@ pub const SERVER: Scalar<Referenced> = Scalar {
 };
 
 /// `name:port`, each of whose addresses is a server.
-pub const ADDRESS_RECORDS: Scalar<Referenced> = Scalar {
+pub const ADDRESS_RECORDS: Scalar<WrittenServer> = Scalar {
     what: "a name and a port such as `app.internal:8080`",
-    text: Text {
+    syntax: Syntax {
         kind: "name and port",
         numbers: false,
         pattern: Some(concat!("^", pattern!(not_numbers), pattern!(name), "[.]?:", pattern!(some_port), "$")),
@@ -59,9 +59,9 @@ pub const ADDRESS_RECORDS: Scalar<Referenced> = Scalar {
 };
 
 /// A name that has SRV records.
-pub const SERVICE_RECORDS: Scalar<Referenced> = Scalar {
+pub const SERVICE_RECORDS: Scalar<WrittenServer> = Scalar {
     what: "a name such as `_http._tcp.app.internal`",
-    text: Text {
+    syntax: Syntax {
         kind: "name",
         numbers: true,
         pattern: Some(r"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?$"),
@@ -74,7 +74,7 @@ pub const SERVICE_RECORDS: Scalar<Referenced> = Scalar {
 /// Who is asked for names.
 pub const NAMESERVER: Scalar<SocketAddr> = Scalar {
     what: "an address such as `10.0.0.53`",
-    text: Text {
+    syntax: Syntax {
         kind: "address",
         numbers: false,
         pattern: Some(concat!(
@@ -101,7 +101,7 @@ fn nameserver(text: &str) -> Parsed<SocketAddr> {
 
 /// What a route may name instead of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Direct {
+pub struct DirectUpstream {
     /// The server's address, with its port.
     pub address: String,
     /// The server as it was written, without scheme.
@@ -110,22 +110,22 @@ pub struct Direct {
 }
 
 /// `IP:port`, `name:port` or `unix:/path`.
-fn server(text: &str) -> Parsed<Referenced> {
+fn server(text: &str) -> Parsed<WrittenServer> {
     if let Some(unix) = unix(text) {
         let place = ServerPlace::At(unix?);
-        return Ok(Referenced { place, written: text.to_owned(), name: None });
+        return Ok(WrittenServer { place, written: text.to_owned(), name: None });
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
         nonzero(address.port())?;
         let place = ServerPlace::At(Address::Tcp(address));
-        return Ok(Referenced { place, written: text.to_owned(), name: None });
+        return Ok(WrittenServer { place, written: text.to_owned(), name: None });
     }
     let (name, port) = name_and_port(text)?;
     Ok(named(text, name, Lookup::One { port }))
 }
 
 /// `name:port`, each of whose addresses is a server.
-fn each(text: &str) -> Parsed<Referenced> {
+fn each(text: &str) -> Parsed<WrittenServer> {
     if text.parse::<SocketAddr>().is_ok() || unix(text).is_some() {
         return Err(Invalid::with_help(format!("`{text}` is no name to look up"), "write it with `address`"));
     }
@@ -134,12 +134,12 @@ fn each(text: &str) -> Parsed<Referenced> {
 }
 
 /// A name that has SRV records.
-fn services(text: &str) -> Parsed<Referenced> {
+fn services(text: &str) -> Parsed<WrittenServer> {
     if let Some((name, _)) = text.rsplit_once(':') {
         return Err(Invalid::with_help("SRV records say the port themselves", format!("write `{name}`")));
     }
     let name = rooted_name(text)?;
-    Ok(Referenced { name: None, ..named(text, name, Lookup::Services) })
+    Ok(WrittenServer { name: None, ..named(text, name, Lookup::Services) })
 }
 
 /// A final dot keeps search domains out of it.
@@ -150,12 +150,12 @@ fn rooted_name(text: &str) -> Parsed<String> {
     }
 }
 
-fn named(text: &str, name: String, kind: Lookup) -> Referenced {
+fn named(text: &str, name: String, kind: Lookup) -> WrittenServer {
     // How often: unless the server says otherwise.
     let refresh = Duration::from_secs(10);
     let bare = name.trim_end_matches('.').to_owned();
     let place = ServerPlace::Named(Named { name, kind, refresh });
-    Referenced { place, written: text.to_owned(), name: Some(bare) }
+    WrittenServer { place, written: text.to_owned(), name: Some(bare) }
 }
 
 fn name_and_port(text: &str) -> Parsed<(String, u16)> {
@@ -181,11 +181,11 @@ fn name_and_port(text: &str) -> Parsed<(String, u16)> {
 }
 
 /// Also `http://host:port` and `https://host:port`, with or without the port.
-pub fn direct(text: &str) -> Parsed<Direct> {
+pub fn direct_upstream(text: &str) -> Parsed<DirectUpstream> {
     let url = text.split_once("://").filter(|_| !text.starts_with("unix:"));
     let Some((scheme, rest)) = url else {
         let written = server(text)?.written;
-        return Ok(Direct { address: written.clone(), written, tls: false });
+        return Ok(DirectUpstream { address: written.clone(), written, tls: false });
     };
     // Schemes know no case (RFC 3986 section 3.1).
     let (tls, port) = match scheme.to_ascii_lowercase().as_str() {
@@ -213,7 +213,7 @@ pub fn direct(text: &str) -> Parsed<Direct> {
             "write the server's name, or define an upstream with `tls: { sni: … }`",
         ));
     }
-    Ok(Direct { address: with_port, written: authority.to_owned(), tls })
+    Ok(DirectUpstream { address: with_port, written: authority.to_owned(), tls })
 }
 
 #[cfg(test)]
@@ -245,16 +245,16 @@ mod tests {
 
     #[test]
     fn direct_upstreams() {
-        assert_eq!(direct("http://localhost").unwrap().address, direct("localhost:80").unwrap().address);
-        let tls = direct("https://localhost/").unwrap();
+        assert_eq!(direct_upstream("http://localhost").unwrap().address, direct_upstream("localhost:80").unwrap().address);
+        let tls = direct_upstream("https://localhost/").unwrap();
         assert!(tls.tls);
         assert_eq!((tls.address.as_str(), tls.written.as_str()), ("localhost:443", "localhost"));
-        assert!(direct("http://[::1]").is_ok());
-        assert!(direct("HTTP://127.0.0.1:1").is_ok_and(|d| !d.tls));
-        assert!(direct("HTTPs://localhost").is_ok_and(|d| d.tls));
-        assert_eq!(direct("unix:///run/x").unwrap_err().help.as_deref(), Some("write `unix:/run/x`"));
+        assert!(direct_upstream("http://[::1]").is_ok());
+        assert!(direct_upstream("HTTP://127.0.0.1:1").is_ok_and(|d| !d.tls));
+        assert!(direct_upstream("HTTPs://localhost").is_ok_and(|d| d.tls));
+        assert_eq!(direct_upstream("unix:///run/x").unwrap_err().help.as_deref(), Some("write `unix:/run/x`"));
         for bad in ["https://127.0.0.1", "http://127.0.0.1:1/x", "ftp://localhost", "http://a@localhost", "http://"] {
-            assert!(direct(bad).is_err(), "{bad}");
+            assert!(direct_upstream(bad).is_err(), "{bad}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::config::section::{Form, Quantity, Reader, Scalar, Shape, Text};
+use crate::config::section::{Form, Quantity, Reader, Scalar, Shape, Syntax};
 use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
@@ -10,7 +10,7 @@ const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), (
 pub const SIZE: Scalar<usize> = Scalar {
     what: "a size such as `8KiB`",
     // Each key has bounds, of which its pattern is made.
-    text: Text { kind: "size", numbers: false, pattern: None, examples: &["8KiB", "64KiB"] },
+    syntax: Syntax { kind: "size", numbers: false, pattern: None, examples: &["8KiB", "64KiB"] },
     parse,
     print: |bytes| Yaml::word(print(*bytes)),
 };
@@ -36,11 +36,11 @@ impl Form<usize> for Sizes {
     fn shape(&self) -> Shape {
         let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         Shape::Quantity(Quantity {
-            kind: SIZE.text.kind,
+            kind: SIZE.syntax.kind,
             units: &UNITS,
             least: bytes(*self.0.start()),
             most: Some(bytes(*self.0.end())),
-            examples: SIZE.text.examples,
+            examples: SIZE.syntax.examples,
         })
     }
 

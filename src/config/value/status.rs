@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use http::StatusCode;
 
-use crate::config::section::{Form, Reader, Scalar, Shape, Text, list};
+use crate::config::section::{Form, Reader, Scalar, Shape, Syntax, list};
 use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 /// A list of error statuses.
@@ -59,7 +59,7 @@ impl Form<StatusCode> for StatusIn {
 /// `200`, or `200-399`.
 pub const STATUS_RANGE: Scalar<(u16, u16)> = Scalar {
     what: "a status, or from-to such as `200-399`",
-    text: Text {
+    syntax: Syntax {
         kind: "status or range",
         numbers: true,
         pattern: Some("^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"),
@@ -98,7 +98,7 @@ pub enum StatusSet {
 
 pub const ERROR_STATUSES: Scalar<StatusSet> = Scalar {
     what: "an error status, or `4xx` or `5xx`",
-    text: Text { kind: "status", numbers: true, pattern: Some("^[45]([0-9]{2}|xx)$"), examples: &["502", "5xx"] },
+    syntax: Syntax { kind: "status", numbers: true, pattern: Some("^[45]([0-9]{2}|xx)$"), examples: &["502", "5xx"] },
     parse: set,
     print: |set| match set {
         StatusSet::One(status) => Yaml::text(status.as_str()),

@@ -1,6 +1,6 @@
 //! Redirect targets: text with placeholders such as `{host}`.
 
-use crate::config::section::{Form, Scalar, Text, Value, nearest};
+use crate::config::section::{Form, Scalar, Syntax, Value, nearest};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// Text with `{scheme}`, `{host}`, `{path}`, `{query}`, `{method}`, `{client_ip}`, `{request_id}` in it.
@@ -23,7 +23,7 @@ pub enum TemplatePart {
 
 const TARGET: Scalar<Template> = Scalar {
     what: "a target such as `https://{host}{path}{query}`",
-    text: Text {
+    syntax: Syntax {
         kind: "target",
         numbers: true,
         pattern: Some(concat!(

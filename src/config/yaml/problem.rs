@@ -81,7 +81,7 @@ struct Shown {
 /// Columns that an excerpt may take.
 const TERMINAL: usize = 160;
 
-/// Nobody reads on after so many; the rest is counted only.
+/// Nobody reads more problems than this; the rest is only counted.
 pub const MOST_SHOWN: usize = 1_000;
 
 impl Problem {

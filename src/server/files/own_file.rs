@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::runtime_dir;
-use crate::config::Place;
+use crate::config::OwnFilePlace;
 
 pub const PID_FILE: &str = "pingora-proxy.pid";
 pub const CONTROL_SOCKET: &str = "upgrade.sock";
@@ -19,11 +19,11 @@ pub struct OwnFile {
 }
 
 /// Where the file is; `None` where the configuration switches it off.
-pub fn locate(place: &Place, name: &str) -> Option<OwnFile> {
+pub fn locate(place: &OwnFilePlace, name: &str) -> Option<OwnFile> {
     match place {
-        Place::Off => None,
-        Place::At(path) => Some(OwnFile { path: path.clone(), configured: true }),
-        Place::Auto => Some(OwnFile { path: runtime_dir::default_dir().join(name), configured: false }),
+        OwnFilePlace::Off => None,
+        OwnFilePlace::At(path) => Some(OwnFile { path: path.clone(), configured: true }),
+        OwnFilePlace::Auto => Some(OwnFile { path: runtime_dir::default_dir().join(name), configured: false }),
     }
 }
 
@@ -49,10 +49,10 @@ mod tests {
 
     #[test]
     fn what_the_configuration_names_is_taken_as_it_is() {
-        assert_eq!(locate(&Place::Off, PID_FILE), None);
-        let named = locate(&Place::At("/x/y.pid".into()), PID_FILE).unwrap();
+        assert_eq!(locate(&OwnFilePlace::Off, PID_FILE), None);
+        let named = locate(&OwnFilePlace::At("/x/y.pid".into()), PID_FILE).unwrap();
         assert_eq!(named, OwnFile { path: "/x/y.pid".into(), configured: true });
-        let found = locate(&Place::Auto, CONTROL_SOCKET).unwrap();
+        let found = locate(&OwnFilePlace::Auto, CONTROL_SOCKET).unwrap();
         assert!(!found.configured && found.path.ends_with("upgrade.sock"));
     }
 }

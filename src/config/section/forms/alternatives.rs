@@ -71,7 +71,7 @@ impl<T, F: Form<T>> Form<Option<T>> for OrWord<F> {
         if node.text() == Some(self.word.word) {
             return Some(None);
         }
-        reader.beside([self.word.word], |reader| self.form.read(reader, node)).map(Some)
+        reader.or_words([self.word.word], |reader| self.form.read(reader, node)).map(Some)
     }
 
     fn shape(&self) -> Shape {

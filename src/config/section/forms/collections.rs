@@ -137,7 +137,7 @@ impl<K: Clone + Eq + Hash, T, F: Form<T>> Form<Vec<(K, T)>> for MapOf<K, F> {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Map { name: self.name.text, value: Box::new(self.value.shape()), least: 0 }
+        Shape::Map { name: self.name.syntax, value: Box::new(self.value.shape()), least: 0 }
     }
 
     fn print(&self, value: &Vec<(K, T)>) -> Yaml {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Form, Value};
 use crate::config::section::reader::Reader;
-use crate::config::section::shape::{Shape, Text};
+use crate::config::section::shape::{Shape, Syntax};
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Yaml};
 
 /// A scalar with a small language of its own.
@@ -13,7 +13,7 @@ use crate::config::yaml::{Invalid, Kind, Node, Parsed, Yaml};
 pub struct Scalar<T> {
     /// As in "expected a duration such as `10s`".
     pub what: &'static str,
-    pub text: Text,
+    pub syntax: Syntax,
     pub parse: fn(&str) -> Parsed<T>,
     pub print: fn(&T) -> Yaml,
 }
@@ -38,7 +38,7 @@ impl<T> Form<T> for Scalar<T> {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Text(self.text)
+        Shape::Text(self.syntax)
     }
 
     fn print(&self, value: &T) -> Yaml {

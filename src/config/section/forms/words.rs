@@ -71,7 +71,7 @@ impl<T: Clone + PartialEq, U, F: Form<U>, const N: usize> Form<T> for WordsOr<T,
             return Some(value);
         }
         let words = self.words.iter().map(|(_, word)| word.word).filter(|word| *word != "null");
-        reader.beside(words, |reader| self.form.read(reader, node)).map(self.wrap)
+        reader.or_words(words, |reader| self.form.read(reader, node)).map(self.wrap)
     }
 
     fn shape(&self) -> Shape {
