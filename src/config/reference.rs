@@ -1,7 +1,7 @@
 //! The declared keys as a page for people, in the order in which they are declared.
 
 use super::root::Config;
-use super::section::{Key, IfAbsent, Section, Shape, Word};
+use super::section::{IfAbsent, Key, Section, Shape, Word};
 
 /// Markdown: one row for each key that is delivered, then those that are not.
 pub fn reference() -> String {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::pattern;
 use super::root::Config;
-use super::section::{Key, IfAbsent, Rule, Section, SectionShape, Shape, Word};
+use super::section::{IfAbsent, Key, Rule, Section, SectionShape, Shape, Word};
 
 /// Where a variable stands, its value is not known here.
 const VARIABLE: &str = r"\$\{";

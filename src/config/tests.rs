@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::section::{Key, IfAbsent, Rule, Section, SectionShape, Shape};
+use super::section::{IfAbsent, Key, Rule, Section, SectionShape, Shape};
 use super::yaml::Kind;
 use super::*;
 
@@ -465,7 +465,10 @@ fn the_process_is_found_through_a_broken_file() {
         places("server: { upgrade_sock: ./u.sock, pid_file: off }\nlisteners: [\n"),
         (at("./u.sock"), OwnFilePlace::Off)
     );
-    assert_eq!(places("server:\n  upgrade_sock: \"./u.sock\" # ours\nnonsense: 1\n"), (at("./u.sock"), OwnFilePlace::Auto));
+    assert_eq!(
+        places("server:\n  upgrade_sock: \"./u.sock\" # ours\nnonsense: 1\n"),
+        (at("./u.sock"), OwnFilePlace::Auto)
+    );
     assert_eq!(places("\"\n"), (OwnFilePlace::Auto, OwnFilePlace::Auto));
     assert_eq!(own_files(Some(&folder.0.join("none"))), (OwnFilePlace::Auto, OwnFilePlace::Auto));
 }

@@ -16,7 +16,11 @@ use crate::upstream::OperatorCommand;
 ///
 /// # Errors
 /// When no process answers; the pid file may tell more.
-pub fn order(places: (&OwnFilePlace, &OwnFilePlace), file: Option<&Path>, order: Order) -> Result<(bool, String), String> {
+pub fn order(
+    places: (&OwnFilePlace, &OwnFilePlace),
+    file: Option<&Path>,
+    order: Order,
+) -> Result<(bool, String), String> {
     const ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
     ask_process(places, file, |path, file| send_order(path, file, order, ANSWER_TIMEOUT))
 }

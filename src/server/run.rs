@@ -37,7 +37,7 @@ const ADMIN_PORT: u16 = 9180;
 /// The attempts of one request at most, whatever becomes of each.
 const MAX_TRIES: usize = 4096;
 /// The number of requests that may wait for the supervisor.
-const ORDERS: usize = 16;
+const SUPERVISOR_QUEUE: usize = 16;
 
 /// How a process is started.
 #[derive(Debug, Default)]
@@ -226,7 +226,7 @@ fn assemble(
         log::info!("listening on {}", sockets.bound(&SocketUse::Listener(listener.address.clone())));
     }
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
-    let (orders, requests) = tokio::sync::mpsc::channel(ORDERS);
+    let (orders, requests) = tokio::sync::mpsc::channel(SUPERVISOR_QUEUE);
     let control_state = Arc::new(ControlState::new(
         orders,
         start.file.clone(),

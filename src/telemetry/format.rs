@@ -3,10 +3,10 @@
 
 use std::io::Write as _;
 
+use super::escaping::{bounded, is_dangerous};
 use super::json;
 use super::record::AccessRecord;
 use super::time::{ClockTime, CommonTime};
-use super::value::{bounded, is_dangerous};
 use crate::config::AccessFormat;
 
 /// Appends the line with its newline. Only the text format has colours.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
+use super::escaping::{bounded, is_dangerous};
 use super::record::{AccessRecord, ErrorSource};
 use super::time::{push_timestamp, put_digits};
-use super::value::{bounded, is_dangerous};
 
 /// Bytes that a JSON string holds as they are.
 static PLAIN: [bool; 256] = {

@@ -1,15 +1,15 @@
 //! What the process tells of requests and of itself: the access log and the file of the
 //! error log.
 
-mod access;
+mod access_log;
 mod error_log;
+mod escaping;
 mod format;
 mod json;
 mod record;
 mod time;
-mod value;
 
-pub use access::{AccessLogger, dropped_lines};
+pub use access_log::{AccessLogger, dropped_lines};
 pub use error_log::ErrorFile;
 pub use format::render;
 pub use record::{AccessRecord, ErrorSource};

@@ -17,7 +17,7 @@ pub struct ActiveSet {
     pub endpoints: Vec<Arc<Endpoint>>,
     balancer: Balancer,
     /// Endpoints for requests that have tried all others: backups, then ejected ones.
-    spare: Vec<Arc<Endpoint>>,
+    fallbacks: Vec<Arc<Endpoint>>,
     /// By the tag in their clients' cookies; draining endpoints are among them.
     sticky: HashMap<Tag, Arc<Endpoint>>,
     /// When the next ejection ends, if an endpoint is ejected.
@@ -25,7 +25,7 @@ pub struct ActiveSet {
     /// The version of the endpoints' health states from which the set was made.
     pub version: u64,
     /// The number of all endpoints, whatever their state.
-    pub known: usize,
+    pub total: usize,
 }
 
 impl ActiveSet {
@@ -36,7 +36,7 @@ impl ActiveSet {
         let (mut sticky, mut next_return) = (HashMap::new(), None::<Instant>);
         for endpoint in all {
             let health = endpoint.stats.health();
-            match health.state() {
+            match health.status() {
                 HealthStatus::Up if endpoint.backup => backups.push(Arc::clone(endpoint)),
                 HealthStatus::Up => primaries.push(Arc::clone(endpoint)),
                 HealthStatus::Ejected => ejected.push(Arc::clone(endpoint)),
@@ -47,8 +47,8 @@ impl ActiveSet {
             }
             next_return = next_return.into_iter().chain(health.ejected_until()).min();
         }
-        let (endpoints, mut spare) = if primaries.is_empty() { (backups, primaries) } else { (primaries, backups) };
-        spare.append(&mut ejected);
+        let (endpoints, mut fallbacks) = if primaries.is_empty() { (backups, primaries) } else { (primaries, backups) };
+        fallbacks.append(&mut ejected);
         let weights: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.weight()).collect();
         let shares: Vec<WeightedEndpoint<'_>> = endpoints
             .iter()
@@ -56,7 +56,7 @@ impl ActiveSet {
             .map(|(endpoint, weight)| WeightedEndpoint { weight, load: &endpoint.stats.load, name: &endpoint.label })
             .collect();
         let balancer = Balancer::new(balance, &shares, position);
-        Self { endpoints, balancer, spare, sticky, next_return, version, known: all.len() }
+        Self { endpoints, balancer, fallbacks, sticky, next_return, version, total: all.len() }
     }
 
     pub fn position(&self) -> usize {
@@ -88,19 +88,20 @@ impl ActiveSet {
         let start = fastrand::usize(..self.endpoints.len().max(1));
         let (before, after) = self.endpoints.split_at_checked(start)?;
         let found = after.iter().chain(before).find(|endpoint| fits(endpoint));
-        found.or_else(|| self.spare_ones(tried).find(|endpoint| endpoint.has_room()))
+        found.or_else(|| self.untried_fallbacks(tried).find(|endpoint| endpoint.has_room()))
     }
 
     /// Whether an endpoint was not tried, with room or not.
     pub fn has_another(&self, tried: &[Arc<Endpoint>]) -> bool {
-        self.endpoints.iter().any(|endpoint| is_untried(endpoint, tried)) || self.spare_ones(tried).next().is_some()
+        self.endpoints.iter().any(|endpoint| is_untried(endpoint, tried))
+            || self.untried_fallbacks(tried).next().is_some()
     }
 
-    /// The spare endpoints, once all others were tried: one that was ejected is better than
+    /// The fallbacks, once all others were tried: one that was ejected is better than
     /// none.
-    fn spare_ones(&self, tried: &[Arc<Endpoint>]) -> impl Iterator<Item = &Arc<Endpoint>> {
+    fn untried_fallbacks(&self, tried: &[Arc<Endpoint>]) -> impl Iterator<Item = &Arc<Endpoint>> {
         let is_needed = self.endpoints.iter().all(|endpoint| !is_untried(endpoint, tried));
-        self.spare.iter().filter(move |endpoint| is_needed && is_untried(endpoint, tried))
+        self.fallbacks.iter().filter(move |endpoint| is_needed && is_untried(endpoint, tried))
     }
 }
 

@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::resolve::{ResolvedAddress, Resolver};
 use crate::config::{ActiveCheck, Lookup, Named, ServerPlace};
 
-/// The first checks of a pool are spread over so long at most.
+/// The first checks of a pool are spread over this time at most.
 const FIRST_CHECK_SPREAD: Duration = Duration::from_secs(1);
 
 impl Pool {
@@ -85,9 +85,9 @@ impl Pool {
     }
 
     fn apply_check(self: &Arc<Self>, endpoint: &Endpoint, check: &ActiveCheck, found: Result<(), String>) {
-        let alone = self.active().endpoints.is_empty();
+        let none_up = self.active().endpoints.is_empty();
         let good = found.is_ok();
-        let Some(change) = endpoint.stats.health().record_check(found, check, alone) else { return };
+        let Some(change) = endpoint.stats.health().record_check(found, check, none_up) else { return };
         let level = if good { log::Level::Info } else { log::Level::Warn };
         log::log!(level, "upstream {}: server {} is {change}", self.name, endpoint.label);
         if good {

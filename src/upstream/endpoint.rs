@@ -14,10 +14,10 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions, Scheme};
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 
+use super::connection_sharing;
 use super::connections::OpenConnections;
 use super::health::HealthState;
 use super::load::Load;
-use super::pool_key;
 use super::sticky::StickyCookie;
 use crate::config::{Address, Sticky, Upstream, UpstreamTls};
 
@@ -145,7 +145,7 @@ impl Endpoint {
             let ours = peer.options.idle_timeout.unwrap_or(Duration::MAX);
             peer.options.idle_timeout = Some(ours.min(Duration::from_millis(keep_alive_ms)));
         }
-        peer.group_key ^= pool_key::thread_bits(self.stats.load.get());
+        peer.group_key ^= connection_sharing::thread_bits(self.stats.load.get());
         peer
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::endpoint::{Endpoint, EndpointSpec, EndpointStats};
-use super::health::AdminState;
+use super::health::OperatorState;
 use super::load::LoadCounters;
 use super::resolve::ResolvedAddress;
 use super::sticky::CookieKey;
@@ -85,8 +85,8 @@ impl Endpoints {
         self.entries.iter().flat_map(|entry| &entry.endpoints).find(|endpoint| &*endpoint.label == label)
     }
 
-    /// Whether the pool can do without this endpoint: of the primaries or the backups, of
-    /// which it is one, `most` percent may be out, and never the last one of the pool.
+    /// Whether this endpoint may be ejected: at most `most` percent of its group, the primaries
+    /// or the backups, may be out, and the last endpoint of the pool that is up stays.
     pub fn may_lose(&self, endpoint: &Endpoint, most: u8) -> bool {
         let (mut count, mut up, mut others) = (0, 0, 0);
         let mut is_up = false;
@@ -206,7 +206,7 @@ impl<'b> KnownStats<'b> {
         if before.weight != spec.weight || before.backup != spec.backup {
             let mut health = stats.health();
             health.set_weight(None);
-            health.set_admin(AdminState::Enabled);
+            health.set_operator_state(OperatorState::Enabled);
         }
         Some(Arc::clone(stats))
     }

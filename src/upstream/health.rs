@@ -11,7 +11,7 @@ use crate::config::{ActiveCheck, Passive};
 /// What the operator says of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AdminState {
+pub enum OperatorState {
     #[default]
     Enabled,
     /// The endpoint gets only the clients that stick to it.
@@ -51,7 +51,7 @@ struct Ejection {
 
 #[derive(Debug)]
 pub struct HealthState {
-    admin: AdminState,
+    operator: OperatorState,
     /// The operator's weight, in place of the configured one.
     weight: Option<u32>,
     healthy: bool,
@@ -65,13 +65,13 @@ pub struct HealthState {
     since: SystemTime,
 }
 
-/// An ejection lasts at most so many times `eject_for`.
+/// An ejection lasts at most this many times `eject_for`.
 const MAX_EJECT_FACTOR: u32 = 10;
 
 impl Default for HealthState {
     fn default() -> Self {
         Self {
-            admin: AdminState::Enabled,
+            operator: OperatorState::Enabled,
             weight: None,
             healthy: true,
             contrary_checks: 0,
@@ -85,19 +85,19 @@ impl Default for HealthState {
 }
 
 impl HealthState {
-    pub fn state(&self) -> HealthStatus {
-        match (self.admin, self.healthy, &self.ejection) {
-            (AdminState::Disabled, _, _) => HealthStatus::Disabled,
-            (AdminState::Draining, _, _) => HealthStatus::Draining,
-            (AdminState::Enabled, false, _) => HealthStatus::Down,
-            (AdminState::Enabled, true, Some(_)) => HealthStatus::Ejected,
-            (AdminState::Enabled, true, None) => HealthStatus::Up,
+    pub fn status(&self) -> HealthStatus {
+        match (self.operator, self.healthy, &self.ejection) {
+            (OperatorState::Disabled, _, _) => HealthStatus::Disabled,
+            (OperatorState::Draining, _, _) => HealthStatus::Draining,
+            (OperatorState::Enabled, false, _) => HealthStatus::Down,
+            (OperatorState::Enabled, true, Some(_)) => HealthStatus::Ejected,
+            (OperatorState::Enabled, true, None) => HealthStatus::Up,
         }
     }
 
     /// The reason for the status, in words for the operator; empty for [`HealthStatus::Up`].
     pub fn reason(&self) -> String {
-        match self.state() {
+        match self.status() {
             HealthStatus::Up => String::new(),
             HealthStatus::Down => self.last_check.clone(),
             HealthStatus::Ejected => self.ejection.as_ref().map(|e| e.reason.clone()).unwrap_or_default(),
@@ -107,11 +107,11 @@ impl HealthState {
 
     /// Whether the clients that stick to the endpoint may go on.
     pub fn serves_sticky_clients(&self) -> bool {
-        self.admin != AdminState::Disabled && self.healthy && self.ejection.is_none()
+        self.operator != OperatorState::Disabled && self.healthy && self.ejection.is_none()
     }
 
     pub fn is_up(&self) -> bool {
-        self.state() == HealthStatus::Up
+        self.status() == HealthStatus::Up
     }
 
     /// When the present status began.
@@ -121,10 +121,6 @@ impl HealthState {
 
     pub fn weight(&self) -> Option<u32> {
         self.weight
-    }
-
-    pub fn admin(&self) -> AdminState {
-        self.admin
     }
 
     pub fn ejected_until(&self) -> Option<Instant> {
@@ -189,20 +185,20 @@ impl HealthState {
         is_due
     }
 
-    pub fn set_admin(&mut self, admin: AdminState) {
-        if self.admin != admin {
+    pub fn set_operator_state(&mut self, operator: OperatorState) {
+        if self.operator != operator {
             self.since = SystemTime::now();
         }
-        self.admin = admin;
-        if admin == AdminState::Enabled {
-            // An enabled endpoint is taken for well until it fails again.
+        self.operator = operator;
+        if operator == OperatorState::Enabled {
+            // An enabled endpoint is treated as healthy until it fails again.
             self.ejection = None;
             self.ejections_in_a_row = 0;
             self.forget_checks();
         }
     }
 
-    /// Takes the endpoint for well: nobody checks it any more, or the checks begin anew.
+    /// Treats the endpoint as healthy: nobody checks it any more, or the checks begin anew.
     pub fn forget_checks(&mut self) {
         if !self.healthy {
             self.since = SystemTime::now();
@@ -246,7 +242,7 @@ mod tests {
         let change = endpoint.record_check(bad(), &rules(), false).unwrap();
         assert_eq!(change, "down: 3 checks in a row failed: refused");
         assert_eq!(
-            (endpoint.state(), endpoint.reason()),
+            (endpoint.status(), endpoint.reason()),
             (HealthStatus::Down, "3 checks in a row failed: refused".into())
         );
         assert_eq!(endpoint.record_check(bad(), &rules(), false), None);
@@ -264,7 +260,7 @@ mod tests {
         let mut times = Vec::new();
         for _ in 0..6 {
             let time = endpoint.eject("x", now, &rules);
-            assert_eq!(endpoint.state(), HealthStatus::Ejected);
+            assert_eq!(endpoint.status(), HealthStatus::Ejected);
             assert!(!endpoint.end_ejection(now) && !endpoint.is_up());
             now += time;
             assert!(endpoint.end_ejection(now) && endpoint.is_up());
@@ -279,12 +275,12 @@ mod tests {
     fn the_operator_has_the_last_word() {
         let rules = Passive { failures: 5, eject_for: Duration::from_secs(30), max_ejected: 50, statuses: Vec::new() };
         let mut endpoint = HealthState::default();
-        endpoint.set_admin(AdminState::Draining);
+        endpoint.set_operator_state(OperatorState::Draining);
         assert!(endpoint.serves_sticky_clients() && !endpoint.is_up());
-        endpoint.set_admin(AdminState::Disabled);
+        endpoint.set_operator_state(OperatorState::Disabled);
         assert!(!endpoint.serves_sticky_clients());
         endpoint.eject("x", Instant::now(), &rules);
-        endpoint.set_admin(AdminState::Enabled);
+        endpoint.set_operator_state(OperatorState::Enabled);
         assert!(endpoint.is_up());
     }
 }

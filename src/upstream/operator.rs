@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::health::AdminState;
+use super::health::OperatorState;
 use super::pool::Pool;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,15 +55,15 @@ impl Pool {
         let was_up = health.is_up();
         let done = match change {
             Change::Drain => {
-                health.set_admin(AdminState::Draining);
+                health.set_operator_state(OperatorState::Draining);
                 "gets no new clients".to_owned()
             }
             Change::Disable => {
-                health.set_admin(AdminState::Disabled);
+                health.set_operator_state(OperatorState::Disabled);
                 "is disabled".to_owned()
             }
             Change::Enable => {
-                health.set_admin(AdminState::Enabled);
+                health.set_operator_state(OperatorState::Enabled);
                 "is enabled".to_owned()
             }
             Change::Weight(0) => {

@@ -66,7 +66,7 @@ impl Drop for Pick {
 /// Why a request gets no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// All are down, ejected, draining or disabled; one may be back in so many seconds.
+    /// All are down, ejected, draining or disabled; one may be back in this many seconds.
     AllDown(u64),
     /// The upstream has no endpoint: no name of its servers has an address.
     NoAddress,
@@ -258,7 +258,7 @@ impl Pool {
     }
 
     fn unavailable(&self, active: &ActiveSet) -> Unavailable {
-        if active.known == 0 {
+        if active.total == 0 {
             return Unavailable::NoAddress;
         }
         let due = active.next_return.map(|due| due.saturating_duration_since(Instant::now()));

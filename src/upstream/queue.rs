@@ -59,8 +59,9 @@ impl<W, P> Queue<W, P> {
     }
 
     /// Gives each waiting request what `choose` finds for it, in turn, until `choose` finds
-    /// nothing. A request that `insists` on one endpoint does not keep others from theirs.
-    pub fn serve(&self, choose: impl Fn(&W) -> Option<P>, insists: impl Fn(&W) -> bool) {
+    /// nothing. A request that waits for one endpoint, as `is_sticky` says, does not keep
+    /// others from theirs.
+    pub fn serve(&self, choose: impl Fn(&W) -> Option<P>, is_sticky: impl Fn(&W) -> bool) {
         if self.is_empty() {
             return;
         }
@@ -78,7 +79,7 @@ impl<W, P> Queue<W, P> {
                     let place = waiting.remove(at).map(|(_, place)| place);
                     left.extend(place.and_then(|place| place.send(found).err()));
                 }
-                None if insists(request) => at += 1,
+                None if is_sticky(request) => at += 1,
                 None => break,
             }
         }
@@ -102,12 +103,12 @@ mod tests {
         assert!(queue.join("c", 2).is_none());
         drop(first);
         let (mut third, counted) = queue.join("c", 2).unwrap();
-        let none_insists = |_: &&str| false;
-        queue.serve(|request| (*request == "b").then_some(1), none_insists);
+        let none_is_sticky = |_: &&str| false;
+        queue.serve(|request| (*request == "b").then_some(1), none_is_sticky);
         assert_eq!((second.0.blocking_recv(), queue.len()), (Ok(1), 2));
         drop(second.1);
         assert!(third.try_recv().is_err());
-        queue.serve(|_| Some(2), none_insists);
+        queue.serve(|_| Some(2), none_is_sticky);
         assert_eq!(third.try_recv(), Ok(2));
         drop(counted);
         assert!(queue.is_empty());

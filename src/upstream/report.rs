@@ -81,7 +81,7 @@ fn of_endpoint(endpoint: &Endpoint) -> EndpointReport {
     let since = health.since().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     EndpointReport {
         address: endpoint.label.to_string(),
-        state: health.state(),
+        state: health.status(),
         reason: health.reason(),
         since,
         weight,

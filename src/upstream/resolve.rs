@@ -42,7 +42,7 @@ pub struct Resolver {
     /// answer would speak for all, also when it only says that it failed.
     servers: Vec<TokioResolver>,
     search: Vec<Name>,
-    /// A name with so many dots is first asked for as it is.
+    /// A name with at least this many dots is first asked for as it is.
     ndots: usize,
     timeout: Duration,
     hosts: PathBuf,
@@ -56,7 +56,7 @@ enum LookupError {
     Empty,
     /// Another nameserver may know better.
     Failed(String),
-    /// The nameserver was silent for so long that nothing more is tried.
+    /// The nameserver did not answer in time, and nothing more is tried.
     Silent(String),
 }
 

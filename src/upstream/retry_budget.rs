@@ -51,7 +51,7 @@ impl RetryBudget {
 #[derive(Debug, Default)]
 struct Counts([AtomicU64; SLOTS]);
 
-const COUNT: u64 = (1 << 32) - 1;
+const COUNT_MASK: u64 = (1 << 32) - 1;
 
 impl Counts {
     fn slot(&self, second: u64) -> &AtomicU64 {
@@ -61,12 +61,12 @@ impl Counts {
     fn add(&self, second: u64) {
         let slot = self.slot(second);
         let seen = slot.load(Ordering::Relaxed);
-        if seen >> 32 == second & COUNT {
+        if seen >> 32 == second & COUNT_MASK {
             slot.fetch_add(1, Ordering::Relaxed);
             return;
         }
         // The thread that loses the race adds to the slot that the winner began.
-        let fresh = (second & COUNT) << 32 | 1;
+        let fresh = (second & COUNT_MASK) << 32 | 1;
         if slot.compare_exchange(seen, fresh, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             slot.fetch_add(1, Ordering::Relaxed);
         }
@@ -77,7 +77,7 @@ impl Counts {
         let first = (second + 1).saturating_sub(WINDOW);
         let of = |second: u64| {
             let seen = self.slot(second).load(Ordering::Relaxed);
-            if seen >> 32 == second & COUNT { seen & COUNT } else { 0 }
+            if seen >> 32 == second & COUNT_MASK { seen & COUNT_MASK } else { 0 }
         };
         (first..=second).map(of).sum()
     }

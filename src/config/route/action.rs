@@ -6,7 +6,7 @@ use super::upstream_ref::UpstreamRef;
 use crate::config::section::{
     AsSection, Either, Fields, Form, FromKeys, Reader, Shape, Value, Word, Words, number, optional, section,
 };
-use crate::config::value::{FieldName, KeySource, NAME, ANY_TEXT, Template, status_in};
+use crate::config::value::{ANY_TEXT, FieldName, KeySource, NAME, Template, status_in};
 use crate::config::yaml::{Invalid, Kind, Node, Yaml};
 
 #[derive(Clone, Debug)]

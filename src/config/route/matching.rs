@@ -8,8 +8,8 @@ use crate::config::section::{
     AsSection, Form, FromKeys, Reader, Scalar, Shape, Value, map, one_or_list, optional, section,
 };
 use crate::config::value::{
-    COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE, MATCHED_PARAMETER,
-    METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, ANY_TEXT,
+    ANY_TEXT, COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE,
+    MATCHED_PARAMETER, METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX,
 };
 use crate::config::yaml::{Kind, Node, Yaml};
 

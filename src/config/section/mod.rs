@@ -19,4 +19,4 @@ pub use forms::{
 pub(in crate::config) use macros::{section, words};
 pub use nearest::nearest;
 pub use reader::Reader;
-pub use shape::{Delivery, Key, IfAbsent, Quantity, Rule, SectionShape, Shape, Syntax, Word};
+pub use shape::{Delivery, IfAbsent, Key, Quantity, Rule, SectionShape, Shape, Syntax, Word};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::section::{AsSection, Either, Fields, Form, FromKeys, Reader, Shape, optional, section};
 use crate::config::value::{
-    ADDRESS_RECORDS, Lookup, Named, WrittenServer, SERVER, SERVICE_RECORDS, ServerPlace, at_least,
+    ADDRESS_RECORDS, Lookup, Named, SERVER, SERVICE_RECORDS, ServerPlace, WrittenServer, at_least,
 };
 use crate::config::yaml::{Invalid, Location, Node, Yaml};
 
@@ -67,7 +67,8 @@ impl UpstreamServer {
 
     fn no_effect(&self, key: &str) -> Option<Invalid> {
         let has_no_effect = key == "refresh" && matches!(self.address.place, ServerPlace::At(_));
-        has_no_effect.then(|| Invalid::with_help("`refresh` has no effect here", "an IP address or a path is not looked up"))
+        has_no_effect
+            .then(|| Invalid::with_help("`refresh` has no effect here", "an IP address or a path is not looked up"))
     }
 
     fn finish(&mut self, _: &mut Reader<'_>, fields: &Fields<'_>) {

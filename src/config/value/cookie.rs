@@ -28,7 +28,12 @@ pub fn name(text: &str) -> Parsed<String> {
 
 pub const COOKIE_VALUE: Scalar<String> = Scalar {
     what: "a value",
-    syntax: Syntax { kind: "cookie value", numbers: true, pattern: Some(r#"^[!#-+\x2d-:<-\x5b\x5d-~]*$"#), examples: &[] },
+    syntax: Syntax {
+        kind: "cookie value",
+        numbers: true,
+        pattern: Some(r#"^[!#-+\x2d-:<-\x5b\x5d-~]*$"#),
+        examples: &[],
+    },
     parse: |text| {
         let octet = |c: char| c.is_ascii_graphic() && !"\",;\\".contains(c);
         if text.chars().all(octet) {

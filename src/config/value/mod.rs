@@ -56,7 +56,9 @@ pub use network::NETWORK;
 pub use path::{PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, check_replacement};
 pub use percent::PERCENT;
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
-pub use server_address::{ADDRESS_RECORDS, DirectUpstream, NAMESERVER, WrittenServer, SERVER, SERVICE_RECORDS, direct_upstream};
+pub use server_address::{
+    ADDRESS_RECORDS, DirectUpstream, NAMESERVER, SERVER, SERVICE_RECORDS, WrittenServer, direct_upstream,
+};
 pub use size::{SIZE, sizes};
 pub use status::{ERROR_STATUSES, STATUS_RANGE, StatusSet, status_in, statuses};
 pub use template::{Template, TemplatePart};

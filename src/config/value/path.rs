@@ -8,7 +8,8 @@ use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 use crate::message::path::canonical;
 
-const OUTPUT_PATH: Syntax = Syntax { kind: "path", numbers: false, pattern: Some("^/[!\"$-;=@-_a-~]*$"), examples: &["/api/"] };
+const OUTPUT_PATH: Syntax =
+    Syntax { kind: "path", numbers: false, pattern: Some("^/[!\"$-;=@-_a-~]*$"), examples: &["/api/"] };
 /// Canonical paths have neither empty nor dot segments, nor parameters.
 const MATCHED: Syntax = Syntax {
     kind: "path",

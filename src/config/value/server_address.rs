@@ -245,7 +245,10 @@ mod tests {
 
     #[test]
     fn direct_upstreams() {
-        assert_eq!(direct_upstream("http://localhost").unwrap().address, direct_upstream("localhost:80").unwrap().address);
+        assert_eq!(
+            direct_upstream("http://localhost").unwrap().address,
+            direct_upstream("localhost:80").unwrap().address
+        );
         let tls = direct_upstream("https://localhost/").unwrap();
         assert!(tls.tls);
         assert_eq!((tls.address.as_str(), tls.written.as_str()), ("localhost:443", "localhost"));

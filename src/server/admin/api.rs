@@ -15,7 +15,7 @@ use super::servers;
 use crate::message::host;
 use crate::runtime::Live;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::upstream::{AdminState, Change, OperatorCommand};
+use crate::upstream::{Change, OperatorCommand, OperatorState};
 
 /// Between two pieces of a request, and for each write of an answer.
 const IO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -141,7 +141,7 @@ impl AdminApi {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ServerPatch {
-    state: Option<AdminState>,
+    state: Option<OperatorState>,
     /// 0 is the configured weight.
     weight: Option<u32>,
 }
@@ -149,9 +149,9 @@ struct ServerPatch {
 impl ServerPatch {
     fn changes(&self) -> Vec<Change> {
         let state = self.state.map(|state| match state {
-            AdminState::Enabled => Change::Enable,
-            AdminState::Draining => Change::Drain,
-            AdminState::Disabled => Change::Disable,
+            OperatorState::Enabled => Change::Enable,
+            OperatorState::Draining => Change::Drain,
+            OperatorState::Disabled => Change::Disable,
         });
         state.into_iter().chain(self.weight.map(Change::Weight)).collect()
     }

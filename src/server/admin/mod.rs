@@ -27,7 +27,7 @@ pub use servers::{change, report, restore};
 /// How long an answer under way may take once another process has the socket.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed, as it does without descriptors.
-const REST: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves an [`AdminApi`] until the process ends or another one has its socket.
 pub struct AdminService {
@@ -55,7 +55,7 @@ impl Service for AdminService {
                 Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&self.gate)))),
                 Err(e) => {
                     log::warn!("the admin endpoint cannot accept: {e}");
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }

@@ -23,8 +23,8 @@ pub fn change(live: &Live, command: &OperatorCommand) -> Result<String, String> 
     pool.apply_change(&command.server, command.change)
 }
 
-/// Repeats of each server what the operator said of it to the older process whose report
-/// this is.
+/// Gives each server the state and the weight that the operator gave it in the older process,
+/// which sent this `report`.
 pub fn restore(live: &Live, report: &str) {
     let report: Reports = match serde_json::from_str(report) {
         Ok(report) => report,

@@ -14,7 +14,7 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When no process answers.
 pub fn send_order(path: &Path, file: Option<&Path>, order: Order, wait: Duration) -> Result<Outcome, String> {
-    let message = Message::Do { order, file: file.map(Path::to_owned) };
+    let message = Message::Order { order, file: file.map(Path::to_owned) };
     send_message(path, &message, wait, order.ends_the_process())
 }
 

@@ -32,7 +32,7 @@ const MAX_CALLS: usize = 32;
 /// What the threads of the control socket ask the supervisor. Each sender takes one answer.
 #[derive(Debug)]
 pub enum SupervisorRequest {
-    Do(Order, SyncSender<Outcome>),
+    Order(Order, SyncSender<Outcome>),
     /// A newer process is ready: may it accept connections?
     MayHandOver(SyncSender<Result<(), String>>),
     /// A newer process accepts connections.
@@ -220,7 +220,7 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
     // A caller without a message only looked whether a process is here.
     let message = channel.receive(FIRST_MESSAGE).ok()?;
     let of_this_file = match &message {
-        Message::Do { file, .. } | Message::Upstreams { file, .. } | Message::TakeOver { file, .. } => {
+        Message::Order { file, .. } | Message::Upstreams { file, .. } | Message::TakeOver { file, .. } => {
             control_state.check_file(file.as_deref())
         }
         _ => Ok(()),
@@ -228,9 +228,9 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
     let mut ending = false;
     let answer = match (of_this_file, message) {
         (Err(reason), _) => Message::Refused { reason },
-        (Ok(()), Message::Do { order, .. }) => {
+        (Ok(()), Message::Order { order, .. }) => {
             ending = order.ends_the_process();
-            let outcome = ask_supervisor(control_state, |answer| SupervisorRequest::Do(order, answer));
+            let outcome = ask_supervisor(control_state, |answer| SupervisorRequest::Order(order, answer));
             let (ok, text) = outcome.unwrap_or_else(|reason| (false, reason));
             Message::Outcome { ok, text }
         }

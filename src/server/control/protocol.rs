@@ -55,7 +55,8 @@ impl Order {
 #[serde(rename_all = "snake_case")]
 pub enum Message {
     /// From a caller: an order for the process that runs with this file.
-    Do { order: Order, file: Option<PathBuf> },
+    #[serde(rename = "do")]
+    Order { order: Order, file: Option<PathBuf> },
     /// From a caller: it wants the report of the upstreams, or a change of a server.
     Upstreams { change: Option<OperatorCommand>, file: Option<PathBuf> },
     /// From a new process: it wants the listeners of the process that runs with this file.
@@ -224,7 +225,7 @@ mod tests {
         one.check_server().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
         let sockets = Message::Sockets { names: vec!["a b".into(); 40], more: false };
-        let ask = Message::Do { order: Order::Reload, file: None };
+        let ask = Message::Order { order: Order::Reload, file: None };
         one.send(&ask).unwrap();
         one.send_with(&sockets, &[file.as_fd(); 40]).unwrap();
         let second = Duration::from_secs(1);

@@ -1,12 +1,13 @@
-//! The look at the configuration's file from time to time. Without notifications of the
-//! system, mounts and symlinks that are swapped are seen as well.
+//! [`ConfigWatch`] looks at the configuration's file at intervals. Unlike the system's
+//! notifications, it also sees mounts and symlinks that are swapped.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often the file is looked at; it must not have been written for half of that.
-const EACH: Duration = Duration::from_secs(1);
+/// The time between two looks. A file that was written within the last half of it may still
+/// be incomplete.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct ConfigWatch {
@@ -30,12 +31,12 @@ impl ConfigWatch {
 
     /// Whether the file has changed and is not being written.
     pub fn has_changed(&mut self, file: &Path) -> bool {
-        if self.looked.elapsed() < EACH {
+        if self.looked.elapsed() < INTERVAL {
             return false;
         }
         self.looked = Instant::now();
         let now = stamp(file);
-        let rested = now.and_then(|now| now.modified.elapsed().ok()).is_none_or(|age| age >= EACH / 2);
+        let rested = now.and_then(|now| now.modified.elapsed().ok()).is_none_or(|age| age >= INTERVAL / 2);
         now.is_some() && now != self.known && rested
     }
 }
@@ -61,7 +62,7 @@ mod tests {
         write("one");
         let mut watch = ConfigWatch::new(&file);
         let look = |watch: &mut ConfigWatch| {
-            watch.looked = Instant::now().checked_sub(EACH).unwrap();
+            watch.looked = Instant::now().checked_sub(INTERVAL).unwrap();
             watch.has_changed(&file)
         };
         assert!(!look(&mut watch));

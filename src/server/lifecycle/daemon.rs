@@ -69,7 +69,7 @@ pub fn leave_terminal() -> Result<(), String> {
 }
 
 /// Tells the parent, if one waits, that this process serves, and closes its stderr.
-pub fn serving() {
+pub fn tell_parent() {
     let Some(name) = std::env::var_os(PARENT) else { return };
     let told = SocketAddr::from_abstract_name(name.as_encoded_bytes()).and_then(|address| {
         let socket = UnixDatagram::unbound()?;

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::notify;
-use super::process::{RunningProcess, count, reply};
+use super::process::{RunningProcess, describe_counts, reply};
 use super::stage::{Ended, Stage, TICK};
 use super::status::Phase;
 use crate::config::AdminAddress;
@@ -52,7 +52,7 @@ impl RunningProcess {
             return;
         }
         self.process.control_state.refuse_newer(Phase::Draining.describe());
-        log::info!("draining: {}", count(self.process.connections.counts()));
+        log::info!("draining: {}", describe_counts(self.process.connections.counts()));
         notify::stopping();
         self.process.status.enter(Phase::Draining);
         self.process.connections.close_after_responses();
@@ -88,7 +88,7 @@ impl RunningProcess {
             Stage::HandedOver { since, tunnels_until } => {
                 let counts = self.process.connections.counts();
                 if counts.is_empty() && now >= since + BACKLOG_GRACE {
-                    return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(count(cut))));
+                    return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(describe_counts(cut))));
                 }
                 if tunnels_until.is_some_and(|until| now >= until) {
                     self.end_tunnels(counts);
@@ -111,7 +111,7 @@ impl RunningProcess {
         let counts = self.process.connections.counts();
         match counts.requests + counts.tunnels {
             0 => Ended::Fine,
-            _ => Ended::Forced(count(counts)),
+            _ => Ended::Forced(describe_counts(counts)),
         }
     }
 
@@ -142,7 +142,7 @@ impl RunningProcess {
                 sockets::remove_file(address);
             }
         }
-        for answer in self.callers.drain(..) {
+        for answer in self.awaiting_end.drain(..) {
             reply(&answer, (matches!(ended, Ended::Fine), text.clone()));
         }
         let end = Instant::now() + LAST_ANSWERS;

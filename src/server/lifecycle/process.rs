@@ -66,7 +66,7 @@ pub struct RunningProcess {
     /// Whether a new process is being started.
     pub upgrading: Arc<AtomicBool>,
     /// The callers that wait for the end of the process.
-    pub callers: Vec<SyncSender<Outcome>>,
+    pub awaiting_end: Vec<SyncSender<Outcome>>,
     pub watched: Option<ConfigWatch>,
     /// The tunnels that were ended when `drain.tunnels` was over.
     pub tunnels_cut: Option<ConnectionCounts>,
@@ -77,6 +77,6 @@ pub fn reply<T>(answer: &SyncSender<T>, outcome: T) {
     answer.try_send(outcome).unwrap_or_default();
 }
 
-pub fn count(counts: ConnectionCounts) -> String {
+pub fn describe_counts(counts: ConnectionCounts) -> String {
     format!("{} requests, {} tunnels, {} idle connections", counts.requests, counts.tunnels, counts.idle)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 
-use super::process::{ProcessContext, RunningProcess, count, reply};
+use super::process::{ProcessContext, RunningProcess, describe_counts, reply};
 use super::signals::{SignalAction, Signals, reap};
 use super::stage::{Ended, Stage};
 use super::status::Phase;
@@ -69,7 +69,7 @@ impl RunningProcess {
         process.gate.open();
         process.status.enter(Phase::Serving);
         notify::ready();
-        daemon::serving();
+        daemon::tell_parent();
         let mut running = Self {
             config: process.config.clone(),
             process,
@@ -79,7 +79,7 @@ impl RunningProcess {
             control,
             takeover_deadline: None,
             upgrading: Arc::default(),
-            callers: Vec::new(),
+            awaiting_end: Vec::new(),
             watched: None,
             tunnels_cut: None,
         };
@@ -126,21 +126,21 @@ impl RunningProcess {
 
     fn requested(&mut self, request: SupervisorRequest) -> Option<Ended> {
         match request {
-            SupervisorRequest::Do(Order::Status, answer) => reply(&answer, (true, self.describe())),
-            SupervisorRequest::Do(Order::Ready, answer) => {
+            SupervisorRequest::Order(Order::Status, answer) => reply(&answer, (true, self.describe())),
+            SupervisorRequest::Order(Order::Ready, answer) => {
                 reply(&answer, (matches!(self.stage, Stage::Serving), self.describe()));
             }
-            SupervisorRequest::Do(Order::Reload, answer) => reply(&answer, self.reload()),
-            SupervisorRequest::Do(Order::Reopen, answer) => reply(&answer, self.reopen()),
-            SupervisorRequest::Do(Order::Upgrade, answer) => self.upgrade(Some(answer)),
-            SupervisorRequest::Do(Order::Quit, answer) => {
-                self.callers.push(answer);
+            SupervisorRequest::Order(Order::Reload, answer) => reply(&answer, self.reload()),
+            SupervisorRequest::Order(Order::Reopen, answer) => reply(&answer, self.reopen()),
+            SupervisorRequest::Order(Order::Upgrade, answer) => self.upgrade(Some(answer)),
+            SupervisorRequest::Order(Order::Quit, answer) => {
+                self.awaiting_end.push(answer);
                 if matches!(self.stage, Stage::Serving) {
                     self.drain();
                 }
             }
-            SupervisorRequest::Do(Order::Stop, answer) => {
-                self.callers.push(answer);
+            SupervisorRequest::Order(Order::Stop, answer) => {
+                self.awaiting_end.push(answer);
                 return Some(self.outcome_if_ended_now());
             }
             SupervisorRequest::MayHandOver(answer) => reply(&answer, self.may_hand_over()),
@@ -164,12 +164,12 @@ impl RunningProcess {
             status.phase().describe(),
             status.generation(),
             status.started.elapsed().as_secs(),
-            count(counts)
+            describe_counts(counts)
         )
     }
 
-    /// Looks at what is no event: the file may have changed, and the time that QUIT gives a
-    /// newer process may be over.
+    /// Checks what sends no event: whether the file has changed, and whether the time that
+    /// QUIT gives a newer process is over.
     fn check_timers(&mut self) {
         if !matches!(self.stage, Stage::Serving) {
             return;

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::step::ONE_STEP;
+use super::step::STEP_TIMEOUT;
 use crate::server::control::protocol::{Channel, MAX_SOCKETS, Message, VERSION};
 use crate::server::sockets::Sockets;
 
@@ -54,12 +54,12 @@ fn send_sockets(channel: &mut Channel, sockets: &Sockets) -> std::io::Result<()>
 }
 
 fn expect(channel: &mut Channel, wanted: &Message, stage: &'static str) -> Result<(), String> {
-    match channel.receive(ONE_STEP) {
+    match channel.receive(STEP_TIMEOUT) {
         Ok(message) if message == *wanted => Ok(()),
         Ok(Message::Refused { reason }) => Err(format!("the new process gave up: {reason}")),
         Ok(other) => refuse(channel, format!("the new process said {other:?} {stage}")),
         Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
-            refuse(channel, format!("the new process said nothing for {} s {stage}", ONE_STEP.as_secs()))
+            refuse(channel, format!("the new process said nothing for {} s {stage}", STEP_TIMEOUT.as_secs()))
         }
         Err(e) => Err(format!("the new process was lost {stage}: {e}")),
     }

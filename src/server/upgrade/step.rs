@@ -4,4 +4,4 @@ use std::time::Duration;
 
 /// For each step. The longest one is from the sockets to Ready: the newer process has read
 /// its configuration before and starts its services in it.
-pub const ONE_STEP: Duration = Duration::from_secs(10);
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(10);

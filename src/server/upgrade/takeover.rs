@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::step::ONE_STEP;
+use super::step::STEP_TIMEOUT;
 use crate::server::control::protocol::{Channel, Message, VERSION};
 use crate::server::sockets::{InheritedSockets, NamedSocket};
 
@@ -94,7 +94,7 @@ impl Committed {
 
 /// Sends `message` and returns the answer: [`Message::Done`] where the older process is dead.
 fn exchange(channel: &mut Channel, message: &Message) -> Result<Message, NoAnswer> {
-    match channel.send(message).and_then(|()| channel.receive(ONE_STEP)) {
+    match channel.send(message).and_then(|()| channel.receive(STEP_TIMEOUT)) {
         Ok(Message::Refused { reason }) => Err(NoAnswer::Refused(format!("the running process refused: {reason}"))),
         Ok(answer) => Ok(answer),
         Err(e) if e.kind() == ErrorKind::TimedOut => Err(NoAnswer::TimedOut),
@@ -115,14 +115,14 @@ enum NoAnswer {
 impl From<NoAnswer> for String {
     fn from(silence: NoAnswer) -> Self {
         match silence {
-            NoAnswer::TimedOut => format!("the running process said nothing for {} s", ONE_STEP.as_secs()),
+            NoAnswer::TimedOut => format!("the running process said nothing for {} s", STEP_TIMEOUT.as_secs()),
             NoAnswer::Refused(reason) => reason,
         }
     }
 }
 
 fn receive(channel: &mut Channel) -> Result<Message, String> {
-    match channel.receive(ONE_STEP) {
+    match channel.receive(STEP_TIMEOUT) {
         Ok(Message::Refused { reason }) => Err(format!("the running process refused: {reason}")),
         Ok(message) => Ok(message),
         Err(e) => Err(format!("the running process did not answer: {e}")),

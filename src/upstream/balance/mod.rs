@@ -6,7 +6,7 @@ mod ring;
 mod round_robin;
 mod weighted_endpoint;
 
-use super::weighted::WeightedChoice;
+use super::weighted_choice::WeightedChoice;
 use crate::config::Balance;
 use least::LeastConn;
 use ring::Ring;
