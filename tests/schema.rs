@@ -161,8 +161,6 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     setting("`yes` for TLS", "tls: yes"),
     setting("a certificate without key", "tls: { cert: x.pem }"),
     setting("an SNI with a space", "tls: { sni: 'a b' }"),
-    setting("a check of nothing", "health: { active: { interval: 1s } }"),
-    setting("a check of two kinds", "health: { active: { path: /x, tcp: true } }"),
     setting("too many checks", "health: { active: { path: /, interval: 99ms } }"),
     setting("a check's path without `/`", "health: { active: { path: healthz } }"),
     setting("a class for a check's status", "health: { active: { path: /, status: 2xx } }"),
@@ -234,6 +232,11 @@ const SEEN_BY_T_ALONE: &[(Mistake, &str)] = &[
     (top("more than a year", "timeouts: { keepalive: 8761h }"), "the pattern stays short, for editors show it"),
     (top("a page that is not there", "errors: { pages: { 502: /nonexistent.html } }"), "it depends on this machine"),
     (setting("a budget of no retries", "retry: { attempts: 1, budget: 10% }"), "it depends on two keys"),
+    (setting("a check of nothing", "health: { active: { interval: 1s } }"), "it depends on the value of `tcp`"),
+    (
+        setting("a check of two kinds", "health: { active: { path: /x, tcp: true } }"),
+        "it depends on the value of `tcp`",
+    ),
     (setting("a queue without bound", "pool: { queue: 5 }"), "a queue of 0 is allowed without `max_connections`"),
     (route("an upstream that is not there", "{ upstream: nope }"), "the names are other keys of the file"),
     (

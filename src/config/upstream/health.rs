@@ -71,21 +71,27 @@ section! {
     "`active`" pub struct CheckKeys {
         /// The path that is asked for with GET.
         path: Option<String>, with optional(CHECK_PATH);
-        /// `true`: a connection is enough.
-        tcp: Option<bool>;
+        /// Whether a connection is enough, without a request: then no `path`.
+        tcp: bool = false;
         /// The good answers: a status, or from-to.
         status: (u16, u16) = "200-399", with STATUS_RANGE;
         /// The Host asked for; by default the server's name.
         host: Option<String> = null, with or_null(CHECK_HOST);
     }
-    one_of "check" { path, tcp }
     no_effect CheckKeys::no_effect;
+    check CheckKeys::need_path;
 }
 
 impl CheckKeys {
     fn no_effect(&self, key: &str) -> Option<Invalid> {
-        let has_no_effect = self.tcp == Some(true) && key != "tcp";
+        let has_no_effect = self.tcp && key != "tcp";
         has_no_effect.then(|| Invalid::new(format!("`{key}` has no effect with `tcp: true`")))
+    }
+
+    fn need_path(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        if !fields.has("path") && !self.tcp {
+            fields.missing(reader, "path", "/healthz");
+        }
     }
 }
 
@@ -94,15 +100,15 @@ impl FromKeys for CheckKind {
 
     fn from_keys(keys: CheckKeys) -> Option<Self> {
         match keys.path {
-            Some(path) => Some(Self::Http { path, status: keys.status, host: keys.host }),
-            None => Some(Self::Tcp),
+            Some(path) if !keys.tcp => Some(Self::Http { path, status: keys.status, host: keys.host }),
+            Some(_) | None => Some(Self::Tcp),
         }
     }
 
     fn to_keys(&self) -> CheckKeys {
         match self.clone() {
-            Self::Tcp => CheckKeys { path: None, tcp: Some(true), status: (200, 399), host: None },
-            Self::Http { path, status, host } => CheckKeys { path: Some(path), tcp: None, status, host },
+            Self::Tcp => CheckKeys { path: None, tcp: true, status: (200, 399), host: None },
+            Self::Http { path, status, host } => CheckKeys { path: Some(path), tcp: false, status, host },
         }
     }
 }
