@@ -53,10 +53,17 @@ fn stall(proxy: &Proxy, target: &str, fields: &str) -> Client {
     client
 }
 
-/// How long another request waits for the only connection that there may be to the origin.
+/// How long others wait for the only connection that there may be to the origin. The first of
+/// them has a deadline of its own, which may pass just before there is room.
 fn wait_for_room(proxy: &Proxy) -> Duration {
     let began = Instant::now();
-    assert_eq!(proxy.get("/small").text(), "small");
+    support::await_until("there is room", || match proxy.get("/small") {
+        served if served.status == 200 => served.text() == "small",
+        refused => {
+            assert_eq!(refused.status, 504, "{refused:?}");
+            false
+        }
+    });
     began.elapsed()
 }
 
@@ -72,8 +79,12 @@ fn start(origin: &Origin, timeouts: &str, of_upstream: &str) -> Proxy {
 /// The connection ends before all of the response came, which the log says of the client.
 fn assert_cut(proxy: &Proxy, mut client: Client, error: &str) {
     assert!(client.wire.until_end().len() < LARGE);
-    let log = proxy.access_log(2);
-    let cut = log.iter().find(|line| line["path"] != "/small").unwrap();
+    let mut logged = None;
+    support::await_until("the cut is logged", || {
+        logged = proxy.access_log(2).into_iter().find(|line| line["path"] != "/small");
+        logged.is_some()
+    });
+    let cut = logged.unwrap();
     assert_eq!((cut["error"].as_str(), cut["error_source"].as_str()), (Some(error), Some("client")), "{cut}");
 }
 
@@ -85,6 +96,34 @@ fn a_stalled_reader_of_a_large_download_does_not_outlive_its_request_nor_keep_it
     let waited = wait_for_room(&proxy);
     assert!((Duration::from_millis(300)..Duration::from_millis(2500)).contains(&waited), "{waited:?}");
     assert_cut(&proxy, client, "the client did not take the whole response within the upstream's `timeouts.request`");
+}
+
+/// Bytes that the kernel of the proxy holds for a client, from /proc/net/tcp.
+fn bytes_held_for(proxy: &Proxy, client: &Client) -> usize {
+    let hex = |port: u16| format!(":{port:04X}");
+    let (own, other) = (hex(proxy.address.port()), hex(client.wire.stream.local_addr().unwrap().port()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|fields| {
+        fields.get(1).is_some_and(|at| at.ends_with(&own)) && fields.get(2).is_some_and(|at| at.ends_with(&other))
+    });
+    let row = row.expect("the proxy's end of the connection");
+    usize::from_str_radix(row[4].split(':').next().unwrap(), 16).unwrap()
+}
+
+/// The kernel says that a client took something once half of what it holds unsent is gone: with
+/// megabytes of it, a client that reads kilobytes in a minute would look like one that stopped.
+#[test]
+fn a_slow_reader_is_not_taken_for_one_that_stopped() {
+    let origin = origin();
+    let proxy = start(&origin, "", "");
+    let client = stall(&proxy, "/large", "");
+    let mut held = 0;
+    support::await_until("the sockets are full", || {
+        let before = std::mem::replace(&mut held, bytes_held_for(&proxy, &client));
+        std::thread::park_timeout(Duration::from_millis(200));
+        held > 0 && held == before
+    });
+    assert!(held <= 256 * 1024, "{held} bytes are held for one stalled reader");
 }
 
 #[test]

@@ -10,8 +10,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 
 use crate::config::{Address, Ids, Listener};
+
+/// Bytes of a response that the kernel holds for a client before it takes more of us, where it
+/// would hold megabytes otherwise. It takes more once half of them are gone, so that a
+/// client that reads 32 KiB in [`crate::downstream::WRITE_IDLE`] is told from one that stopped
+/// reading. Accepted sockets inherit it from the listening one.
+const UNSENT: u32 = 64 * 1024;
 
 /// One open socket with the name by which newer and older processes know it.
 #[derive(Debug)]
@@ -107,6 +114,9 @@ impl InheritedSockets {
                 bind(wanted.address()).map_err(|reason| format!("cannot listen on {}: {reason}", wanted.address()))?
             }
         };
+        if let SocketUse::Listener(Address::Tcp(_)) = wanted {
+            SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT).map_err(|e| format!("{}: {e}", wanted.name()))?;
+        }
         // Pingora and tokio need a socket that does not block.
         rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
         Ok(NamedSocket { name: wanted.name(), socket })
