@@ -6,10 +6,10 @@
 /// section! {
 ///     /// What the section is for.
 ///     #[derive(Clone, Debug)]
-///     "`pool`" pub struct Pool {
+///     "`bucket`" pub struct Bucket {
 ///         /// The meaning, with unit and bounds: rustdoc, the schema and the reference have it.
-///         queue: u32 = 0, in 0..=1_000_000;
-///         queue_timeout: Duration = "5s";
+///         depth: u32 = 0, in 0..=1_000_000;
+///         refill: Duration = "5s";
 ///     }
 /// }
 /// ```
