@@ -108,7 +108,7 @@ pub fn parse(
     let base = folder_of(file_name);
     let (tree, mut problems) = yaml::parse(text, env);
     let stopped = tree.is_none() && !problems.is_empty();
-    let config = if stopped { None } else { from_tree(tree.as_ref(), &base, &mut problems) };
+    let config = if stopped { None } else { from_tree(tree, &base, &mut problems) };
     finish(&mut problems, text);
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.severity == Severity::Error);
     match config {
@@ -118,15 +118,17 @@ pub fn parse(
 }
 
 /// Every problem is added; without errors the configuration is there.
-fn from_tree(tree: Option<&Node>, base: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
+fn from_tree(tree: Option<Node>, base: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
     let mut reader = Reader::new(base);
     reader.problems = std::mem::take(problems);
     let config = match tree {
-        // What is missing is missing in the whole file, not on its first line.
-        Some(Node { kind: kind @ yaml::Kind::Map(_), .. }) => {
-            Config::form().read(&mut reader, &Node { span: Span::default(), kind: kind.clone() })
+        Some(mut root) => {
+            if matches!(root.kind, yaml::Kind::Map(_)) {
+                // What is missing is missing in the whole file, not on its first line.
+                root.span = Span::default();
+            }
+            Config::form().read(&mut reader, &root)
         }
-        Some(root) => Config::form().read(&mut reader, root),
         None => {
             reader.error_help(Span::default(), "the file is empty", "it needs at least `listeners` and `routes`");
             None

@@ -559,7 +559,7 @@ fn damaged_files_never_panic() {
         let (tree, mut problems) = yaml::parse(&text, &|_| None);
         checked += usize::from(tree.is_some());
         clean += usize::from(tree.is_some() && problems.is_empty());
-        let config = from_tree(tree.as_ref(), &folder.0, &mut problems);
+        let config = from_tree(tree, &folder.0, &mut problems);
         finish(&mut problems, &text);
         assert!(config.is_some() || !problems.is_empty());
         assert!(problems.iter().all(|p| p.render("f").ends_with('\n')));

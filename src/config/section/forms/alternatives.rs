@@ -1,5 +1,6 @@
 //! Values that may be absent, and values that are written in two ways.
 
+use super::words::printed;
 use super::{Form, Value};
 use crate::config::section::reader::Reader;
 use crate::config::section::shape::{Shape, Word};
@@ -81,8 +82,7 @@ impl<T, F: Form<T>> Form<Option<T>> for OrWord<F> {
     fn print(&self, value: &Option<T>) -> Yaml {
         match value {
             Some(value) => self.form.print(value),
-            None if self.word.word == "off" => Yaml::text("off"),
-            None => Yaml::word(self.word.word),
+            None => printed(self.word.word),
         }
     }
 }

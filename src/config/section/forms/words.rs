@@ -50,8 +50,11 @@ fn shape_of_words<T>(words: &[(T, Word)]) -> Shape {
 }
 
 fn print_word<T: PartialEq>(words: &[(T, Word)], value: &T) -> Yaml {
-    let word = words.iter().find(|(known, _)| known == value).map_or("", |(_, word)| word.word);
-    // YAML 1.1 takes `off` for a boolean.
+    printed(words.iter().find(|(known, _)| known == value).map_or("", |(_, word)| word.word))
+}
+
+/// A word as it can be read back: YAML 1.1 takes `off` for a boolean.
+pub fn printed(word: &str) -> Yaml {
     if word == "off" { Yaml::text(word) } else { Yaml::word(word) }
 }
 
