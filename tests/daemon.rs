@@ -6,6 +6,7 @@ mod support;
 
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
@@ -156,6 +157,7 @@ fn another_user_keeps_the_place_and_its_unix_sockets() {
     if !nix::unistd::Uid::effective().is_root() {
         return; // only root can become somebody else
     }
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     let yaml =
         ONE.replace("server: {", "server: { user: nobody,").replace("error_log: '{folder}/error.log'", "drain: {}");
     let background = Background::new(&yaml.replace("['{listen}']", "['{listen}', 'unix:{folder}/l.sock']"));
@@ -167,6 +169,8 @@ fn another_user_keeps_the_place_and_its_unix_sockets() {
         assert_eq!(code, 0, "{text}");
         assert_eq!(background.get(), "one");
         assert!(std::os::unix::net::UnixStream::connect(background.folder.0.join("l.sock")).is_ok());
+        let admin = std::fs::metadata(background.folder.0.join("admin.sock")).unwrap();
+        assert_eq!((admin.uid(), admin.mode() & 0o777), (nobody.uid.as_raw(), 0o600));
         assert_eq!(background.call(&["healthcheck"]).0, 0);
     }
 }

@@ -39,7 +39,7 @@ fn admin(proxy: &Proxy, path: &str) -> (u16, String) {
     let yaml = proxy.read("proxy.yaml");
     let address = yaml.lines().find_map(|l| l.strip_prefix("admin: { address: '")).unwrap().split('\'').next().unwrap();
     let mut client = support::Client::connect(address.parse().unwrap());
-    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
     let answer = client.response();
     (answer.status, answer.text())
 }

@@ -206,7 +206,7 @@ fn process() {
     let mut example = Example::start("process.yaml", &origin.address.to_string(), "");
     let ready = |admin: SocketAddr| {
         let mut client = Client::connect(admin);
-        client.send("GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.send("GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         client.response().status
     };
     // The port is open before anybody is let in.

@@ -4,7 +4,11 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use serde_json::Value;
 use support::faults::{answering, named, refusing};
@@ -12,20 +16,30 @@ use support::{Client, Origin, Proxy, Response, await_until, call_for, free_port}
 
 struct Running {
     proxy: Proxy,
-    admin: SocketAddr,
+    /// Where the admin endpoint listens; without an address on a unix socket.
+    admin: Option<SocketAddr>,
     origins: [Origin; 2],
     yaml: String,
 }
 
 fn start(settings: &str) -> Running {
-    let origins = [named("a"), named("b")];
     let admin: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    start_at(&admin.to_string(), settings)
+}
+
+/// With the admin endpoint on a unix socket.
+fn start_on_unix() -> Running {
+    start_at("unix:{folder}/admin.sock", "")
+}
+
+fn start_at(admin: &str, settings: &str) -> Running {
+    let origins = [named("a"), named("b")];
     let yaml = format!(
         "listeners: ['{{listen}}']\nadmin: {{ address: '{admin}' }}\nupstreams:\n  api:\n    \
          servers: ['{}', '{}']\n    sticky: {{ cookie: lb }}\n{settings}routes: [{{ upstream: api }}]\n",
         origins[0].address, origins[1].address
     );
-    Running { proxy: Proxy::start(&yaml), admin, origins, yaml }
+    Running { proxy: Proxy::start(&yaml), admin: admin.parse().ok(), origins, yaml }
 }
 
 impl Running {
@@ -34,7 +48,8 @@ impl Running {
     }
 
     fn ask(&self, request: &str) -> Response {
-        let mut client = Client::connect(self.admin);
+        let Some(admin) = self.admin else { return ask_on_unix(&self.proxy.folder.0.join("admin.sock"), request) };
+        let mut client = Client::connect(admin);
         client.send(request);
         client.response()
     }
@@ -57,6 +72,27 @@ impl Running {
 
     fn answers(&self) -> String {
         (0..8).map(|_| self.proxy.get("/").text()).collect()
+    }
+}
+
+fn ask_on_unix(socket: &Path, request: &str) -> Response {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        answer.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let mut lines = head.lines();
+        let line = lines.next().unwrap().to_owned();
+        let headers: Vec<_> = lines.map(|l| l.split_once(": ").unwrap()).map(|(n, v)| (n.into(), v.into())).collect();
+        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        let response = Response { line, status, headers, body: body.as_bytes().to_vec() };
+        if response.header("content-length").unwrap().parse() == Ok(response.body.len()) {
+            return response;
+        }
     }
 }
 
@@ -95,8 +131,47 @@ fn a_server_is_drained_disabled_enabled_and_weighed_by_the_command_line() {
 }
 
 #[test]
-fn the_admin_endpoint_changes_servers_for_programs_and_not_for_pages() {
+fn over_tcp_the_admin_endpoint_changes_nothing_and_says_what_does() {
     let running = start("");
+    for body in [r#"{"state":"disabled"}"#, r#"{"weight":7}"#, "{", "{}"] {
+        let answer = running.patch(0, body, "Host: 127.0.0.1\r\n");
+        assert_eq!(answer.status, 403, "{answer:?}");
+        assert!(
+            answer.text().contains("`pingora-proxy upstreams`") && answer.text().contains("unix socket"),
+            "{answer:?}"
+        );
+    }
+    for method in ["PUT", "POST", "DELETE", "GET"] {
+        let server = running.origins[0].address;
+        let line = format!("{method} /upstreams/api/servers/{server} HTTP/1.1\r\nHost: localhost\r\n");
+        assert_eq!(running.ask(&format!("{line}Content-Length: 0\r\n\r\n")).status, 403, "{method}");
+    }
+    assert_eq!((running.server(0)["state"].as_str(), running.server(0)["weight"].as_u64()), (Some("up"), Some(1)));
+    assert_eq!(running.tell(&["disable", "api", &running.origins[0].address.to_string()]).0, 0);
+    assert_eq!(running.answers(), "bbbbbbbb");
+}
+
+#[test]
+fn what_asks_for_another_machine_or_comes_from_a_page_is_told_nothing() {
+    let running = start("");
+    let ask = |target: &str, fields: &str| running.ask(&format!("GET {target} HTTP/1.1\r\n{fields}\r\n"));
+    for target in ["/health", "/ready", "/upstreams", "/nothing"] {
+        for fields in ["Host: evil.test\r\n", "Host: evil.test:9180\r\n", "Host: 192.0.2.1\r\n"] {
+            let answer = ask(target, fields);
+            assert!(answer.status == 403 && answer.text().contains("is not this machine"), "{target}: {answer:?}");
+        }
+        let answer = ask(target, "Host: localhost\r\nOrigin: http://evil.test\r\n");
+        assert!(answer.status == 403 && answer.text().contains("a page of `http://evil.test`"), "{answer:?}");
+    }
+    for ours in [format!("Host: {}\r\n", running.admin.unwrap()), "Host: localhost:1\r\n".into()] {
+        assert_eq!(ask("/upstreams", &ours).status, 200, "{ours}");
+    }
+    assert_eq!(call_for(&running.proxy.folder, &["healthcheck"]), (0, String::new()));
+}
+
+#[test]
+fn the_admin_endpoint_on_a_unix_socket_changes_servers_for_programs_and_not_for_pages() {
+    let running = start_on_unix();
     let answer = running.patch(0, r#"{"state":"disabled"}"#, "Host: 127.0.0.1\r\n");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(running.answers(), "bbbbbbbb");
@@ -104,12 +179,8 @@ fn the_admin_endpoint_changes_servers_for_programs_and_not_for_pages() {
         (running.server(0)["state"].as_str(), running.server(0)["reason"].as_str()),
         (Some("disabled"), Some("by the operator"))
     );
-    for (fields, body) in [
-        ("Host: evil.test\r\n", r#"{"state":"enabled"}"#),
-        ("Host: localhost\r\nOrigin: http://evil.test\r\n", r#"{"state":"enabled"}"#),
-    ] {
-        assert_eq!(running.patch(0, body, fields).status, 403);
-    }
+    let from_a_page = running.patch(0, r#"{"state":"enabled"}"#, "Host: localhost\r\nOrigin: http://evil.test\r\n");
+    assert_eq!(from_a_page.status, 403);
     for (body, status) in
         [(r#"{"state":"on"}"#, 422), (r#"{"state":"enabled","weight":1001}"#, 422), ("{}", 400), (r#"{"wait":1}"#, 422)]
     {
@@ -118,11 +189,21 @@ fn the_admin_endpoint_changes_servers_for_programs_and_not_for_pages() {
     assert_eq!(running.answers(), "bbbbbbbb");
     assert_eq!(running.patch(0, r#"{"state":"enabled","weight":7}"#, "Host: localhost\r\n").status, 200);
     assert_eq!(running.answers().matches('a').count(), 7);
+    assert_eq!(call_for(&running.proxy.folder, &["healthcheck"]), (0, String::new()));
+}
+
+#[test]
+fn the_admin_endpoint_on_a_unix_socket_is_its_owners_own() {
+    let running = start_on_unix();
+    let found = std::fs::metadata(running.proxy.folder.0.join("admin.sock")).unwrap();
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    let proxy = std::fs::metadata(format!("/proc/{}", running.proxy.pid())).unwrap();
+    assert_eq!(found.uid(), proxy.uid());
 }
 
 #[test]
 fn the_admin_endpoint_says_what_it_does_not_understand() {
-    let running = start("");
+    let running = start_on_unix();
     let host = "Host: localhost\r\n";
     let status = |line: &str| running.ask(&format!("{line} HTTP/1.1\r\n{host}\r\n")).status;
     assert_eq!((status("GET /nothing"), status("GET /upstreams/api")), (404, 404));
@@ -147,17 +228,17 @@ fn the_admin_endpoint_says_what_it_does_not_understand() {
 #[test]
 fn the_admin_endpoint_keeps_a_connection_and_speaks_http_1_0() {
     let running = start("");
-    let mut client = Client::connect(running.admin);
+    let mut client = Client::connect(running.admin.unwrap());
     for _ in 0..2 {
-        client.send("HEAD /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send("HEAD /ready HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let head = client.response();
         assert_eq!((head.status, head.body.len()), (200, 0));
-        client.send("GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let answer = client.response();
         assert_eq!(answer.header("content-length"), head.header("content-length"));
         assert!(answer.text().contains("\"status\":\"ready\""), "{answer:?}");
     }
-    let mut old = Client::connect(running.admin);
+    let mut old = Client::connect(running.admin.unwrap());
     old.send("GET /ready HTTP/1.0\r\n\r\n");
     assert_eq!(old.response().status, 200);
     assert!(old.wire.is_closed());

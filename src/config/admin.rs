@@ -8,7 +8,7 @@ section! {
     /// Where the process says how it is.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`admin`" pub struct Admin {
-        /// `IP:port` on loopback, or `unix:/path`. It answers /health, /ready and /upstreams.
+        /// `IP:port` on loopback, or `unix:/path`. It answers /health, /ready and /upstreams; on a unix socket, made with mode 0600, it changes servers too.
         address: AdminAddress = "auto";
     }
     derived { address_span: Location }

@@ -8,7 +8,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
 use super::accept_gate::AcceptGate;
-use super::admin::{self, AdminApi, AdminService};
+use super::admin::{self, AdminApi, AdminService, Reach};
 use super::control::ControlState;
 use super::control::client::send_message;
 use super::control::protocol::Message;
@@ -151,7 +151,7 @@ fn prepare(
         for own in [&control, &pid_file].into_iter().flatten() {
             runtime_dir::prepare(&own.path, Some(identity))?;
         }
-        sockets::chown_socket_files(&config.listeners, identity)?;
+        sockets::chown_socket_files(config.listeners.iter().map(|listener| &listener.address).chain(&admin), identity)?;
         privileges::drop_privileges(identity)?;
     }
     sockets::allow_everybody(&config.listeners)?;
@@ -218,7 +218,8 @@ fn assemble(
     server.add_service(ListeningProxy::new(&service, &gate, &config.listeners, &sockets)?);
     if let Some(address) = admin {
         let socket = sockets.duplicate(&SocketUse::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
-        let api = Arc::new(AdminApi { status: Arc::clone(&status), live: Arc::clone(&live) });
+        let (status, live) = (Arc::clone(&status), Arc::clone(&live));
+        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, live });
         server.add_service(AdminService { address, socket: Some(socket), gate: Arc::clone(&gate), api });
     }
     server.add_service(UpstreamService { live: Arc::clone(&live) });

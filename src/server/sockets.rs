@@ -2,6 +2,7 @@
 //! before anything starts, and kept so that a newer process can have them. Pingora would
 //! bind them in a task of its own and panic there.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use listenfd::ListenFd;
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::config::{Address, Ids, Listener};
 
@@ -19,6 +20,9 @@ use crate::config::{Address, Ids, Listener};
 /// client that reads 32 KiB in [`crate::downstream::WRITE_IDLE`] is told from one that stopped
 /// reading. Accepted sockets inherit it from the listening one.
 const UNSENT: u32 = 64 * 1024;
+
+/// The connections that may wait to be accepted at the admin endpoint.
+const BACKLOG: i32 = 128;
 
 /// One open socket with the name by which newer and older processes know it.
 #[derive(Debug)]
@@ -110,9 +114,7 @@ impl InheritedSockets {
         });
         let socket = match claimed {
             Some(socket) => socket,
-            None => {
-                bind(wanted.address()).map_err(|reason| format!("cannot listen on {}: {reason}", wanted.address()))?
-            }
+            None => bind(wanted).map_err(|reason| format!("cannot listen on {}: {reason}", wanted.address()))?,
         };
         if let SocketUse::Listener(Address::Tcp(_)) = wanted {
             SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT).map_err(|e| format!("{}: {e}", wanted.name()))?;
@@ -132,14 +134,28 @@ impl InheritedSockets {
     }
 }
 
-fn bind(address: &Address) -> Result<OwnedFd, String> {
-    match address {
+fn bind(wanted: &SocketUse) -> Result<OwnedFd, String> {
+    match wanted.address() {
         Address::Tcp(address) => TcpListener::bind(address).map(OwnedFd::from).map_err(|e| e.to_string()),
         Address::Unix(path) => {
             remove_stale_socket(path)?;
-            UnixListener::bind(path).map(OwnedFd::from).map_err(|e| e.to_string())
+            let listener = match wanted {
+                SocketUse::Listener(_) => UnixListener::bind(path).map(OwnedFd::from),
+                SocketUse::Admin(_) => bind_private(path),
+            };
+            listener.map_err(|e| e.to_string())
         }
     }
+}
+
+/// Listens on a file of mode 0600: its owner and root can connect. It has its mode before
+/// anybody can connect at all.
+fn bind_private(path: &Path) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Removes the socket file that a process left behind, and nothing else.
@@ -193,13 +209,14 @@ impl Sockets {
     }
 }
 
-/// Gives the files of unix sockets to the user that the process becomes.
+/// Gives the files of unix sockets to the user that the process becomes. Their groups stay,
+/// which a service manager may have chosen.
 ///
 /// # Errors
 /// When the system refuses.
-pub fn chown_socket_files(listeners: &[Listener], to: Ids) -> Result<(), String> {
-    for path in listeners.iter().filter_map(unix_path) {
-        std::os::unix::fs::chown(path, Some(to.uid), Some(to.gid))
+pub fn chown_socket_files<'a>(addresses: impl Iterator<Item = &'a Address>, to: Ids) -> Result<(), String> {
+    for path in addresses.filter_map(unix_path) {
+        std::os::unix::fs::chown(path, Some(to.uid), None)
             .map_err(|e| format!("cannot give {} away: {e}", path.display()))?;
     }
     Ok(())
@@ -211,15 +228,15 @@ pub fn chown_socket_files(listeners: &[Listener], to: Ids) -> Result<(), String>
 /// # Errors
 /// When the system refuses.
 pub fn allow_everybody(listeners: &[Listener]) -> Result<(), String> {
-    for path in listeners.iter().filter_map(unix_path) {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+    for path in listeners.iter().filter_map(|listener| unix_path(&listener.address)) {
+        std::fs::set_permissions(path, Permissions::from_mode(0o666))
             .map_err(|e| format!("cannot open unix:{} to everybody: {e}", path.display()))?;
     }
     Ok(())
 }
 
-fn unix_path(listener: &Listener) -> Option<&Path> {
-    match &listener.address {
+fn unix_path(address: &Address) -> Option<&Path> {
+    match address {
         Address::Unix(path) => Some(path),
         Address::Tcp(_) => None,
     }

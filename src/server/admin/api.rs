@@ -11,8 +11,8 @@ use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 use serde::Deserialize;
 
+use super::caller::Reach;
 use super::servers;
-use crate::message::host;
 use crate::runtime::Live;
 use crate::server::lifecycle::status::{Phase, Status};
 use crate::upstream::{Change, OperatorCommand, OperatorState};
@@ -24,6 +24,7 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Answers from the state of the process.
 pub struct AdminApi {
+    pub reach: Reach,
     pub status: Arc<Status>,
     pub live: Arc<Live>,
 }
@@ -74,19 +75,7 @@ impl ServeHttp for AdminApi {
         }
         let method = session.req_header().method.clone();
         let resource = Resource::at(session.req_header().uri.path());
-        let answer = match &resource {
-            None => message(StatusCode::NOT_FOUND, "there is nothing of this name"),
-            Some(resource) if !resource.allowed().split(", ").any(|allowed| allowed == method.as_str()) => {
-                message(StatusCode::METHOD_NOT_ALLOWED, &format!("use {}", resource.allowed()))
-            }
-            Some(Resource::Health) => self.process(StatusCode::OK, "alive"),
-            Some(Resource::Ready) => self.ready(),
-            Some(Resource::Upstreams) => (StatusCode::OK, servers::report(&self.live)),
-            Some(Resource::Server { upstream, server }) => match read_patch(session).await {
-                Ok(patch) => self.change_server(upstream, server, &patch),
-                Err(refused) => refused,
-            },
-        };
+        let answer = self.answer(session, resource.as_ref()).await.unwrap_or_else(|refused| refused);
         let mut response = response(answer, &method);
         if let Some(resource) = resource.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(resource.allowed()));
@@ -96,6 +85,29 @@ impl ServeHttp for AdminApi {
 }
 
 impl AdminApi {
+    /// The answer, or the refusal.
+    async fn answer(&self, session: &mut ServerSession, resource: Option<&Resource>) -> Result<Answer, Answer> {
+        let forbidden = |reason: String| message(StatusCode::FORBIDDEN, &reason);
+        let head = session.req_header();
+        self.reach.check(&head.uri, &head.headers).map_err(forbidden)?;
+        let resource = resource.ok_or_else(|| message(StatusCode::NOT_FOUND, "there is nothing of this name"))?;
+        if let Resource::Server { .. } = resource {
+            self.reach.may_change().map_err(forbidden)?;
+        }
+        if !resource.allowed().split(", ").any(|allowed| allowed == head.method.as_str()) {
+            return Err(message(StatusCode::METHOD_NOT_ALLOWED, &format!("use {}", resource.allowed())));
+        }
+        Ok(match resource {
+            Resource::Health => self.process(StatusCode::OK, "alive"),
+            Resource::Ready => self.ready(),
+            Resource::Upstreams => (StatusCode::OK, servers::report(&self.live)),
+            Resource::Server { upstream, server } => {
+                let patch = read_patch(session).await?;
+                self.change_server(upstream, server, &patch)
+            }
+        })
+    }
+
     /// Whether new connections are welcome.
     fn ready(&self) -> Answer {
         match self.status.phase() {
@@ -160,7 +172,6 @@ impl ServerPatch {
 /// The body of a request that may change something, or why it may not.
 async fn read_patch(session: &mut ServerSession) -> Result<ServerPatch, Answer> {
     let headers = &session.req_header().headers;
-    check_same_machine(headers).map_err(|reason| message(StatusCode::FORBIDDEN, &reason))?;
     if !is_json(headers) {
         return Err(message(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`"));
     }
@@ -185,21 +196,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
-}
-
-/// Refuses what a page in a browser can send: it must not change anything, whatever name its
-/// site has made stand for this machine.
-fn check_same_machine(headers: &HeaderMap) -> Result<(), String> {
-    if headers.contains_key(header::ORIGIN) {
-        return Err("a page may not do that".to_owned());
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host::split(host).map_or("", |(name, _)| name);
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    if name == "localhost" || address.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(());
-    }
-    Err(format!("`{host}` is not this machine: ask with its IP address or `localhost`"))
 }
 
 fn message(code: StatusCode, text: &str) -> Answer {

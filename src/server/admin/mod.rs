@@ -1,8 +1,9 @@
-//! The admin endpoint: what probes and people may ask of the process, and what they may
-//! change of an upstream's servers. Orders to the process itself go over the control
-//! socket, where the caller is known.
+//! The admin endpoint: what probes and people may ask of the process, and on a unix socket
+//! what they may change of an upstream's servers. Orders to the process itself go over the
+//! control socket, where the caller is known.
 
 mod api;
+mod caller;
 mod client;
 mod servers;
 
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::config::Address;
 use crate::server::accept_gate::AcceptGate;
 pub use api::AdminApi;
+pub use caller::Reach;
 pub use client::ask;
 pub use servers::{change, report, restore};
 
