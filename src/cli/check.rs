@@ -26,7 +26,7 @@ pub fn compile(config: &Config) -> Result<Snapshot, String> {
 
 pub fn test(path: &Path) -> Result<(), String> {
     compile(&load(path)?)?;
-    super::out::print(&format!("{}: the configuration is fine\n", path.display()))
+    super::out::show(&format!("{}: the configuration is fine\n", path.display()))
 }
 
 pub fn print(path: &Path) -> Result<(), String> {

@@ -46,7 +46,7 @@ impl Explain {
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.
         self.describe(&mut out, &explanation, &config, &snapshot).unwrap_or_default();
-        super::out::print(&out)
+        super::out::show(&out)
     }
 
     /// The request as it would come over the wire. A request without a host is one of

@@ -2,7 +2,18 @@
 
 use std::io::{ErrorKind, Write};
 
-/// Prints to stdout. A reader that has read enough and left, as `head` does, is no error.
+use proxy_service::message::escaping::printable;
+
+/// Prints what a person reads to stdout; what a client or a file put into it cannot reach the
+/// terminal.
+///
+/// # Errors
+/// As [`print`].
+pub fn show(text: &str) -> Result<(), String> {
+    print(&printable(text))
+}
+
+/// Prints to stdout, as it is, what another program may read. A reader that has read enough and left, as `head` does, is no error.
 ///
 /// # Errors
 /// When the text cannot be written for any other reason.
@@ -14,7 +25,7 @@ pub fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// Prints to stderr. Nobody can be told that stderr cannot be written.
+/// Prints what a person reads to stderr. Nobody can be told that stderr cannot be written.
 pub fn tell(text: &str) {
-    std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
+    std::io::stderr().lock().write_all(printable(text).as_bytes()).unwrap_or_default();
 }

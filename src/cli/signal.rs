@@ -36,7 +36,7 @@ pub fn send(signal: Signal, file: Option<&Path>) -> Result<(), String> {
     };
     let (upgrade_sock, pid_file) = config::own_files(file);
     match server::order((&upgrade_sock, &pid_file), file, order) {
-        Ok((true, text)) => super::out::print(&format!("{}\n", text.trim_end())),
+        Ok((true, text)) => super::out::show(&format!("{}\n", text.trim_end())),
         Ok((false, text)) if text.starts_with("error") || text.starts_with("warning") => Err(text),
         Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),
     }

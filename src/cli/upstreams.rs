@@ -49,7 +49,7 @@ impl Upstreams {
         let prints_report = change.is_none();
         let (upgrade_sock, pid_file) = config::own_files(file);
         match server::upstreams((&upgrade_sock, &pid_file), file, change) {
-            Ok((true, text)) if prints_report && !self.json => super::out::print(&table(&text)?),
+            Ok((true, text)) if prints_report && !self.json => super::out::show(&table(&text)?),
             Ok((true, text)) => super::out::print(&format!("{}\n", text.trim_end())),
             Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),
         }

@@ -1,9 +1,10 @@
 //! Pure functions on HTTP values: host, path, query, cookies, hop-by-hop fields, forwarding
-//! fields, redirects.
+//! fields, redirects; and how text of strangers is shown.
 
 mod bytes;
 pub mod client;
 pub mod cookie;
+pub mod escaping;
 pub mod forwarded;
 pub mod hash;
 pub mod hop;

@@ -4,10 +4,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 
+use super::values::{CookieValues, HeaderValues, QueryValues, Values};
 use crate::config::{HostPattern, Match, PathPattern, ValuePattern};
-use crate::message::{client, cookie, path, query};
+use crate::message::{client, path};
 
 /// The parts of a request on which routes match.
 #[derive(Clone, Copy, Debug)]
@@ -67,35 +68,15 @@ pub(super) fn path_holds(pattern: &PathPattern, target: &str) -> bool {
     }
 }
 
-fn value_holds(pattern: &ValuePattern, mut values: impl Iterator<Item = Option<String>>) -> bool {
+/// One value is enough. Bytes that are no UTF-8 are replaced before a regex looks: they would
+/// hide the rest of a value from it.
+fn value_holds(pattern: &ValuePattern, values: &impl Values) -> bool {
     match pattern {
-        ValuePattern::Present => values.next().is_some(),
-        ValuePattern::Absent => values.next().is_none(),
-        ValuePattern::Is(wanted) => values.any(|v| v.as_deref() == Some(wanted)),
-        ValuePattern::Regex(regex) => values.any(|v| v.is_some_and(|v| regex.is_match(&v))),
+        ValuePattern::Present => values.any(&mut |_| true),
+        ValuePattern::Absent => !values.any(&mut |_| true),
+        ValuePattern::Is(wanted) => values.any(&mut |value| value == wanted.as_bytes()),
+        ValuePattern::Regex(regex) => values.any(&mut |value| regex.is_match(&String::from_utf8_lossy(value))),
     }
-}
-
-/// Whether a header's values fit, without copying them. A value that is no UTF-8 matches no
-/// regex.
-fn header_holds(pattern: &ValuePattern, name: &header::HeaderName, headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(name).iter();
-    match pattern {
-        ValuePattern::Present => values.next().is_some(),
-        ValuePattern::Absent => values.next().is_none(),
-        ValuePattern::Is(wanted) => values.any(|v| v.as_bytes() == wanted.as_bytes()),
-        ValuePattern::Regex(regex) => {
-            values.any(|v| std::str::from_utf8(v.as_bytes()).is_ok_and(|v| regex.is_match(v)))
-        }
-    }
-}
-
-fn cookie_values<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = Option<String>> + 'r {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(move |field| cookie::get(field.as_bytes(), name))
-        .map(|value| String::from_utf8(value.to_vec()).ok())
 }
 
 fn describe(pattern: &ValuePattern) -> String {
@@ -110,24 +91,14 @@ fn describe(pattern: &ValuePattern) -> String {
 /// Whether every condition other than host and path holds.
 pub(super) fn others_hold(matcher: &Match, view: &RequestView<'_>) -> bool {
     method_holds(matcher, view)
-        && matcher.headers.iter().all(|(n, p)| header_holds(p, n, view.headers))
-        && matcher.query.iter().all(|(n, p)| query_holds(p, n, view.query))
-        && matcher.cookies.iter().all(|(n, p)| value_holds(p, cookie_values(view.headers, n)))
+        && matcher.headers.iter().all(|(n, p)| value_holds(p, &HeaderValues(view.headers, n)))
+        && matcher.query.iter().all(|(n, p)| value_holds(p, &QueryValues(view.query, n)))
+        && matcher.cookies.iter().all(|(n, p)| value_holds(p, &CookieValues(view.headers, n)))
         && client_holds(matcher, view)
 }
 
 fn method_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
     matcher.methods.is_empty() || matcher.methods.contains(view.method)
-}
-
-fn query_holds(pattern: &ValuePattern, name: &str, text: &str) -> bool {
-    let value = query::get(text, name);
-    match pattern {
-        ValuePattern::Present => value.is_some(),
-        ValuePattern::Absent => value.is_none(),
-        ValuePattern::Is(wanted) => value.is_some_and(|v| v == wanted.as_str()),
-        ValuePattern::Regex(regex) => value.is_some_and(|v| regex.is_match(&v)),
-    }
 }
 
 fn client_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
@@ -154,17 +125,17 @@ pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<
         return Some(Mismatch::Method(format!("{} is none of {}", view.method, methods.join(", "))));
     }
     for (name, pattern) in &matcher.headers {
-        if !header_holds(pattern, name, view.headers) {
+        if !value_holds(pattern, &HeaderValues(view.headers, name)) {
             return Some(Mismatch::Header(format!("`{name}` {}", describe(pattern))));
         }
     }
     for (name, pattern) in &matcher.query {
-        if !query_holds(pattern, name, view.query) {
+        if !value_holds(pattern, &QueryValues(view.query, name)) {
             return Some(Mismatch::Query(format!("`{name}` {}", describe(pattern))));
         }
     }
     for (name, pattern) in &matcher.cookies {
-        if !value_holds(pattern, cookie_values(view.headers, name)) {
+        if !value_holds(pattern, &CookieValues(view.headers, name)) {
             return Some(Mismatch::Cookie(format!("`{name}` {}", describe(pattern))));
         }
     }

@@ -4,6 +4,7 @@
 
 mod condition;
 mod table;
+mod values;
 
 pub use condition::{Mismatch, RequestView};
 pub use table::{RouteIndex, RouteTable};

@@ -3,11 +3,11 @@
 
 use std::io::Write as _;
 
-use super::escaping::{bounded, is_dangerous};
-use super::json;
 use super::record::AccessRecord;
 use super::time::{ClockTime, CommonTime};
+use super::{bounds, json};
 use crate::config::AccessFormat;
+use crate::message::escaping::push_escaped;
 
 /// Appends the line with its newline. Only the text format has colours.
 pub fn render(out: &mut Vec<u8>, record: &AccessRecord<'_>, format: AccessFormat, colour: bool) {
@@ -24,22 +24,11 @@ fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     out.write_fmt(arguments).unwrap_or_default();
 }
 
-/// Escapes control characters, with which a client could write lines of its own.
-fn escape(out: &mut Vec<u8>, text: &str) {
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-            c if is_dangerous(c) => put(out, format_args!("\\x{:02x}", u32::from(c))),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-}
-
 fn target(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
-    escape(out, &String::from_utf8_lossy(bounded(r.path)));
+    push_escaped(out, bounds::value(r.path));
     if !r.query.is_empty() {
         out.push(b'?');
-        escape(out, &String::from_utf8_lossy(bounded(r.query)));
+        push_escaped(out, bounds::value(r.query));
     }
 }
 
@@ -48,13 +37,17 @@ fn combined(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
         Some(ip) => put(out, format_args!("{ip}")),
         None => out.push(b'-'),
     }
-    put(out, format_args!(" - - [{}] \"{} ", CommonTime(r.at), r.method));
+    put(out, format_args!(" - - [{}] \"", CommonTime(r.at)));
+    push_escaped(out, bounds::method(r.method.as_bytes()));
+    out.push(b' ');
     target(out, r);
-    put(out, format_args!(" {}\" {} {}", r.proto, r.status, r.bytes_out));
+    out.push(b' ');
+    push_escaped(out, bounds::protocol(r.proto.as_bytes()));
+    put(out, format_args!("\" {} {}", r.status, r.bytes_out));
     for value in [r.referer, r.user_agent] {
         out.extend_from_slice(b" \"");
         match value {
-            Some(value) => escape(out, &String::from_utf8_lossy(bounded(value))),
+            Some(value) => push_escaped(out, bounds::value(value)),
             None => out.push(b'-'),
         }
         out.push(b'"');
@@ -70,16 +63,21 @@ fn text(out: &mut Vec<u8>, r: &AccessRecord<'_>, colour: bool) {
     };
     let (on, bold, dim, off) =
         if colour { (format!("\x1b[{code}m"), "\x1b[1m", "\x1b[2m", "\x1b[0m") } else { (String::new(), "", "", "") };
-    put(out, format_args!("{dim}{}{off} {on}{}{off} {bold}{:<6}{off} ", ClockTime(r.at), r.status, r.method));
+    put(out, format_args!("{dim}{}{off} {on}{}{off} {bold}", ClockTime(r.at), r.status));
+    let method = bounds::method(r.method.as_bytes());
+    push_escaped(out, method);
+    // Six columns hold every usual method but two.
+    put(out, format_args!("{:1$}{off} ", "", 6_usize.saturating_sub(method.len())));
     target(out, r);
     put(out, format_args!(" {dim}{:.1}ms", r.duration.as_secs_f64() * 1000.0));
     if let Some(upstream) = r.upstream {
-        put(out, format_args!(" -> {upstream}"));
+        out.extend_from_slice(b" -> ");
+        push_escaped(out, upstream.as_bytes());
     }
     out.extend_from_slice(off.as_bytes());
     if let Some(error) = r.error {
         put(out, format_args!(" {on}"));
-        escape(out, error);
+        push_escaped(out, error.as_bytes());
         out.extend_from_slice(off.as_bytes());
     }
 }
@@ -139,6 +137,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_a_client_chose_is_raw_or_without_bound() {
+        let long = "\x1b\"".repeat(50_000);
+        let mut hostile = record();
+        (hostile.method, hostile.proto, hostile.host) = (&long, &long, long.as_bytes());
+        (hostile.path, hostile.query) = (long.as_bytes(), long.as_bytes());
+        (hostile.user_agent, hostile.referer) = (Some(long.as_bytes()), Some(long.as_bytes()));
+        for format in [AccessFormat::Json, AccessFormat::Combined, AccessFormat::Text] {
+            let mut out = Vec::new();
+            render(&mut out, &hostile, format, false);
+            assert!(!out.contains(&b'\x1b') && out.len() < 100_000, "{format:?}: {}", out.len());
+        }
+        let mut out = Vec::new();
+        render(&mut out, &hostile, AccessFormat::Combined, false);
+        // Those that delimit its six values.
+        assert_eq!(out.iter().filter(|byte| **byte == b'"').count(), 6);
+    }
+
+    #[test]
     fn one_request_is_one_line_in_every_format() {
         for format in [AccessFormat::Json, AccessFormat::Combined, AccessFormat::Text] {
             let line = line(format);
@@ -146,7 +162,7 @@ mod tests {
             assert!(!line.contains('\x1b'), "{line}");
         }
         assert!(line(AccessFormat::Combined).starts_with(
-            "1.2.3.4 - - [29/Feb/2024:12:34:56 +0000] \"GET /a\\x1b\\x0a\u{fffd}?q=1 HTTP/1.1\" 502 2 \"-\" \"ua\""
+            "1.2.3.4 - - [29/Feb/2024:12:34:56 +0000] \"GET /a\\x1B\\x0A\\xFF?q=1 HTTP/1.1\" 502 2 \"-\" \"ua\""
         ));
     }
 }

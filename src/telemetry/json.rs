@@ -8,20 +8,10 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 
-use super::escaping::{bounded, is_dangerous};
+use super::bounds;
 use super::record::{AccessRecord, ErrorSource};
 use super::time::{push_timestamp, put_digits};
-
-/// Bytes that a JSON string holds as they are.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = b' ';
-    while byte <= b'~' {
-        plain[byte as usize] = byte != b'"' && byte != b'\\';
-        byte += 1;
-    }
-    plain
-};
+use crate::message::escaping::{PLAIN, is_dangerous};
 
 pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     raw(out, "{\"ts\":\"");
@@ -38,12 +28,12 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     } else {
         address(out, ",\"remote_ip\":\"", r.remote_ip);
     }
-    string(out, ",\"method\":\"", r.method.as_bytes());
+    string(out, ",\"method\":\"", bounds::method(r.method.as_bytes()));
     string(out, ",\"scheme\":\"", r.scheme.as_bytes());
-    string(out, ",\"host\":\"", r.host);
+    string(out, ",\"host\":\"", bounds::host(r.host));
     string(out, ",\"path\":\"", r.path);
     string(out, ",\"query\":\"", r.query);
-    string(out, ",\"proto\":\"", r.proto.as_bytes());
+    string(out, ",\"proto\":\"", bounds::protocol(r.proto.as_bytes()));
     number(out, ",\"status\":", r.status);
     number(out, ",\"bytes_in\":", r.bytes_in);
     number(out, ",\"bytes_out\":", r.bytes_out);
@@ -121,7 +111,8 @@ fn optional(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
 
 fn string(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     raw(out, key);
-    let value = bounded(value);
+    let value = bounds::value(value);
+    // What a JSON string holds as it is, a line of any log does.
     if value.iter().all(|b| PLAIN[usize::from(*b)]) {
         out.extend_from_slice(value);
     } else {

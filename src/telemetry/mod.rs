@@ -2,10 +2,11 @@
 //! error log.
 
 mod access_log;
+mod bounds;
 mod error_log;
-mod escaping;
 mod format;
 mod json;
+
 mod record;
 mod time;
 

@@ -148,7 +148,7 @@ section! {
     /// Where the client is sent.
     #[derive(Clone, Debug)]
     "`redirect`" pub struct Redirect {
-        /// With {scheme} {host} {path} {query} {method} {client_ip} {request_id}.
+        /// With {scheme} {host} {hostname} {path} {query} {method} {client_ip} {request_id}; {hostname} has no port.
         to: Template, required "\"https://{host}{path}{query}\"";
         /// The status of the redirect.
         status: StatusCode = 308, with REDIRECT_STATUS;

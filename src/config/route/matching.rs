@@ -23,11 +23,11 @@ section! {
         path: Option<PathPattern>;
         /// One of these methods.
         methods as "method": Vec<Method>, with one_or_list(METHOD);
-        /// Conditions on header fields, by name.
+        /// Conditions on header fields, by name. Of several values, or elements of a list, one is enough.
         headers as "header": Vec<(HeaderName, ValuePattern)>, with conditions(HEADER_NAME, MATCHED_HEADER_VALUE);
-        /// Conditions on query parameters, by name.
+        /// Conditions on query parameters, by name. Of several values one is enough; a `;` may separate them, too.
         query: Vec<(String, ValuePattern)>, with conditions(ANY_TEXT, MATCHED_PARAMETER);
-        /// Conditions on cookies, by name.
+        /// Conditions on cookies, by name. Of several values one is enough, quoted or percent-encoded too.
         cookies as "cookie": Vec<(String, ValuePattern)>, with conditions(COOKIE_NAME, MATCHED_COOKIE);
         /// Networks or addresses that the client is in.
         client_ips as "client_ip": Vec<IpNet>, with one_or_list(NETWORK);

@@ -3,7 +3,7 @@
 use crate::config::section::{Form, Scalar, Syntax, Value, nearest};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
-/// Text with `{scheme}`, `{host}`, `{path}`, `{query}`, `{method}`, `{client_ip}`, `{request_id}` in it.
+/// Text with `{scheme}`, `{host}`, `{hostname}`, `{path}`, `{query}`, `{method}`, `{client_ip}`, `{request_id}` in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(pub Vec<TemplatePart>);
 
@@ -11,10 +11,13 @@ pub struct Template(pub Vec<TemplatePart>);
 pub enum TemplatePart {
     Text(String),
     Scheme,
+    /// As the client sent it, with its port.
     Host,
+    /// The client's host without a port.
+    Hostname,
     /// The path as the client sent it.
     Path,
-    /// With its `?`, or empty.
+    /// With its `?`, or with `&` where the target has a query already; or empty.
     Query,
     Method,
     ClientIp,
@@ -27,8 +30,8 @@ const TARGET: Scalar<Template> = Scalar {
         kind: "target",
         numbers: true,
         pattern: Some(concat!(
-            r"^(/|https?://|\{scheme\}://|\{path\})",
-            r"([!-z|~]|\{\{|\}\}|\{(scheme|host|path|query|method|client_ip|request_id)\})*$"
+            r"^(/|\{path\}|(https?|\{scheme\})://([A-Za-z0-9_\[-]|\{(host|hostname|method|client_ip|request_id|scheme)\}))",
+            r"([!-z|~]|\{\{|\}\}|\{(scheme|host|hostname|path|query|method|client_ip|request_id)\})*$"
         )),
         examples: &["https://{host}{path}{query}", "/new{path}"],
     },
@@ -55,12 +58,29 @@ fn target(text: &str) -> Parsed<Template> {
             format!("write `https://{text}`"),
         ));
     }
+    if names_no_host(text) {
+        return Err(Invalid::with_help(
+            "behind `://` stands a host: the client's path would be taken for one",
+            "write `{host}` or a name there",
+        ));
+    }
     Ok(template)
 }
 
-const PLACEHOLDERS: [(&str, TemplatePart); 7] = [
+/// `https://{path}` would lead wherever the client's path says.
+fn names_no_host(text: &str) -> bool {
+    let behind = ["http://", "https://", "{scheme}://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    behind.is_some_and(|rest| {
+        let host = ["{host}", "{hostname}", "{method}", "{client_ip}", "{request_id}", "{scheme}"];
+        let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-[".contains(byte);
+        !host.iter().any(|placeholder| rest.starts_with(placeholder)) && !rest.as_bytes().first().is_some_and(name)
+    })
+}
+
+const PLACEHOLDERS: [(&str, TemplatePart); 8] = [
     ("scheme", TemplatePart::Scheme),
     ("host", TemplatePart::Host),
+    ("hostname", TemplatePart::Hostname),
     ("path", TemplatePart::Path),
     ("query", TemplatePart::Query),
     ("method", TemplatePart::Method),
@@ -130,13 +150,13 @@ mod tests {
 
     #[test]
     fn templates_are_printed_as_they_are_read() {
-        for text in ["https://{host}{path}{query}", "/a", "/{{x}}{request_id}", "{path}"] {
+        for text in ["https://{host}{path}{query}", "/a", "/{{x}}{request_id}", "{path}", "https://{hostname}"] {
             assert_eq!(print(&target(text).unwrap()), text);
         }
         let help = |text| target(text).unwrap_err().help.unwrap();
         assert_eq!(help("/{hsot}"), "did you mean `{host}`?");
         assert!(help("/{xyzzy}").starts_with("there are {scheme}"));
-        for bad in ["/{host", "/}", "/a b", "/é", "example.com", ""] {
+        for bad in ["/{host", "/}", "/a b", "/é", "example.com", "", "https://", "https://{path}", "{scheme}:///x"] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 
+use crate::message::escaping::is_dangerous;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     Error,
@@ -103,7 +105,9 @@ impl Problem {
             Severity::Error => ("error", Level::ERROR),
             Severity::Warning => ("warning", Level::WARNING),
         };
-        let (message, help) = (printable(&self.message), self.help.as_deref().map(printable));
+        let file_name = on_one_line(file_name);
+        let file_name = file_name.as_str();
+        let (message, help) = (on_one_line(&self.message), self.help.as_deref().map(on_one_line));
         if self.line == 0 {
             let help = help.map_or(String::new(), |help| format!("   = {help}\n"));
             return format!("{kind}: {message}\n  --> {file_name}\n{help}");
@@ -176,12 +180,12 @@ impl Walked {
 }
 
 // A file may hold bytes that would move the cursor or colour the terminal.
-fn printable(text: &str) -> String {
+fn on_one_line(text: &str) -> String {
     text.trim_end().chars().map(visible).collect()
 }
 
 fn visible(c: char) -> char {
-    if c.is_control() { ' ' } else { c }
+    if is_dangerous(c) { ' ' } else { c }
 }
 
 /// Problems in the file's order as the command line prints them, up to [`MOST_SHOWN`].
