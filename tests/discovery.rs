@@ -9,20 +9,22 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use support::dns::{Dns, Failure};
+use support::faults::BlackHole;
 use support::{Origin, Proxy, Request, Wire, await_until, free_port};
 
 /// Origins at 127.0.0.1, .2 and so on, all at one port; each answers with its address.
 fn origins(count: u8) -> (u16, Vec<Origin>) {
     let port = free_port();
-    let origin = |last: u8| {
-        let address: SocketAddr = ([127, 0, 0, last], port).into();
-        Origin::start_at(address, move |request: &Request, wire: &mut Wire| {
-            wire.body(&request.headers, false);
-            wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n127.0.0.{last}"));
-            true
-        })
-    };
-    (port, (1..=count).map(origin).collect())
+    (port, (1..=count).map(|last| origin_at(ip(last), port)).collect())
+}
+
+fn origin_at(ip: IpAddr, port: u16) -> Origin {
+    Origin::start_at((ip, port).into(), move |request: &Request, wire: &mut Wire| {
+        wire.body(&request.headers, false);
+        let body = ip.to_string();
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        true
+    })
 }
 
 fn ip(last: u8) -> IpAddr {
@@ -30,12 +32,16 @@ fn ip(last: u8) -> IpAddr {
 }
 
 fn start(dns: &Dns, servers: &str) -> Proxy {
-    Proxy::start(&format!(
+    Proxy::start(&text(dns, servers))
+}
+
+fn text(dns: &Dns, servers: &str) -> String {
+    format!(
         "listeners: ['{{listen}}']\ndns: {{ nameservers: ['{}'], timeout: 300ms }}\nupstreams:\n  api:\n    \
          servers: [{servers}]\n    retry: {{ attempts: 1 }}\nroutes:\n  - upstream: api\n  \
          - {{ match: {{ path: /other }}, respond: {{ body: other }} }}\n",
         dns.address()
-    ))
+    )
 }
 
 fn answers(proxy: &Proxy) -> BTreeSet<String> {
@@ -144,6 +150,79 @@ fn a_plain_name_is_one_server_that_stays_where_it_is_while_it_may() {
     // A client sees no name of a server, but the log does.
     assert!(proxy.access_log(1)[0]["upstream"].as_str().unwrap().starts_with("one.test:"));
     assert_eq!(origins[0].last().header("host"), Some("a.test"));
+}
+
+#[test]
+fn a_name_whose_first_address_refuses_is_reached_at_its_next_one() {
+    let port = free_port();
+    let origin = origin_at(ip(2), port);
+    let dns = Dns::start();
+    dns.set_a("two.test", &[[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
+    let proxy = start(&dns, &format!("{{ address: 'two.test:{port}', refresh: 1s }}"));
+    // Nothing was sent, so that no attempt was used up and any method goes on.
+    let mut client = proxy.connect();
+    for _ in 0..4 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+        let posted = client.response();
+        assert_eq!((posted.status, posted.text().as_str()), (200, "127.0.0.2"));
+    }
+    assert_eq!(origin.connections.load(Ordering::SeqCst), 1, "the connection is kept and reused");
+    assert_eq!(answers(&proxy), set(&[2]));
+    let told = format!("upstream api: server two.test:{port} is reached at 127.0.0.2:{port} now");
+    assert_eq!(proxy.read("stderr").matches(&told).count(), 1, "{}", proxy.read("stderr"));
+    let (_, report) = support::call_for(&proxy.folder, &["upstreams", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["upstreams"][0]["servers"][0]["failures"], 0, "{report}");
+    assert_eq!(proxy.access_log(1)[0]["retries"], 0);
+    // What was learnt outlives a lookup and a reload, and the address may leave the name.
+    proxy.rewrite(&proxy.read("proxy.yaml").replace("attempts: 1", "attempts: 2"));
+    assert_eq!(proxy.order("reload").0, 0);
+    let back = origin_at(ip(1), port);
+    assert_eq!(answers(&proxy), set(&[2]));
+    dns.set_a("two.test", &[[127, 0, 0, 1].into()]);
+    await_until("it moves", || answers(&proxy) == set(&[1]));
+    await_until("its connections end", || !connected(&proxy, (ip(2), port).into()));
+    drop((origin, back));
+}
+
+#[test]
+fn a_name_that_is_served_in_one_family_only_is_reached() {
+    let port = free_port();
+    let origin = origin_at(std::net::Ipv6Addr::LOCALHOST.into(), port);
+    let dns = Dns::start();
+    dns.set_a("both.test", &[[127, 0, 0, 1].into()]);
+    dns.set_aaaa("both.test", &[std::net::Ipv6Addr::LOCALHOST]);
+    let checked = "health: { active: { path: /check, interval: 100ms, unhealthy_after: 1 } }\n    retry:";
+    let proxy = Proxy::start(&text(&dns, &format!("'both.test:{port}'")).replace("retry:", checked));
+    assert_eq!(proxy.get("/").text(), "::1");
+    let checks = || origin.seen.lock().unwrap().iter().filter(|request| request.target() == "/check").count();
+    await_until("three checks", || checks() >= 3);
+    assert!(!proxy.read("stderr").contains("is down"), "{}", proxy.read("stderr"));
+    let v4 = free_port();
+    let _other = origin_at(ip(1), v4);
+    let proxy = start(&dns, &format!("'both.test:{v4}'"));
+    assert_eq!(proxy.get("/").text(), "127.0.0.1");
+}
+
+#[test]
+fn a_black_hole_at_one_address_of_a_name_costs_a_moment_and_only_once() {
+    let hole = BlackHole::open();
+    let port = hole.address.port();
+    let _origin = origin_at(ip(2), port);
+    let dns = Dns::start();
+    dns.set_a("two.test", &[[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
+    let proxy = start(&dns, &format!("'two.test:{port}'"));
+    let time = |proxy: &Proxy| {
+        let began = Instant::now();
+        // A connection of its own, as those of upgrades are.
+        let asked = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        assert_eq!(proxy.ask(asked).text(), "127.0.0.2");
+        began.elapsed()
+    };
+    let first = time(&proxy);
+    assert!(first >= Duration::from_millis(250) && first < Duration::from_secs(3), "{first:?}");
+    let least = (0..5).map(|_| time(&proxy)).min().unwrap();
+    assert!(least < Duration::from_millis(200), "{least:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pingora_core::connectors::http::v1::Connector;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::destination_order::in_order;
 use super::endpoint::Endpoint;
 use super::endpoints::LookupOutcome;
 use super::health_check::check_once;
@@ -135,9 +136,16 @@ pub fn resolve_initial(pools: &[Arc<Pool>], resolver: &Arc<Resolver>, longest: D
 
 async fn look_up(named: &Named, resolver: &Resolver) -> Result<Vec<ResolvedAddress>, String> {
     match named.kind {
-        Lookup::One { port } | Lookup::Each { port } => resolver.addresses(&named.name, port).await,
+        Lookup::One { port } => resolver.addresses(&named.name, port).await.map(to_be_tried),
+        Lookup::Each { port } => resolver.addresses(&named.name, port).await,
         Lookup::Services => resolver.services(&named.name).await,
     }
+}
+
+/// The addresses of one server, the one to be tried first in front.
+fn to_be_tried(found: Vec<ResolvedAddress>) -> Vec<ResolvedAddress> {
+    let addresses = in_order(found.into_iter().map(|found| found.address).collect());
+    addresses.into_iter().map(|address| ResolvedAddress { address, weight: 1 }).collect()
 }
 
 async fn lookup_loop(pool: Arc<Pool>, entry: usize, named: Named, resolver: Arc<Resolver>) {

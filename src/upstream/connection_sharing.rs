@@ -18,6 +18,13 @@ pub fn thread_bits(requests: u32) -> u64 {
     if requests > BUSY_REQUESTS { THREAD.with(|slot| *slot) } else { 0 }
 }
 
+/// The part of a pool key that tells an endpoint's connections from all others of the process.
+/// It is far from the neighbouring keys that `Endpoint::unpooled_peer` uses.
+pub fn next_key() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed).rotate_left(40)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

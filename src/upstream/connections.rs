@@ -1,7 +1,7 @@
 //! The open connections to one endpoint. Those that lie idle in Pingora's pool cannot be
 //! reached through Pingora, but an endpoint that is gone must lose them.
 
-use std::net::SocketAddr as InetAddr;
+use std::net::{SocketAddr as InetAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -39,16 +39,18 @@ impl OpenConnections {
         table.connections.push(Connection { pool_key, socket, alive: Arc::downgrade(digest) });
     }
 
-    /// Shuts down all connections of a key and returns their number. The endpoint must have
-    /// no requests. Pingora watches idle connections, sees the end and closes them.
-    pub fn close(&self, pool_key: u64, address: &SocketAddr) -> usize {
+    /// Shuts down all connections of a key and returns their number. The endpoint, which is at
+    /// `address` or at any of `others`, must have no requests. Pingora watches idle connections,
+    /// sees the end and closes them.
+    pub fn close(&self, pool_key: u64, address: &SocketAddr, others: &[InetAddr]) -> usize {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = table.connections.extract_if(.., |connection| connection.pool_key == pool_key);
         let open = of_key.filter(|connection| connection.alive.strong_count() > 0);
         // The descriptor's number may have been given to another connection since.
         let is_still_it = |socket: RawFd| match address {
             SocketAddr::Inet(expected) => {
-                getpeername::<SockaddrStorage>(socket).is_ok_and(|peer| inet(&peer) == Some(*expected))
+                let peer = getpeername::<SockaddrStorage>(socket).ok().and_then(|peer| inet(&peer));
+                peer.is_some_and(|peer| peer == *expected || others.contains(&peer))
             }
             SocketAddr::Unix(_) => getpeername::<nix::sys::socket::UnixAddr>(socket).is_ok(),
         };
@@ -60,7 +62,7 @@ impl OpenConnections {
 fn inet(peer: &SockaddrStorage) -> Option<InetAddr> {
     match (peer.as_sockaddr_in(), peer.as_sockaddr_in6()) {
         (Some(v4), _) => Some(InetAddr::from((v4.ip(), v4.port()))),
-        (None, Some(v6)) => Some(InetAddr::from((v6.ip(), v6.port()))),
+        (None, Some(v6)) => Some(SocketAddrV6::new(v6.ip(), v6.port(), v6.flowinfo(), v6.scope_id()).into()),
         (None, None) => None,
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
+use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::SocketDigest;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions, Scheme};
@@ -18,13 +19,17 @@ use super::connection_sharing;
 use super::connections::OpenConnections;
 use super::health::HealthState;
 use super::load::Load;
+use super::name_addresses::NameAddresses;
 use super::sticky::StickyCookie;
 use crate::config::{Address, Sticky, Upstream, UpstreamTls};
 
 /// An endpoint as the configuration or the lookup of a name has it.
 #[derive(Clone, Debug)]
 pub struct EndpointSpec {
+    /// For a name that is one server, the address by which the server became known.
     pub address: Address,
+    /// The addresses of a name that is one server; it may be reached at any of them.
+    pub addresses: Option<Arc<NameAddresses>>,
     /// The server as it is written; for one of several addresses of a name, that address.
     pub label: String,
     /// The name and port as they are written, where the address was found by a name.
@@ -45,6 +50,7 @@ pub struct Endpoint {
     peer: HttpPeer,
     /// The authorities by which the server may call itself in a redirect.
     authorities: Vec<String>,
+    addresses: Option<Arc<NameAddresses>>,
     pub(super) cookie: Option<StickyCookie>,
     /// Requests at once; `u32::MAX` is no limit.
     max_connections: u32,
@@ -78,11 +84,9 @@ pub struct EndpointStats {
 
 impl EndpointStats {
     pub fn new(load: Load) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             load,
-            // Far from the neighbouring keys that `unpooled_peer` uses.
-            id: NEXT.fetch_add(1, Ordering::Relaxed).rotate_left(40),
+            id: connection_sharing::next_key(),
             open: OpenConnections::default(),
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -119,15 +123,16 @@ impl Endpoint {
     ) -> Result<Self, String> {
         let cookie =
             upstream.sticky.as_ref().and_then(|sticky| StickyCookie::new(sticky, key, &upstream.name, &spec.label));
-        let mut peer = peer(&spec.address, upstream)?;
+        let mut peer = peer(spec, upstream)?;
         // An endpoint that was gone and is back must not reuse connections from before.
-        peer.group_key ^= stats.id;
+        peer.group_key ^= spec.addresses.as_ref().and_then(|addresses| addresses.renewed_key).unwrap_or(stats.id);
         Ok(Self {
             label: spec.label.as_str().into(),
             backup: spec.backup,
             stats,
             weight: spec.weight,
             authorities: authorities(spec, upstream.tls.as_ref()),
+            addresses: spec.addresses.clone(),
             cookie,
             max_connections: upstream.pool.max_connections.unwrap_or(u32::MAX),
             slow_start: upstream.slow_start,
@@ -176,7 +181,8 @@ impl Endpoint {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let closed = self.stats.open.close(self.pool_key, &self.peer._address);
+        let others: Vec<_> = self.addresses.iter().flat_map(|addresses| addresses.iter()).collect();
+        let closed = self.stats.open.close(self.pool_key, &self.peer._address, &others);
         log::debug!("server {}: {closed} connections of no more use were closed", self.label);
     }
 
@@ -274,13 +280,16 @@ pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The peer at `address`, with what the configuration of `upstream` says of connections.
+/// The peer of an endpoint, with what the configuration of `upstream` says of connections.
 ///
 /// # Errors
 /// As [`Endpoint::new`].
-pub fn peer(address: &Address, upstream: &Upstream) -> Result<HttpPeer, String> {
+fn peer(spec: &EndpointSpec, upstream: &Upstream) -> Result<HttpPeer, String> {
     let tls = upstream.tls.as_ref();
-    let address = match address {
+    let address = match &spec.address {
+        // `NameAddresses` says where the connection goes. For Pingora's pool `0.0.0.0` is the
+        // address of any connection, so that those to every address of the name are reused.
+        Address::Tcp(address) if spec.addresses.is_some() => SocketAddr::Inet(([0; 4], address.port()).into()),
         Address::Tcp(address) => SocketAddr::Inet(*address),
         Address::Unix(path) => unix_address(path)?,
     };
@@ -296,6 +305,7 @@ pub fn peer(address: &Address, upstream: &Upstream) -> Result<HttpPeer, String> 
         options: PeerOptions::new(),
     };
     let options = &mut peer.options;
+    options.custom_l4 = spec.addresses.clone().map(|addresses| addresses as Arc<dyn L4Connect + Send + Sync>);
     options.connection_timeout = upstream.timeouts.connect;
     options.total_connection_timeout = upstream.timeouts.connect;
     // `filter::hop_by_hop` strips them in one pass and keeps the order of the others.
@@ -352,7 +362,8 @@ fn authorities(spec: &EndpointSpec, tls: Option<&UpstreamTls>) -> Vec<String> {
                 });
             }
             let written = spec.name.clone().unwrap_or_else(|| spec.label.clone());
-            for name in [written, spec.address.to_string()] {
+            let found = spec.addresses.iter().flat_map(|addresses| addresses.iter()).map(|found| found.to_string());
+            for name in [written, spec.address.to_string()].into_iter().chain(found) {
                 if !names.contains(&name) {
                     names.push(name);
                 }

@@ -2,11 +2,13 @@
 //! what the names in the configuration stand for at the moment.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::endpoint::{Endpoint, EndpointSpec, EndpointStats};
 use super::health::OperatorState;
 use super::load::LoadCounters;
+use super::name_addresses::NameAddresses;
 use super::resolve::ResolvedAddress;
 use super::sticky::CookieKey;
 use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer};
@@ -119,22 +121,18 @@ impl Endpoints {
             Err(reason) => return Ok(entry.lookup_failed(reason)),
         };
         let recovered = !std::mem::take(&mut entry.lookup_error).is_empty();
-        let specs = specs_of(&entry.configured, &entry.specs, &found);
+        let specs = specs_of(upstream, &entry.configured, &entry.specs, &found);
         let endpoints = entry.endpoints_for(&specs, upstream, &mut self.counters, self.key.bytes())?;
         let weights = |specs: &[EndpointSpec]| specs.iter().map(|spec| spec.weight).collect::<Vec<_>>();
         let reweighed = weights(&entry.specs) != weights(&specs);
-        let has = |endpoints: &[Arc<Endpoint>], one: &Arc<Endpoint>| {
-            endpoints.iter().any(|other| Arc::ptr_eq(&other.stats, &one.stats))
-        };
-        let come: Vec<_> = endpoints.iter().filter(|one| !has(&entry.endpoints, one)).cloned().collect();
-        let gone: Vec<_> = entry.endpoints.iter().filter(|one| !has(&endpoints, one)).cloned().collect();
+        let (before, now) = (addresses_of(&entry.specs), addresses_of(&specs));
+        let stays = |one: &Arc<Endpoint>| endpoints.iter().any(|other| other.pool_key() == one.pool_key());
+        self.removed.extend(entry.endpoints.iter().filter(|one| !stays(one)).cloned());
         (entry.specs, entry.endpoints) = (specs, endpoints);
-        if come.is_empty() && gone.is_empty() && !recovered && !reweighed {
+        if before == now && !recovered && !reweighed {
             return Ok(LookupOutcome::Unchanged);
         }
-        let text = describe_change(&entry.configured.address.written, entry.endpoints.len(), &come, &gone);
-        self.removed.extend(gone);
-        Ok(LookupOutcome::Changed(text))
+        Ok(LookupOutcome::Changed(describe_change(&entry.configured.address.written, &before, &now)))
     }
 
     /// The endpoints that were removed since the last call.
@@ -169,8 +167,8 @@ impl ServerEntry {
         let endpoint = |spec: &EndpointSpec| {
             let is_same = |(before, _): &(&EndpointSpec, &Arc<Endpoint>)| before.address == spec.address;
             let stats = match self.specs.iter().zip(&self.endpoints).find(is_same) {
-                Some((before, endpoint)) if before.weight == spec.weight => return Ok(Arc::clone(endpoint)),
-                // The same endpoint with another weight.
+                Some((before, endpoint)) if is_unchanged(before, spec) => return Ok(Arc::clone(endpoint)),
+                // The same endpoint with another weight, or a name that has other addresses, too.
                 Some((_, endpoint)) => Arc::clone(&endpoint.stats),
                 None => new_stats(counters),
             };
@@ -216,12 +214,31 @@ fn new_stats(counters: &mut LoadCounters) -> Arc<EndpointStats> {
     Arc::new(EndpointStats::new(counters.counter()))
 }
 
-fn describe_change(written: &str, count: usize, come: &[Arc<Endpoint>], gone: &[Arc<Endpoint>]) -> String {
-    let list = |sign: char, endpoints: &[Arc<Endpoint>]| -> String {
-        endpoints.iter().map(|endpoint| format!(" {sign}{}", endpoint.label)).collect()
+/// Whether the endpoint of the one can be that of the other, which is at the same address.
+fn is_unchanged(before: &EndpointSpec, now: &EndpointSpec) -> bool {
+    let list = |spec: &EndpointSpec| spec.addresses.as_ref().map(Arc::as_ptr);
+    before.weight == now.weight && list(before) == list(now)
+}
+
+/// Every address at which an entry is reached, sorted.
+fn addresses_of(specs: &[EndpointSpec]) -> Vec<SocketAddr> {
+    let each = |spec: &EndpointSpec| match (&spec.addresses, &spec.address) {
+        (Some(addresses), _) => addresses.iter().collect(),
+        (None, Address::Tcp(address)) => vec![*address],
+        (None, Address::Unix(_)) => Vec::new(),
     };
-    let addresses = if count == 1 { "1 address" } else { &format!("{count} addresses") };
-    format!("{written} has {addresses} now:{}{}", list('+', come), list('-', gone)).trim_end_matches(':').to_owned()
+    let mut all: Vec<SocketAddr> = specs.iter().flat_map(each).collect();
+    all.sort_unstable();
+    all
+}
+
+fn describe_change(written: &str, before: &[SocketAddr], now: &[SocketAddr]) -> String {
+    let list = |sign: char, of: &[SocketAddr], without: &[SocketAddr]| -> String {
+        of.iter().filter(|one| !without.contains(one)).map(|one| format!(" {sign}{one}")).collect()
+    };
+    let addresses = if now.len() == 1 { "1 address" } else { &format!("{} addresses", now.len()) };
+    let (come, gone) = (list('+', now, before), list('-', before, now));
+    format!("{written} has {addresses} now:{come}{gone}").trim_end_matches(':').to_owned()
 }
 
 /// What the name of an entry stood for before a reload.
@@ -238,6 +255,7 @@ fn specs_before(entry: &ServerEntry, configured: &UpstreamServer) -> Vec<Endpoin
 fn spec_at(configured: &UpstreamServer, address: &Address) -> EndpointSpec {
     EndpointSpec {
         address: address.clone(),
+        addresses: None,
         label: configured.address.written.clone(),
         name: None,
         weight: configured.weight,
@@ -245,7 +263,12 @@ fn spec_at(configured: &UpstreamServer, address: &Address) -> EndpointSpec {
     }
 }
 
-fn specs_of(configured: &UpstreamServer, before: &[EndpointSpec], found: &[ResolvedAddress]) -> Vec<EndpointSpec> {
+fn specs_of(
+    upstream: &Upstream,
+    configured: &UpstreamServer,
+    before: &[EndpointSpec],
+    found: &[ResolvedAddress],
+) -> Vec<EndpointSpec> {
     let ServerPlace::Named(named) = &configured.address.place else { return before.to_vec() };
     let spec = |found: &ResolvedAddress| {
         let address = Address::Tcp(found.address);
@@ -258,6 +281,7 @@ fn specs_of(configured: &UpstreamServer, before: &[EndpointSpec], found: &[Resol
         EndpointSpec {
             label: address.to_string(),
             address,
+            addresses: None,
             name: host,
             weight: found.weight * configured.weight,
             backup: configured.backup,
@@ -271,12 +295,26 @@ fn specs_of(configured: &UpstreamServer, before: &[EndpointSpec], found: &[Resol
     match named.kind {
         Lookup::Each { .. } | Lookup::Services => found.iter().map(spec).collect(),
         Lookup::One { .. } => {
-            // The endpoint stays at its address for as long as the name stands for that, too.
-            let stays = |found: &&ResolvedAddress| before.iter().any(|b| b.address == Address::Tcp(found.address));
-            let one = found.iter().find(stays).or_else(|| found.first());
-            one.map(|found| EndpointSpec { label: configured.address.written.clone(), ..spec(found) })
-                .into_iter()
-                .collect()
+            let label = configured.address.written.clone();
+            let one = found.first().map(|first| EndpointSpec { label, ..spec(first) });
+            one.and_then(|one| with_all(one, upstream, before.first(), found)).into_iter().collect()
         }
     }
+}
+
+/// The server of a name with all of its addresses. It stays the server that it was for as long
+/// as the name has the address at which that was reached.
+fn with_all(
+    one: EndpointSpec,
+    upstream: &Upstream,
+    before: Option<&EndpointSpec>,
+    found: &[ResolvedAddress],
+) -> Option<EndpointSpec> {
+    let found: Vec<SocketAddr> = found.iter().map(|found| found.address).collect();
+    let known = before.and_then(|before| before.addresses.as_ref());
+    let stays = before.filter(|_| known.is_some_and(|known| found.contains(&known.current())));
+    let title = format!("upstream {}: server {}", upstream.name, one.label);
+    let addresses = NameAddresses::new(&found, known, title)?;
+    let address = stays.map_or(one.address, |before| before.address.clone());
+    Some(EndpointSpec { address, addresses: Some(addresses), ..one })
 }

@@ -30,7 +30,7 @@ section! {
     /// A group of servers.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "an upstream" pub struct Upstream {
-        /// `IP:port`, `name:port` (its first address), `unix:/path`, or a map; at least one.
+        /// `IP:port`, `name:port` (at any of its addresses), `unix:/path`, or a map; at least one.
         servers: Vec<UpstreamServer>, required "[\"127.0.0.1:3000\"]", with some_of("addresses such as `127.0.0.1:3000`", UpstreamServer::short_or_map(), ("this upstream has no server", None));
         /// How a server is chosen for a request.
         balance: Balance = "round_robin";

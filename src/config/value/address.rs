@@ -42,7 +42,7 @@ pub struct Named {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {
-    /// One server: the first address of the name.
+    /// One server, which is reached at any address of the name.
     One { port: u16 },
     /// Each A and AAAA record is a server.
     Each { port: u16 },
