@@ -7,25 +7,48 @@ use pingora_http::ResponseHeader;
 use super::chain::{Chain, ResponseFilter};
 use super::context::{FilterRequest, Origin, ResponseContext};
 use super::fields::Edited;
-use crate::config::{PathEdit, Route};
+use crate::config::{HostPolicy, PathEdit, Route};
 use crate::message::forwarded::believed_host;
-use crate::message::location::{Names, rewrite, rewrite_refresh};
+use crate::message::location::{Names, Paths, rewrite, rewrite_refresh};
+use crate::message::path::split_query;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Location {
-    /// What `strip_prefix` takes away, to be put back.
-    stripped: Option<String>,
+    /// The change of the paths that a redirect takes back.
+    path: Option<PathEdit>,
+    /// The Host that the upstream gets, where the route names one.
+    given_host: Option<String>,
 }
 
 pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
     if route.response.rewrite_location {
-        let stripped = match &route.request.path {
-            Some(PathEdit::StripPrefix(prefix)) => Some(prefix.trim_end_matches('/').to_owned()),
-            Some(PathEdit::AddPrefix(_) | PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
+        let bare = |prefix: &str| Some(prefix.trim_end_matches('/').to_owned()).filter(|bare| !bare.is_empty());
+        let path = match &route.request.path {
+            Some(PathEdit::StripPrefix(prefix)) => bare(prefix).map(PathEdit::StripPrefix),
+            Some(PathEdit::AddPrefix(prefix)) => bare(prefix).map(PathEdit::AddPrefix),
+            // Of several paths that lead to one, nobody knows which is meant.
+            Some(PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => None,
         };
-        chain.response.push(Box::new(Location { stripped: stripped.filter(|s| !s.is_empty()) }));
+        let given_host = match &route.request.host {
+            HostPolicy::Literal(host) => Some(host.clone()),
+            // The server's own names are known as its authorities.
+            HostPolicy::Upstream | HostPolicy::Preserve => None,
+        };
+        chain.response.push(Box::new(Location { path, given_host }));
     }
     Ok(())
+}
+
+impl Location {
+    fn paths<'n>(&'n self, request: &FilterRequest<'_>) -> Paths<'n> {
+        match &self.path {
+            Some(PathEdit::StripPrefix(prefix)) => {
+                Paths::PutBack { prefix, asked_for_prefix: split_query(request.target()).0 == prefix }
+            }
+            Some(PathEdit::AddPrefix(prefix)) => Paths::TakeAway(prefix),
+            Some(PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => Paths::Same,
+        }
+    }
 }
 
 impl ResponseFilter for Location {
@@ -36,10 +59,11 @@ impl ResponseFilter for Location {
         }
         let names = Names {
             upstream: authorities,
+            given_host: self.given_host.as_deref(),
             our_scheme: cx.request.scheme,
             our_host: our_host(&cx.request),
             asked_host: cx.request.host(),
-            stripped: self.stripped.as_deref(),
+            paths: self.paths(&cx.request),
         };
         for name in [header::LOCATION, header::CONTENT_LOCATION] {
             let to = text(&cx.response, &name).and_then(|reference| rewrite(reference, &names));
@@ -82,20 +106,23 @@ mod tests {
 
     #[test]
     fn rewritten_fields_keep_their_spelling_and_place() {
-        let r = answered(&FIELDS, |cx| Location { stripped: None }.on_response(cx));
+        let r = answered(&FIELDS, |cx| Location::default().on_response(cx));
         assert_eq!(
             response_lines(&r),
             ["LOCATION: http://h/x", "content-location: //h/y", "refresh: 1; url=http://h/"]
         );
-        let r = answered(&FIELDS, |cx| Location { stripped: Some("/api".into()) }.on_response(cx));
+        let location = |path| Location { path: Some(path), given_host: None };
+        let r = answered(&FIELDS, |cx| location(PathEdit::StripPrefix("/api".into())).on_response(cx));
         assert_eq!(r.headers["location"], "http://h/api/x");
+        let r = answered(&FIELDS, |cx| location(PathEdit::AddPrefix("/x".into())).on_response(cx));
+        assert_eq!(r.headers["location"], "http://h/");
     }
 
     #[test]
     fn an_answer_of_the_proxy_itself_is_left_alone() {
         let r = answered(&FIELDS, |cx| {
             cx.origin = Origin::Local;
-            Location { stripped: None }.on_response(cx);
+            Location::default().on_response(cx);
         });
         assert_eq!(r.headers["location"], "http://app/x");
     }

@@ -28,7 +28,9 @@ impl SetCookie {
             paths: &self.0.path,
             secure: match self.0.secure {
                 SecurePolicy::Keep => None,
-                SecurePolicy::Auto => (!client_is_https).then_some(false),
+                SecurePolicy::Auto if !client_is_https => Some(false),
+                // Browsers refuse `SameSite=None` without it.
+                SecurePolicy::Auto => (self.0.same_site == Some(SameSite::None)).then_some(true),
                 SecurePolicy::Always => Some(true),
                 SecurePolicy::Never => Some(false),
             },

@@ -3,28 +3,69 @@
 
 /// How one `Set-Cookie` is to be changed. Lists that are empty and members that are `None`
 /// change nothing.
-#[derive(Debug, Default)]
+///
+/// What a browser would refuse is not made: a change that a cookie does not bear is left out for
+/// that cookie, and what depends on an attribute goes with it.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SetCookieRewrite<'r> {
     pub domains: &'r [(String, String)],
     pub paths: &'r [(String, String)],
-    /// `Some(false)` removes Secure, and `SameSite=None` with it; `Some(true)` adds Secure.
+    /// `Some(false)` removes Secure, and `SameSite=None` and Partitioned with it; `Some(true)`
+    /// adds Secure.
     pub secure: Option<bool>,
     pub http_only: Option<bool>,
     pub same_site: Option<&'static str>,
 }
 
 impl SetCookieRewrite<'_> {
-    /// Whether the cookie may have this SameSite: browsers refuse `None` without Secure.
-    fn allows(&self, same_site: &[u8]) -> bool {
-        self.secure != Some(false) || !same_site.eq_ignore_ascii_case(b"none")
+    /// The same without what the prefix of the cookie's name forbids.
+    fn for_cookie(mut self, name: &[u8]) -> Self {
+        let prefix = NamePrefix::of(name);
+        if prefix.is_host {
+            (self.domains, self.paths) = (&[], &[]);
+        }
+        if prefix.needs_secure && self.secure == Some(false) {
+            self.secure = None;
+        }
+        if prefix.needs_http_only && self.http_only == Some(false) {
+            self.http_only = None;
+        }
+        self
     }
 
-    fn rewrite_same_site(&self, value: &[u8]) -> Rewritten {
+    /// What the cookie's SameSite becomes. Browsers refuse `None` without Secure, which the
+    /// rewritten cookie has or has not.
+    fn rewrite_same_site(&self, value: &[u8], is_secure: bool) -> Rewritten {
         match self.same_site {
-            Some(to) if self.allows(to.as_bytes()) => Rewritten::To(format!(" SameSite={to}").into_bytes()),
+            Some(to) if is_secure || !is_none(to.as_bytes()) => Rewritten::To(format!(" SameSite={to}").into_bytes()),
             Some(_) => Rewritten::Dropped,
-            None => drop_if(!self.allows(value)),
+            None => drop_if(self.secure == Some(false) && is_none(value)),
         }
+    }
+}
+
+fn is_none(same_site: &[u8]) -> bool {
+    same_site.eq_ignore_ascii_case(b"none")
+}
+
+/// What browsers demand of a cookie because of the prefix of its name, which they compare
+/// without case (RFC 6265bis sections 4.1.3 and 5.7). `__Http-` and `__Host-Http-` are of its
+/// successor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamePrefix {
+    pub needs_secure: bool,
+    pub needs_http_only: bool,
+    /// Its path is `/`, and it has no domain.
+    pub is_host: bool,
+}
+
+impl NamePrefix {
+    pub fn of(name: &[u8]) -> Self {
+        let begins =
+            |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()));
+        let is_host = begins("__Host-");
+        let needs_http_only = begins("__Http-") || begins("__Host-Http-");
+        Self { needs_secure: is_host || needs_http_only || begins("__Secure-"), needs_http_only, is_host }
     }
 }
 
@@ -60,21 +101,24 @@ pub fn without(field: &[u8], gone: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
 /// The rewritten field value, or `None` when nothing changes.
 pub fn rewrite_set_cookie(field: &[u8], how: &SetCookieRewrite<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(field.len() + 16);
-    let (mut changed, mut secure, mut http_only, mut same_site) = (false, false, false, false);
+    let mut parts = field.split(|b| *b == b';');
+    let how = how.for_cookie(split_attribute(parts.next().unwrap_or_default()).0);
+    let secure = parts.any(|part| split_attribute(part).0.eq_ignore_ascii_case(b"secure"));
+    let is_secure = how.secure.unwrap_or(secure);
+    let (mut changed, mut http_only, mut same_site) = (false, false, false);
     for (index, part) in field.split(|b| *b == b';').enumerate() {
         let keep = if index == 0 {
             Rewritten::Same
         } else {
             let (name, value) = split_attribute(part);
-            if name.eq_ignore_ascii_case(b"secure") {
-                secure = true;
+            if name.eq_ignore_ascii_case(b"secure") || name.eq_ignore_ascii_case(b"partitioned") {
                 drop_if(how.secure == Some(false))
             } else if name.eq_ignore_ascii_case(b"httponly") {
                 http_only = true;
                 drop_if(how.http_only == Some(false))
             } else if name.eq_ignore_ascii_case(b"samesite") {
                 same_site = true;
-                how.rewrite_same_site(value)
+                how.rewrite_same_site(value, is_secure)
             } else if name.eq_ignore_ascii_case(b"domain") {
                 rewrite_domain(value, how.domains)
             } else if name.eq_ignore_ascii_case(b"path") {
@@ -103,7 +147,7 @@ pub fn rewrite_set_cookie(field: &[u8], how: &SetCookieRewrite<'_>) -> Option<Ve
         (how.secure == Some(true) && !secure, "; Secure".to_owned()),
         (how.http_only == Some(true) && !http_only, "; HttpOnly".to_owned()),
         (
-            how.same_site.is_some_and(|s| how.allows(s.as_bytes())) && !same_site,
+            how.same_site.is_some_and(|s| is_secure || !is_none(s.as_bytes())) && !same_site,
             how.same_site.map_or_else(String::new, |s| format!("; SameSite={s}")),
         ),
     ] {
@@ -206,6 +250,42 @@ mod tests {
         assert_eq!(rewritten("s=1", &told), None);
         let secure = SetCookieRewrite { secure: Some(true), ..told };
         assert_eq!(rewritten("s=1", &secure).unwrap(), "s=1; Secure; SameSite=None");
+    }
+
+    #[test]
+    fn partitioned_goes_with_secure_and_same_site_none_stays_off_without_it() {
+        let insecure = SetCookieRewrite { secure: Some(false), ..SetCookieRewrite::default() };
+        let came = "s=1; SameSite=None; Secure; Path=/; Partitioned";
+        assert_eq!(rewritten(came, &insecure).unwrap(), "s=1; Path=/");
+        assert_eq!(rewritten("s=1; partitioned", &insecure).unwrap(), "s=1");
+        let told = SetCookieRewrite { same_site: Some("None"), ..SetCookieRewrite::default() };
+        assert_eq!(rewritten("s=1; Path=/", &told), None);
+        assert_eq!(rewritten("s=1; secure; SameSite=Lax", &told).unwrap(), "s=1; secure; SameSite=None");
+        assert_eq!(rewritten("s=1; SameSite=Lax; Secure", &told).unwrap(), "s=1; SameSite=None; Secure");
+    }
+
+    #[test]
+    fn what_the_prefix_of_a_name_demands_is_not_edited_away() {
+        let (domains, paths) = ([("a".to_owned(), "b".to_owned())], [("/".to_owned(), "/x/".to_owned())]);
+        let how = SetCookieRewrite {
+            domains: &domains,
+            paths: &paths,
+            secure: Some(false),
+            http_only: Some(false),
+            same_site: None,
+        };
+        let kept = "; Secure; SameSite=None; Partitioned; Path=/; Domain=a; HttpOnly";
+        let is = |name: &str, left: &str| {
+            assert_eq!(rewritten(&format!("{name}=1{kept}"), &how).unwrap(), format!("{name}=1{left}"));
+        };
+        is("__host-s", "; Secure; SameSite=None; Partitioned; Path=/; Domain=a");
+        is("__SECURE-s", "; Secure; SameSite=None; Partitioned; Path=/x/; Domain=b");
+        is("__Http-s", "; Secure; SameSite=None; Partitioned; Path=/x/; Domain=b; HttpOnly");
+        assert_eq!(rewritten(&format!(" __Host-Http-s =1{kept}"), &how), None);
+        is("s", "; Path=/x/; Domain=b");
+        is("_Host-s", "; Path=/x/; Domain=b");
+        let secure = SetCookieRewrite { secure: Some(true), ..SetCookieRewrite::default() };
+        assert_eq!(rewritten("__Host-s=1; Path=/", &secure).unwrap(), "__Host-s=1; Path=/; Secure");
     }
 
     #[test]

@@ -6,13 +6,56 @@
 pub struct Names<'n> {
     /// The authorities, `host[:port]`, of the upstream.
     pub upstream: &'n [String],
+    /// The Host that the route gives the upstream, by which that may call itself.
+    pub given_host: Option<&'n str>,
     pub our_scheme: &'n str,
     /// The Host that the client sent, or what a trusted proxy says that it was.
     pub our_host: &'n str,
     /// The Host that came with the request, for an upstream that calls itself by it.
     pub asked_host: &'n str,
-    /// The prefix that the route stripped on the way in, put back on the way out.
-    pub stripped: Option<&'n str>,
+    pub paths: Paths<'n>,
+}
+
+/// How the paths of the upstream become ours again.
+#[derive(Clone, Copy, Debug)]
+pub enum Paths<'n> {
+    /// They are ours, or there is no way back.
+    Same,
+    /// The prefix that the route stripped on the way in is put back.
+    PutBack {
+        prefix: &'n str,
+        /// Whether the client asked for the prefix itself, without a slash behind it.
+        asked_for_prefix: bool,
+    },
+    /// The prefix that the route added on the way in is taken away.
+    TakeAway(&'n str),
+}
+
+impl Paths<'_> {
+    /// What the client has to ask for to reach `tail` (path, query and fragment) of the
+    /// upstream; `None` where there is nothing.
+    fn back(self, tail: &str) -> Option<String> {
+        match self {
+            Self::Same => Some(tail.to_owned()),
+            Self::PutBack { prefix, .. } => Some(put_back(if tail.is_empty() { "/" } else { tail }, prefix)),
+            Self::TakeAway(prefix) => take_away(tail, prefix),
+        }
+    }
+
+    /// The same for a reference without an authority.
+    fn back_reference(self, reference: &str) -> Option<String> {
+        let is_absolute = reference.starts_with('/');
+        match self {
+            Self::Same => None,
+            Self::TakeAway(_) | Self::PutBack { .. } if is_absolute => self.back(reference).map(unlike_an_authority),
+            // A browser takes `login` at `/api` for `/login`, where the upstream, asked for `/`,
+            // means its own `/login`. Everywhere else both mean the same.
+            Self::PutBack { prefix, asked_for_prefix: true } if is_relative_path(reference) => {
+                Some(put_back(below_root(reference), prefix))
+            }
+            Self::PutBack { .. } | Self::TakeAway(_) => None,
+        }
+    }
 }
 
 /// How a reference to another authority begins (RFC 3986 section 4.2).
@@ -44,34 +87,44 @@ impl Start {
 /// The rewritten URI reference, or `None` when it is not the upstream's own or
 /// is already right.
 pub fn rewrite(reference: &str, names: &Names<'_>) -> Option<String> {
-    let Some((start, rest)) = Start::of(reference) else {
-        let path = put_back(reference.starts_with('/').then_some(reference)?, names.stripped?);
-        return (path != reference).then_some(path);
+    let out = match Start::of(reference) {
+        Some((start, rest)) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (authority, tail) = rest.split_at(end);
+            let origin = names.origin_for(start, authority)?;
+            format!("{origin}{}", names.paths.back(tail)?)
+        }
+        None => names.paths.back_reference(reference)?,
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    // A reference to our host is the upstream's own only with our scheme: an upstream that
-    // sends its users from http to https on the same host means to.
-    let our_scheme = match start {
-        Start::Http => names.our_scheme == "http",
-        Start::Https => names.our_scheme == "https",
-        Start::SchemeRelative => true,
-    };
-    let ours = our_scheme && start.is_same(authority, names.our_host);
-    let inner = names.asked_host != names.our_host && start.is_same(authority, names.asked_host);
-    if !ours && !inner && !names.upstream.iter().any(|name| start.is_same(authority, name)) {
-        return None;
-    }
-    if names.our_host.is_empty() {
-        return None;
-    }
-    let tail = match names.stripped {
-        Some(prefix) => put_back(if tail.is_empty() { "/" } else { tail }, prefix),
-        None => tail.to_owned(),
-    };
-    let (scheme, colon) = if start == Start::SchemeRelative { ("", "") } else { (names.our_scheme, ":") };
-    let out = format!("{scheme}{colon}//{}{tail}", names.our_host);
     (out != reference).then_some(out)
+}
+
+impl Names<'_> {
+    /// Our scheme and authority in place of the upstream's; `None` where that is not its own.
+    fn origin_for(&self, start: Start, authority: &str) -> Option<String> {
+        // A reference to our host is the upstream's own only with our scheme: an upstream that
+        // sends its users from http to https on the same host means to.
+        let is_our_scheme = match start {
+            Start::Http => self.our_scheme == "http",
+            Start::Https => self.our_scheme == "https",
+            Start::SchemeRelative => true,
+        };
+        let is_ours = is_our_scheme && start.is_same(authority, self.our_host);
+        let other_names = [Some(self.asked_host), self.given_host].into_iter().flatten();
+        let is_name =
+            !start.is_same(authority, self.our_host) && { other_names }.any(|name| start.is_same(authority, name));
+        if !is_ours && !is_name && !self.upstream.iter().any(|name| start.is_same(authority, name)) {
+            return None;
+        }
+        let (our_host, _) = super::host::split(self.our_host)?;
+        let to_https = start == Start::Https && self.our_scheme == "http";
+        Some(match start {
+            Start::SchemeRelative => format!("//{}", self.our_host),
+            // By its other name it means the same; which port https has here is not known.
+            Start::Https if is_name && to_https => format!("https://{our_host}"),
+            Start::Http | Start::Https => format!("{}://{}", self.our_scheme, self.our_host),
+        })
+    }
 }
 
 /// `Refresh: 5; url=http://...`: only the URL is rewritten.
@@ -90,6 +143,35 @@ fn put_back(reference: &str, prefix: &str) -> String {
     }
     let slash = if reference.starts_with('/') { "" } else { "/" };
     format!("{prefix}{slash}{reference}")
+}
+
+fn take_away(reference: &str, prefix: &str) -> Option<String> {
+    let end = reference.find(['?', '#']).unwrap_or(reference.len());
+    let path = super::path::after_prefix(&reference[..end], prefix)?;
+    let slash = if path.is_empty() { "/" } else { "" };
+    Some(format!("{slash}{path}{}", &reference[end..]))
+}
+
+/// A path that begins with two slashes names a host (RFC 3986 section 4.2), also where a
+/// browser takes a backslash for a slash and drops tabs.
+fn unlike_an_authority(path: String) -> String {
+    let second = path.get(1..).map(|rest| rest.trim_start_matches('\t'));
+    if second.is_some_and(|rest| rest.starts_with(['/', '\\'])) { format!("/.{path}") } else { path }
+}
+
+/// Whether a reference is a path that does not begin with a slash: neither empty, nor a query
+/// or fragment alone, nor with a scheme.
+fn is_relative_path(reference: &str) -> bool {
+    let first = reference.split(['/', '?', '#']).next().unwrap_or_default();
+    !reference.is_empty() && !reference.starts_with(['?', '#']) && !first.contains(':')
+}
+
+/// A relative path without the leading dots that change nothing at the root.
+fn below_root(mut reference: &str) -> &str {
+    while let Some(rest) = reference.strip_prefix("../").or_else(|| reference.strip_prefix("./")) {
+        reference = rest;
+    }
+    reference
 }
 
 fn strip_ascii_prefix<'s>(text: &'s str, prefix: &str) -> Option<&'s str> {
@@ -112,13 +194,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn rewritten(reference: &str, stripped: Option<&str>) -> Option<String> {
-        with_names(stripped, |names| rewrite(reference, names))
+        let put_back = |prefix| Paths::PutBack { prefix, asked_for_prefix: false };
+        with_names(stripped.map_or(Paths::Same, put_back), |names| rewrite(reference, names))
     }
 
-    fn with_names<T>(stripped: Option<&str>, then: impl FnOnce(&Names<'_>) -> T) -> T {
+    fn with_names<T>(paths: Paths<'_>, then: impl FnOnce(&Names<'_>) -> T) -> T {
         let upstream = ["127.0.0.1:3000".to_owned(), "app:3000".to_owned()];
         let (our_host, asked_host) = ("example.com:8080", "example.com:8080");
-        then(&Names { upstream: &upstream, our_scheme: "http", our_host, asked_host, stripped })
+        then(&Names { upstream: &upstream, given_host: None, our_scheme: "http", our_host, asked_host, paths })
     }
 
     #[test]
@@ -138,6 +221,7 @@ mod tests {
             ("//example.com:8080/x", None),
             ("//elsewhere/x", None),
             ("///x", None),
+            ("/\\x", None),
         ] {
             assert_eq!(rewritten(from, None).as_deref(), to, "{from}");
         }
@@ -145,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_name_that_a_proxy_before_us_asked_for_becomes_ours() {
-        with_names(None, |names| {
+        with_names(Paths::Same, |names| {
             let names = Names { asked_host: "inner.example", our_scheme: "https", ..*names };
             for (from, to) in [
                 ("http://inner.example/x", Some("https://example.com:8080/x")),
@@ -170,13 +254,83 @@ mod tests {
     }
 
     #[test]
+    fn an_added_prefix_is_taken_away() {
+        with_names(Paths::TakeAway("/x"), |names| {
+            for (from, to) in [
+                ("/x/y?q#f", Some("/y?q#f")),
+                ("/x", Some("/")),
+                ("/x?q", Some("/?q")),
+                ("/x/", Some("/")),
+                ("/xy", None),
+                ("/other", None),
+                ("y/z", None),
+                ("?q", None),
+                ("http://app:3000/x/y", Some("http://example.com:8080/y")),
+                ("//example.com:8080/x/y", Some("//example.com:8080/y")),
+                ("http://example.com:8080/x", Some("http://example.com:8080/")),
+                // The client cannot reach it.
+                ("http://app:3000/y", None),
+                ("http://app:3000", None),
+                ("http://elsewhere/x/y", None),
+                // What is left must not name a host.
+                ("/x//evil.test/", Some("/.//evil.test/")),
+                ("/x/\\evil.test/", Some("/./\\evil.test/")),
+                ("/x/\t/evil.test/", Some("/./\t/evil.test/")),
+                ("http://app:3000/x//y", Some("http://example.com:8080//y")),
+            ] {
+                assert_eq!(rewrite(from, names).as_deref(), to, "{from}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_relative_reference_of_the_root_stays_below_the_prefix_that_was_asked_for() {
+        with_names(Paths::PutBack { prefix: "/api", asked_for_prefix: true }, |names| {
+            for (from, to) in [
+                ("login", Some("/api/login")),
+                ("./login?x", Some("/api/login?x")),
+                ("../../a/b", Some("/api/a/b")),
+                ("?x", None),
+                ("#x", None),
+                ("", None),
+                ("mailto:a@b", None),
+            ] {
+                assert_eq!(rewrite(from, names).as_deref(), to, "{from}");
+            }
+        });
+        assert_eq!(rewritten("login", Some("/api")), None);
+    }
+
+    #[test]
+    fn the_host_that_a_route_gives_the_upstream_is_the_upstreams_own() {
+        with_names(Paths::Same, |names| {
+            let named = |name, our_scheme| Names { given_host: Some(name), our_scheme, ..*names };
+            for (name, scheme, from, to) in [
+                ("app.internal", "http", "http://App.Internal/x", Some("http://example.com:8080/x")),
+                ("app.internal", "http", "http://app.internal:80/x", Some("http://example.com:8080/x")),
+                ("app.internal:80", "http", "http://app.internal/x", Some("http://example.com:8080/x")),
+                ("app.internal", "http", "http://app.internal:81/x", None),
+                ("app.internal", "https", "http://app.internal/x", Some("https://example.com:8080/x")),
+                ("app.internal", "https", "https://app.internal:443", Some("https://example.com:8080")),
+                ("app.internal", "http", "//app.internal/x", Some("//example.com:8080/x")),
+                // It sends its users from http to https.
+                ("app.internal", "http", "https://app.internal/x", Some("https://example.com/x")),
+                ("example.com:8080", "https", "http://example.com:8080/x", None),
+                ("example.com:8080", "http", "https://example.com:8080/x", None),
+            ] {
+                assert_eq!(rewrite(from, &named(name, scheme)).as_deref(), to, "{from}");
+            }
+        });
+    }
+
+    #[test]
     fn refresh_keeps_its_delay() {
         assert_eq!(
-            with_names(None, |names| rewrite_refresh("5; URL='http://app:3000/x'", names)).as_deref(),
+            with_names(Paths::Same, |names| rewrite_refresh("5; URL='http://app:3000/x'", names)).as_deref(),
             Some("5; URL='http://example.com:8080/x'")
         );
         assert_eq!(
-            with_names(None, |names| rewrite_refresh("5;url=//app:3000/x", names)).as_deref(),
+            with_names(Paths::Same, |names| rewrite_refresh("5;url=//app:3000/x", names)).as_deref(),
             Some("5;url=//example.com:8080/x")
         );
     }
@@ -185,7 +339,8 @@ mod tests {
         #[test]
         fn no_text_panics(s in ".{0,60}") {
             rewritten(&s, Some("/a"));
-            with_names(None, |names| rewrite_refresh(&s, names));
+            with_names(Paths::TakeAway("/a"), |names| rewrite(&format!("/a{s}"), names));
+            with_names(Paths::Same, |names| rewrite_refresh(&s, names));
         }
     }
 }

@@ -11,7 +11,7 @@ section! {
     "`response`" pub struct ResponseEdits {
         /// Changes of header fields.
         headers as "header": HeaderEdits = {};
-        /// Changes of the cookies that the upstream sets.
+        /// Changes of the cookies that the upstream sets. What browsers would refuse is not made: `SameSite=None` and Partitioned go where Secure goes, and names such as `__Host-a` keep what they demand.
         set_cookie as "cookie": SetCookieEdits = {};
         /// Whether redirects to the upstream's own address come back as ours.
         rewrite_location as "location": bool = "rewrite", with LOCATION;
@@ -71,7 +71,7 @@ words! {
     pub enum SecurePolicy {
         /// It is left as the upstream set it.
         Keep = "keep",
-        /// It is dropped for clients on plain HTTP, whose browsers would refuse the cookie.
+        /// It is dropped for clients on plain HTTP, whose browsers would refuse the cookie; `same_site: none` adds it for others.
         Auto = "auto",
         /// It is added.
         Always = "true",

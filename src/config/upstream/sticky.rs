@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::section::{Scalar, Syntax, Value, or_null, or_word, section};
+use crate::config::section::{Fields, Reader, Scalar, Syntax, Value, or_null, or_word, section};
 use crate::config::value::{COOKIE_NAME, DURATION, FileToRead};
 use crate::config::yaml::Invalid;
+use crate::message::cookie::NamePrefix;
 
 section! {
     /// A cookie that keeps a client at its server.
@@ -19,6 +20,18 @@ section! {
         secure: Option<bool> = "auto", with or_word("auto", "Where the client came over HTTPS.", bool::form());
         /// A file with at least 16 bytes that sign the cookie, for several proxies with the same one; by default a key in the process's own folder.
         secret as "secret_file": Option<Secret> = null, with or_null(SECRET);
+    }
+    check Sticky::check;
+}
+
+impl Sticky {
+    /// The cookie's path is `/`, it has no domain and it is HttpOnly: only Secure may be missing.
+    fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        if NamePrefix::of(self.cookie.as_bytes()).needs_secure && self.secure != Some(true) {
+            let span = fields.get("cookie").map_or(fields.span, |node| node.span);
+            let message = format!("browsers refuse a cookie named `{}` without Secure", self.cookie);
+            reader.error_help(span, message, "add `secure: true`, for clients on HTTPS only, or take another name");
+        }
     }
 }
 
