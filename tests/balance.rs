@@ -174,6 +174,40 @@ fn a_split_follows_its_shares_and_keeps_a_client_at_its_part() {
 }
 
 #[test]
+fn a_sticky_client_stays_at_its_part_of_a_split() {
+    let mut origins = origins();
+    let up = "  old: { servers: ['{0}'], sticky: { cookie: lb }, \
+              health: { active: { tcp: true, interval: 100ms, unhealthy_after: 1 } } }\n  \
+              new: { servers: ['{1}', '{2}'], sticky: { cookie: lb } }\n";
+    let mut cookies = BTreeMap::new();
+    for action in ["upstream: { old: 50, new: 50 }", "upstream: { old: 50, new: 50 }, split_by: 'header:x'"] {
+        let proxy = start(&origins, up, action);
+        cookies.clear();
+        while cookies.len() < 3 {
+            let first = proxy.get("/");
+            let cookie = cookie_of(&first).unwrap();
+            for n in 0..6 {
+                let again = get(&proxy, "/", &format!("Cookie: {cookie}\r\nX: {n}\r\n"));
+                assert_eq!((again.text(), cookie_of(&again)), (first.text(), None), "{action}");
+            }
+            cookies.insert(first.text(), cookie);
+            if action.contains("split_by") {
+                break;
+            }
+        }
+    }
+    // Who loses the server is a client like others.
+    let proxy = start(&origins, up, "upstream: { old: 50, new: 50 }");
+    let first = std::iter::repeat_with(|| proxy.get("/")).find(|answer| answer.text() == NAMES[0]).unwrap();
+    let fields = format!("Cookie: {}\r\n", cookie_of(&first).unwrap());
+    drop(origins.remove(0));
+    await_until("the client moves", || {
+        let answer = get(&proxy, "/", &fields);
+        answer.status == 200 && cookie_of(&answer).is_some()
+    });
+}
+
+#[test]
 fn a_mirror_gets_whole_copies_and_never_delays_or_fails_the_request() {
     let (sender, copies) = mpsc::channel();
     let shadow = Origin::start(move |request, wire| {

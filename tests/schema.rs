@@ -277,6 +277,7 @@ const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("environment", "it depends on the environment"),
     ("process-folder", "it depends on this machine"),
     ("regex", "it depends on the regex engine"),
+    ("sticky-prefix", "it takes `cookie` and `secure` together"),
     ("tls-no-name", "it depends on the servers beside `tls`"),
     ("warning-too", "the names are other keys of the file"),
 ];

@@ -419,6 +419,9 @@ fn warnings_do_not_reject() {
     let text =
         "listeners: [':80']\nupstreams:\n  a: { servers: [\"127.0.0.1:1\"] }\nroutes:\n  - upstream: \"127.0.0.1:2\"\n";
     assert_eq!(messages(text), ["no route uses the upstream `a`"]);
+    let text = "listeners: [':80']\nupstreams:\n  a: { servers: ['127.0.0.1:1'], sticky: { cookie: lb } }\n  \
+                b: { servers: ['127.0.0.1:2'] }\nroutes: [{ upstream: { a: 1, b: 9 } }]\n";
+    assert_eq!(messages(text), ["clients of `b` move to `a` in time, and stay there"]);
     let text = "listeners: [':80']\nroutes:\n  - { name: a, match: { path: /x }, upstream: \"127.0.0.1:2\" }\n  - { name: b, match: { path: /x/ }, respond: {} }\n";
     assert_eq!(messages(text), ["no request reaches the route `b`"]);
     for limits in ["request_headers: 4KiB", "request_line: 64KiB"] {

@@ -13,19 +13,32 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::deadlines;
 use super::error::Refusal;
-use crate::config::KeySource;
+use crate::config::{KeySource, Sticky};
 use crate::filter::Cause;
 use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
-use crate::runtime::Action;
-use crate::upstream::{Pick, PickRequest, Pool, Unavailable};
+use crate::runtime::{Action, Split};
+use crate::upstream::{Endpoint, Pick, PickRequest, Pool, Unavailable};
 
 /// Which upstream of a route's split takes the request; 0 where there is none.
 pub fn split_index(request: &RequestHeader, ctx: &RequestCtx) -> usize {
     match ctx.route().map(|route| &route.action) {
-        Some(Action::Split(split)) => split.part(split.by.as_ref().and_then(|by| hash_of(by, request, ctx))),
+        Some(Action::Split(split)) => part_of_cookie(split, request)
+            .unwrap_or_else(|| split.part(split.by.as_ref().and_then(|by| hash_of(by, request, ctx)))),
         Some(Action::Upstream(_) | Action::Redirect(_) | Action::Respond(_)) | None => 0,
     }
+}
+
+/// The part with the server that the client's sticky cookie names: who has a server stays there,
+/// whatever the shares.
+fn part_of_cookie(split: &Split, request: &RequestHeader) -> Option<usize> {
+    let knows = |pool: &Arc<Pool>| pool.sticky().is_some_and(|sticky| sticky_endpoint(pool, sticky, request).is_some());
+    split.parts.iter().position(knows)
+}
+
+/// One of several cookies of the same name may come with another path or domain.
+fn sticky_endpoint(pool: &Pool, sticky: &Sticky, request: &RequestHeader) -> Option<Arc<Endpoint>> {
+    cookies_of(request, &sticky.cookie).find_map(|value| pool.endpoint_of_cookie(value))
 }
 
 /// The server for the next attempt.
@@ -101,8 +114,7 @@ fn pick_request(request: &RequestHeader, ctx: &mut RequestCtx, pool: &Pool, now:
     if ctx.attempts.count == 0 {
         pool.budget.deposit(now);
         if let Some(sticky) = pool.sticky() {
-            // One of the same name may come with another path or domain.
-            ctx.attempts.sticky = cookies_of(request, &sticky.cookie).find_map(|value| pool.endpoint_of_cookie(value));
+            ctx.attempts.sticky = sticky_endpoint(pool, sticky, request);
         }
     }
     PickRequest {

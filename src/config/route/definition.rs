@@ -46,6 +46,8 @@ pub struct Locations {
     pub matcher: Location,
     /// The key `request.host`.
     host: Location,
+    /// The key `upstream`.
+    upstream: Location,
 }
 
 impl Route {
@@ -66,11 +68,23 @@ impl Route {
         if let Some((key, _)) = fields.get("request").and_then(|request| request.entry("host")) {
             self.locations.host.0 = key.span;
         }
+        self.locations.upstream.0 = fields.key_span("upstream");
         self.response.is_local = self.action.upstreams().is_empty();
         let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
         for (key, _) in ResponseEdits::OF_UPSTREAMS.iter().filter_map(|name| response.entry(name)) {
             reader.invalid(key.span, self.without_effect(&key.text));
         }
+    }
+
+    /// Warns of a split of which only some parts are sticky: each client ends up at those.
+    pub fn warn_half_sticky(&self, reader: &mut Reader<'_>, upstreams: &[Upstream]) {
+        let parts: Vec<&Upstream> =
+            self.action.upstreams().iter().filter_map(|upstream| upstreams.get(upstream.index)).collect();
+        let (sticky, others): (Vec<&Upstream>, Vec<&Upstream>) = parts.iter().partition(|part| part.sticky.is_some());
+        let (Some(stays), Some(moves)) = (sticky.first(), others.first()) else { return };
+        let message = format!("clients of `{}` move to `{}` in time, and stay there", moves.name, stays.name);
+        let help = format!("only `{}` has `sticky`; give it to every part of the split", stays.name);
+        reader.warn(self.locations.upstream.0, message, Some(help));
     }
 
     /// Reports `host: upstream` where a server has no name to send.

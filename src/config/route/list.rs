@@ -50,5 +50,8 @@ impl Form<Vec<Route>> for Routes {
 
 /// Reports what cannot hold for the upstreams that the routes lead to.
 pub fn check_upstreams(reader: &mut Reader<'_>, routes: &[Route], upstreams: &[Upstream]) {
-    routes.iter().for_each(|route| route.check_host(reader, upstreams));
+    for route in routes {
+        route.check_host(reader, upstreams);
+        route.warn_half_sticky(reader, upstreams);
+    }
 }
