@@ -351,6 +351,18 @@ fn group_key(upstream: &Upstream) -> u64 {
     hasher.finish()
 }
 
+/// A zone has a meaning on this machine only, so that it is sent to nobody (RFC 6874 section 4).
+fn is_zoned(address: &std::net::SocketAddr) -> bool {
+    matches!(address, std::net::SocketAddr::V6(v6) if v6.scope_id() != 0)
+}
+
+fn without_zone(mut address: std::net::SocketAddr) -> String {
+    if let std::net::SocketAddr::V6(v6) = &mut address {
+        v6.set_scope_id(0);
+    }
+    address.to_string()
+}
+
 fn authorities(spec: &EndpointSpec, tls: Option<&UpstreamTls>) -> Vec<String> {
     let mut names = Vec::new();
     match &spec.address {
@@ -361,9 +373,10 @@ fn authorities(spec: &EndpointSpec, tls: Option<&UpstreamTls>) -> Vec<String> {
                     port => format!("{}:{port}", tls.sni),
                 });
             }
-            let written = spec.name.clone().unwrap_or_else(|| spec.label.clone());
-            let found = spec.addresses.iter().flat_map(|addresses| addresses.iter()).map(|found| found.to_string());
-            for name in [written, spec.address.to_string()].into_iter().chain(found) {
+            let written = spec.name.clone().or_else(|| (!is_zoned(address)).then(|| spec.label.clone()));
+            let found = spec.addresses.iter().flat_map(|addresses| addresses.iter());
+            let addresses = std::iter::once(*address).chain(found).map(without_zone);
+            for name in written.into_iter().chain(addresses) {
                 if !names.contains(&name) {
                     names.push(name);
                 }

@@ -36,7 +36,7 @@ const NAME_OR_ADDRESS: Scalar<String> = Scalar {
         numbers: false,
         pattern: Some(concat!(
             r"^([A-Za-z0-9._-]{1,64}|([Hh][Tt][Tt][Pp][Ss]?://)?",
-            r"([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?|\[[0-9A-Fa-f:.]+\])(:0*[1-9][0-9]{0,4})?/?|unix:/[^/].*)$"
+            r"([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?|\[[0-9A-Fa-f:.]+(%[^\]/]+)?\])(:0*[1-9][0-9]{0,4})?/?|unix:/[^/].*)$"
         )),
         examples: &["api", "127.0.0.1:3000", "https://app.internal"],
     },

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::address::{Address, number, unix};
 use super::file::need_folder;
+use super::zone;
 use crate::config::section::{Form, Reader, Scalar, Shape, Syntax};
 use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
@@ -45,7 +46,7 @@ const LISTENING: Scalar<Address> = Scalar {
             "^((",
             pattern!(ipv4),
             "|",
-            pattern!(ipv6),
+            pattern!(zoned_ipv6),
             ")?:",
             pattern!(port),
             "|",
@@ -55,7 +56,10 @@ const LISTENING: Scalar<Address> = Scalar {
         examples: &["0.0.0.0:8080", ":8080", "[::]:8080", "unix:/run/x.sock"],
     },
     parse: listener,
-    print: |address| Yaml::text(address),
+    print: |address| match address {
+        Address::Tcp(address) => Yaml::text(zone::written(address)),
+        Address::Unix(_) => Yaml::text(address),
+    },
 };
 
 /// `:8080` listens on every IPv4 address.
@@ -63,8 +67,8 @@ fn listener(text: &str) -> Parsed<Address> {
     if let Some(unix) = unix(text) {
         return unix;
     }
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(Address::Tcp(address));
+    if let Some(address) = zone::socket_address(text) {
+        return address.map(Address::Tcp);
     }
     if let Some(port) = text.strip_prefix(':')
         && let Ok(port) = number(port)
@@ -105,6 +109,8 @@ mod tests {
     fn listeners() {
         assert_eq!(listener(":8080").unwrap().to_string(), "0.0.0.0:8080");
         assert_eq!(listener("[::]:8443").unwrap().to_string(), "[::]:8443");
+        let zoned = (LISTENING.print)(&listener("[fe80::1%lo]:80").unwrap());
+        assert!(zoned.document().contains("[fe80::1%lo]:80"), "{}", zoned.document());
         assert_eq!(listener("unix:/run/x").unwrap().to_string(), "unix:/run/x");
         assert!(help(listener("8080")).contains("0.0.0.0:8080"));
         assert_eq!(help(listener("localhost:80")), "write `127.0.0.1:80`");

@@ -14,6 +14,13 @@ macro_rules! pattern {
     (ipv6) => {
         r"\[[0-9A-Fa-f:.]+\]"
     };
+    // A link-local address has a zone, and no other has (RFC 4007).
+    (zoned_ipv6) => {
+        concat!(
+            r"\[((?![Ff][Ee][89AaBb][0-9A-Fa-f]:)[0-9A-Fa-f:.]+|",
+            r"[Ff][Ee][89AaBb][0-9A-Fa-f]:[0-9A-Fa-f:.]+%(?!0*\])[^\]]+)\]"
+        )
+    };
     (name) => {
         "[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*"
     };
@@ -41,6 +48,7 @@ mod server_address;
 mod size;
 mod status;
 mod template;
+mod zone;
 
 pub use address::{Address, Lookup, Named, ServerPlace};
 pub use cookie::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, MATCHED_COOKIE};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::{Address, Lookup, Named, ServerPlace, nonzero, number, unix};
 use super::host::dns_name;
+use super::zone::socket_address;
 use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
@@ -24,7 +25,7 @@ const NAME_AND_PORT: &str = concat!(
     pattern!(not_numbers),
     pattern!(name),
     "[.]?|",
-    pattern!(ipv6),
+    pattern!(zoned_ipv6),
     "):",
     pattern!(some_port),
     "|",
@@ -95,6 +96,9 @@ pub const NAMESERVER: Scalar<SocketAddr> = Scalar {
 };
 
 fn nameserver(text: &str) -> Parsed<SocketAddr> {
+    if text.contains('%') {
+        return Err(Invalid::new("a nameserver's address has no zone: link-local ones are not asked"));
+    }
     let wrong = || Invalid::with_help(format!("`{text}` is not a nameserver"), "`IP` or `IP:port`");
     text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into())).map_err(|_| wrong())
 }
@@ -115,7 +119,8 @@ fn server(text: &str) -> Parsed<WrittenServer> {
         let place = ServerPlace::At(unix?);
         return Ok(WrittenServer { place, written: text.to_owned(), name: None });
     }
-    if let Ok(address) = text.parse::<SocketAddr>() {
+    if let Some(address) = socket_address(text) {
+        let address = address?;
         nonzero(address.port())?;
         let place = ServerPlace::At(Address::Tcp(address));
         return Ok(WrittenServer { place, written: text.to_owned(), name: None });
@@ -126,7 +131,7 @@ fn server(text: &str) -> Parsed<WrittenServer> {
 
 /// `name:port`, each of whose addresses is a server.
 fn each(text: &str) -> Parsed<WrittenServer> {
-    if text.parse::<SocketAddr>().is_ok() || unix(text).is_some() {
+    if socket_address(text).is_some() || unix(text).is_some() {
         return Err(Invalid::with_help(format!("`{text}` is no name to look up"), "write it with `address`"));
     }
     let (name, port) = name_and_port(text)?;
@@ -207,6 +212,8 @@ pub fn direct_upstream(text: &str) -> Parsed<DirectUpstream> {
     }
     let bare = authority.rsplit_once(':').is_none() || authority.ends_with(']');
     let with_port = if bare { format!("{authority}:{port}") } else { authority.to_owned() };
+    // In a URL the `%` before a zone is escaped (RFC 6874).
+    let with_port = with_port.replacen("%25", "%", 1);
     if server(&with_port)?.name.is_none() && tls {
         return Err(Invalid::with_help(
             "TLS to an IP address needs a name to verify",
@@ -227,6 +234,8 @@ mod tests {
     #[test]
     fn servers() {
         assert_eq!(server("[::1]:80").unwrap().name, None);
+        assert_eq!(server("[fe80::1%lo]:80").unwrap().written, "[fe80::1%lo]:80");
+        assert!(server("[fe80::1]:80").is_err() && nameserver("[fe80::1%1]:53").is_err());
         let local = server("LOCALHOST:3000").unwrap();
         assert_eq!(local.name.as_deref(), Some("localhost"));
         assert_eq!(local.place, lookup("localhost", Lookup::One { port: 3000 }));
@@ -253,6 +262,9 @@ mod tests {
         assert!(tls.tls);
         assert_eq!((tls.address.as_str(), tls.written.as_str()), ("localhost:443", "localhost"));
         assert!(direct_upstream("http://[::1]").is_ok());
+        for zoned in ["http://[fe80::1%25lo]", "http://[fe80::1%lo]:80", "[fe80::1%lo]:80"] {
+            assert_eq!(direct_upstream(zoned).unwrap().address, "[fe80::1%lo]:80");
+        }
         assert!(direct_upstream("HTTP://127.0.0.1:1").is_ok_and(|d| !d.tls));
         assert!(direct_upstream("HTTPs://localhost").is_ok_and(|d| d.tls));
         assert_eq!(direct_upstream("unix:///run/x").unwrap_err().help.as_deref(), Some("write `unix:/run/x`"));
