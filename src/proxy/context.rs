@@ -15,6 +15,7 @@ use crate::downstream::{ClientConnection, Exchange};
 use crate::filter::{Cause, FilterRequest};
 use crate::message::hash;
 use crate::runtime::{Action, Mirror, Route, Snapshot};
+use crate::telemetry;
 use crate::upstream::Pool;
 
 #[derive(Debug)]
@@ -53,6 +54,12 @@ impl Client {
         let found = found.and_then(|connection| Some((Arc::clone(connection), connection.take_exchange()?)));
         let (connection, exchange) = found.or_err(ErrorType::InternalError, "a request without a connection")?;
         Ok(Self { connection, exchange })
+    }
+}
+
+impl Drop for RequestCtx {
+    fn drop(&mut self) {
+        telemetry::note_request(self.request_id);
     }
 }
 

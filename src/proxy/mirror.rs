@@ -1,6 +1,7 @@
 //! Copies of requests to another upstream, whatever becomes of them: a copy never waits
 //! for the request, nor the request for its copy.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use pingora_timeout::timeout;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::runtime::Mirror;
+use crate::telemetry;
 use crate::upstream::{Pick, PickRequest};
 
 /// At most this many copies are under way at once; more are not made.
@@ -79,11 +81,12 @@ impl Mirrors {
         let (sender, pieces) = channel(MAX_PIECES_QUEUED);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
         tokio::spawn(async move {
-            let sent = timeout(COPY_TIMEOUT, send(&connector, &pick, request, has_body.then_some(pieces))).await;
-            match sent {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => log::debug!("mirror {name}: {e}"),
-                Err(_) => log::debug!("mirror {name}: no end within {} s", COPY_TIMEOUT.as_secs()),
+            let sent = timeout(COPY_TIMEOUT, send(&connector, &pick, request, has_body.then_some(pieces)));
+            match telemetry::contain(pin!(sent)).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(e))) => log::debug!("mirror {name}: {e}"),
+                Err(panicked) => log::error!("mirror {name}: {panicked}; this copy is given up"),
+                Ok(Err(_)) => log::debug!("mirror {name}: no end within {} s", COPY_TIMEOUT.as_secs()),
             }
             drop((pick, counted));
         });

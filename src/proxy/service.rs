@@ -2,6 +2,7 @@
 //! of its requests, and hands it to the hooks through Pingora's `HttpProxy`. Bytes that are
 //! no request are answered here, with the reason and a line in the access log.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,6 +26,7 @@ use crate::downstream::http1::{Arrival, ClientStream, HeadTimeouts, field};
 use crate::downstream::{Connections, Initiator};
 use crate::filter::Cause;
 use crate::runtime::Live;
+use crate::telemetry::{self, Panicked};
 
 /// What a listener's connections go to.
 pub struct HttpService {
@@ -82,8 +84,20 @@ impl ServerApp for HttpService {
         // Counted from now on, not from when the new task begins.
         let client = Box::new(ClientStream::new(stream, Initiator::Client, &self.connections));
         let (service, shutdown) = (Arc::clone(self), shutdown.clone());
-        tokio::spawn(async move { drop(service.serve(client, &shutdown).await) });
+        tokio::spawn(async move {
+            match telemetry::contain(pin!(service.serve(client, &shutdown))).await {
+                Ok(done) => drop(done),
+                Err(panicked) => log_panic(&panicked),
+            }
+        });
         None
+    }
+}
+
+fn log_panic(panicked: &Panicked) {
+    match panicked.request {
+        Some(id) => log::error!("request {id:016x}: {panicked}; its connection is closed"),
+        None => log::error!("a client's connection is closed: {panicked}"),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::config::{AccessTarget, Address, AdminAddress, Config, Upstream};
 use crate::downstream::Connections;
 use crate::proxy::HttpService;
 use crate::runtime::{Live, Snapshot};
-use crate::telemetry::ErrorFile;
+use crate::telemetry::{ErrorFile, end_process_on_panic};
 use crate::upstream::resolve_initial;
 
 /// Where `admin.address: auto` listens.
@@ -56,6 +56,7 @@ pub struct Start {
 /// In words for the operator, when anything needed to start is missing: an address in
 /// use, a file that cannot be opened, a process that does not hand over.
 pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
+    end_process_on_panic();
     let control = own_file::locate(&config.server.upgrade_sock, own_file::CONTROL_SOCKET);
     let (older, mut inherited) = match start.takes_over {
         true => {

@@ -1,16 +1,17 @@
-//! What the process tells of requests and of itself: the access log and the file of the
-//! error log.
+//! What the process tells of requests and of itself: the access log, the file of the
+//! error log, and the panics that it lives through.
 
 mod access_log;
 mod bounds;
 mod error_log;
 mod format;
 mod json;
-
+mod panics;
 mod record;
 mod time;
 
 pub use access_log::{AccessLogger, dropped_lines};
 pub use error_log::ErrorFile;
 pub use format::render;
+pub use panics::{Panicked, contain, contained_panics, end_process_on_panic, note_request};
 pub use record::{AccessRecord, ErrorSource};

@@ -15,6 +15,7 @@ use super::caller::Reach;
 use super::servers;
 use crate::runtime::Live;
 use crate::server::lifecycle::status::{Phase, Status};
+use crate::telemetry::contained_panics;
 use crate::upstream::{Change, OperatorCommand, OperatorState};
 
 /// Between two pieces of a request, and for each write of an answer.
@@ -124,6 +125,7 @@ impl AdminApi {
             "pid": std::process::id(),
             "generation": self.status.generation(),
             "uptime_s": self.status.started.elapsed().as_secs(),
+            "panics": contained_panics(),
         });
         (code, body.to_string())
     }

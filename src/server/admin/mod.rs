@@ -9,6 +9,7 @@ mod servers;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Address;
 use crate::server::accept_gate::AcceptGate;
+use crate::telemetry::contain;
 pub use api::AdminApi;
 pub use caller::Reach;
 pub use client::ask;
@@ -78,8 +80,11 @@ async fn serve(api: Arc<AdminApi>, stream: L4Stream, gate: Arc<AcceptGate>) {
         gate.handed_over().await;
         tokio::time::sleep(LAST_ANSWER).await;
     };
+    let answering = pin!(api.process_new(Box::new(stream), &shutdown));
     tokio::select! {
-        _ = api.process_new(Box::new(stream), &shutdown) => {}
+        answered = contain(answering) => if let Err(panicked) = answered {
+            log::error!("the admin endpoint did not answer: {panicked}");
+        },
         () = handed_over => {}
     }
 }

@@ -19,6 +19,7 @@ use crate::server::files::own_file::{OwnFile, OwnFileError};
 use crate::server::files::pid_file::PidFile;
 use crate::server::sockets;
 use crate::server::upgrade::takeover::Takeover;
+use crate::telemetry::contained_panics;
 
 /// How long a listener that cannot be served takes to end the process.
 const LISTENER_GRACE: Duration = Duration::from_millis(20);
@@ -158,8 +159,12 @@ impl RunningProcess {
     fn describe(&self) -> String {
         let counts = self.process.connections.counts();
         let status = &self.process.status;
+        let panics = match contained_panics() {
+            0 => String::new(),
+            count => format!("; requests lost to a panic: {count}"),
+        };
         format!(
-            "process {}: {}, configuration {}, up {} s; {}",
+            "process {}: {}, configuration {}, up {} s; {}{panics}",
             std::process::id(),
             status.phase().describe(),
             status.generation(),
