@@ -205,6 +205,23 @@ fn a_name_that_is_served_in_one_family_only_is_reached() {
 }
 
 #[test]
+fn a_copy_to_a_name_whose_first_address_refuses_arrives() {
+    let (port, mirrored) = (free_port(), free_port());
+    let (_origin, shadow) = (origin_at(ip(1), port), origin_at(ip(2), mirrored));
+    let dns = Dns::start();
+    dns.set_a("two.test", &[[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
+    let copied = format!("'127.0.0.1:{port}'] }}\n  shadow: {{ servers: ['two.test:{mirrored}'] }}\n");
+    let yaml = format!(
+        "listeners: ['{{listen}}']\ndns: {{ nameservers: ['{}'], timeout: 300ms }}\nupstreams:\n  \
+         api: {{ servers: [{copied}routes: [{{ upstream: api, mirror: {{ upstream: shadow }} }}]\n",
+        dns.address()
+    );
+    let proxy = Proxy::start(&yaml);
+    assert_eq!(proxy.get("/x").text(), "127.0.0.1");
+    await_until("the copy", || shadow.count() == 1);
+}
+
+#[test]
 fn a_black_hole_at_one_address_of_a_name_costs_a_moment_and_only_once() {
     let hole = BlackHole::open();
     let port = hole.address.port();

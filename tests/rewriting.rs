@@ -80,6 +80,9 @@ fn a_redirect_under_a_stripped_prefix_comes_back_with_it() {
     // `login` means `/login` to the upstream, which saw `/`.
     assert_eq!(answered("/api", "login"), "/api/login");
     assert_eq!(answered("/api/", "login"), "login");
+    // A service that knows of the prefix, and one that has such a path itself.
+    assert_eq!(answered("/api/a", "/api/y"), "/api/y");
+    assert_eq!(answered("/api/api/a", "/api/a/"), "/api/api/a/");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use support::dns::Dns;
 use support::{Folder, Proxy, await_until};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -135,6 +136,31 @@ fn certificates_are_verified_and_refusals_say_so() {
             assert!(status.contains("error=tls_certificate_error"), "{name}: {status}");
         }
     }
+}
+
+#[test]
+fn a_name_is_verified_at_whichever_of_its_addresses_answers() {
+    let files = Folder::new();
+    let authority = Authority::new();
+    files.write("ca.pem", &authority.0.pem());
+    let origin = TlsOrigin::start(&authority.issue("app.test"), None);
+    let dns = Dns::start();
+    // Nobody listens at the IPv6 address, which is tried first.
+    dns.set_a("app.test", &[std::net::Ipv4Addr::LOCALHOST]);
+    dns.set_aaaa("app.test", &[std::net::Ipv6Addr::LOCALHOST]);
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ndns: {{ nameservers: ['{}'] }}\nupstreams:\n  \
+         api: {{ servers: ['app.test:{}'], tls: {{ ca: {}/ca.pem }} }}\nroutes: [{{ upstream: api }}]\n",
+        dns.address(),
+        origin.address.port(),
+        files.0.display()
+    ));
+    let mut client = proxy.connect();
+    for _ in 0..3 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().text(), "app.test unknown");
+    }
+    assert_eq!(origin.connections.load(Ordering::SeqCst), 1);
 }
 
 #[test]

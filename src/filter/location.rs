@@ -10,7 +10,7 @@ use super::fields::Edited;
 use crate::config::{HostPolicy, PathEdit, Route};
 use crate::message::forwarded::believed_host;
 use crate::message::location::{Names, Paths, rewrite, rewrite_refresh};
-use crate::message::path::split_query;
+use crate::message::path::{after_prefix, split_query};
 
 #[derive(Debug, Default)]
 struct Location {
@@ -40,10 +40,11 @@ pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
 }
 
 impl Location {
-    fn paths<'n>(&'n self, request: &FilterRequest<'_>) -> Paths<'n> {
+    fn paths<'n>(&'n self, request: &FilterRequest<'n>) -> Paths<'n> {
         match &self.path {
             Some(PathEdit::StripPrefix(prefix)) => {
-                Paths::PutBack { prefix, asked_for_prefix: split_query(request.target()).0 == prefix }
+                let path = split_query(request.target()).0;
+                Paths::PutBack { prefix, asked: after_prefix(path, prefix).unwrap_or(path) }
             }
             Some(PathEdit::AddPrefix(prefix)) => Paths::TakeAway(prefix),
             Some(PathEdit::Replace(_) | PathEdit::Regex { .. }) | None => Paths::Same,

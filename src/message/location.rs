@@ -1,6 +1,8 @@
 //! Redirects of an upstream to its own address become redirects to ours: `Location`,
 //! `Content-Location` and `Refresh`.
 
+use super::path::{after_prefix, has_prefix};
+
 /// The names of the upstream, and the name by which the client knows us.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'n> {
@@ -24,8 +26,8 @@ pub enum Paths<'n> {
     /// The prefix that the route stripped on the way in is put back.
     PutBack {
         prefix: &'n str,
-        /// Whether the client asked for the prefix itself, without a slash behind it.
-        asked_for_prefix: bool,
+        /// What is behind the prefix in the path that the client asked for.
+        asked: &'n str,
     },
     /// The prefix that the route added on the way in is taken away.
     TakeAway(&'n str),
@@ -37,7 +39,9 @@ impl Paths<'_> {
     fn back(self, tail: &str) -> Option<String> {
         match self {
             Self::Same => Some(tail.to_owned()),
-            Self::PutBack { prefix, .. } => Some(put_back(if tail.is_empty() { "/" } else { tail }, prefix)),
+            Self::PutBack { prefix, asked } => {
+                Some(put_back(if tail.is_empty() { "/" } else { tail }, prefix, has_prefix(asked, prefix)))
+            }
             Self::TakeAway(prefix) => take_away(tail, prefix),
         }
     }
@@ -50,8 +54,8 @@ impl Paths<'_> {
             Self::TakeAway(_) | Self::PutBack { .. } if is_absolute => self.back(reference).map(unlike_an_authority),
             // A browser takes `login` at `/api` for `/login`, where the upstream, asked for `/`,
             // means its own `/login`. Everywhere else both mean the same.
-            Self::PutBack { prefix, asked_for_prefix: true } if is_relative_path(reference) => {
-                Some(put_back(below_root(reference), prefix))
+            Self::PutBack { prefix, asked: "" } if is_relative_path(reference) => {
+                Some(put_back(below_root(reference), prefix, false))
             }
             Self::PutBack { .. } | Self::TakeAway(_) => None,
         }
@@ -136,9 +140,11 @@ pub fn rewrite_refresh(field: &str, names: &Names<'_>) -> Option<String> {
     Some(format!("{head}{}", tail.replacen(url, &rewritten, 1)))
 }
 
-fn put_back(reference: &str, prefix: &str) -> String {
+/// An upstream that knows of the prefix may have put it there, unless it has such a path of its
+/// own.
+fn put_back(reference: &str, prefix: &str, is_its_own: bool) -> String {
     let end = reference.find(['?', '#']).unwrap_or(reference.len());
-    if super::path::has_prefix(&reference[..end], prefix) {
+    if !is_its_own && has_prefix(&reference[..end], prefix) {
         return reference.to_owned();
     }
     let slash = if reference.starts_with('/') { "" } else { "/" };
@@ -147,7 +153,7 @@ fn put_back(reference: &str, prefix: &str) -> String {
 
 fn take_away(reference: &str, prefix: &str) -> Option<String> {
     let end = reference.find(['?', '#']).unwrap_or(reference.len());
-    let path = super::path::after_prefix(&reference[..end], prefix)?;
+    let path = after_prefix(&reference[..end], prefix)?;
     let slash = if path.is_empty() { "/" } else { "" };
     Some(format!("{slash}{path}{}", &reference[end..]))
 }
@@ -194,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn rewritten(reference: &str, stripped: Option<&str>) -> Option<String> {
-        let put_back = |prefix| Paths::PutBack { prefix, asked_for_prefix: false };
+        let put_back = |prefix| Paths::PutBack { prefix, asked: "/a" };
         with_names(stripped.map_or(Paths::Same, put_back), |names| rewrite(reference, names))
     }
 
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_relative_reference_of_the_root_stays_below_the_prefix_that_was_asked_for() {
-        with_names(Paths::PutBack { prefix: "/api", asked_for_prefix: true }, |names| {
+        with_names(Paths::PutBack { prefix: "/api", asked: "" }, |names| {
             for (from, to) in [
                 ("login", Some("/api/login")),
                 ("./login?x", Some("/api/login?x")),
@@ -299,6 +305,15 @@ mod tests {
             }
         });
         assert_eq!(rewritten("login", Some("/api")), None);
+    }
+
+    #[test]
+    fn a_path_of_the_upstreams_own_that_begins_like_the_prefix_gets_it_all_the_same() {
+        with_names(Paths::PutBack { prefix: "/api", asked: "/api/x" }, |names| {
+            assert_eq!(rewrite("/api/x/", names).as_deref(), Some("/api/api/x/"));
+            assert_eq!(rewrite("http://app:3000/api", names).as_deref(), Some("http://example.com:8080/api/api"));
+            assert_eq!(rewrite("/login", names).as_deref(), Some("/api/login"));
+        });
     }
 
     #[test]

@@ -386,3 +386,25 @@ fn authorities(spec: &EndpointSpec, tls: Option<&UpstreamTls>) -> Vec<String> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_zone_is_part_of_an_authority() {
+        let zoned = "[fe80::1%7]:80".parse().unwrap();
+        assert!(is_zoned(&zoned) && !is_zoned(&"[fe80::1]:80".parse().unwrap()));
+        assert_eq!(without_zone(zoned), "[fe80::1]:80");
+        let written = "[fe80::1%eth0]:80".to_owned();
+        let spec = EndpointSpec {
+            address: Address::Tcp(zoned),
+            addresses: None,
+            label: written,
+            name: None,
+            weight: 1,
+            backup: false,
+        };
+        assert_eq!(authorities(&spec, None), ["[fe80::1]:80"]);
+    }
+}
