@@ -144,6 +144,14 @@ fn cookies() {
 }
 
 #[test]
+fn guarded_path() {
+    let (example, _origin) = with_mirror("guarded-path.yaml");
+    assert_eq!(example.get("a", "/admin/x").status, 403);
+    assert_eq!(example.get("a", "/x/..%2fadmin").status, 400);
+    assert!(example.get("a", "/a//../b;c").text().starts_with("GET /a//../b;c HTTP/1.1\n"));
+}
+
+#[test]
 fn redirect() {
     let (example, _origin) = with_mirror("redirect.yaml");
     let www = example.get("www.example.com", "/a?b");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
 use proxy_service::config::{Config, FieldName, ResponseEdits};
+use proxy_service::filter::Cause;
 use proxy_service::proxy::{Explanation, Outcome, explain};
 use proxy_service::runtime::Snapshot;
 use proxy_service::server::INITIAL_LOOKUP_TIMEOUT;
@@ -75,7 +76,7 @@ impl Explain {
     ) -> std::fmt::Result {
         let winner = explanation.winner.map(|(_, index)| index);
         match (&explanation.outcome, winner.and_then(|index| config.routes.get(index))) {
-            (Outcome::Refused(cause), None) if !explanation.mismatches.is_empty() => {
+            (Outcome::Refused(cause @ Cause::NoRoute), None) => {
                 writeln!(out, "is taken by no route: the proxy answers {}", cause.status())?;
             }
             (Outcome::Refused(cause), _) => {
@@ -90,12 +91,19 @@ impl Explain {
                 }
             }
         }
+        for (reading, route) in &explanation.readings {
+            let route = route.map_or_else(|| "no route".to_owned(), |index| title(snapshot, index));
+            writeln!(out, "  read as:    {reading}, {route}")?;
+        }
         if let (Some(client), true) = (explanation.client_ip, explanation.remote_trusted) {
             let (scheme, proxy) = (explanation.scheme, self.client_ip);
             writeln!(out, "  client:     {client} by {scheme}, as the trusted proxy {proxy} says")?;
         }
         if let Some((rank, _)) = explanation.winner {
             writeln!(out, "  precedence: {rank}")?;
+        }
+        if matches!(explanation.outcome, Outcome::Refused(Cause::PathAmbiguous | Cause::PathLeavesRoot)) {
+            return Ok(());
         }
         for (index, mismatch) in explanation.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
             let reason = mismatch.as_ref().map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());

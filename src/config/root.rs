@@ -8,6 +8,7 @@ use super::errors::ErrorPages;
 use super::limits::HeadLimits;
 use super::listener::{self, Listener, listeners};
 use super::log::{AccessTarget, Log};
+use super::paths::Paths;
 use super::route::{self, Route, routes};
 use super::section::{Fields, Reader, list, section};
 use super::server::Server;
@@ -31,6 +32,8 @@ section! {
         trusted_proxies: Vec<IpNet> = [], with list("networks such as `10.0.0.0/8`", NETWORK);
         /// Bounds of what a client may send.
         limits: HeadLimits = {};
+        /// What becomes of a path that services read in different ways.
+        paths: Paths = {};
         /// How long a client may take.
         timeouts: ClientTimeouts = {};
         /// Who is asked for the names of servers.
@@ -42,7 +45,7 @@ section! {
         /// What a client sees when the proxy itself answers.
         errors: ErrorPages = {};
     }
-    later { cache, paths, headers }
+    later { cache, headers }
     check Config::check;
 }
 

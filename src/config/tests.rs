@@ -17,6 +17,7 @@ log: { level: debug, access: { to: @DIR@/access.log, format: combined } }
 listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
 trusted_proxies: [10.0.0.0/8, "::1"]
 limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256 }
+paths: { ambiguous: canonical }
 timeouts: { request_header: 1500ms, request_body_idle: 30s, keepalive: 90s, tunnel_idle: 2h }
 dns: { nameservers: ["127.0.0.1", "127.0.0.1:5353"], timeout: 500ms }
 upstreams:

@@ -14,6 +14,8 @@ pub enum Cause {
     HostInvalid,
     HostConflict,
     TargetInvalid,
+    PathAmbiguous,
+    PathLeavesRoot,
     RequestInvalid,
     ConnectionNames,
     FramingAmbiguous,
@@ -65,6 +67,15 @@ impl Cause {
                 Client,
                 "the target of the request has a bad escape or a character that must be escaped",
             ),
+            Self::PathAmbiguous => (
+                400,
+                "http_request_error",
+                Client,
+                "services read this path in different ways, which lead to different routes: see `paths.ambiguous`",
+            ),
+            Self::PathLeavesRoot => {
+                (400, "http_request_error", Client, "the path leads above its root, and the route edits paths")
+            }
             Self::RequestInvalid => (400, "http_request_error", Client, "the request is not valid HTTP"),
             Self::ConnectionNames => (
                 400,

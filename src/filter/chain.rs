@@ -36,8 +36,8 @@ pub struct Chain {
     pub(super) request: Vec<Box<dyn RequestFilter>>,
     pub(super) upstream_request: Vec<Box<dyn UpstreamRequestFilter>>,
     pub(super) response: Vec<Box<dyn ResponseFilter>>,
-    /// Whether one of the filters edits the path, which must then be the one that was
-    /// matched and not another spelling of it.
+    /// Whether one of the filters edits the path: what it puts in front of a path shall not be
+    /// left by its `..`.
     pub(super) edits_path: bool,
 }
 

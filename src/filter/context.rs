@@ -17,7 +17,7 @@ use crate::message::path::split_query;
 pub struct FilterRequest<'r> {
     /// As the client sent it.
     pub head: &'r RequestHeader,
-    /// The target in origin form, where that is not what the client sent.
+    /// The target in origin form, where what goes upstream is not what came.
     pub normalized_target: Option<&'r str>,
     /// As the client sent it; empty for an HTTP/1.0 request without one.
     pub host: &'r HeaderValue,
@@ -31,7 +31,7 @@ pub struct FilterRequest<'r> {
 }
 
 impl<'r> FilterRequest<'r> {
-    /// Path and query that the route was chosen by.
+    /// Path and query, in origin form.
     pub fn target(&self) -> &'r str {
         self.normalized_target.unwrap_or_else(|| std::str::from_utf8(self.head.raw_path()).unwrap_or("/"))
     }

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use regex::Regex;
+
 use super::chain::{Chain, UpstreamRequestFilter};
 use super::context::UpstreamRequestContext;
 use crate::config::{PathEdit, Route};
 use crate::message::path;
+use crate::message::path_escapes::normal;
 
 #[derive(Debug)]
 struct Path(PathEdit);
@@ -33,12 +36,20 @@ fn edited<'p>(path: &'p str, edit: &PathEdit) -> Cow<'p, str> {
         PathEdit::StripPrefix(prefix) => path::strip_prefix(path, prefix).into(),
         PathEdit::AddPrefix(prefix) => path::add_prefix(path, prefix).into(),
         PathEdit::Replace(whole) => whole.clone().into(),
-        PathEdit::Regex { pattern, with } => {
-            let out = pattern.replace(path, with.as_str());
-            // An origin-form target starts with a slash (RFC 9112 section 3.2.1).
-            if out.starts_with('/') { out } else { format!("/{out}").into() }
-        }
+        PathEdit::Regex { pattern, with } => match replaced(path, pattern, with) {
+            Some(out) => out.into(),
+            None => path.into(),
+        },
     }
+}
+
+/// The pattern is looked for in the path as it was sent and, if it is not in that, in the form
+/// that routes match, so that no spelling evades the edit.
+fn replaced(path: &str, pattern: &Regex, with: &str) -> Option<String> {
+    let matched = if pattern.is_match(path) { Some(path.into()) } else { normal(path) };
+    let out = matched.filter(|path| pattern.is_match(path)).map(|path| pattern.replace(&path, with).into_owned())?;
+    // An origin-form target starts with a slash (RFC 9112 section 3.2.1).
+    Some(if out.starts_with('/') { out } else { format!("/{out}") })
 }
 
 #[cfg(test)]

@@ -11,4 +11,6 @@ pub mod hop;
 pub mod host;
 pub mod location;
 pub mod path;
+pub mod path_escapes;
 pub mod query;
+pub mod readings;

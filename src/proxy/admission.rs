@@ -7,9 +7,11 @@ use http::{HeaderMap, HeaderValue, Version, header};
 use ipnet::IpNet;
 use pingora_http::RequestHeader;
 
+use crate::config::AmbiguousPaths;
 use crate::filter::Cause;
 use crate::filter::hop_by_hop::asks_for_upgrade;
 use crate::message::hop::connection_has;
+use crate::message::readings::{Readings, SentPath, resolved};
 use crate::message::{client, forwarded, host, path};
 use crate::route::{RequestView, RouteIndex};
 use crate::runtime::Snapshot;
@@ -61,9 +63,10 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
             (admission.host, admission.name_length) = (host, name_length);
             with_view(request, &admission, |view| find_route(request, snapshot, view))
         })
-        .and_then(|(route, normalized_target)| {
+        .and_then(|found| {
+            let (route, normalized_target) = found?;
             admission.normalized_target = normalized_target;
-            route
+            Ok(route)
         });
     admission
 }
@@ -73,9 +76,20 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
 pub struct TargetView<'r> {
     pub route_view: RequestView<'r>,
     target: &'r str,
-    path: &'r str,
     query: Option<&'r str>,
-    upstream_path: &'r str,
+    has_one_reading: bool,
+}
+
+impl TargetView<'_> {
+    /// Every reading of the path, as sent first; `None` when they are too many.
+    pub fn readings(&self) -> Option<Readings> {
+        Readings::of(self.route_view.path)
+    }
+
+    /// The route that takes the request for a reading of its path.
+    pub fn route_for(&self, path: &str, snapshot: &Snapshot) -> Option<RouteIndex> {
+        snapshot.table.find(&RequestView { path, ..self.route_view })
+    }
 }
 
 /// Asks about a request of which [`identify`] and [`checked_host`] have told, in the form
@@ -87,19 +101,19 @@ pub fn with_view<T>(
 ) -> Result<T, Cause> {
     let target = origin_form(request)?;
     let (path, query) = path::split_query(&target);
-    let resolved = path::resolve(path).ok_or(Cause::TargetInvalid)?;
+    let sent = SentPath::of(path).ok_or(Cause::TargetInvalid)?;
     // A checked host is ASCII.
     let name = admission.host.as_bytes().get(..admission.name_length).unwrap_or_default();
     let bare_host = std::str::from_utf8(name).unwrap_or("");
     let route_view = RequestView {
         method: &request.method,
         host: &host::normalize(bare_host),
-        path: &resolved.matched,
+        path: &sent.text,
         query: query.unwrap_or(""),
         headers: &request.headers,
         client_ip: admission.client_ip,
     };
-    Ok(ask(&TargetView { route_view, target: &target, path, query, upstream_path: &resolved.upstream_path }))
+    Ok(ask(&TargetView { route_view, target: &target, query, has_one_reading: sent.has_one_reading }))
 }
 
 /// The route, and the target for its upstream where it is not the one that came.
@@ -107,17 +121,37 @@ fn find_route(
     request: &RequestHeader,
     snapshot: &Snapshot,
     view: &TargetView<'_>,
-) -> (Result<RouteIndex, Cause>, Option<String>) {
-    let Some(index) = snapshot.table.find(&view.route_view) else { return (Err(Cause::NoRoute), None) };
-    // An edit must see the path that was matched.
-    let edited = snapshot.routes.get(index).is_some_and(|route| route.filters.edits_path());
-    let upstream_path = if edited { view.route_view.path } else { view.upstream_path };
-    let as_sent = upstream_path == view.path && request.raw_path() == view.target.as_bytes();
-    let normalized_target = (!as_sent).then(|| match view.query {
-        Some(query) => format!("{upstream_path}?{query}"),
-        None => upstream_path.to_owned(),
-    });
-    (Ok(index), normalized_target)
+) -> Result<(RouteIndex, Option<String>), Cause> {
+    let route = snapshot.table.find(&view.route_view);
+    let edits_path = |route: Option<RouteIndex>| {
+        route.and_then(|index| snapshot.routes.get(index)).is_some_and(|route| route.filters.edits_path())
+    };
+    if !view.has_one_reading && (snapshot.table.tells_paths_apart() || edits_path(route)) {
+        let readings = view.readings().ok_or(Cause::PathAmbiguous)?;
+        let differ = readings.texts.iter().any(|path| view.route_for(path, snapshot) != route);
+        match snapshot.ambiguous_paths {
+            AmbiguousPaths::Reject if differ => return Err(Cause::PathAmbiguous),
+            AmbiguousPaths::Canonical if differ => {
+                let path = resolved(view.route_view.path);
+                let route = view.route_for(&path, snapshot).ok_or(Cause::NoRoute)?;
+                return Ok((route, Some(with_query(path, view.query))));
+            }
+            AmbiguousPaths::Reject | AmbiguousPaths::Canonical | AmbiguousPaths::AsSent => {}
+        }
+        if readings.leaves_root && edits_path(route) {
+            return Err(Cause::PathLeavesRoot);
+        }
+    }
+    let as_sent = request.raw_path() == view.target.as_bytes();
+    let normalized_target = (!as_sent).then(|| view.target.to_owned());
+    Ok((route.ok_or(Cause::NoRoute)?, normalized_target))
+}
+
+fn with_query(path: String, query: Option<&str>) -> String {
+    match query {
+        Some(query) => path + "?" + query,
+        None => path,
+    }
 }
 
 /// Fields that Connection may not take away, and expectations we cannot meet.

@@ -126,7 +126,7 @@ impl RequestCtx {
         }
     }
 
-    /// The target in origin form, as routes matched it; `head`: as it came.
+    /// The target in origin form; `head`: as it came.
     pub fn target<'r>(&'r self, head: &'r RequestHeader) -> &'r str {
         self.request(head).target()
     }

@@ -14,7 +14,9 @@ use super::{reply, request, select_peer};
 use crate::downstream::http1::{Head, escaped};
 use crate::downstream::{ClientConnection, Initiator};
 use crate::filter::{Cause, Reply};
-use crate::route::{Mismatch, Rank};
+use crate::message::path::split_query;
+use crate::message::readings::SentPath;
+use crate::route::{Mismatch, Rank, RequestView};
 use crate::runtime::Snapshot;
 use crate::upstream::PickRequest;
 
@@ -24,6 +26,9 @@ pub struct Explanation {
     pub client_ip: Option<IpAddr>,
     pub remote_trusted: bool,
     pub scheme: &'static str,
+    /// Where the path has more than one reading, each with the index of the route that it leads to;
+    /// as it was sent first.
+    pub readings: Vec<(String, Option<usize>)>,
     /// The index of the route that takes the request, and the rank by which it does.
     pub winner: Option<(Rank, usize)>,
     /// Why each route does not take it by itself; `None` for one that matches.
@@ -58,6 +63,7 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
         client_ip: None,
         remote_trusted: false,
         scheme: "http",
+        readings: Vec::new(),
         winner: None,
         mismatches: Vec::new(),
         outcome: Outcome::Refused(cause),
@@ -70,15 +76,27 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
     };
     let admission = admission::decide(&request, Some(client), snapshot);
     let matched = admission::with_view(&request, &admission, |view| {
-        let mismatch = |index| snapshot.table.mismatch(index, &view.route_view);
-        (snapshot.table.find_ranked(&view.route_view), (0..snapshot.routes.len()).map(mismatch).collect())
+        let texts = view.readings().map(|readings| readings.texts).filter(|texts| texts.len() > 1).unwrap_or_default();
+        let readings = texts.into_iter().map(|text| (view.route_for(&text, snapshot), text));
+        let readings: Vec<_> = readings.map(|(route, text)| (text, route)).collect();
+        let taken_as = taken_as(&admission);
+        let route_view = RequestView { path: taken_as.as_deref().unwrap_or(view.route_view.path), ..view.route_view };
+        let mismatch = |index| snapshot.table.mismatch(index, &route_view);
+        (readings, snapshot.table.find_ranked(&route_view), (0..snapshot.routes.len()).map(mismatch).collect())
     });
     // No route was asked about a request that was refused before.
-    let asked = admission.route.is_ok() || admission.route == Err(Cause::NoRoute);
-    let (winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
+    let asked = matches!(admission.route, Ok(_) | Err(Cause::NoRoute | Cause::PathAmbiguous | Cause::PathLeavesRoot));
+    let (readings, winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
+    let winner = winner.filter(|_| admission.route.is_ok());
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
     let outcome = outcome(request, client, admission, snapshot);
-    Ok(Explanation { client_ip, remote_trusted, scheme, winner, mismatches, outcome })
+    Ok(Explanation { client_ip, remote_trusted, scheme, readings, winner, mismatches, outcome })
+}
+
+/// The path by which the route was found, where that is not the path as sent.
+fn taken_as(admission: &Admission) -> Option<String> {
+    let (path, _) = split_query(admission.normalized_target.as_deref()?);
+    SentPath::of(path).map(|path| path.text.into_owned())
 }
 
 fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapshot: &Arc<Snapshot>) -> Outcome {

@@ -16,7 +16,7 @@ pub struct RequestView<'r> {
     pub method: &'r Method,
     /// In lower case and without a port (`message::host::normalize`); empty without a Host.
     pub host: &'r str,
-    /// The canonical path (`message::path::canonical`).
+    /// A reading of the path (`message::readings`).
     pub path: &'r str,
     pub query: &'r str,
     pub headers: &'r HeaderMap,

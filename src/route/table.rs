@@ -19,6 +19,7 @@ pub struct RouteTable {
     /// The key is the host pattern without its `*.`.
     suffixes: HashMap<String, Paths>,
     any_host: Paths,
+    tells_paths_apart: bool,
 }
 
 /// Routes by falling rank, so that the first one that matches is the best of its list.
@@ -42,9 +43,11 @@ impl RouteTable {
             exact_hosts: HashMap::new(),
             suffixes: HashMap::new(),
             any_host: Paths::default(),
+            tells_paths_apart: false,
         };
         for (index, (matcher, priority)) in routes.into_iter().enumerate() {
             table.insert(index, &matcher, priority);
+            table.tells_paths_apart |= matcher.path.as_ref().is_some_and(tells_paths_apart);
             table.matchers.push(matcher);
         }
         table.any_host.sort();
@@ -85,9 +88,21 @@ impl RouteTable {
         best
     }
 
+    /// Whether two paths that begin with `/` may lead to different routes.
+    pub fn tells_paths_apart(&self) -> bool {
+        self.tells_paths_apart
+    }
+
     /// Why a route does not match a request; `None` when it matches.
     pub fn mismatch(&self, index: RouteIndex, view: &RequestView<'_>) -> Option<Mismatch> {
         self.matchers.get(index).and_then(|m| condition::first_mismatch(m, view))
+    }
+}
+
+fn tells_paths_apart(pattern: &PathPattern) -> bool {
+    match pattern {
+        PathPattern::Prefix(prefix) => prefix != "/",
+        PathPattern::Exact(_) | PathPattern::Regex(_) => true,
     }
 }
 

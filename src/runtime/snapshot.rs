@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource};
+use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource};
 use crate::filter::{self, Chain, FilterRequest, Redirect, RequestFilter, Respond, Verdict};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
@@ -20,6 +20,7 @@ pub struct Snapshot {
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
     pub limits: HeadLimits,
+    pub ambiguous_paths: AmbiguousPaths,
     pub errors: ErrorPages,
     pub access: Arc<AccessLogger>,
     /// In the order of the configuration.
@@ -115,6 +116,7 @@ impl Snapshot {
             trusted_proxies: config.trusted_proxies.clone(),
             timeouts: config.timeouts.clone(),
             limits: config.limits.clone(),
+            ambiguous_paths: config.paths.ambiguous,
             errors: config.errors.clone(),
             access,
             pools,

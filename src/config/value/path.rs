@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
-use crate::message::path::canonical;
+use crate::message::readings::canonical;
 
 const OUTPUT_PATH: Syntax =
     Syntax { kind: "path", numbers: false, pattern: Some("^/[!\"$-;=@-_a-~]*$"), examples: &["/api/"] };
@@ -82,7 +82,7 @@ fn matched_path(text: &str) -> Parsed<String> {
     let help = match canonical(text) {
         Some(form) if form == text => return Ok(form),
         Some(form) => format!("paths are matched in their canonical form: write `{form}`"),
-        None => "the proxy answers 400 to a broken escape, a `\\`, and dot segments in disguise".to_owned(),
+        None => "the proxy answers 400 to a broken escape and to a `\\`".to_owned(),
     };
     Err(Invalid::with_help(format!("no request has the path `{text}`"), help))
 }
@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(matched_path(text).unwrap_err().help, Some(help), "{text}");
             assert_eq!(matched_prefix(form).as_deref(), Ok(form));
         }
-        for text in ["/zz%", "/a\\b", "/%00", "/a/..;/b", "a", "/a?b", "/a#"] {
+        for text in ["/zz%", "/a\\b", "/%00", "a", "/a?b", "/a#"] {
             assert!(matched_path(text).is_err(), "{text}");
         }
         assert_eq!(matched_prefix("/api/*").unwrap_err().help.as_deref(), Some("write `/api/`"));
