@@ -21,7 +21,7 @@ fn a_request_arrives_as_it_was_sent() {
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     let seen = origin.last();
     assert_eq!(seen.line, "PATCH /a%2Fb//c;v=1/%7Euser?x=%7e&&y=a+b&x=2 HTTP/1.1");
-    let own = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"];
+    let own = ["CDN-Loop", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"];
     let sent: Vec<&str> = seen.names().into_iter().filter(|n| !own.contains(n)).collect();
     assert_eq!(sent, ["HOST", "X-one", "X-one", "Cookie", "x-TWO", "Content-Length"]);
     assert_eq!(seen.header("host"), Some("A.test:81"));
@@ -278,7 +278,16 @@ fn an_upgrade_that_is_refused_leaves_the_connection_in_use() {
     assert_eq!(client.response().text(), "ok");
     assert_eq!(
         origin.seen.lock().unwrap()[0].names(),
-        ["Host", "Connection", "Upgrade", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"]
+        [
+            "Host",
+            "Connection",
+            "Upgrade",
+            "CDN-Loop",
+            "X-Forwarded-For",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Host",
+            "Forwarded"
+        ]
     );
     let local = Proxy::start("listeners: ['{listen}']\nroutes: [{ match: { path: /x }, respond: { body: x } }]\n");
     let mut client = local.connect();

@@ -32,8 +32,18 @@ impl Authority {
     }
 
     fn issue(&self, name: &str) -> Identity {
+        self.issue_as(name, IsCa::NoCa)
+    }
+
+    /// What `openssl req -x509` makes, too.
+    fn issue_to_ca(&self, name: &str) -> Identity {
+        self.issue_as(name, IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn issue_as(&self, name: &str, is_ca: IsCa) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = is_ca;
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key }
     }
@@ -113,9 +123,11 @@ fn certificates_are_verified_and_refusals_say_so() {
     files.write("ca.pem", &authority.0.pem());
     files.write("other.pem", &Authority::new().0.pem());
     let origin = TlsOrigin::start(&authority.issue("app.test"), None);
+    let of_ca = TlsOrigin::start(&authority.issue_to_ca("app.test"), None);
     let at = |tls: &str| format!("servers: ['{}'], tls: {{ {tls} }}", origin.address);
     let proxy = proxy(
         &[
+            ("ca", format!("servers: ['{}'], tls: {{ sni: app.test, ca: FILES/ca.pem }}", of_ca.address)),
             ("right", at("sni: app.test, ca: FILES/ca.pem")),
             ("wrong-name", at("sni: other.test, ca: FILES/ca.pem")),
             ("wrong-ca", at("sni: app.test, ca: FILES/other.pem")),
@@ -129,11 +141,19 @@ fn certificates_are_verified_and_refusals_say_so() {
         let right = proxy.get("/right");
         assert_eq!((right.status, right.text().as_str()), (200, "app.test unknown"), "round {round}");
         assert_eq!(proxy.get("/unverified").text(), "other.test unknown");
-        for name in ["wrong-name", "wrong-ca", "no-ca"] {
+        for (name, reason) in [
+            ("wrong-name", "NotValidForName"),
+            // Of the same name as the right one, so that its key is what differs.
+            ("wrong-ca", "BadSignature"),
+            ("no-ca", "UnknownIssuer"),
+            ("ca", "CaUsedAsEndEntity"),
+        ] {
             let response = proxy.get(&format!("/{name}"));
             assert_eq!(response.status, 502, "{name}: {}", response.text());
             let status = response.header("proxy-status").unwrap();
-            assert!(status.contains("error=tls_certificate_error"), "{name}: {status}");
+            assert!(status.contains("error=tls_certificate_error") && status.contains(reason), "{name}: {status}");
+            let said = format!("({reason})");
+            assert!(response.text().contains(&said), "{name}: {}", response.text());
         }
     }
 }
@@ -239,7 +259,11 @@ fn checks_speak_tls_as_the_upstream_does_unless_they_are_told_otherwise() {
         log.lines().find(|line| line.contains(&format!("upstream {name}:"))).map(str::to_owned)
     };
     await_until("the wrong ones are noticed", || said("wrong").is_some() && said("untrusted").is_some());
-    assert!(said("untrusted").unwrap().contains("the TLS handshake failed: "), "{:?}", said("untrusted"));
+    assert!(
+        said("untrusted").unwrap().contains("was not accepted: no trusted CA issued it"),
+        "{:?}",
+        said("untrusted")
+    );
     assert_eq!((said("same"), said("beside")), (None, None));
     assert_eq!((proxy.get("/same").text(), proxy.get("/beside").status), ("app.internal unknown".into(), 200));
     assert_eq!((proxy.get("/wrong").status, proxy.get("/untrusted").status), (503, 503));

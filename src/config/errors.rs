@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::section::{Fields, Reader, map, section};
 use super::value::{ERROR_STATUSES, FileToRead, StatusSet};
 use super::yaml::{Invalid, Parsed};
@@ -28,7 +30,8 @@ pub struct ErrorPage {
     pub path: PathBuf,
     /// By the file's ending.
     pub content_type: &'static str,
-    pub body: Vec<u8>,
+    /// Shared by all answers that show it.
+    pub body: Bytes,
 }
 
 const PAGE: FileToRead<ErrorPage> = FileToRead {
@@ -37,7 +40,7 @@ const PAGE: FileToRead<ErrorPage> = FileToRead {
     accepts: |path| content_type(path).map(drop),
     parse: |path, body| {
         let content_type = content_type(&path)?;
-        Ok(ErrorPage { path, content_type, body })
+        Ok(ErrorPage { path, content_type, body: body.into() })
     },
     path: |page| &page.path,
 };

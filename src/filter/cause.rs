@@ -3,6 +3,7 @@
 
 use crate::downstream::http1::Malformed;
 use crate::telemetry::ErrorSource;
+use crate::upstream::CertificateFault;
 
 /// All of one cause: its status, its error type of RFC 9209 section 2.3, whose
 /// fault it is, and a sentence for a person.
@@ -19,6 +20,7 @@ pub enum Cause {
     RequestInvalid,
     ConnectionNames,
     FramingAmbiguous,
+    CodingUnsupported,
     ChunkInvalid,
     NoRoute,
     MethodRefused,
@@ -31,14 +33,18 @@ pub enum Cause {
     ExpectationFailed,
     HeadTooLarge,
     TooManyFields,
+    LoopDetected,
     ClientGone,
     Internal,
     ConnectRefused,
     ConnectFailed,
     TlsFailed,
-    CertificateRefused,
+    CertificateRefused(CertificateFault),
     UpstreamClosed,
     UpstreamInvalid,
+    UpstreamFields,
+    UpstreamHeadTooLarge,
+    UpstreamCoding,
     ResourcesExhausted,
     AllDown,
     NoneReached,
@@ -119,14 +125,18 @@ impl Cause {
                 Client,
                 "the request has more header fields than `limits.request_header_count`",
             ),
+            Self::CodingUnsupported => {
+                (501, "http_request_error", Client, "the request body has a transfer coding other than `chunked`")
+            }
+            Self::LoopDetected => {
+                (508, "proxy_loop_detected", Proxy, "the request came back to this proxy again and again")
+            }
             Self::ClientGone => (499, "http_request_error", Client, "the client closed the connection"),
             Self::Internal => (500, "proxy_internal_error", Proxy, "the proxy failed"),
             Self::ConnectRefused => (502, "connection_refused", Upstream, "the upstream refused the connection"),
             Self::ConnectFailed => (502, "destination_ip_unroutable", Upstream, "the upstream could not be reached"),
             Self::TlsFailed => (502, "tls_protocol_error", Upstream, "the TLS handshake with the upstream failed"),
-            Self::CertificateRefused => {
-                (502, "tls_certificate_error", Upstream, "the upstream's certificate was not accepted")
-            }
+            Self::CertificateRefused(fault) => (502, "tls_certificate_error", Upstream, fault.message()),
             Self::UpstreamClosed => (
                 502,
                 "connection_terminated",
@@ -134,6 +144,24 @@ impl Cause {
                 "the upstream closed the connection before its answer was complete",
             ),
             Self::UpstreamInvalid => (502, "http_protocol_error", Upstream, "the upstream's answer is not valid HTTP"),
+            Self::UpstreamFields => (
+                502,
+                "http_response_header_section_size",
+                Upstream,
+                "the upstream's answer has more than 256 header fields, which cannot be carried",
+            ),
+            Self::UpstreamHeadTooLarge => (
+                502,
+                "http_response_header_section_size",
+                Upstream,
+                "the head of the upstream's answer is larger than 1 MiB",
+            ),
+            Self::UpstreamCoding => (
+                502,
+                "http_response_transfer_coding",
+                Upstream,
+                "the upstream's answer has a transfer coding other than `chunked`",
+            ),
             Self::ResourcesExhausted => {
                 (503, "connection_limit_reached", Proxy, "the proxy has no more connections to give")
             }
@@ -209,6 +237,7 @@ impl From<Malformed> for Cause {
             Malformed::Host => Self::HostInvalid,
             Malformed::HostConflict => Self::HostConflict,
             Malformed::Framing => Self::FramingAmbiguous,
+            Malformed::Coding => Self::CodingUnsupported,
         }
     }
 }

@@ -71,6 +71,7 @@ mod headers;
 pub mod hop_by_hop;
 mod host;
 mod location;
+pub mod loops;
 mod path;
 mod query;
 mod rare_fields;

@@ -1,4 +1,7 @@
-//! Tables of the bytes that a part of a URI may hold, made at compile time.
+//! Tables of the bytes that a token or a part of a URI may hold, made at compile time.
+
+/// The bytes of a token (RFC 9110 section 5.6.2).
+pub static TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
 
 /// Whether each byte is an ASCII letter, a digit or one of `marks`.
 pub const fn alphanumeric_or(marks: &[u8]) -> [bool; 256] {

@@ -22,17 +22,13 @@ impl ConnectionField {
         if values.all(|value| plain(value) || split(value).all(plain)) { Self::Plain } else { Self::Nominates }
     }
 
-    /// Whether a field is not forwarded. The caller decides about `Connection` and `Upgrade`,
+    /// Whether a field is not forwarded. `Proxy-Authenticate` and `Proxy-Authorization` are: in
+    /// front of a service there is no proxy that they could be meant for but one that the
+    /// operator put behind this one, and other gateways pass them too. The caller decides about `Connection` and `Upgrade`,
     /// which some messages need.
     pub fn is_hop_by_hop(self, name: &HeaderName, headers: &HeaderMap) -> bool {
         match name.as_str() {
-            "te"
-            | "trailer"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "http2-settings" => true,
+            "te" | "trailer" | "keep-alive" | "proxy-connection" | "http2-settings" => true,
             // `Connection` must not remove what frames the message or says whom it is for.
             "connection" | "upgrade" | "content-length" | "transfer-encoding" | "set-cookie" | "host" => false,
             other => {
@@ -45,6 +41,11 @@ impl ConnectionField {
 /// Whether `Connection` holds this token.
 pub fn connection_has(headers: &HeaderMap, wanted: &[u8]) -> bool {
     tokens(headers).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+/// What `Connection` names, tokens such as `close` included.
+pub fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    tokens(headers).filter(|token| !token.is_empty())
 }
 
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

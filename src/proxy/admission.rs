@@ -10,9 +10,9 @@ use pingora_http::RequestHeader;
 use crate::config::AmbiguousPaths;
 use crate::filter::Cause;
 use crate::filter::hop_by_hop::asks_for_upgrade;
-use crate::message::hop::connection_has;
+use crate::filter::loops::{self, CDN_LOOP};
 use crate::message::readings::{Readings, SentPath, resolved};
-use crate::message::{client, forwarded, host, path};
+use crate::message::{client, forwarded, hop, host, path};
 use crate::route::{RequestView, RouteIndex};
 use crate::runtime::Snapshot;
 
@@ -154,23 +154,55 @@ fn with_query(path: String, query: Option<&str>) -> String {
     }
 }
 
-/// Fields that Connection may not take away, and expectations we cannot meet.
+/// Fields that Connection may not take away, expectations we cannot meet, and requests that
+/// come back.
 fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
-    const PROTECTED: [&[u8]; 6] =
-        [b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"forwarded", b"host"];
     // One look at all fields is cheaper than a look-up of what is seldom there.
-    let (mut nominates, mut expect) = (false, None);
+    let (mut nominates, mut expects, mut passes) = (false, false, 0);
     for (name, value) in headers {
         nominates |= name == header::CONNECTION;
-        expect = expect.or_else(|| (name == header::EXPECT).then_some(value));
+        expects |= name == header::EXPECT;
+        if name == CDN_LOOP {
+            passes += loops::passes(value);
+        }
     }
-    if nominates && PROTECTED.iter().any(|name| connection_has(headers, name)) {
+    if passes >= loops::MOST_PASSES {
+        return Err(Cause::LoopDetected);
+    }
+    if nominates && hop::nominated(headers).any(is_protected) {
         return Err(Cause::ConnectionNames);
     }
-    match expect {
-        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Cause::ExpectationFailed),
-        Some(_) | None => Ok(()),
+    if expects && !expectations(headers).all(|one| one.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Cause::ExpectationFailed);
     }
+    Ok(())
+}
+
+/// Whether a field belongs to the whole chain of a request: it frames it, says whom it is for
+/// and whom from, or keeps it from going in circles. The next hop must not lose it because a
+/// client called it hop-by-hop.
+fn is_protected(name: &[u8]) -> bool {
+    const PROTECTED: [&[u8]; 10] = [
+        b"content-length",
+        b"transfer-encoding",
+        b"authorization",
+        b"proxy-authorization",
+        b"cookie",
+        b"forwarded",
+        b"host",
+        b"x-real-ip",
+        b"via",
+        b"cdn-loop",
+    ];
+    let prefix = name.get(..b"x-forwarded-".len());
+    PROTECTED.iter().any(|protected| name.eq_ignore_ascii_case(protected))
+        || prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"x-forwarded-"))
+}
+
+/// RFC 9110 section 5.6.1.2: a list may have empty elements.
+fn expectations(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let fields = headers.get_all(header::EXPECT).iter().map(HeaderValue::as_bytes);
+    fields.flat_map(|field| field.split(|b| *b == b',')).map(<[u8]>::trim_ascii).filter(|one| !one.is_empty())
 }
 
 /// Whom the request is from; nothing else of it is decided yet.

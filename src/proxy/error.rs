@@ -6,6 +6,7 @@ use pingora::{Error, ErrorSource as PingoraSource, ErrorType};
 use crate::downstream::Overdue;
 use crate::downstream::http1::BadChunk;
 use crate::filter::Cause;
+use crate::upstream::CertificateFault;
 
 /// What the proxy refuses a request for. It travels as the cause of a Pingora error, from
 /// the hook that refuses to `fail_to_proxy`.
@@ -58,10 +59,20 @@ pub fn cause_of(error: &Error) -> Cause {
 
 fn cause_of_pingoras(error: &Error) -> Cause {
     match by_kind(error) {
-        // Pingora keeps rustls's verdict only in the text of the cause.
-        Cause::TlsFailed if error.to_string().contains("invalid peer certificate") => Cause::CertificateRefused,
+        Cause::TlsFailed => CertificateFault::of(error).map_or(Cause::TlsFailed, Cause::CertificateRefused),
+        Cause::UpstreamInvalid => by_head(error),
         Cause::ClientGone => by_own_stream(error),
         cause => cause,
+    }
+}
+
+/// A response that is valid HTTP and more than Pingora carries.
+fn by_head(error: &Error) -> Cause {
+    match error.root_cause().downcast_ref() {
+        Some(httparse::Error::TooManyHeaders) => Cause::UpstreamFields,
+        Some(_) => Cause::UpstreamInvalid,
+        None if error.to_string().contains("Response header larger than") => Cause::UpstreamHeadTooLarge,
+        None => Cause::UpstreamInvalid,
     }
 }
 
@@ -112,7 +123,7 @@ fn upstream(kind: &ErrorType) -> Cause {
         ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::ConnectProxyFailure => Cause::ConnectFailed,
         ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError | ErrorType::TLSWantX509Lookup => Cause::TlsFailed,
         ErrorType::TLSHandshakeTimedout => Cause::ConnectTimeout,
-        ErrorType::InvalidCert => Cause::CertificateRefused,
+        ErrorType::InvalidCert => Cause::CertificateRefused(CertificateFault::Other),
         ErrorType::BindError | ErrorType::SocketError => Cause::ResourcesExhausted,
         ErrorType::ReadTimedout => Cause::ResponseTimeout,
         ErrorType::WriteTimedout => Cause::SendTimeout,
@@ -135,7 +146,8 @@ mod tests {
             let cause = std::io::Error::other(reason.to_owned());
             cause_of(&Error::because(ErrorType::TLSHandshakeFailure, "handshake", cause).into_up())
         };
-        assert_eq!(failed("invalid peer certificate: UnknownIssuer"), Cause::CertificateRefused);
+        let refused = Cause::CertificateRefused(CertificateFault::UnknownIssuer);
+        assert_eq!(failed("invalid peer certificate: UnknownIssuer"), refused);
         assert_eq!(failed("received corrupt message"), Cause::TlsFailed);
     }
 

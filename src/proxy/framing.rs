@@ -8,7 +8,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 
 use super::error::Refusal;
-use crate::filter::Edited;
+use crate::filter::{Cause, Edited};
 
 /// Several equal lengths, or one with leading zeros, become the one that was meant.
 /// Pingora has refused those that differ.
@@ -33,6 +33,14 @@ pub fn settle_length(response: &mut ResponseHeader) -> Result<()> {
     Ok(edited.outcome().map_err(Refusal::of)?)
 }
 
+/// RFC 9112 section 6.1 and RFC 9110 section 8.6: an interim response and a 204 have no body
+/// and say nothing of the length of one.
+pub fn drop_framing(response: &mut ResponseHeader) -> Result<()> {
+    let mut edited = Edited::new(response);
+    edited.retain(|name, _| name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING);
+    Ok(edited.outcome().map_err(Refusal::of)?)
+}
+
 /// Whether the client's connection can be used again after a response that has a
 /// `Transfer-Encoding`, for a client of that version.
 ///
@@ -40,8 +48,13 @@ pub fn settle_length(response: &mut ResponseHeader) -> Result<()> {
 /// When the coding is another than `chunked`.
 pub fn settle_coding(response: &mut ResponseHeader, client: Version) -> Result<bool> {
     let Some(coding) = response.headers.get(header::TRANSFER_ENCODING) else { return Ok(true) };
-    if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unknown transfer coding").into_up());
+    let is_canonical = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let is_only = response.headers.get_all(header::TRANSFER_ENCODING).iter().nth(1).is_none();
+    if !is_canonical || !is_only {
+        check_codings(response)?;
+        let mut edited = Edited::new(response);
+        edited.replace(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        edited.outcome().map_err(Refusal::of)?;
     }
     if client != Version::HTTP_10 {
         return Ok(true);
@@ -53,9 +66,28 @@ pub fn settle_coding(response: &mut ResponseHeader, client: Version) -> Result<b
     Ok(false)
 }
 
+/// Whether the codings come to `chunked`, once, with empty elements in front of it (RFC 9110
+/// section 5.6.1.2). Pingora reads such a body as chunked, and one whose list ends in an empty
+/// element as one without an end.
+fn check_codings(response: &ResponseHeader) -> Result<()> {
+    let fields = response.headers.get_all(header::TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
+    let codings: Vec<&[u8]> = fields.flat_map(|field| field.split(|b| *b == b',')).map(<[u8]>::trim_ascii).collect();
+    let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    match codings.split_last() {
+        Some((last, rest)) if is_chunked(last) && rest.iter().all(|coding| coding.is_empty()) => Ok(()),
+        Some((last, rest)) if is_chunked(last) && !rest.iter().any(is_chunked) => {
+            Err(Refusal::of(Cause::UpstreamCoding).into())
+        }
+        Some(_) | None => {
+            Err(Error::explain(ErrorType::InvalidHTTPHeader, "codings of which `chunked` is not the last").into_up())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::error::cause_of;
 
     fn response(fields: &[(&'static str, &'static str)]) -> ResponseHeader {
         let mut response = ResponseHeader::build(200, None).unwrap();
@@ -91,6 +123,27 @@ mod tests {
         let mut r = chunked();
         assert!(!settle_coding(&mut r, Version::HTTP_10).unwrap());
         assert_eq!(r.headers.len(), 1);
-        assert!(settle_coding(&mut response(&[("transfer-encoding", "gzip")]), Version::HTTP_11).is_err());
+        let mut r = response(&[("transfer-encoding", ", ,Chunked")]);
+        assert!(settle_coding(&mut r, Version::HTTP_11).unwrap());
+        assert_eq!(r.headers["transfer-encoding"], "chunked");
+        for (codings, cause) in [
+            (&["gzip, chunked"][..], Cause::UpstreamCoding),
+            (&["gzip", "chunked"], Cause::UpstreamCoding),
+            (&["gzip"], Cause::UpstreamInvalid),
+            (&["chunked,"], Cause::UpstreamInvalid),
+            (&["chunked", "identity"], Cause::UpstreamInvalid),
+            (&["chunked, chunked"], Cause::UpstreamInvalid),
+        ] {
+            let fields: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
+            let refused = settle_coding(&mut response(&fields), Version::HTTP_11).unwrap_err();
+            assert_eq!(cause_of(&refused), cause, "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_body_has_no_length() {
+        let mut r = response(&[("A", "1"), ("Content-Length", "5"), ("Transfer-Encoding", "chunked"), ("b", "2")]);
+        drop_framing(&mut r).unwrap();
+        assert_eq!(r.headers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 }

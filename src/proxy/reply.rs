@@ -167,7 +167,7 @@ fn page(pages: &ErrorPages, status: u16) -> Option<(&'static str, Bytes)> {
     let exact = |set: &StatusSet| matches!(set, StatusSet::One(_));
     let found = pages.pages.iter().find(|(set, _)| exact(set) && fits(set));
     let (_, page) = found.or_else(|| pages.pages.iter().find(|(set, _)| fits(set)))?;
-    Some((page.content_type, Bytes::copy_from_slice(&page.body)))
+    Some((page.content_type, page.body.clone()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::error::Refusal;
 use crate::downstream::ClientConnection;
-use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop};
+use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop, loops};
 
 /// Edits the request of a session. `upstream` is a copy of what the client sent.
 pub fn edit_live_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
@@ -31,6 +31,7 @@ pub fn edit_request(
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
     hop_by_hop::strip_request(&mut upstream, ctx.admission.remote_trusted, ctx.admission.upgrade);
+    loops::mark(&mut upstream);
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);
     let request = ctx.request(client);

@@ -21,6 +21,9 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     let mut edited = Edited::new(head);
     hop_by_hop::strip_response(&mut edited, rare);
     edited.outcome().map_err(Refusal::of)?;
+    if head.status.is_informational() || head.status == StatusCode::NO_CONTENT {
+        framing::drop_framing(head)?;
+    }
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         switch_protocols(session, ctx)?;
     } else if head.status.is_informational() {

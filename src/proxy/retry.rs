@@ -83,7 +83,11 @@ fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) ->
             rules.is_on(RetryReason::Timeout) && pool.has_another(&ctx.attempts.tried)
         }
         Cause::RequestTimeout if answered => false,
-        Cause::RequestTimeout | Cause::UpstreamInvalid => {
+        Cause::RequestTimeout
+        | Cause::UpstreamInvalid
+        | Cause::UpstreamFields
+        | Cause::UpstreamHeadTooLarge
+        | Cause::UpstreamCoding => {
             record_failure(ctx, pool, cause.message());
             false
         }

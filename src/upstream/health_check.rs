@@ -7,9 +7,11 @@ use pingora_core::upstreams::peer::{HttpPeer, Scheme};
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
+use super::certificate::CertificateFault;
 use super::duration::in_words;
 use super::endpoint::Endpoint;
 use crate::config::{ActiveCheck, CheckKind};
+use crate::message::escaping::printable;
 
 /// Checks once.
 ///
@@ -67,7 +69,8 @@ fn describe(error: &Error) -> String {
         ErrorType::ConnectNoRoute => "no route to it".to_owned(),
         ErrorType::ConnectionClosed | ErrorType::ReadError => "it closed the connection without an answer".to_owned(),
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => {
-            format!("the TLS handshake failed: {}", root_cause(error))
+            let fault = CertificateFault::of(error).map_or("the TLS handshake failed", CertificateFault::message);
+            format!("{fault}: {}", root_cause(error))
         }
         ErrorType::InvalidHTTPHeader => "its answer is not valid HTTP".to_owned(),
         // Pingora's list of errors is long and may grow.
@@ -75,7 +78,8 @@ fn describe(error: &Error) -> String {
     }
 }
 
-/// The root cause: the rest of the chain is of no use to an operator.
+/// The root cause: the rest of the chain is of no use to an operator. It may hold names that
+/// the server's certificate chose.
 fn root_cause(error: &Error) -> String {
-    error.root_cause().to_string()
+    printable(&error.root_cause().to_string()).into_owned()
 }

@@ -10,6 +10,7 @@
 mod active_set;
 mod background;
 mod balance;
+mod certificate;
 mod connection_sharing;
 mod connections;
 mod destination_order;
@@ -30,6 +31,7 @@ mod sticky;
 mod weighted_choice;
 
 pub use background::resolve_initial;
+pub use certificate::CertificateFault;
 pub use endpoint::Endpoint;
 pub use health::{HealthStatus, OperatorState};
 pub use operator::{Change, OperatorCommand};

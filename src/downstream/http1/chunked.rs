@@ -2,6 +2,8 @@
 //! could understand differently is refused. Looks at the framing only; the bytes
 //! go on as they came.
 
+use crate::message::bytes::TOKEN;
+
 /// The extensions of one chunk have at most this many bytes; nobody sends longer ones in good
 /// faith.
 const MOST_EXTENSION: u32 = 256;
@@ -25,14 +27,69 @@ impl std::error::Error for BadChunk {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Size { value: u64, digits: u8 },
-    Extension { value: u64, length: u32 },
+    Extension { value: u64, length: u32, part: Part },
     SizeLf { value: u64 },
     Data { left: u64 },
     DataCr,
     DataLf,
-    Trailer { length: u32, line: u32 },
+    Trailer { length: u32, line: u32, named: bool },
     TrailerLf { length: u32, line: u32 },
     Done,
+}
+
+/// Where in the extensions of a chunk (RFC 9112 section 7.1.1). White space may stand around
+/// `;` and `=`, and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// White space in front of a `;`.
+    Gap,
+    BeforeName,
+    Name,
+    AfterName,
+    BeforeValue,
+    Value,
+    Quoted,
+    /// Behind the backslash of a quoted pair.
+    Escaped,
+    AfterQuoted,
+}
+
+impl Part {
+    /// The part that `byte` belongs to; `None` where it may not stand.
+    fn next(self, byte: u8) -> Option<Self> {
+        let (space, token) = (matches!(byte, b' ' | b'\t'), TOKEN[usize::from(byte)]);
+        match self {
+            Self::Gap if space => Some(Self::Gap),
+            Self::Gap | Self::Name | Self::AfterName | Self::Value | Self::AfterQuoted if byte == b';' => {
+                Some(Self::BeforeName)
+            }
+            Self::BeforeName if space => Some(Self::BeforeName),
+            Self::BeforeName | Self::Name if token => Some(Self::Name),
+            Self::Name | Self::AfterName if byte == b'=' => Some(Self::BeforeValue),
+            Self::Name | Self::AfterName if space => Some(Self::AfterName),
+            Self::BeforeValue if space => Some(Self::BeforeValue),
+            Self::BeforeValue if byte == b'"' => Some(Self::Quoted),
+            Self::BeforeValue | Self::Value if token => Some(Self::Value),
+            Self::Value | Self::AfterQuoted if space => Some(Self::Gap),
+            Self::Quoted if byte == b'"' => Some(Self::AfterQuoted),
+            Self::Quoted if byte == b'\\' => Some(Self::Escaped),
+            Self::Quoted | Self::Escaped if matches!(byte, b'\t' | b' '..=b'~' | 0x80..) => Some(Self::Quoted),
+            Self::Gap
+            | Self::BeforeName
+            | Self::Name
+            | Self::AfterName
+            | Self::BeforeValue
+            | Self::Value
+            | Self::Quoted
+            | Self::Escaped
+            | Self::AfterQuoted => None,
+        }
+    }
+
+    /// Whether the line of the size may end here.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::Name | Self::Value | Self::AfterQuoted)
+    }
 }
 
 /// Follows a chunked body through the pieces it arrives in.
@@ -78,21 +135,27 @@ fn step(at: At, byte: u8) -> Result<At, BadChunk> {
             Ok(At::Size { value: value * 16 + digit, digits: digits + 1 })
         }
         (At::Size { value, digits: 1.. }, b'\r') => Ok(At::SizeLf { value }),
-        (At::Size { value, digits: 1.. }, b';') => Ok(At::Extension { value, length: 0 }),
-        (At::Extension { value, .. }, b'\r') => Ok(At::SizeLf { value }),
-        (At::Extension { value, length }, b'\t' | b' '..=b'~' | 0x80..) if length < MOST_EXTENSION => {
-            Ok(At::Extension { value, length: length + 1 })
+        (At::Size { value, digits: 1.. }, _) => {
+            let part = Part::Gap.next(byte).ok_or(BadChunk)?;
+            Ok(At::Extension { value, length: 0, part })
         }
-        (At::SizeLf { value: 0 }, b'\n') => Ok(At::Trailer { length: 0, line: 0 }),
+        (At::Extension { value, part, .. }, b'\r') if part.is_whole() => Ok(At::SizeLf { value }),
+        (At::Extension { value, length, part }, _) if length < MOST_EXTENSION => {
+            let part = part.next(byte).ok_or(BadChunk)?;
+            Ok(At::Extension { value, length: length + 1, part })
+        }
+        (At::SizeLf { value: 0 }, b'\n') => Ok(At::Trailer { length: 0, line: 0, named: false }),
         (At::SizeLf { value }, b'\n') => Ok(At::Data { left: value }),
         (At::DataCr, b'\r') => Ok(At::DataLf),
         (At::DataLf, b'\n') => Ok(At::Size { value: 0, digits: 0 }),
-        (At::Trailer { length, line }, b'\r') => Ok(At::TrailerLf { length, line }),
-        (At::Trailer { length, line }, b'\t' | b' '..=b'~' | 0x80..) if length < MOST_TRAILER => {
-            Ok(At::Trailer { length: length + 1, line: line + 1 })
+        (At::Trailer { length, line, named }, b'\r') if named || line == 0 => Ok(At::TrailerLf { length, line }),
+        // A name, a colon and a value, as in a head (RFC 9112 section 7.1.2).
+        (At::Trailer { length, line: 1.., named: false }, b':') => Ok(At::Trailer { length, line: 1, named: true }),
+        (At::Trailer { length, line, named }, _) if length < MOST_TRAILER && may_stand_in_field(byte, named) => {
+            Ok(At::Trailer { length: length + 1, line: line.saturating_add(1), named })
         }
         (At::TrailerLf { line: 0, .. }, b'\n') => Ok(At::Done),
-        (At::TrailerLf { length, .. }, b'\n') => Ok(At::Trailer { length, line: 0 }),
+        (At::TrailerLf { length, .. }, b'\n') => Ok(At::Trailer { length, line: 0, named: false }),
         (
             At::Size { .. }
             | At::Extension { .. }
@@ -106,6 +169,10 @@ fn step(at: At, byte: u8) -> Result<At, BadChunk> {
             _,
         ) => Err(BadChunk),
     }
+}
+
+fn may_stand_in_field(byte: u8, in_value: bool) -> bool {
+    if in_value { matches!(byte, b'\t' | b' '..=b'~' | 0x80..) } else { TOKEN[usize::from(byte)] }
 }
 
 #[cfg(test)]
@@ -128,6 +195,46 @@ mod tests {
         assert_eq!(end_of(b"3\r\nabc\r\n000\r\n\r\nX"), Ok(15));
         assert_eq!(end_of(b"1;a=\"b\"\r\n!\r\n0\r\nX-T: 1\r\nY: 2\r\n\r\nZ"), Ok(31));
         assert_eq!(end_of(b"a\r\n0123456789\r\n0\r\n"), Ok(usize::MAX));
+    }
+
+    /// RFC 9112 section 7.1.1.
+    #[test]
+    fn extensions_follow_their_grammar() {
+        for good in ["a", "a=b", "a=\"b\"", "a=\"\"", " a = b ;c", "\ta\t=\t\"b;\\\"\\\\\"", "a;b=1;c=\"x y=;\u{e9}\""]
+        {
+            assert!(end_of(format!("1;{good}\r\n!\r\n").as_bytes()).is_ok(), "{good}");
+        }
+        assert!(end_of(b"1 \t;a\r\n").is_ok());
+        for bad in [
+            "",
+            " ",
+            ";",
+            "a;",
+            "a=",
+            "a==b",
+            "=b",
+            "bad[=x",
+            "a=b c",
+            "a b",
+            "a ",
+            "a=b ",
+            "a=\"b",
+            "a=\"b\"c",
+            "a=\"\\",
+            "a=\"\x07\"",
+            "\u{e9}",
+            "a=\u{e9}",
+        ] {
+            assert_eq!(end_of(format!("1;{bad}\r\n!\r\n").as_bytes()), Err(BadChunk), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_trailer_is_a_field() {
+        assert_eq!(end_of(b"0\r\nX-T:\r\nY: a:b \xe9\r\n\r\n"), Ok(21));
+        for bad in ["GET / HTTP/1.1", "X", ": 1", " X: 1", "X : 1", "\u{e9}: 1"] {
+            assert_eq!(end_of(format!("0\r\n{bad}\r\n\r\n").as_bytes()), Err(BadChunk), "{bad}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 mod chunked;
 mod digest;
+mod framing_fields;
 mod input;
+mod malformed;
 mod next_request;
 mod output;
 mod request_head;
@@ -13,6 +15,7 @@ mod stream;
 mod stream_tests;
 
 pub use chunked::BadChunk;
+pub use malformed::Malformed;
 pub use next_request::{Arrival, HeadTimeouts};
-pub use request_head::{Head, Malformed, escaped, field};
+pub use request_head::{Head, escaped, field};
 pub use stream::ClientStream;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use pingora_timeout::timeout;
 use tokio::io::AsyncWriteExt;
 
-use super::request_head::{Head, Malformed};
+use super::malformed::Malformed;
+use super::request_head::Head;
 use super::stream::ClientStream;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;

@@ -3,31 +3,19 @@
 //! it afterwards and answers what it refuses without a word of why.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use http::uri::{Authority, PathAndQuery};
 
 use super::chunked::Scanner;
+use super::framing_fields::{Coding, FramingFields};
+use super::malformed::Malformed;
 use crate::config::HeadLimits;
-use crate::message::path;
+use crate::message::{host, path};
 
 /// Pingora takes no more fields than this.
 const MOST_FIELDS: usize = 256;
-
-/// Why a request cannot be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    LineTooLong,
-    HeadTooLarge,
-    TooManyFields,
-    Syntax,
-    Version,
-    Method,
-    Target,
-    Host,
-    HostConflict,
-    Framing,
-}
 
 /// How the end of a request's body is found (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +30,7 @@ pub struct Head {
     /// In bytes, with its empty line.
     pub length: usize,
     pub body: Framing,
-    /// Its target holds bytes that Pingora cannot carry as they are (see [`escaped`]).
+    /// Pingora cannot carry its target as it is (see [`escaped`]).
     pub escape: bool,
 }
 
@@ -114,52 +102,15 @@ fn check(request: &httparse::Request<'_, '_>, limits: &HeadLimits) -> Result<(Fr
     let mut framing_fields = FramingFields::default();
     request.headers.iter().try_for_each(|field| framing_fields.take(field.name, field.value))?;
     let escape = check_target(method, request.path.unwrap_or_default(), framing_fields.host)?;
-    match (framing_fields.length, framing_fields.chunked) {
+    match (framing_fields.length, framing_fields.coding) {
         // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
-        (None, true) if request.version == Some(1) => Ok((Framing::Chunked(Scanner::default()), escape)),
-        (_, true) => Err(Malformed::Framing),
-        (length, false) => Ok((Framing::Length(length.unwrap_or(0)), escape)),
-    }
-}
-
-/// The fields that decide where a request goes and where it ends.
-#[derive(Default)]
-struct FramingFields<'h> {
-    host: Option<&'h [u8]>,
-    length: Option<u64>,
-    chunked: bool,
-}
-
-impl<'h> FramingFields<'h> {
-    fn take(&mut self, name: &str, value: &'h [u8]) -> Result<(), Malformed> {
-        if name.len() == 4 && name.eq_ignore_ascii_case("host") {
-            let userinfo = memchr::memchr(b'@', value).is_some();
-            let second = self.host.replace(value).is_some();
-            return if userinfo || second { Err(Malformed::Host) } else { Ok(()) };
+        (None, Some(Coding::Chunked)) if request.version == Some(1) => {
+            Ok((Framing::Chunked(Scanner::default()), escape))
         }
-        let known = if is_named(name, "content-length") {
-            self.length.replace(content_length(value)?).is_none()
-        } else if is_named(name, "transfer-encoding") {
-            value.eq_ignore_ascii_case(b"chunked") && !std::mem::replace(&mut self.chunked, true)
-        } else {
-            return Ok(());
-        };
-        if known && !name.contains('_') { Ok(()) } else { Err(Malformed::Framing) }
+        (None, Some(Coding::Other)) if request.version == Some(1) => Err(Malformed::Coding),
+        (_, Some(Coding::Chunked | Coding::Other)) => Err(Malformed::Framing),
+        (length, None) => Ok((Framing::Length(length.unwrap_or(0)), escape)),
     }
-}
-
-/// Underscores count as dashes: CGI makes both the same variable.
-fn is_named(name: &str, dashed: &str) -> bool {
-    name.len() == dashed.len()
-        && name.bytes().zip(dashed.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
-}
-
-/// Digits and nothing else: lists, signs, blanks and leading zeros, which make a number
-/// octal to some, are read differently by others.
-fn content_length(value: &[u8]) -> Result<u64, Malformed> {
-    let digits = value == b"0" || (value.iter().all(u8::is_ascii_digit) && !value.starts_with(b"0"));
-    let text = std::str::from_utf8(value).ok().filter(|_| digits);
-    text.and_then(|text| text.parse().ok()).ok_or(Malformed::Framing)
 }
 
 /// Whether the target must be escaped before Pingora reads it.
@@ -179,10 +130,23 @@ fn check_target(method: &str, target: &str, host: Option<&[u8]>) -> Result<bool,
         return Err(Malformed::Target);
     }
     // Routes are chosen by one and the origin might read the other.
-    if host.is_some_and(|host| host != authority.as_bytes()) {
+    let differs = host.is_some_and(|host| host != authority.as_bytes());
+    if differs && !host.is_some_and(|host| is_same_host(host, authority, scheme)) {
         return Err(Malformed::HostConflict);
     }
-    needs_escape(path)
+    Ok(needs_escape(path)? || differs)
+}
+
+/// Whether Host and the authority of a target differ in the case of letters only, or by the
+/// default port of the scheme (RFC 3986 section 6.2.3).
+fn is_same_host(host: &[u8], authority: &str, scheme: &str) -> bool {
+    let default = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    let (Some((name, port)), Some((wanted_name, wanted_port))) =
+        (std::str::from_utf8(host).ok().and_then(host::split), host::split(authority))
+    else {
+        return false;
+    };
+    name.eq_ignore_ascii_case(wanted_name) && port.unwrap_or(default) == wanted_port.unwrap_or(default)
 }
 
 /// Refuses what readers differ on: a fragment, which is no part of a target, and bytes outside
@@ -199,14 +163,21 @@ fn needs_escape(text: &str) -> Result<bool, Malformed> {
 }
 
 /// The head with such bytes of its target percent-encoded, as a browser would have
-/// sent them: Pingora refuses a raw `<`, `>` or `"`, which origins take.
+/// sent them: Pingora refuses a raw `<`, `>` or `"`, which origins take. The authority of a
+/// target, which names the same as Host, becomes equal to that.
 pub fn escaped(head: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len() + 32);
     let line = memchr::memchr(b'\r', head).unwrap_or(head.len());
     let target = memchr::memchr(b' ', head).unwrap_or(line);
-    out.extend_from_slice(&head[..target]);
+    // Pingora compares the two byte by byte.
+    let (authority, host) = match (authority(&head[target..line]), field(head, "host")) {
+        (Some(authority), Some(host)) => (target + authority.start..target + authority.end, host),
+        (Some(_) | None, _) => (target..target, &b""[..]),
+    };
+    out.extend_from_slice(&head[..authority.start]);
+    out.extend_from_slice(host);
     let mut query = false;
-    for &byte in &head[target..line] {
+    for &byte in &head[authority.end..line] {
         query |= byte == b'?';
         let carried = if query { QUERY_BYTES[usize::from(byte)] } else { PATH_BYTES[usize::from(byte)] };
         if carried || byte == b' ' || byte == b'?' {
@@ -217,6 +188,13 @@ pub fn escaped(head: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(&head[line..]);
     out
+}
+
+/// Where the authority of a target in absolute form stands.
+fn authority(target: &[u8]) -> Option<Range<usize>> {
+    let start = memchr::memmem::find(target, b"://").filter(|_| !target.starts_with(b" /"))? + 3;
+    let length = target[start..].iter().position(|b| matches!(b, b'/' | b'?' | b' '))?;
+    Some(start..start + length)
 }
 
 static PATH_BYTES: LazyLock<[bool; 256]> = LazyLock::new(|| carried_behind("/"));
@@ -289,7 +267,11 @@ mod tests {
             "Content-Length:\r\n",
             "Content_Length: 1\r\n",
             "Transfer-Encoding: gzip\r\n",
-            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: gzip, chunked, chunked\r\n",
+            "Transfer-Encoding: gzip, \r\n",
+            "Transfer-Encoding: gzip;q=1, chunked\r\n",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\nContent-Length: 3\r\n",
             "Transfer-Encoding: ,chunked\r\n",
             "Transfer-Encoding: chunked;x\r\n",
             "Transfer-Encoding: xchunked\r\n",
@@ -298,8 +280,11 @@ mod tests {
         ] {
             assert_eq!(with(fields), Err(Malformed::Framing), "{fields}");
         }
-        let old = read("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
-        assert_eq!(old, Err(Malformed::Framing));
+        assert_eq!(with("Transfer-Encoding: gzip, Chunked\r\n"), Err(Malformed::Coding));
+        for coding in ["chunked", "gzip, chunked"] {
+            let old = read(&format!("POST / HTTP/1.0\r\nTransfer-Encoding: {coding}\r\n\r\n"));
+            assert_eq!(old, Err(Malformed::Framing));
+        }
     }
 
     #[test]
@@ -333,7 +318,12 @@ mod tests {
         {
             assert_eq!(target(bad), Err(Malformed::Target), "{bad}");
         }
-        assert_eq!(target("http://b/"), Err(Malformed::HostConflict));
+        for other in ["http://b/", "http://a:81/", "https://a:80/", "http://a./"] {
+            assert_eq!(target(other), Err(Malformed::HostConflict), "{other}");
+        }
+        for same in ["http://A/", "http://a:80/", "https://a:443/", "http://a:/"] {
+            assert_eq!(target(same), Ok(()), "{same}");
+        }
         assert_eq!(with("Host: b\r\n"), Err(Malformed::Host));
         assert_eq!(read("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"), Err(Malformed::Host));
         assert_eq!(read("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), Err(Malformed::Method));
@@ -346,6 +336,12 @@ mod tests {
         let expected = "GE`T /a%3Cb%60?%22c%22=%3C^`%3E{|} HTTP/1.1\r\nHost: a\r\nX: <\r\n\r\n";
         assert_eq!(String::from_utf8_lossy(&escaped(head.as_bytes())), expected);
         assert!(!read(expected).unwrap().unwrap().escape);
+        let head = "GET http://A:80/<?u=http://b/ HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert!(read(head).unwrap().unwrap().escape);
+        let expected = "GET http://a/%3C?u=http://b/ HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&escaped(head.as_bytes())), expected);
+        let head = "GET /<?u=http://b/ HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(escaped(head.as_bytes()), head.replace('<', "%3C").as_bytes());
     }
 
     #[test]
