@@ -41,7 +41,7 @@ section! {
         delay: Duration = "0s", with DURATION_OR_ZERO;
         /// How long requests in flight may take once the listeners are closed; then they are cut, and the exit code is 3.
         timeout: Duration = "25s", with DURATION_OR_ZERO;
-        /// How long WebSockets, other upgrades and event streams may outlive an upgrade in the old process.
+        /// How long a WebSocket, an event stream or any other request may outlive an upgrade in the old process, which is gone after this time or after `timeout`, whichever is longer, whatever its clients do.
         tunnels: Duration = "5m", with DURATION_OR_ZERO;
     }
 }

@@ -19,6 +19,8 @@ const LAST_REQUESTS: Duration = Duration::from_millis(100);
 /// For connections that were accepted as the listeners went to another process and that are
 /// not yet begun. It may be long, because nobody waits for this process to end.
 const BACKLOG_GRACE: Duration = Duration::from_secs(1);
+/// For tunnels that were ended, to tell both their sides.
+const LAST_BYTES: Duration = Duration::from_millis(500);
 /// For callers of the control socket to take their answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
@@ -42,13 +44,15 @@ impl RunningProcess {
             pid_file.hand_over(pid);
         }
         notify::handed_over(pid);
-        self.stage = Stage::HandedOver { since: now, tunnels_until: Some(now + self.config.server.drain.tunnels) };
+        let drain = &self.config.server.drain;
+        let until = now + drain.timeout.max(drain.tunnels);
+        self.stage = Stage::HandedOver { since: now, tunnels_until: Some(now + drain.tunnels), until };
     }
 
     pub(super) fn drain(&mut self) {
         let now = Instant::now();
-        if let Stage::HandedOver { .. } = self.stage {
-            self.stage = Stage::Draining { since: now, until: now + self.config.server.drain.timeout };
+        if let Stage::HandedOver { until, .. } = self.stage {
+            self.stage = Stage::Draining { since: now, until: until.min(now + self.config.server.drain.timeout) };
             return;
         }
         self.process.control_state.refuse_newer(Phase::Draining.describe());
@@ -85,17 +89,27 @@ impl RunningProcess {
                 }
                 (now >= until).then(|| self.outcome_if_ended_now())
             }
-            Stage::HandedOver { since, tunnels_until } => {
+            Stage::HandedOver { since, tunnels_until, until } => {
                 let counts = self.process.connections.counts();
                 if counts.is_empty() && now >= since + BACKLOG_GRACE {
                     return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(describe_counts(cut))));
                 }
                 if tunnels_until.is_some_and(|until| now >= until) {
                     self.end_tunnels(counts);
-                    self.stage = Stage::HandedOver { since, tunnels_until: None };
+                    self.stage = Stage::HandedOver { since, tunnels_until: None, until };
                 }
-                None
+                let over = now >= (until + LAST_BYTES).max(since + BACKLOG_GRACE);
+                over.then(|| self.cut_after_hand_over(counts))
             }
+        }
+    }
+
+    /// The time that the configuration gives an old process is over, whatever its clients do.
+    fn cut_after_hand_over(&self, mut counts: ConnectionCounts) -> Ended {
+        counts.tunnels = self.tunnels_cut.map_or(counts.tunnels, |cut| cut.tunnels.max(counts.tunnels));
+        match counts.requests + counts.tunnels {
+            0 => Ended::Fine,
+            _ => Ended::Forced(describe_counts(counts)),
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Stage {
         since: Instant,
         /// `None` once the tunnels were ended.
         tunnels_until: Option<Instant>,
+        /// What is still in flight then is cut.
+        until: Instant,
     },
 }
 
