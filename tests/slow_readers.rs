@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use support::{Client, Origin, Proxy, Wire};
@@ -188,4 +188,109 @@ fn tunnels_and_event_streams_whose_clients_do_not_read_end_after_an_upgrade_too(
     tunnel.wire.until_end();
     events.wire.until_end();
     assert_eq!(proxy.order("stop").0, 0);
+}
+
+/// A client whose own buffers hold little.
+fn connect_small(proxy: &Proxy) -> Client {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&proxy.address.into()).unwrap();
+    Client::over(socket.into())
+}
+
+/// The proxy's own replies: a fixed body, an error page, and the reply after a refusal; with HEAD
+/// there is nothing to take.
+#[test]
+fn a_stalled_reader_of_our_own_reply_is_cut_as_one_of_an_upstreams() {
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\ntimeouts: {{ write_idle: 1s }}\nroutes:\n  - respond: {{ status: 200, body: '{}' }}\n  - {{ match: {{ path: /to }}, redirect: /x }}\n",
+        "x".repeat(900_000)
+    ));
+    // Pipelining only adds to what is not taken.
+    for (round, request) in
+        ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\nHost: a\r\n\r\n"].iter().enumerate()
+    {
+        let mut client = connect_small(&proxy);
+        client.send(request.repeat(if round == 0 { 20 } else { 1 }));
+        let began = Instant::now();
+        support::await_until("the end", || proxy.order("status").1.contains(" 0 requests, 0 tunnels, 0 idle"));
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        let log = proxy.access_log(round + 1);
+        assert_eq!(log.last().unwrap()["error"], "the client stopped taking the response");
+        assert!(client.wire.until_end().len() < 900_000);
+    }
+    // Thousands of small ones that nobody reads stop the connection, too.
+    let mut client = connect_small(&proxy);
+    let requests = "GET /to HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20_000);
+    client.wire.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert!(client.wire.stream.write_all(requests.as_bytes()).is_err(), "the proxy took what it cannot answer");
+    support::await_until("the end", || proxy.order("status").1.contains(" 0 requests, 0 tunnels, 0 idle"));
+}
+
+/// Both take longer than the 30 s that every client has to begin with.
+#[test]
+fn a_client_below_the_least_rate_is_cut_and_one_above_it_is_not() {
+    let origin = Origin::start(|request, wire| {
+        if request.target() == "/large" {
+            wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n"));
+            return pour(wire, false);
+        }
+        let body = wire.body(&request.headers, false);
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{:06}", body.len()));
+        true
+    });
+    let proxy = start_unbounded(&origin, "timeouts: { min_rate: 16KiB/s }");
+    let below = "arrived more slowly than `timeouts.min_rate`";
+    std::thread::scope(|scope| {
+        let upload = |piece: usize, wait: u64| {
+            let mut client = proxy.connect();
+            client.send("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 700000\r\n\r\n");
+            let began = Instant::now();
+            let mut left = 700_000;
+            while left > 0 {
+                let bytes = vec![b'x'; piece.min(left)];
+                if client.wire.stream.write_all(&bytes).is_err() || ended_early(&client) {
+                    break;
+                }
+                left -= bytes.len();
+                std::thread::park_timeout(Duration::from_millis(wait));
+            }
+            (client.response(), began.elapsed())
+        };
+        // 18 KiB in a second, and a tenth of a KiB.
+        let fast = scope.spawn(move || upload(4608, 250));
+        let slow = scope.spawn(move || upload(25, 250));
+        let reader = scope.spawn(|| {
+            let mut client = connect_small(&proxy);
+            client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+            let began = Instant::now();
+            while client.wire.stream.read_exact(&mut [0; 512]).is_ok() {
+                std::thread::park_timeout(Duration::from_millis(250));
+            }
+            began.elapsed()
+        });
+        let (response, took) = slow.join().unwrap();
+        assert_eq!(response.status, 408);
+        assert!(response.text().contains(below), "{}", response.text());
+        assert!((29..40).contains(&took.as_secs()), "{took:?}");
+        let took = reader.join().unwrap();
+        assert!((29..60).contains(&took.as_secs()), "{took:?}");
+        let (response, took) = fast.join().unwrap();
+        assert_eq!((response.status, response.text().as_str()), (200, "700000"));
+        assert!(took.as_secs() > 35, "{took:?}");
+    });
+    let cut = proxy.access_log(3).into_iter().find(|line| line["path"] == "/large").unwrap();
+    assert_eq!(cut["error"], "the client took the response more slowly than `timeouts.min_rate`");
+}
+
+/// Whether something has come before the client is done.
+fn ended_early(client: &Client) -> bool {
+    client.wire.stream.set_nonblocking(true).unwrap();
+    let come = client.wire.stream.peek(&mut [0]).is_ok();
+    client.wire.stream.set_nonblocking(false).unwrap();
+    come
+}
+
+fn start_unbounded(origin: &Origin, rest: &str) -> Proxy {
+    Proxy::start(&format!("listeners: ['{{listen}}']\n{rest}\nroutes: [{{ upstream: '{}' }}]\n", origin.address))
 }

@@ -18,7 +18,8 @@ listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
 trusted_proxies: [10.0.0.0/8, "::1"]
 limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256 }
 paths: { ambiguous: canonical }
-timeouts: { request_header: 1500ms, request_body_idle: 30s, keepalive: 90s, tunnel_idle: 2h }
+timeouts: { request_header: 1500ms, request_body_idle: 30s, write_idle: 20s, min_rate: 2KiB/s, keepalive: 90s,
+  tunnel_idle: 2h }
 dns: { nameservers: ["127.0.0.1", "127.0.0.1:5353"], timeout: 500ms }
 upstreams:
   api:
@@ -79,6 +80,7 @@ routes:
     upstream: { plain: 90, loose: 10 }
     split_by: "header:x-user"
     mirror: { upstream: plain, share: 10% }
+    stream: true
   - match: { path: /health }
     respond: { status: 503, body: "a\n\tb ${HOME_PAGE:-x} \u0007", header: { Retry-After: 5 } }
   - upstream: "127.0.0.1:3000"

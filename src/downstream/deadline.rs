@@ -2,18 +2,28 @@
 //! them whenever it waits for the client, be it to read or to write.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a client may take nothing of a response: the default of the client's future key
-/// `timeouts.write_idle`, not of the upstream's key of that name.
-pub const WRITE_IDLE: Duration = Duration::from_secs(60);
+/// How a client has to keep up with the proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long it may take nothing of a response.
+    pub write_idle: Duration,
+    /// How fast it sends a body and takes a response, in bytes per second.
+    pub min_rate: Option<NonZeroU64>,
+}
 
 /// A deadline of an exchange that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overdue {
     /// The client sent nothing more of its body.
     RequestBody,
+    /// The client sent its body more slowly than it must.
+    RequestRate,
+    /// The client sent no more of its body once it had the whole response.
+    RestOfBody,
     /// The upstream did not take the body.
     Upload,
     /// The upstream sent no response, or nothing more of it.
@@ -22,6 +32,8 @@ pub enum Overdue {
     Request,
     /// The client took nothing more of the response.
     Write,
+    /// The client took the response more slowly than it must.
+    ResponseRate,
     /// The time of the whole request was over while the client still had to take the response.
     Delivery,
 }
@@ -30,10 +42,13 @@ impl std::fmt::Display for Overdue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::RequestBody => "the client's body did not arrive in time",
+            Self::RequestRate => "the client sent its body too slowly",
+            Self::RestOfBody => "the rest of the client's body did not arrive after the response",
             Self::Upload => "the upstream did not take the body in time",
             Self::Response => "the upstream did not answer in time",
             Self::Request => "the request did not end in time",
             Self::Write => "the client did not take the response in time",
+            Self::ResponseRate => "the client took the response too slowly",
             Self::Delivery => "the client had not taken the whole response when the request had to end",
         })
     }
@@ -52,12 +67,6 @@ impl From<Overdue> for io::Error {
 pub(super) struct Limit(AtomicU64);
 
 impl Limit {
-    fn new(limit: Duration) -> Self {
-        let this = Self::default();
-        this.set(Some(limit));
-        this
-    }
-
     pub fn set(&self, limit: Option<Duration>) {
         let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
         self.0.store(limit.map_or(0, millis), Ordering::Relaxed);
@@ -79,6 +88,8 @@ pub struct Deadlines {
     /// Whether a wait for the response that is under way begins anew.
     response_renewed: AtomicBool,
     write: Limit,
+    /// In bytes per second; 0 is none.
+    min_rate: AtomicU64,
     /// From `born` on.
     request: Limit,
 }
@@ -97,7 +108,8 @@ impl Deadlines {
             response_head: Limit::default(),
             response_body: Limit::default(),
             response_renewed: AtomicBool::new(false),
-            write: Limit::new(WRITE_IDLE),
+            write: Limit::default(),
+            min_rate: AtomicU64::new(0),
             request: Limit::default(),
         }
     }
@@ -134,9 +146,19 @@ impl Deadlines {
         self.response_renewed.swap(false, Ordering::Relaxed)
     }
 
-    /// How long the client may take nothing of the response.
-    pub fn set_write(&self, limit: Duration) {
-        self.write.set(Some(limit));
+    /// How the client has to keep up.
+    pub fn set_pace(&self, pace: Pace) {
+        self.write.set(Some(pace.write_idle));
+        self.min_rate.store(pace.min_rate.map_or(0, NonZeroU64::get), Ordering::Relaxed);
+    }
+
+    /// The client may be as slow as it likes.
+    pub(super) fn remove_min_rate(&self) {
+        self.min_rate.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn min_rate(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.min_rate.load(Ordering::Relaxed))
     }
 
     pub(super) fn write(&self) -> Option<Duration> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::deadline::Deadlines;
+use super::deadline::{Deadlines, Pace};
 use super::upload::Upload;
 
 /// The `Date` of an upstream's response.
@@ -26,6 +26,11 @@ pub struct Exchange {
     pub deadlines: Deadlines,
     pub(super) upload: Upload,
     tunnel: AtomicBool,
+    /// The client waits for 100 before it sends its body.
+    continue_awaited: AtomicBool,
+    /// The whole response was handed to the driver while the client had still to send some of
+    /// its body.
+    answered: AtomicBool,
     /// Pingora replaces the `Date` of every response; the driver puts this one back.
     date: OnceLock<Date>,
 }
@@ -35,7 +40,9 @@ impl Exchange {
     pub(super) fn reset(&mut self) {
         self.deadlines.reset();
         self.upload.reset();
-        *self.tunnel.get_mut() = false;
+        for flag in [&mut self.tunnel, &mut self.continue_awaited, &mut self.answered] {
+            *flag.get_mut() = false;
+        }
         self.date.take();
     }
 
@@ -55,12 +62,51 @@ impl Exchange {
     /// limits it but how long it may be idle.
     pub fn become_tunnel(&self, idle: Duration) {
         self.deadlines.set_request(None);
-        self.deadlines.set_write(idle);
+        self.deadlines.set_pace(Pace { write_idle: idle, min_rate: None });
         self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    /// The operator says that client and upstream are quiet for long by nature, before the
+    /// response tells: each may be idle for this long.
+    pub fn become_stream(&self, idle: Duration) {
+        self.deadlines.set_request_body(idle);
+        self.deadlines.set_response(Some(idle), Some(idle));
+        self.deadlines.set_request(None);
+        self.deadlines.remove_min_rate();
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
         self.tunnel.load(Ordering::Relaxed)
+    }
+
+    /// The client waits for 100 before it sends its body (RFC 9110 section 10.1.1).
+    pub fn await_continue(&self) {
+        self.continue_awaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client has neither been told to send its body nor sent any of it.
+    pub(super) fn is_continue_awaited(&self) -> bool {
+        self.continue_awaited.load(Ordering::Relaxed)
+    }
+
+    /// The client was told to send its body, or sent some of it.
+    pub(super) fn continued(&self) {
+        self.continue_awaited.store(false, Ordering::Relaxed);
+    }
+
+    /// Nothing follows what the hooks have let pass of the response, and the client has still to
+    /// send some of its body.
+    pub fn end_response(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client got a response in place of the 100 that it waited for.
+    pub(super) fn is_answered_without_body(&self) -> bool {
+        self.is_answered() && self.is_continue_awaited()
     }
 
     /// The `Date` that the response shall carry. An exchange has one response, so that the
@@ -148,11 +194,14 @@ mod tests {
         exchange.deadlines.set_request(Some(Instant::now() + second));
         exchange.begin_upload(Some(second));
         exchange.become_tunnel(second);
+        exchange.await_continue();
+        exchange.end_response();
         exchange.keep_date(Date { name: *b"date", value: HeaderValue::from_static("then") });
         exchange.reset();
         let deadlines = &exchange.deadlines;
         assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
-        assert_eq!(deadlines.write(), Some(super::super::deadline::WRITE_IDLE));
+        assert_eq!((deadlines.write(), deadlines.min_rate()), (None, None));
         assert!(!exchange.is_tunnel() && exchange.date().is_none());
+        assert!(!exchange.is_continue_awaited() && !exchange.is_answered());
     }
 }

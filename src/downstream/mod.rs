@@ -9,8 +9,9 @@ mod registry;
 mod timer;
 mod timers;
 mod upload;
+mod wait_budget;
 
 pub use connection::{ClientConnection, Initiator};
-pub use deadline::{Overdue, WRITE_IDLE};
+pub use deadline::{Overdue, Pace};
 pub use exchange::{Date, Exchange};
 pub use registry::{ConnectionCounts, Connections};

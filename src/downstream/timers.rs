@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 use super::deadline::Overdue;
 use super::exchange::Exchange;
 use super::timer::Timer;
+use super::wait_budget::WaitBudget;
 
 /// How long a response is waited for once the upstream took no more of the request: it may
 /// have sent one before, and Pingora looks for it only then.
 const EARLY_RESPONSE: Duration = Duration::from_millis(100);
 
+/// How long a client that has the whole response may keep back the rest of its body.
+const AFTER_RESPONSE: Duration = Duration::from_secs(5);
+
 /// What the connection waits for while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
-    RequestBody,
+    /// The client's body; this is overdue when the time for that is over.
+    RequestBody(Overdue),
     /// A response that the upstream may have sent before it took no more of the request.
     EarlyResponse,
     Response,
@@ -26,26 +31,53 @@ pub(super) struct Timers {
     /// For what is `awaited`, or for the next request.
     read: Timer,
     awaited: Option<Awaited>,
+    /// For sending the body.
+    upload: WaitBudget,
     write: Timer,
-    /// Whether the client has taken nothing since `write` was set.
-    stalled: bool,
+    /// What is overdue when `write` fires; `None` unless the client has taken nothing since
+    /// it was set.
+    stalled: Option<Overdue>,
+    /// For taking the response.
+    download: WaitBudget,
     request: Timer,
 }
 
 impl Timers {
-    /// The next wait while reading begins anew.
-    pub fn restart_read(&mut self) {
-        self.awaited = None;
+    /// Another exchange begins.
+    pub fn renew(&mut self) {
+        self.stalled = None;
+        (self.upload, self.download) = Default::default();
     }
 
-    /// The client took some of the response: the next wait while writing begins anew.
+    /// The next wait while reading begins anew.
+    pub fn restart_read(&mut self) {
+        if let Some(Awaited::RequestBody(_)) = self.awaited.take() {
+            self.upload.pause();
+        }
+    }
+
+    /// The client sent so much of its body: the next wait while reading begins anew.
+    pub fn body_arrived(&mut self, bytes: usize) {
+        self.restart_read();
+        self.upload.moved(count(bytes));
+    }
+
+    /// The client is not waited for: the next wait while writing begins anew.
     pub fn restart_write(&mut self) {
-        self.stalled = false;
+        if self.stalled.take().is_some() {
+            self.download.pause();
+        }
+    }
+
+    /// The client took so much of the response: the next wait while writing begins anew.
+    pub fn response_taken(&mut self, bytes: usize) {
+        self.restart_write();
+        self.download.moved(count(bytes));
     }
 
     /// Waits for the next request, or for the rest of its head.
     pub fn set_next_request(&mut self, limit: Duration) {
-        self.awaited = None;
+        self.restart_read();
         self.read.set(limit);
     }
 
@@ -68,11 +100,35 @@ impl Timers {
             return self.poll_response(exchange, expects_head, cx);
         }
         match exchange.deadlines.request_body() {
-            Some(limit) if client_must_send => {
-                self.poll_read(Awaited::RequestBody, limit, cx).map(|()| Overdue::RequestBody)
-            }
+            Some(limit) if client_must_send => self.poll_client(exchange, limit, cx),
             Some(_) | None => Poll::Pending,
         }
+    }
+
+    /// The client has to send more of its body, within `limit`.
+    fn poll_client(&mut self, exchange: &Exchange, limit: Duration, cx: &mut Context<'_>) -> Poll<Overdue> {
+        let overdue = match self.awaited {
+            Some(Awaited::RequestBody(overdue)) => overdue,
+            Some(Awaited::EarlyResponse | Awaited::Response) | None => self.await_client(exchange, limit),
+        };
+        self.read.poll(cx).map(|()| overdue)
+    }
+
+    fn await_client(&mut self, exchange: &Exchange, limit: Duration) -> Overdue {
+        let answered = exchange.is_answered();
+        let most = if answered { AFTER_RESPONSE } else { Duration::MAX };
+        let limit = limit.min(most);
+        // Who waits for 100 waits for the upstream.
+        let rate = exchange.deadlines.min_rate().filter(|_| !exchange.is_continue_awaited());
+        let allowed = rate.map_or(limit, |rate| self.upload.begin(rate, most));
+        let overdue = match (answered, allowed < limit) {
+            (true, _) => Overdue::RestOfBody,
+            (false, true) => Overdue::RequestRate,
+            (false, false) => Overdue::RequestBody,
+        };
+        self.read.set(allowed.min(limit));
+        self.awaited = Some(Awaited::RequestBody(overdue));
+        overdue
     }
 
     /// The client has said all that the upstream takes, and waits. Pingora has one deadline
@@ -100,6 +156,7 @@ impl Timers {
 
     fn poll_read(&mut self, awaited: Awaited, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
         if self.awaited != Some(awaited) {
+            self.restart_read();
             self.read.set(limit);
             self.awaited = Some(awaited);
         }
@@ -124,9 +181,16 @@ impl Timers {
         let Some(limit) = exchange.deadlines.write() else {
             return Poll::Pending;
         };
-        if !std::mem::replace(&mut self.stalled, true) {
-            self.write.set(limit);
-        }
-        self.write.poll(cx).map(|()| Overdue::Write)
+        let overdue = *self.stalled.get_or_insert_with(|| {
+            let rate = exchange.deadlines.min_rate();
+            let allowed = rate.map_or(limit, |rate| self.download.begin(rate, Duration::MAX));
+            self.write.set(allowed.min(limit));
+            if allowed < limit { Overdue::ResponseRate } else { Overdue::Write }
+        });
+        self.write.poll(cx).map(|()| overdue)
     }
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

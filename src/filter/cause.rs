@@ -27,7 +27,10 @@ pub enum Cause {
     HeadTimeout,
     BodyTimeout,
     BodyTooSlow,
+    BodyRate,
+    BodyWithheld,
     ClientStalled,
+    ResponseRate,
     ClientTooSlow,
     LineTooLong,
     ExpectationFailed,
@@ -103,6 +106,18 @@ impl Cause {
                 Client,
                 "the request body did not arrive within the upstream's `timeouts.request`",
             ),
+            Self::BodyRate => {
+                (408, "http_request_error", Client, "the request body arrived more slowly than `timeouts.min_rate`")
+            }
+            Self::BodyWithheld => (
+                408,
+                "http_request_error",
+                Client,
+                "the client had its response and did not send the rest of the request body",
+            ),
+            Self::ResponseRate => {
+                (408, "http_request_error", Client, "the client took the response more slowly than `timeouts.min_rate`")
+            }
             Self::ClientStalled => (408, "http_request_error", Client, "the client stopped taking the response"),
             Self::ClientTooSlow => (
                 408,
@@ -200,7 +215,10 @@ impl Cause {
 
     /// Whether nothing more can be said to the client.
     pub const fn is_lost_client(self) -> bool {
-        matches!(self, Self::ClientGone | Self::ClientStalled | Self::ClientTooSlow)
+        matches!(
+            self,
+            Self::ClientGone | Self::ClientStalled | Self::ClientTooSlow | Self::ResponseRate | Self::BodyWithheld
+        )
     }
 
     /// 499 is never sent: that client is gone.

@@ -110,7 +110,8 @@ impl RequestCtx {
 
     /// The end of the time that the upstream's `timeouts.request` gives it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pool().and_then(|pool| pool.timeouts().request).map(|time| self.started + time)
+        let time = self.pool().and_then(|pool| pool.timeouts().request)?;
+        self.route().filter(|route| !route.stream).map(|_| self.started + time)
     }
 
     /// What filters are told of the request, whose head as it came is `head`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::header;
+use http::{Version, header};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_proxy::Session;
 
@@ -14,10 +14,19 @@ use crate::upstream::Pool;
 pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
     if let Some(exchange) = ctx.exchange() {
         exchange.deadlines.set_request_body(ctx.snapshot.timeouts.request_body_idle);
+        if !session.as_mut().is_body_empty() && asks_for_continue(session) {
+            exchange.await_continue();
+        }
     }
     // Pingora's deadline cannot tell a slow client from one that waits for the upstream to
     // take its body.
     session.set_read_timeout(None);
+}
+
+/// HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).
+fn asks_for_continue(session: &Session) -> bool {
+    let request = session.req_header();
+    request.version == Version::HTTP_11 && request.headers.contains_key(header::EXPECT)
 }
 
 /// Sets the deadlines of a request that waits for a server: that of the whole request only.
@@ -29,31 +38,37 @@ pub fn wait_for_server(ctx: &RequestCtx) {
     }
 }
 
-/// Sets the deadlines of an attempt at a server of `pool`.
-pub fn begin_attempt(session: &Session, ctx: &RequestCtx, pool: &Pool, peer: &mut HttpPeer) {
+/// Sets the deadlines of an attempt at a server of `pool`. Nothing that the client says of
+/// itself removes one: what a tunnel or an event stream has instead follows from the response.
+pub fn begin_attempt(session: &mut Session, ctx: &RequestCtx, pool: &Pool, peer: &mut HttpPeer) {
     let Some(exchange) = ctx.exchange() else { return };
-    if ctx.admission.upgrade || wants_events(session) {
-        let tunnel = ctx.snapshot.timeouts.tunnel_idle;
-        peer.options.read_timeout = Some(tunnel);
-        peer.options.write_timeout = Some(tunnel);
-        exchange.deadlines.set_response(None, None);
-        exchange.deadlines.set_request(None);
+    let (timeouts, idle) = (pool.timeouts(), ctx.snapshot.timeouts.tunnel_idle);
+    if ctx.route().is_some_and(|route| route.stream) {
+        exchange.become_stream(idle);
     } else {
-        exchange.deadlines.set_response(pool.timeouts().response_header, pool.timeouts().read_idle);
-        if let Some(deadline) = ctx.deadline() {
-            exchange.deadlines.set_request(Some(deadline));
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            let connect = peer.options.total_connection_timeout.map_or(left, |connect| connect.min(left));
-            peer.options.connection_timeout = Some(connect);
-            peer.options.total_connection_timeout = Some(connect);
-        }
+        exchange.deadlines.set_response(timeouts.response_header, timeouts.read_idle);
+    }
+    if let Some(deadline) = ctx.deadline() {
+        exchange.deadlines.set_request(Some(deadline));
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let connect = peer.options.total_connection_timeout.map_or(left, |connect| connect.min(left));
+        peer.options.connection_timeout = Some(connect);
+        peer.options.total_connection_timeout = Some(connect);
+    }
+    if ctx.admission.upgrade {
+        allow_for_tunnel(session, peer, idle);
     }
     exchange.begin_upload(peer.options.write_timeout);
 }
 
-/// Event streams are quiet by nature, as tunnels are; a deadline meant for dead servers
-/// must not cut them.
-fn wants_events(session: &Session) -> bool {
-    let accept = session.get_header(header::ACCEPT);
-    accept.is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some())
+/// Pingora takes the deadlines of an upstream's connection before it knows whether that
+/// becomes a tunnel. These are long enough for one, and end a tunnel in which Pingora has stopped
+/// to look at the client, because the upstream takes nothing. Until the response is there, those
+/// of the exchange hold as well.
+fn allow_for_tunnel(session: &mut Session, peer: &mut HttpPeer, idle: Duration) {
+    peer.options.read_timeout = Some(idle);
+    // A body is sent before the response is there.
+    if session.as_mut().is_body_empty() {
+        peer.options.write_timeout = Some(idle);
+    }
 }

@@ -84,10 +84,13 @@ fn by_own_stream(error: &Error) -> Cause {
     };
     match inner.downcast_ref::<Overdue>() {
         Some(Overdue::RequestBody) => Cause::BodyTimeout,
+        Some(Overdue::RequestRate) => Cause::BodyRate,
+        Some(Overdue::RestOfBody) => Cause::BodyWithheld,
         Some(Overdue::Upload) => Cause::SendTimeout,
         Some(Overdue::Response) => Cause::ResponseTimeout,
         Some(Overdue::Request) => Cause::RequestTimeout,
         Some(Overdue::Write) => Cause::ClientStalled,
+        Some(Overdue::ResponseRate) => Cause::ResponseRate,
         Some(Overdue::Delivery) => Cause::ClientTooSlow,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
         None => Cause::ClientGone,

@@ -151,6 +151,19 @@ impl ProxyHttp for Proxy {
         response::prepare_response(session, upstream_response, ctx)
     }
 
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut RequestCtx,
+    ) -> Result<Option<std::time::Duration>> {
+        if end_of_stream {
+            keepalive::end_response(session, ctx);
+        }
+        Ok(None)
+    }
+
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         log::debug!("request {:016x}: {e}", ctx.request_id);
         let refusal = Refusal::of_error(e);

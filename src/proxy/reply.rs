@@ -9,7 +9,10 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::error::Refusal;
-use super::keepalive::{close_if_body_is_withheld, close_if_process_ends, discard_body, is_unanswered};
+use super::keepalive::{
+    close_if_body_is_withheld, close_if_process_ends, discard_body, give_up_rest_of_body, is_unanswered,
+};
+use super::retry::note_end;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
 
@@ -65,6 +68,13 @@ pub async fn send(session: &mut Session, ctx: &RequestCtx, reply: Reply) -> ping
 /// go on: after a request for which no server was asked.
 pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal) -> bool {
     let cause = refusal.cause;
+    if cause == Cause::BodyWithheld {
+        // The server has answered and is not waited for.
+        note_end(ctx, false);
+        ctx.attempts.release();
+        ctx.failure = give_up_rest_of_body(session).await.then_some(cause);
+        return false;
+    }
     ctx.failure = Some(cause);
     if !is_unanswered(session) || cause.is_lost_client() {
         return false;
@@ -108,9 +118,10 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
     close_if_body_is_withheld(session);
     close_if_process_ends(session, ctx);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(head), silent).await?;
+    // Pingora does not say whose failure it is that a reply was not taken.
+    session.write_response_header(Box::new(head), silent).await.map_err(|e| e.into_down())?;
     if !silent {
-        session.write_response_body(Some(body), true).await?;
+        session.write_response_body(Some(body), true).await.map_err(|e| e.into_down())?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::error::Refusal;
 use super::framing;
-use super::keepalive::{close_if_body_is_withheld, close_if_process_ends};
+use super::keepalive::{close_if_body_is_withheld, close_if_process_ends, end_bodyless_response};
 use crate::downstream::Date;
 use crate::filter::{Edited, Origin, RareFields, ResponseContext, hop_by_hop};
 
@@ -28,10 +28,11 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         switch_protocols(session, ctx)?;
     } else if head.status.is_informational() {
         return Ok(());
-    } else {
-        close_if_body_is_withheld(session);
     }
     framing::settle_length(head)?;
+    if head.status != StatusCode::SWITCHING_PROTOCOLS && close_if_body_is_withheld(session) {
+        end_bodyless_response(session, head, ctx);
+    }
     // Ours, not the upstream's (RFC 9110 section 2.5).
     head.set_version(Version::HTTP_11);
     if is_event_stream(head) {

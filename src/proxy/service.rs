@@ -23,7 +23,7 @@ use super::context::next_request_id;
 use super::mirror::Mirrors;
 use super::{access_record, reply};
 use crate::downstream::http1::{Arrival, ClientStream, HeadTimeouts, field};
-use crate::downstream::{Connections, Initiator};
+use crate::downstream::{Connections, Initiator, Pace};
 use crate::filter::Cause;
 use crate::runtime::Live;
 use crate::telemetry::{self, Panicked};
@@ -49,13 +49,15 @@ impl HttpService {
 
     /// `first`: a connection that never spoke is not kept as long as one that did.
     async fn next(&self, client: &mut ClientStream, first: bool) -> Arrival {
-        let (timeouts, limits) = {
+        let (timeouts, pace, limits) = {
             let snapshot = self.live.load();
-            let head = snapshot.timeouts.request_header;
-            let idle = if first { head } else { snapshot.timeouts.keepalive };
-            (HeadTimeouts { idle, head }, snapshot.limits.clone())
+            let timeouts = &snapshot.timeouts;
+            let head = timeouts.request_header;
+            let idle = if first { head } else { timeouts.keepalive };
+            let pace = Pace { write_idle: timeouts.write_idle, min_rate: timeouts.min_rate };
+            (HeadTimeouts { idle, head }, pace, snapshot.limits.clone())
         };
-        client.next_request(timeouts, &limits).await
+        client.next_request(timeouts, pace, &limits).await
     }
 
     async fn refuse(&self, client: &mut ClientStream, cause: Cause) {

@@ -36,6 +36,8 @@ pub struct Route {
     pub line: usize,
     pub filters: Chain,
     pub mirror: Option<Mirror>,
+    /// Whether its requests and responses are quiet for long by nature.
+    pub stream: bool,
     pub action: Action,
 }
 
@@ -151,6 +153,7 @@ impl Route {
             line: route.line,
             filters: filter::compile(route)?,
             mirror: mirror.transpose()?,
+            stream: route.stream,
             action,
         })
     }

@@ -17,8 +17,8 @@ use crate::config::{Address, Ids, Listener};
 
 /// Bytes of a response that the kernel holds for a client before it takes more of us, where it
 /// would hold megabytes otherwise. It takes more once half of them are gone, so that a
-/// client that reads 32 KiB in [`crate::downstream::WRITE_IDLE`] is told from one that stopped
-/// reading. Accepted sockets inherit it from the listening one.
+/// client that reads 32 KiB within `timeouts.write_idle` is told from one that stopped reading.
+/// Accepted sockets inherit it from the listening one.
 const UNSENT: u32 = 64 * 1024;
 
 /// The connections that may wait to be accepted at the admin endpoint.

@@ -472,7 +472,11 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        Self { wire: Wire::new(TcpStream::connect(address).unwrap()), head_only: false }
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
+        Self { wire: Wire::new(stream), head_only: false }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

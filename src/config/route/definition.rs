@@ -26,6 +26,8 @@ section! {
         response: ResponseEdits = {};
         /// Copies of requests to another upstream, whatever becomes of them.
         mirror: Option<Mirror>;
+        /// Whether client and servers are quiet for long by nature, as in long polls: `timeouts.tunnel_idle` then holds in place of `request_body_idle` and of the upstream's `response_header` and `read_idle`, and neither `min_rate` nor the upstream's `request` does. WebSockets and responses of type text/event-stream need no such key.
+        stream: bool = false;
     }
     last { action: Action }
     derived {
@@ -33,7 +35,7 @@ section! {
         line: usize,
         locations: Locations,
     }
-    later { limits, timeouts, rate_limit, concurrency, access, stream, auth, cors, compress, cache, files }
+    later { limits, timeouts, rate_limit, concurrency, access, auth, cors, compress, cache, files }
     no_effect Route::no_effect;
     check Route::check;
 }
@@ -52,7 +54,7 @@ pub struct Locations {
 
 impl Route {
     fn no_effect(&self, key: &str) -> Option<Invalid> {
-        let has_no_effect = matches!(key, "request" | "mirror") && self.action.upstreams().is_empty();
+        let has_no_effect = matches!(key, "request" | "mirror" | "stream") && self.action.upstreams().is_empty();
         has_no_effect.then(|| self.without_effect(key))
     }
 

@@ -18,11 +18,11 @@ section! {
         connect: Option<Duration> = "3s", with deadline();
         /// From the last byte of a request to the whole head of its response; then 504.
         response_header: Option<Duration> = "60s", with deadline();
-        /// Between two pieces of a response. For event streams and upgrades `tunnel_idle` holds instead.
+        /// Between two pieces of a response. In tunnels, event streams and routes with `stream`, `tunnel_idle` holds instead.
         read_idle: Option<Duration> = "60s", with deadline();
         /// Between two writes of a request's body, of which the kernel takes up to a few megabytes at a time; then 504.
         write_idle: Option<Duration> = "60s", with deadline();
-        /// From a request's head to the last byte of its response, over all tries; then 504. Not for event streams and upgrades.
+        /// From a request's head to the last byte of its response, over all tries; then 504. Not for tunnels, event streams and routes with `stream`.
         request: Option<Duration> = "none", with deadline();
         /// How long an idle connection is kept.
         pool_idle: Option<Duration> = "55s", with deadline();

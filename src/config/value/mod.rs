@@ -44,6 +44,7 @@ mod network;
 mod path;
 mod percent;
 mod query;
+mod rate;
 mod server_address;
 mod size;
 mod status;
@@ -64,6 +65,7 @@ pub use network::NETWORK;
 pub use path::{PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, check_replacement};
 pub use percent::PERCENT;
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
+pub use rate::RATE;
 pub use server_address::{
     ADDRESS_RECORDS, DirectUpstream, NAMESERVER, SERVER, SERVICE_RECORDS, WrittenServer, direct_upstream,
 };

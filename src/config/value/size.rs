@@ -49,7 +49,7 @@ impl Form<usize> for Sizes {
     }
 }
 
-fn parse(text: &str) -> Parsed<usize> {
+pub(super) fn parse(text: &str) -> Parsed<usize> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let Ok(number) = digits.parse::<u64>() else {
@@ -66,7 +66,7 @@ fn parse(text: &str) -> Parsed<usize> {
     bytes.ok_or_else(|| Invalid::new("larger than this machine can count"))
 }
 
-fn print(bytes: usize) -> String {
+pub(super) fn print(bytes: usize) -> String {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     let whole = UNITS.iter().rev().find(|(_, factor)| bytes > 0 && bytes % factor == 0);
     whole.map_or_else(|| format!("{bytes}B"), |(name, factor)| format!("{}{name}", bytes / factor))

@@ -14,7 +14,7 @@ use super::request_head::Head;
 use super::stream::ClientStream;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;
-use crate::downstream::deadline::WRITE_IDLE;
+use crate::downstream::deadline::Pace;
 
 /// How long and how much a refused client may go on sending before the connection is cut:
 /// closing at once would destroy the reply on its way.
@@ -43,9 +43,10 @@ pub enum Arrival {
 }
 
 impl ClientStream {
-    /// Waits for a whole head.
-    pub async fn next_request(&mut self, timeouts: HeadTimeouts, limits: &HeadLimits) -> Arrival {
-        self.renew_exchange();
+    /// Waits for a whole head. `pace`: of the client in the exchange that begins with it, be
+    /// the head well-formed or not.
+    pub async fn next_request(&mut self, timeouts: HeadTimeouts, pace: Pace, limits: &HeadLimits) -> Arrival {
+        self.renew_exchange(pace);
         let mut idle = self.waiting().is_empty();
         self.set_activity(if idle { Activity::Idle } else { Activity::Request });
         if !idle && let Some(arrival) = self.try_begin_request(limits) {
@@ -87,13 +88,13 @@ impl ClientStream {
         }
     }
 
-    /// Sends a last reply, for as long as a client may take nothing of one, and closes the
+    /// Sends a last reply, for as long in all as a client may take nothing of one, and closes the
     /// connection so that the client can read it.
     ///
     /// # Errors
     /// When the client is gone, or does not take the reply.
     pub async fn close_with(&mut self, reply: &[u8]) -> io::Result<()> {
-        self.exchange.deadlines.set_request(Some(Instant::now() + WRITE_IDLE));
+        self.exchange.deadlines.set_request(self.exchange.deadlines.write().map(|idle| Instant::now() + idle));
         self.write_all(reply).await?;
         AsyncWriteExt::shutdown(self).await?;
         let drained = poll_fn(|cx| {

@@ -18,8 +18,8 @@ pub(super) struct Output {
     pub gathered: Vec<u8>,
     /// How many of them were sent.
     sent: usize,
-    /// Whether the client took something since this was last asked.
-    progress: bool,
+    /// How much the client took since this was last asked.
+    taken: usize,
     /// The client took too long: nothing more is written.
     given_up: bool,
 }
@@ -30,9 +30,9 @@ impl Output {
         self.gathered.len() - self.sent + count > GATHERED
     }
 
-    /// Whether the client took something since this was last asked.
-    pub fn take_progress(&mut self) -> bool {
-        std::mem::take(&mut self.progress)
+    /// How much the client took since this was last asked.
+    pub fn take_taken(&mut self) -> usize {
+        std::mem::take(&mut self.taken)
     }
 
     /// Nothing more is sent on this connection.
@@ -62,7 +62,7 @@ impl Output {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.progress = true;
+            self.taken += sent;
             self.sent += sent;
         }
         self.gathered.clear();
@@ -84,7 +84,7 @@ impl Output {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.progress = true;
+            self.taken += sent;
             if let Some(of_bytes) = sent.checked_sub(gathered.len()) {
                 self.gathered.clear();
                 self.sent = 0;
@@ -95,6 +95,8 @@ impl Output {
                 self.sent += sent;
             }
         }
-        Pin::new(to).poll_write(cx, bytes)
+        let sent = ready!(Pin::new(to).poll_write(cx, bytes))?;
+        self.taken += sent;
+        Poll::Ready(Ok(sent))
     }
 }

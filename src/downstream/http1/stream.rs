@@ -22,6 +22,7 @@ use super::output::Output;
 use super::request_head::{Framing, Head, escaped};
 use super::response_head::{self, Kind};
 use crate::downstream::connection::{Activity, ClientConnection, Initiator};
+use crate::downstream::deadline::{Overdue, Pace};
 use crate::downstream::exchange::Exchange;
 use crate::downstream::registry::{Connections, Registration, TunnelsEnd};
 use crate::downstream::timers::Timers;
@@ -92,13 +93,15 @@ impl ClientStream {
 
     /// Makes an exchange for the next request: the same one, unless somebody still holds
     /// that of the request before.
-    pub(super) fn renew_exchange(&mut self) {
+    pub(super) fn renew_exchange(&mut self, pace: Pace) {
         match Arc::get_mut(&mut self.exchange) {
             Some(exchange) => exchange.reset(),
             None => self.exchange = Arc::default(),
         }
+        self.exchange.deadlines.set_pace(pace);
         self.tunnels_end = None;
-        self.timers.restart_write();
+        self.timers.renew();
+        self.output.take_taken();
     }
 
     /// Hands the request that `waiting` starts with to whoever reads next.
@@ -135,9 +138,15 @@ impl ClientStream {
 
     fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>, framing: Framing) -> Poll<io::Result<()>> {
         let has_room = !self.exchange.upload.is_full(cx);
+        let before = out.filled().len();
         let read = match framing {
             Framing::Length(0) => return self.poll_next_request_bytes(cx),
             Framing::Chunked(scanner) if scanner.is_done() => return self.poll_next_request_bytes(cx),
+            // The upstream expects no body either, and is not kept waiting for one.
+            Framing::Length(_) | Framing::Chunked(_) if self.exchange.is_answered_without_body() => {
+                self.exchange.continued();
+                return Poll::Ready(Err(Overdue::RestOfBody.into()));
+            }
             Framing::Length(_) | Framing::Chunked(_) if !has_room => Poll::Pending,
             Framing::Length(left) => self.poll_sized(cx, out, left),
             Framing::Chunked(scanner) => self.poll_chunked(cx, out, scanner),
@@ -146,7 +155,8 @@ impl ClientStream {
             let overdue = self.timers.poll_request_body(&self.exchange, self.expects_head, has_room, cx);
             return overdue.map(|overdue| Err(overdue.into()));
         }
-        self.timers.restart_read();
+        self.timers.body_arrived(out.filled().len() - before);
+        self.exchange.continued();
         read
     }
 
@@ -213,8 +223,9 @@ impl ClientStream {
     /// The client does not take what is written. Ready once it took too long; nothing more
     /// is written then, not even another reply.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.output.take_progress() {
-            self.timers.restart_write();
+        match self.output.take_taken() {
+            0 => {}
+            taken => self.timers.response_taken(taken),
         }
         let error = if self.poll_tunnels_end(cx).is_ready() {
             io::ErrorKind::ConnectionAborted.into()
@@ -246,6 +257,7 @@ impl ClientStream {
     fn write_head(&mut self, head: &[u8]) {
         let kind = response_head::kind(head);
         if kind == Kind::Interim {
+            self.exchange.continued();
             self.output.gathered.extend_from_slice(head);
             return;
         }
@@ -277,8 +289,10 @@ impl AsyncRead for ClientStream {
         let this = &mut *self;
         // A client that does not take the response must not keep us from reading.
         let sent = this.poll_send(cx);
-        if let Poll::Ready(Err(error)) = sent {
-            return Poll::Ready(Err(error));
+        match sent {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => this.timers.restart_write(),
+            Poll::Pending => {}
         }
         let read = match this.next_bytes {
             NextBytes::Head(left, body) => {
@@ -313,9 +327,10 @@ impl AsyncWrite for ClientStream {
             self.output.gathered.extend_from_slice(bytes);
         }
         if self.client_may_still_send()
-            && let Poll::Ready(Err(error)) = self.poll_send(cx)
+            && let Poll::Ready(sent) = self.poll_send(cx)
         {
-            return Poll::Ready(Err(error));
+            self.timers.restart_write();
+            sent?;
         }
         Poll::Ready(Ok(bytes.len()))
     }
