@@ -271,6 +271,7 @@ const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("backup-only", "it takes all entries of `servers` together"),
     ("dangling-upstream", "the names are other keys of the file"),
     ("dead-request", "it depends on the action beside it"),
+    ("dead-stream", "it depends on the action beside it"),
     ("duplicate-domain", "two spellings of one name"),
     ("duplicate-listener", "two spellings of one address"),
     ("duplicate-route", "it takes all entries of `routes` together"),
