@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
+use support::faults::named;
 use support::{BINARY, Folder, Proxy, await_until, command, signal};
 
 /// A proxy that is nobody's child any more.
@@ -173,6 +174,64 @@ fn another_user_keeps_the_place_and_its_unix_sockets() {
         assert_eq!((admin.uid(), admin.mode() & 0o777), (nobody.uid.as_raw(), 0o600));
         assert_eq!(background.call(&["healthcheck"]).0, 0);
     }
+}
+
+/// In its own folder, which is that of root for both: no service manager has made one.
+#[test]
+fn sticky_clients_keep_their_server_across_upgrade_and_restart_as_another_user() {
+    let folder = Folder::new();
+    let run = folder.0.join("run");
+    std::fs::create_dir(&run).unwrap();
+    // The process's /run is the test's own.
+    let own_run = format!("mount --bind {} /run", run.display());
+    if !Command::new("unshare").args(["-m", "sh", "-c", &own_run]).status().is_ok_and(|status| status.success()) {
+        return; // only root can become somebody else, and have a /run of its own
+    }
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    std::os::unix::fs::chown(&folder.0, Some(nobody.uid.as_raw()), None).unwrap();
+    let origins = [named("a"), named("b"), named("c"), named("d")];
+    let servers: Vec<String> = origins.iter().map(|origin| format!("'{}'", origin.address)).collect();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], support::free_port()));
+    let yaml = format!(
+        "server: {{ user: nobody, upgrade_sock: '{0}/up.sock', pid_file: '{0}/own.pid' }}\nlisteners: ['{address}']\n\
+         admin: {{ address: off }}\nupstreams:\n  app: {{ servers: [{1}], sticky: {{ cookie: lb }} }}\nroutes: [{{ upstream: app }}]\n",
+        folder.0.display(),
+        servers.join(", ")
+    );
+    let file = folder.write("proxy.yaml", &yaml);
+    let start = |folder| {
+        let script = format!("{own_run} && exec {BINARY} -c {}", file.display());
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", &script]).env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", "/nowhere");
+        let log = std::fs::File::options().create(true).append(true).open(file.with_file_name("stderr")).unwrap();
+        command.stdout(std::process::Stdio::null()).stderr(log);
+        let mut proxy = Proxy { address, process: support::Process(command.spawn().unwrap()), folder };
+        proxy.await_ready();
+        proxy
+    };
+    let mut proxy = start(folder);
+    let first = proxy.get("/");
+    let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let stays = |proxy: &Proxy, when: &str| {
+        for _ in 0..8 {
+            let answer = proxy.ask(format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+            assert_eq!(answer.text(), first.text(), "{when}");
+        }
+    };
+    stays(&proxy, "at first");
+    for upgrade in ["the first upgrade", "the second upgrade"] {
+        let (code, text) = proxy.order("upgrade");
+        assert_eq!(code, 0, "{text}");
+        stays(&proxy, upgrade);
+    }
+    assert_eq!(proxy.order("stop").0, 0);
+    proxy.process.0.wait().unwrap();
+    let folder = std::mem::replace(&mut proxy.folder, Folder::new());
+    drop(proxy);
+    let proxy = start(folder);
+    stays(&proxy, "a restart");
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 1);
+    assert_eq!(proxy.order("stop").0, 0);
 }
 
 #[test]

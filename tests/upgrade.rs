@@ -227,6 +227,31 @@ fn a_new_process_that_hangs_is_not_waited_for() {
 }
 
 #[test]
+fn an_upgrade_that_hangs_is_waited_for_ten_seconds_a_step() {
+    let hangs_at_the_check = ("exec sleep 600", "the new program did not check its configuration within 10 s");
+    let before_it_asks = (
+        "for word; do [ \"$word\" = -t ] && exit 0; done\nexec sleep 600",
+        "did not ask for the listeners within 10 s",
+    );
+    std::thread::scope(|scope| {
+        for (script, reason) in [hangs_at_the_check, before_it_asks] {
+            scope.spawn(move || {
+                let (proxy, program) = with_own_program(ONE);
+                install(&program, script);
+                let began = Instant::now();
+                assert_serves_on(&proxy, proxy.order("upgrade"), reason);
+                assert!((10..16).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+                // The one that hung is gone, and in nobody's way.
+                std::fs::copy(BINARY, &program).unwrap();
+                let _newest = Newest(&proxy);
+                let (code, text) = proxy.order("upgrade");
+                assert_eq!(code, 0, "{text}");
+            });
+        }
+    });
+}
+
+#[test]
 fn an_order_to_end_is_not_defied_by_an_upgrade_that_is_under_way() {
     for (signal, order) in [(Some("TERM"), None), (None, Some("stop"))] {
         let mut proxy = Proxy::start(ONE);

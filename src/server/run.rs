@@ -152,6 +152,7 @@ fn prepare(
         for own in [&control, &pid_file].into_iter().flatten() {
             runtime_dir::prepare(&own.path, Some(identity))?;
         }
+        cookie_key::prepare_folder(identity);
         sockets::chown_socket_files(config.listeners.iter().map(|listener| &listener.address).chain(&admin), identity)?;
         privileges::drop_privileges(identity)?;
     }

@@ -9,11 +9,20 @@ use std::path::Path;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::runtime_dir;
-use crate::config::Config;
+use crate::config::{Config, Ids};
 use crate::upstream::CookieKey;
 
 const FILE: &str = "sticky.key";
 const LENGTH: usize = 32;
+
+/// Makes the folder of the key while the process may, for the user that it becomes.
+pub fn prepare_folder(identity: Ids) {
+    let path = runtime_dir::default_dir().join(FILE);
+    if let Err(reason) = runtime_dir::prepare(&path, Some(identity)) {
+        // Where a key is needed, `find` says so in the log, which is not open yet.
+        log::debug!("sticky: {reason}");
+    }
+}
 
 /// The key in the folder, which is made where there is none; a key for this process alone
 /// where it cannot be kept. The key is empty where no upstream needs one.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::unistd::Uid;
 
@@ -10,10 +11,18 @@ use crate::config::Ids;
 
 /// The folder that a service manager made (`RuntimeDirectory=` in systemd); without one
 /// /run/pingora-proxy for root, and for other users a folder in `$XDG_RUNTIME_DIR`, or one
-/// in the temporary folder that has the user's number in its name.
+/// in the temporary folder that has the user's number in its name. It stays what it was at the
+/// start when the process becomes another user, so that the next process finds what is in it.
 pub fn default_dir() -> PathBuf {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(find).clone()
+}
+
+fn find() -> PathBuf {
     let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    if let Some(folder) = named("RUNTIME_DIRECTORY") {
+    // systemd lists all folders of a unit.
+    let listed = std::env::var_os("RUNTIME_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
+    if let Some(folder) = listed.filter(|folder| folder.is_absolute()) {
         return folder;
     }
     let uid = Uid::effective();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::process::{RunningProcess, reply};
 use super::stage::Stage;
@@ -13,9 +13,7 @@ use super::{notify, reload};
 use crate::server::control::protocol::Outcome;
 use crate::server::files::config_watch::ConfigWatch;
 use crate::server::upgrade::respawn::UpgradeProgress;
-
-/// How long QUIT waits for a process that was started with `-u`.
-const TAKEOVER_WAIT: Duration = Duration::from_secs(10);
+use crate::server::upgrade::step::STEP_TIMEOUT;
 
 impl RunningProcess {
     pub(super) fn reload(&mut self) -> Outcome {
@@ -98,7 +96,8 @@ impl RunningProcess {
             let upgraded = respawn.upgrade(&control, || match control_state.take_failure() {
                 Some(reason) => UpgradeProgress::Failed(reason),
                 None if control_state.status.phase() == Phase::HandedOver => UpgradeProgress::HandedOver,
-                None => UpgradeProgress::Pending,
+                None if control_state.is_handing_over() => UpgradeProgress::UnderWay,
+                None => UpgradeProgress::Starting,
             });
             tell(match upgraded {
                 Ok(pid) => (
@@ -113,7 +112,7 @@ impl RunningProcess {
 
     pub(super) fn await_takeover(&mut self) {
         if matches!(self.stage, Stage::Serving) {
-            self.takeover_deadline = Some(Instant::now() + TAKEOVER_WAIT);
+            self.takeover_deadline = Some(Instant::now() + STEP_TIMEOUT);
             log::info!("QUIT: waiting for a process that was started with -u");
         }
     }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::step::STEP_TIMEOUT;
+
 /// Tells a new process where it finds the one that it takes over from, whatever its own
 /// configuration says.
 pub const TAKE_OVER_FROM: &str = "PINGORA_PROXY_TAKE_OVER_FROM";
@@ -21,14 +23,17 @@ pub fn older_kept_files() -> bool {
     std::env::var_os(KEEP_FILES).is_some()
 }
 
-/// For the whole of an upgrade; a new process that hangs is killed then.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the reason of a process that has ended may be on its way.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(10);
 
 /// How far the new process has come, as the control socket sees it.
 #[derive(Debug)]
 pub enum UpgradeProgress {
-    Pending,
+    /// It has not asked for the listeners yet.
+    Starting,
+    /// The control socket waits for each of its steps, and says which one did not come.
+    UnderWay,
     HandedOver,
     Failed(String),
 }
@@ -55,7 +60,7 @@ impl Respawn {
         Self { folder: Some(folder.to_owned()), keeps_files, ..self }
     }
 
-    /// Starts the new process and waits until `progress` says that it has taken over.
+    /// Starts the new process and waits, for [`STEP_TIMEOUT`] a step, until `progress` says that it has taken over.
     ///
     /// # Errors
     /// Why the new process did not take over. It has ended then.
@@ -69,27 +74,30 @@ impl Respawn {
             .spawn()
             .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
         let pid = child.id();
-        let until = Instant::now() + UPGRADE_TIMEOUT;
+        let mut until = Instant::now() + STEP_TIMEOUT;
+        let mut ended = None;
         loop {
-            // Looked at before `progress`: a process that is dead makes none any more.
-            let ended = child.try_wait().map_err(|e| e.to_string())?;
+            if ended.is_none() {
+                ended = child.try_wait().map_err(|e| e.to_string())?;
+                if ended.is_some() {
+                    until = Instant::now() + LAST_WORDS;
+                }
+            }
             match (progress(), ended) {
                 (UpgradeProgress::HandedOver, _) => return Ok(pid),
                 (UpgradeProgress::Failed(reason), _) => {
                     end(&mut child);
                     return Err(reason);
                 }
-                (UpgradeProgress::Pending, Some(status)) => {
+                (UpgradeProgress::Starting | UpgradeProgress::UnderWay, Some(status)) if Instant::now() >= until => {
                     return Err(format!("the new process {pid} {} before it took over", describe(status)));
                 }
-                (UpgradeProgress::Pending, None) if Instant::now() >= until => {
+                (UpgradeProgress::Starting, None) if Instant::now() >= until => {
                     end(&mut child);
-                    return Err(format!(
-                        "the new process {pid} did not take over within {} s",
-                        UPGRADE_TIMEOUT.as_secs()
-                    ));
+                    let waited = STEP_TIMEOUT.as_secs();
+                    return Err(format!("the new process {pid} did not ask for the listeners within {waited} s"));
                 }
-                (UpgradeProgress::Pending, None) => std::thread::sleep(TICK),
+                (UpgradeProgress::Starting | UpgradeProgress::UnderWay, _) => std::thread::sleep(TICK),
             }
         }
     }
@@ -120,7 +128,7 @@ impl Respawn {
             }
             text
         });
-        let until = Instant::now() + UPGRADE_TIMEOUT;
+        let until = Instant::now() + STEP_TIMEOUT;
         let status = loop {
             match child.try_wait().map_err(|e| e.to_string())? {
                 Some(status) => break status,
@@ -128,7 +136,7 @@ impl Respawn {
                     end(&mut child);
                     return Err(format!(
                         "the new program did not check its configuration within {} s",
-                        UPGRADE_TIMEOUT.as_secs()
+                        STEP_TIMEOUT.as_secs()
                     ));
                 }
                 None => std::thread::sleep(TICK),
