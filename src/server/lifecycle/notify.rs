@@ -1,5 +1,5 @@
-//! What the process tells its service manager (`NOTIFY_SOCKET`, systemd's
-//! `Type=notify-reload`).
+//! What the process tells its service manager (`NOTIFY_SOCKET`, systemd's `Type=notify`, and
+//! `Type=notify-reload` where it is known).
 
 use sd_notify::NotifyState;
 
