@@ -1,17 +1,16 @@
 //! The access log: a bounded buffer of lines and one writer thread. No request waits for
-//! the writer: a line that finds the buffer full is dropped and counted.
+//! the writer: a line that finds the buffer full is lost, and counted by [`LostLines`].
 
 use std::cell::RefCell;
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::format::render;
+use super::log_sink::{NotWritten, Sink};
+use super::lost_lines::LostLines;
 use super::record::AccessRecord;
 use crate::config::{AccessFormat, AccessLog, AccessTarget};
 
@@ -24,16 +23,9 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long [`AccessLogger`] waits for the writer, which a pipe may block.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(2);
 
-static DROPPED: AtomicU64 = AtomicU64::new(0);
-
 thread_local! {
     /// Each thread renders its lines here before it locks the buffer.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The number of lines dropped since the process began.
-pub fn dropped_lines() -> u64 {
-    DROPPED.load(Ordering::Relaxed)
 }
 
 /// Takes access records. Without a buffer the log is off. When the logger is dropped, its
@@ -41,6 +33,7 @@ pub fn dropped_lines() -> u64 {
 #[derive(Debug)]
 pub struct AccessLogger {
     buffer: Option<Arc<LineBuffer>>,
+    losses: Option<Arc<LostLines>>,
     format: AccessFormat,
     colour: bool,
 }
@@ -135,12 +128,15 @@ impl Drop for AccessLogger {
             pending.closed = true;
             buffer.wake(&mut pending);
         }
+        if let Some(losses) = &self.losses {
+            losses.close();
+        }
     }
 }
 
 impl AccessLogger {
     pub fn off() -> Self {
-        Self { buffer: None, format: AccessFormat::Json, colour: false }
+        Self { buffer: None, losses: None, format: AccessFormat::Json, colour: false }
     }
 
     /// Opens the target and starts the writer.
@@ -150,16 +146,18 @@ impl AccessLogger {
     pub fn start(config: &AccessLog) -> io::Result<Self> {
         let terminal = config.to == AccessTarget::Stdout && io::stdout().is_terminal();
         let format = config.format.unwrap_or(if terminal { AccessFormat::Text } else { AccessFormat::Json });
-        let sink = match &config.to {
+        let (sink, target) = match &config.to {
             AccessTarget::Off => return Ok(Self::off()),
-            AccessTarget::Stdout => Sink { file: Box::new(io::stdout()), path: None },
-            AccessTarget::File(path) => Sink { file: open(path)?, path: Some(path.clone()) },
+            AccessTarget::Stdout => (Sink::stdout()?, "stdout".to_owned()),
+            AccessTarget::File(path) => (Sink::file(path.clone())?, path.display().to_string()),
         };
+        let losses = LostLines::watch(target)?;
+        let writer = Writer { sink, losses: Arc::clone(&losses) };
         let buffer = Arc::new(LineBuffer::default());
         let lines = Arc::clone(&buffer);
-        thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&lines, sink))?;
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || write_lines(&lines, writer))?;
         let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-        Ok(Self { buffer: Some(buffer), format, colour })
+        Ok(Self { buffer: Some(buffer), losses: Some(losses), format, colour })
     }
 
     /// Whether records are written: the caller need not make one otherwise.
@@ -178,8 +176,8 @@ impl AccessLogger {
             render(line, record, self.format, self.colour);
             buffer.push(line)
         });
-        if !taken {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
+        if let Some(losses) = self.losses.as_ref().filter(|_| !taken) {
+            losses.no_room();
         }
     }
 
@@ -210,48 +208,36 @@ impl AccessLogger {
     }
 }
 
-struct Sink {
-    file: Box<dyn Write + Send>,
-    /// `None` is stdout.
-    path: Option<PathBuf>,
+/// Writes lines and counts those that cannot be written.
+struct Writer {
+    sink: Sink,
+    losses: Arc<LostLines>,
 }
 
-fn open(path: &PathBuf) -> io::Result<Box<dyn Write + Send>> {
-    Ok(Box::new(OpenOptions::new().create(true).append(true).open(path)?))
-}
-
-impl Sink {
-    fn reopen(&mut self) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            self.file = open(path)?;
-        }
-        Ok(())
-    }
-
+impl Writer {
     fn write(&mut self, lines: &[u8]) {
-        if self.file.write_all(lines).and_then(|()| self.file.flush()).is_err() {
-            // A full disk or a closed pipe must not end the proxy.
-            let lost = memchr::memchr_iter(b'\n', lines).count();
-            DROPPED.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
+        match self.sink.write(lines) {
+            Ok(()) => self.losses.all_written(),
+            Err(NotWritten { lines, failure }) => self.losses.not_written(lines, &failure),
         }
     }
 }
 
-fn write_lines(buffer: &LineBuffer, mut sink: Sink) {
+fn write_lines(buffer: &LineBuffer, mut writer: Writer) {
     let mut lines = Vec::new();
     while let Some(requests) = buffer.next(&mut lines) {
         let mut from = 0;
         for WriterRequest { task, after, done } in requests {
-            sink.write(&lines[from..after]);
+            writer.write(&lines[from..after]);
             from = after;
             let outcome = match task {
-                WriterTask::Reopen => sink.reopen(),
+                WriterTask::Reopen => writer.sink.reopen(),
                 WriterTask::Flush => Ok(()),
             };
             // The caller may have stopped waiting.
             done.try_send(outcome).unwrap_or_default();
         }
-        sink.write(&lines[from..]);
+        writer.write(&lines[from..]);
         lines.clear();
         lines.shrink_to(KEPT_BYTES);
     }
@@ -285,7 +271,12 @@ mod tests {
     fn a_closed_queue_gives_what_is_left_and_ends() {
         let buffer = Arc::new(LineBuffer::default());
         buffer.push(b"last\n");
-        drop(AccessLogger { buffer: Some(Arc::clone(&buffer)), format: AccessFormat::Json, colour: false });
+        drop(AccessLogger {
+            buffer: Some(Arc::clone(&buffer)),
+            losses: None,
+            format: AccessFormat::Json,
+            colour: false,
+        });
         let mut lines = Vec::new();
         assert!(buffer.next(&mut lines).is_some_and(|requests| requests.is_empty()));
         assert_eq!(lines, b"last\n");

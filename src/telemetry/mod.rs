@@ -6,12 +6,15 @@ mod bounds;
 mod error_log;
 mod format;
 mod json;
+mod log_sink;
+mod lost_lines;
 mod panics;
 mod record;
 mod time;
 
-pub use access_log::{AccessLogger, dropped_lines};
+pub use access_log::AccessLogger;
 pub use error_log::ErrorFile;
 pub use format::render;
+pub use lost_lines::lost_lines;
 pub use panics::{Panicked, contain, contained_panics, end_process_on_panic, note_request};
 pub use record::{AccessRecord, ErrorSource};

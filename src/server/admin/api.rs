@@ -15,7 +15,7 @@ use super::caller::Reach;
 use super::servers;
 use crate::runtime::Live;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::telemetry::contained_panics;
+use crate::telemetry::{contained_panics, lost_lines};
 use crate::upstream::{Change, OperatorCommand, OperatorState};
 
 /// Between two pieces of a request, and for each write of an answer.
@@ -126,6 +126,7 @@ impl AdminApi {
             "generation": self.status.generation(),
             "uptime_s": self.status.started.elapsed().as_secs(),
             "panics": contained_panics(),
+            "lost_log_lines": lost_lines(),
         });
         (code, body.to_string())
     }

@@ -11,7 +11,7 @@ use super::status::Phase;
 use crate::config::AdminAddress;
 use crate::downstream::ConnectionCounts;
 use crate::server::sockets;
-use crate::telemetry::dropped_lines;
+use crate::telemetry::lost_lines;
 
 /// For requests that idle clients have sent already and for connections that were accepted
 /// and not yet begun: they are answered.
@@ -140,8 +140,8 @@ impl RunningProcess {
         if let Err(e) = self.process.live.load().access.flush() {
             log::warn!("access log: {e}");
         }
-        if dropped_lines() > 0 {
-            log::warn!("{} access log lines were dropped", dropped_lines());
+        if lost_lines() > 0 {
+            log::warn!("{} access log lines were lost", lost_lines());
         }
         let handed_over = self.process.status.phase() == Phase::HandedOver;
         if let Some(control) = self.control.take() {

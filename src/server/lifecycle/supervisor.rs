@@ -19,7 +19,7 @@ use crate::server::files::own_file::{OwnFile, OwnFileError};
 use crate::server::files::pid_file::PidFile;
 use crate::server::sockets;
 use crate::server::upgrade::takeover::Takeover;
-use crate::telemetry::contained_panics;
+use crate::telemetry::{contained_panics, lost_lines};
 
 /// How long a listener that cannot be served takes to end the process.
 const LISTENER_GRACE: Duration = Duration::from_millis(20);
@@ -159,12 +159,11 @@ impl RunningProcess {
     fn describe(&self) -> String {
         let counts = self.process.connections.counts();
         let status = &self.process.status;
-        let panics = match contained_panics() {
-            0 => String::new(),
-            count => format!("; requests lost to a panic: {count}"),
-        };
+        let told = |what: &str, count: u64| if count == 0 { String::new() } else { format!("; {what}: {count}") };
+        let panics = told("requests lost to a panic", contained_panics());
+        let lines = told("access log lines lost", lost_lines());
         format!(
-            "process {}: {}, configuration {}, up {} s; {}{panics}",
+            "process {}: {}, configuration {}, up {} s; {}{panics}{lines}",
             std::process::id(),
             status.phase().describe(),
             status.generation(),
