@@ -10,7 +10,7 @@ use support::{Folder, Origin, Proxy, call};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Spellings of `/admin/x` for services that decode, merge, resolve or drop more than others.
-const DISGUISES: [&str; 24] = [
+const DISGUISES: [&str; 30] = [
     "/admin%2fx",
     "/%2fadmin/x",
     "/%5cadmin",
@@ -35,6 +35,12 @@ const DISGUISES: [&str; 24] = [
     "/a//../b/../admin",
     "/admin;x%2f..%2f..%2fy",
     "/x%3b/..%2f..%2fadmin",
+    "//x/admin",
+    "//u@x/admin/users?y=1",
+    "///x/admin",
+    "/%2fx/admin",
+    "/x/..;/admin/users/..%3B/..;/",
+    "/x/../admin/u/%2e%2e/../",
 ];
 
 fn guarded(origin: &Origin, more: &str) -> Proxy {
@@ -98,6 +104,9 @@ fn an_edit_of_the_path_keeps_every_byte_that_it_does_not_name() {
         "listeners: ['{{listen}}']\nroutes:\n  \
          - {{ match: {{ path: /s }}, request: {{ path: {{ strip_prefix: /s }} }}, upstream: '{0}' }}\n  \
          - {{ match: {{ path: /r }}, request: {{ path: {{ regex: '^/r/(.*)', with: '/new/$1' }} }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ path: /r/b }}, request: {{ path: {{ regex: '^/r/b/c/(.*)', with: '/t/$1' }} }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ path: /svc }}, request: {{ path: {{ strip_prefix: /svc }} }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ path: /svc/admin }}, respond: {{ status: 403 }} }}\n  \
          - {{ match: {{ host: added }}, request: {{ path: {{ add_prefix: /base }} }}, upstream: '{0}' }}\n",
         origin.address
     ));
@@ -108,6 +117,7 @@ fn an_edit_of_the_path_keeps_every_byte_that_it_does_not_name() {
         ("/s/%7eu", "/%7eu"),
         ("/%73/%7eu?a=%7e", "/%7eu?a=%7e"),
         ("/s", "/"),
+        ("/s/a//../b", "/a//../b"),
         ("/s//x", "//x"),
         ("/s/a/../b", "/a/../b"),
         ("/r/%7eu//;a%2fb", "/new/%7eu//;a%2fb"),
@@ -124,7 +134,14 @@ fn an_edit_of_the_path_keeps_every_byte_that_it_does_not_name() {
     for target in ["/../x", "/a/../../x", "/..%2fx", "/x/..;/..;/y", "/%2e%2e/x", "/x%5c..%5c..%5cy"] {
         assert_eq!(added(target), 400, "{target}");
     }
-    assert_eq!(proxy.get("/s/../x").status, 400);
+    for target in ["/s/../x", "/r/b/c/../secret", "/r/b/c/..;/s", "/r/b/c/..%2fs"] {
+        assert_eq!(proxy.get(target).status, 400, "{target}");
+    }
+    // What was behind the prefix comes to the front, where it is taken for an authority.
+    for target in ["/svc//x/admin", "/svc/%2fx/admin", "/svc//x/admin/users"] {
+        assert_eq!(proxy.get(target).status, 400, "{target}");
+    }
+    assert_eq!(proxy.get("/svc/admin").status, 403);
     assert_eq!(origin.count(), count);
 }
 
@@ -149,8 +166,11 @@ fn the_policy_for_ambiguous_paths_is_the_operators() {
 fn a_path_with_more_readings_than_can_be_followed_is_refused() {
     let origin = Origin::fixed(OK);
     let proxy = guarded(&origin, "");
-    assert_eq!(proxy.get("/a;b//c%2F..%5C..;d//%2F..//e%3Bf%5C;g/../h%2F;i//..%2Fj").status, 400);
-    assert_eq!(origin.count(), 0);
+    let mixed = "/a;b//c%2F..%5C..;d//%2F..//e%3Bf%5C;g/../h%2F;i//..%2Fj".repeat(20);
+    assert_eq!(proxy.get(&mixed).status, 400);
+    let as_sent = guarded(&origin, "paths: { ambiguous: as_sent }");
+    assert_eq!(as_sent.get(&mixed).status, 200);
+    assert_eq!(origin.last().target(), mixed);
 }
 
 #[test]

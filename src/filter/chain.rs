@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use super::cause::Cause;
 use super::context::{FilterRequest, ResponseContext, UpstreamRequestContext};
 use super::reply::Reply;
+use crate::config::PathEdit;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -36,14 +37,13 @@ pub struct Chain {
     pub(super) request: Vec<Box<dyn RequestFilter>>,
     pub(super) upstream_request: Vec<Box<dyn UpstreamRequestFilter>>,
     pub(super) response: Vec<Box<dyn ResponseFilter>>,
-    /// Whether one of the filters edits the path: what it puts in front of a path shall not be
-    /// left by its `..`.
-    pub(super) edits_path: bool,
+    /// The edit of the path, for admission: no reading of the path may lead out of what it makes.
+    pub(super) path_edit: Option<PathEdit>,
 }
 
 impl Chain {
-    pub fn edits_path(&self) -> bool {
-        self.edits_path
+    pub fn path_edit(&self) -> Option<&PathEdit> {
+        self.path_edit.as_ref()
     }
 
     /// Runs the filters up to the first one that answers.

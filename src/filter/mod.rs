@@ -84,6 +84,7 @@ pub use cause::Cause;
 pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
 pub use context::{FilterRequest, Origin, ResponseContext, UpstreamRequestContext};
 pub use fields::Edited;
+pub use path::edited;
 pub use rare_fields::RareFields;
 pub use redirect::Redirect;
 pub use reply::Reply;

@@ -16,7 +16,7 @@ struct Path(PathEdit);
 pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
     if let Some(edit) = &route.request.path {
         chain.upstream_request.push(Box::new(Path(edit.clone())));
-        chain.edits_path = true;
+        chain.path_edit = Some(edit.clone());
     }
     Ok(())
 }
@@ -31,7 +31,8 @@ impl UpstreamRequestFilter for Path {
     }
 }
 
-fn edited<'p>(path: &'p str, edit: &PathEdit) -> Cow<'p, str> {
+/// A path as the upstream gets it.
+pub fn edited<'p>(path: &'p str, edit: &PathEdit) -> Cow<'p, str> {
     match edit {
         PathEdit::StripPrefix(prefix) => path::strip_prefix(path, prefix).into(),
         PathEdit::AddPrefix(prefix) => path::add_prefix(path, prefix).into(),
@@ -44,7 +45,7 @@ fn edited<'p>(path: &'p str, edit: &PathEdit) -> Cow<'p, str> {
 }
 
 /// The pattern is looked for in the path as it was sent and, if it is not in that, in the form
-/// that routes match, so that no spelling evades the edit.
+/// that routes match, so that `/%61` is edited as `/a` is.
 fn replaced(path: &str, pattern: &Regex, with: &str) -> Option<String> {
     let matched = if pattern.is_match(path) { Some(path.into()) } else { normal(path) };
     let out = matched.filter(|path| pattern.is_match(path)).map(|path| pattern.replace(&path, with).into_owned())?;

@@ -1,19 +1,28 @@
 //! The readings of a path: what different origins take one and the same path for. Some resolve
-//! dot segments, some merge slashes, some decode `%2F` before they split it, some take `\` for a
-//! slash, some drop `;` parameters, in any order. A rule that looks at one reading only is
-//! evaded by another.
+//! dot segments, some merge slashes or take what follows two of them for an authority, some
+//! decode `%2F` before they split it, some take `\` for a slash, some drop `;` parameters, in any
+//! order. A rule that looks at one reading only is evaded by another.
 
 use std::borrow::Cow;
 
 use super::path_escapes::{is_plain, normal};
 
-/// A path that has more readings than this is read in too many ways to follow them.
-const MOST_READINGS: usize = 32;
+/// All readings of a path together have at most so many bytes, or three times the path's own:
+/// following more would cost more than any honest path is worth.
+const MOST_BYTES: usize = 32 * 1024;
 
 /// What an origin may do to a path before it looks at it; `None` where it finds nothing to do.
 type Step = fn(&str) -> Option<String>;
 
-const STEPS: [Step; 5] = [decode_slashes, decode_backslashes, drop_parameters, merge_slashes, resolve_dots];
+const STEPS: [Step; 7] = [
+    decode_slashes,
+    decode_backslashes,
+    decode_semicolons,
+    drop_parameters,
+    drop_authority,
+    merge_slashes,
+    resolve_dots,
+];
 
 /// A path as it was sent, in the form that routes match: its escapes are [`normal`].
 #[derive(Debug, PartialEq, Eq)]
@@ -51,36 +60,56 @@ pub struct Readings {
 }
 
 impl Readings {
-    /// `sent`: a path in its [`normal`] form. `None` when it has more than [`MOST_READINGS`].
+    /// `sent`: a path in its [`normal`] form. `None` when they are more than [`MOST_BYTES`].
     pub fn of(sent: &str) -> Option<Self> {
         let mut texts = vec![sent.to_owned()];
+        let mut left = MOST_BYTES.max(sent.len() * 3).saturating_sub(sent.len());
         let mut at = 0;
         while let Some(text) = texts.get(at) {
             for reading in STEPS.map(|step| step(text)).into_iter().flatten() {
                 if !texts.contains(&reading) {
+                    left = left.checked_sub(reading.len())?;
                     texts.push(reading);
                 }
-            }
-            if texts.len() > MOST_READINGS {
-                return None;
             }
             at += 1;
         }
         let leaves_root = texts.iter().any(|text| leaves_root(text));
         Some(Self { texts, leaves_root })
     }
+
+    /// Whether one of them has dot segments.
+    pub fn have_dots(&self) -> bool {
+        self.texts.iter().any(|text| text.split('/').any(is_dots))
+    }
+}
+
+/// Whether a path, as it was sent, has dot segments both plain and as `%2e`: who resolves them
+/// before decoding and who resolves them afterwards end at different places.
+pub fn mixes_spellings_of_dots(path: &str) -> bool {
+    let path = path.to_ascii_lowercase().replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
+    let (mut plain, mut encoded) = (false, false);
+    for segment in path.split('/').filter_map(|segment| segment.split(';').next()) {
+        if is_dots(&segment.replace("%2e", ".")) {
+            *if is_dots(segment) { &mut plain } else { &mut encoded } = true;
+        }
+    }
+    plain && encoded
 }
 
 /// A path in its [`normal`] form without parameters, empty segments and dot segments: the form
 /// of a path that is written for routes.
 pub fn canonical(path: &str) -> Option<String> {
     let path = normal(path)?;
-    Some(settled(path.into_owned(), &[drop_parameters, merge_slashes, resolve_dots]))
+    Some(settled(path.into_owned(), &[decode_semicolons, drop_parameters, merge_slashes, resolve_dots]))
 }
 
-/// The one reading that nobody reads any further; `sent`: a path in its [`normal`] form.
+/// A reading that nobody reads any further: all steps are taken, and slashes are merged before
+/// anybody could take them for the beginning of an authority. `sent`: a path in its [`normal`]
+/// form.
 pub fn resolved(sent: &str) -> String {
-    settled(sent.to_owned(), &STEPS)
+    let steps = [decode_slashes, decode_backslashes, decode_semicolons, drop_parameters, merge_slashes, resolve_dots];
+    settled(sent.to_owned(), &steps)
 }
 
 /// Each step shortens the text or has nothing to do, so that this ends.
@@ -99,27 +128,41 @@ fn decode_backslashes(path: &str) -> Option<String> {
     path.contains("%5C").then(|| path.replace("%5C", "/"))
 }
 
+fn decode_semicolons(path: &str) -> Option<String> {
+    path.contains("%3B").then(|| path.replace("%3B", ";"))
+}
+
 fn merge_slashes(path: &str) -> Option<String> {
     path.contains("//").then(|| {
         let mut merged = String::with_capacity(path.len());
-        for character in path.chars() {
-            if character != '/' || !merged.ends_with('/') {
-                merged.push(character);
-            }
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            merged.push('/');
+            merged.push_str(segment);
+        }
+        if path.ends_with('/') {
+            merged.push('/');
         }
         merged
     })
 }
 
 fn drop_parameters(path: &str) -> Option<String> {
-    (path.contains(';') || path.contains("%3B")).then(|| {
-        let name = |segment: &'_ str| -> usize {
-            let ends = [segment.find(';'), segment.find("%3B")];
-            ends.into_iter().flatten().min().unwrap_or(segment.len())
-        };
-        let names: Vec<&str> = path.split('/').map(|segment| &segment[..name(segment)]).collect();
-        names.join("/")
-    })
+    memchr::memchr(b';', path.as_bytes())?;
+    let mut kept = String::with_capacity(path.len());
+    for (at, segment) in path.split('/').enumerate() {
+        if at > 0 {
+            kept.push('/');
+        }
+        kept.push_str(segment.split(';').next().unwrap_or(segment));
+    }
+    Some(kept)
+}
+
+/// RFC 3986 section 4.2: a reference that begins with two slashes has an authority, and URL
+/// libraries that are given a target take it for such a reference.
+fn drop_authority(path: &str) -> Option<String> {
+    let behind = path.strip_prefix("//")?.trim_start_matches('/');
+    Some(behind.find('/').map_or("/", |at| &behind[at..]).to_owned())
 }
 
 fn is_dots(segment: &str) -> bool {
@@ -191,6 +234,11 @@ mod tests {
             ("/admin;a%2f..%2f..%2fx", "/admin"),
             ("/admin;a%2f..%2f..%2fx", "/x"),
             ("/admin%3bx", "/admin"),
+            ("/x/..;/admin/u/..%3B/..;/", "/admin/u/"),
+            ("//x/admin", "/admin"),
+            ("///x/admin", "/admin"),
+            ("/%2fx/admin", "/admin"),
+            ("//x", "/"),
             ("/a/..", "/"),
             ("/a/.", "/a/"),
         ] {
@@ -199,6 +247,16 @@ mod tests {
             assert!(!SentPath::of(path).unwrap().has_one_reading, "{path}");
         }
         assert_eq!(readings("/a;v=1/b"), ["/a;v=1/b", "/a/b"]);
+    }
+
+    #[test]
+    fn dots_are_spelled_in_one_way() {
+        for path in ["/x/../admin/u/%2e%2e/../", "/%2E/..", "/a/..%2f%2e%2E", "/.%2e;a/..;b", "/./%2e"] {
+            assert!(mixes_spellings_of_dots(path), "{path}");
+        }
+        for path in ["/x/%2e%2e/y/%2e", "/x/../y/.", "/a%2eb/..", "/.hidden/%2e", "/"] {
+            assert!(!mixes_spellings_of_dots(path), "{path}");
+        }
     }
 
     #[test]
@@ -213,8 +271,12 @@ mod tests {
 
     #[test]
     fn a_path_with_too_many_readings_is_none_to_follow() {
-        let mixed = "/a;b//c%2F..%5C..;d//%2F..//e%3Bf%5C;g/../h%2F;i//..%2Fj";
-        assert_eq!(Readings::of(mixed), None);
+        let mixed = "/a;b//c%2F..%5C..;d//%2F..//e%3Bf%5C;g/../h%2F;i//..%2Fj".repeat(20);
+        assert_eq!(Readings::of(&mixed), None);
+        let long = format!("/{}//b;c", "a".repeat(60_000));
+        assert_eq!(Readings::of(&long), None);
+        let long = format!("/{}//b", "a".repeat(60_000));
+        assert!(Readings::of(&long).is_some_and(|readings| readings.texts.len() == 2));
     }
 
     #[test]
@@ -252,6 +314,7 @@ mod tests {
             let sent = SentPath::of(&s).unwrap();
             let last = resolved(&sent.text);
             prop_assert!(last.starts_with('/') && STEPS.iter().all(|step| step(&last).is_none()));
+            prop_assert!(!sent.has_one_reading || last == sent.text);
             if let Some(readings) = Readings::of(&sent.text) {
                 prop_assert_eq!(sent.has_one_reading, readings.texts.len() == 1);
                 prop_assert!(readings.texts.contains(&last));

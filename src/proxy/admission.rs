@@ -7,11 +7,12 @@ use http::{HeaderMap, HeaderValue, Version, header};
 use ipnet::IpNet;
 use pingora_http::RequestHeader;
 
-use crate::config::AmbiguousPaths;
-use crate::filter::Cause;
+use crate::config::{AmbiguousPaths, PathEdit};
 use crate::filter::hop_by_hop::asks_for_upgrade;
 use crate::filter::loops::{self, CDN_LOOP};
-use crate::message::readings::{Readings, SentPath, resolved};
+use crate::filter::{Cause, edited};
+use crate::message::path_escapes::normal;
+use crate::message::readings::{Readings, SentPath, mixes_spellings_of_dots, resolved};
 use crate::message::{client, forwarded, hop, host, path};
 use crate::route::{RequestView, RouteIndex};
 use crate::runtime::Snapshot;
@@ -123,12 +124,15 @@ fn find_route(
     view: &TargetView<'_>,
 ) -> Result<(RouteIndex, Option<String>), Cause> {
     let route = snapshot.table.find(&view.route_view);
-    let edits_path = |route: Option<RouteIndex>| {
-        route.and_then(|index| snapshot.routes.get(index)).is_some_and(|route| route.filters.edits_path())
+    let edit = route.and_then(|index| snapshot.routes.get(index)).and_then(|route| route.filters.path_edit());
+    let matters = match snapshot.ambiguous_paths {
+        AmbiguousPaths::AsSent => edit.is_some(),
+        AmbiguousPaths::Reject | AmbiguousPaths::Canonical => snapshot.table.tells_paths_apart() || edit.is_some(),
     };
-    if !view.has_one_reading && (snapshot.table.tells_paths_apart() || edits_path(route)) {
+    if !view.has_one_reading && matters {
         let readings = view.readings().ok_or(Cause::PathAmbiguous)?;
-        let differ = readings.texts.iter().any(|path| view.route_for(path, snapshot) != route);
+        let differ = mixes_spellings_of_dots(path::split_query(view.target).0)
+            || readings.texts.iter().any(|path| view.route_for(path, snapshot) != route);
         match snapshot.ambiguous_paths {
             AmbiguousPaths::Reject if differ => return Err(Cause::PathAmbiguous),
             AmbiguousPaths::Canonical if differ => {
@@ -138,13 +142,41 @@ fn find_route(
             }
             AmbiguousPaths::Reject | AmbiguousPaths::Canonical | AmbiguousPaths::AsSent => {}
         }
-        if readings.leaves_root && edits_path(route) {
-            return Err(Cause::PathLeavesRoot);
+        if let Some(edit) = edit {
+            check_edit(edit, &readings, view, snapshot, route)?;
         }
     }
     let as_sent = request.raw_path() == view.target.as_bytes();
     let normalized_target = (!as_sent).then(|| view.target.to_owned());
     Ok((route.ok_or(Cause::NoRoute)?, normalized_target))
+}
+
+/// Refuses a path where the edited one has a reading that is no edit of a reading: dots could
+/// lead out of what the edit made.
+fn check_edit(
+    edit: &PathEdit,
+    readings: &Readings,
+    view: &TargetView<'_>,
+    snapshot: &Snapshot,
+    route: Option<RouteIndex>,
+) -> Result<(), Cause> {
+    if readings.leaves_root {
+        return Err(Cause::PathLeavesRoot);
+    }
+    let sent = edited(view.route_view.path, edit);
+    let made = normal(&sent).and_then(|path| Readings::of(&path)).ok_or(Cause::PathAmbiguous)?;
+    // What the edit has brought to the front may be taken for an authority.
+    let has_authority = |readings: &Readings| readings.texts.iter().any(|text| text.starts_with("//"));
+    if !readings.have_dots() && (has_authority(readings) || !has_authority(&made)) {
+        return Ok(());
+    }
+    let expected: Vec<Cow<'_, str>> = readings.texts.iter().map(|path| edited(path, edit)).collect();
+    let is_expected = |path: &String| {
+        let leads_back = |prefix: &str| view.route_for(&path::add_prefix(path, prefix), snapshot) == route;
+        expected.iter().any(|other| other == path)
+            || matches!(edit, PathEdit::StripPrefix(prefix) if leads_back(prefix))
+    };
+    if made.texts.iter().all(is_expected) { Ok(()) } else { Err(Cause::PathAmbiguous) }
 }
 
 fn with_query(path: String, query: Option<&str>) -> String {
