@@ -276,6 +276,7 @@ const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("duplicate-listener", "two spellings of one address"),
     ("duplicate-route", "it takes all entries of `routes` together"),
     ("environment", "it depends on the environment"),
+    ("overlapping-listeners", "it takes all addresses together"),
     ("process-folder", "it depends on this machine"),
     ("regex", "it depends on the regex engine"),
     ("sticky-prefix", "it takes `cookie` and `secure` together"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proxy_service::config::{self, Config};
 use proxy_service::runtime::Snapshot;
+use proxy_service::server;
 use proxy_service::telemetry::AccessLogger;
 use proxy_service::upstream::CookieKey;
 
@@ -25,7 +26,9 @@ pub fn compile(config: &Config) -> Result<Snapshot, String> {
 }
 
 pub fn test(path: &Path) -> Result<(), String> {
-    compile(&load(path)?)?;
+    let config = load(path)?;
+    compile(&config)?;
+    server::check_listening(&config).map_err(|reasons| format!("error: {}", reasons.replace('\n', "\nerror: ")))?;
     super::out::show(&format!("{}: the configuration is fine\n", path.display()))
 }
 

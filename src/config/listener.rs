@@ -1,7 +1,5 @@
 //! `listeners`: where clients connect.
 
-use std::collections::HashSet;
-
 use super::section::{AsSection, Either, Fields, Form, Reader, Shape, section, some_of};
 use super::value::{Address, ListenAddress};
 use super::yaml::{Location, Node, Span, Yaml};
@@ -10,7 +8,7 @@ section! {
     /// One place where clients connect.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "a listener" pub struct Listener {
-        /// `IP:port`, `:port` for every IPv4 address, or `unix:/path`.
+        /// `IP:port`, `:port` for every IPv4 address, `[::]:port` for every address of IPv6, and of IPv4 where no `0.0.0.0:port` stands beside it, or `unix:/path`.
         address: Address, required "\"0.0.0.0:8080\"", with ListenAddress;
     }
     derived { location: Location }
@@ -47,15 +45,5 @@ impl Form<Listener> for AddressOnly {
 
     fn print(&self, listener: &Listener) -> Yaml {
         ListenAddress.print(&listener.address)
-    }
-}
-
-/// Reports each address that is listened on twice.
-pub fn refuse_duplicates(reader: &mut Reader<'_>, listeners: &[Listener]) {
-    let mut seen = HashSet::new();
-    for listener in listeners {
-        if !seen.insert(&listener.address) {
-            reader.error(listener.location.0, format!("duplicate listener `{}`", listener.address));
-        }
     }
 }

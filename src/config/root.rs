@@ -6,8 +6,9 @@ use super::admin::{Admin, AdminAddress};
 use super::dns::Dns;
 use super::errors::ErrorPages;
 use super::limits::HeadLimits;
-use super::listener::{self, Listener, listeners};
+use super::listener::{Listener, listeners};
 use super::log::{AccessTarget, Log};
+use super::overlap;
 use super::paths::Paths;
 use super::route::{self, Route, routes};
 use super::section::{Fields, Reader, list, section};
@@ -51,7 +52,7 @@ section! {
 
 impl Config {
     fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
-        listener::refuse_duplicates(reader, &self.listeners);
+        self.refuse_conflicts(reader);
         self.check_process(reader, fields);
         let addresses = upstream::of_addresses(reader);
         self.upstreams.extend(addresses);
@@ -67,11 +68,39 @@ impl Config {
             let help = "give `log.access.to` a file".to_owned();
             reader.warn(fields.key_span("server"), "a daemon has no stdout: its access log is lost", Some(help));
         }
-        if let AdminAddress::At(address) = &self.admin.address
-            && self.listeners.iter().any(|listener| listener.address == *address)
-        {
-            let message = format!("`{address}` is a listener's address too");
-            reader.error(self.admin.address_span.0, message);
+    }
+
+    /// Reports each address that cannot be listened on beside those before it.
+    fn refuse_conflicts(&self, reader: &mut Reader<'_>) {
+        let all = &self.listeners;
+        for (index, Listener { address, location }) in all.iter().enumerate() {
+            let before = all.iter().take(index).map(|listener| &listener.address);
+            let conflict = before.clone().find_map(|earlier| match earlier == address {
+                true => Some(format!("duplicate listener `{address}`")),
+                false => overlap::conflict(address, earlier, all),
+            });
+            if let Some(message) = conflict {
+                reader.error(location.0, message);
+            }
+        }
+        let admin = match &self.admin.address {
+            AdminAddress::At(address) => Some((address, self.admin.address_span)),
+            AdminAddress::Auto | AdminAddress::Off => None,
+        };
+        if let Some((address, span)) = admin {
+            let conflict = all.iter().find_map(|listener| match listener.address == *address {
+                true => Some(format!("`{address}` is a listener's address too")),
+                false => overlap::conflict(address, &listener.address, all),
+            });
+            if let Some(message) = conflict {
+                reader.error(span.0, message);
+            }
+        }
+        let listeners = all.iter().map(|listener| (&listener.address, listener.location));
+        for (address, location) in listeners.chain(admin) {
+            if let Some(key) = overlap::own_file(address, &self.server) {
+                reader.error(location.0, format!("`{address}` is the place of `{key}` too"));
+            }
         }
     }
 }

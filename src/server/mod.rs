@@ -7,6 +7,7 @@
 
 mod accept_gate;
 mod admin;
+mod bind_check;
 mod client;
 mod control;
 mod files;
@@ -19,6 +20,7 @@ mod sockets;
 mod upgrade;
 mod upstream_service;
 
+pub use bind_check::check_listening;
 pub use client::{absolute, check_health, order, upstreams};
 pub use control::protocol::Order;
 pub use lifecycle::daemon;

@@ -25,7 +25,7 @@ use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
 use super::{logging, privileges};
-use crate::config::{AccessTarget, Address, AdminAddress, Config, Upstream};
+use crate::config::{AccessTarget, Address, AdminAddress, Config, Listener, Upstream, is_ipv6_only};
 use crate::downstream::Connections;
 use crate::proxy::HttpService;
 use crate::runtime::{Live, Snapshot};
@@ -143,8 +143,10 @@ fn prepare(
     inherited: &mut InheritedSockets,
 ) -> Result<Prepared, String> {
     let mut open = Vec::new();
-    for listener in &config.listeners {
-        open.push(inherited.open(&SocketUse::Listener(listener.address.clone()))?);
+    inherited.check_families(&config.listeners)?;
+    for Listener { address, .. } in &config.listeners {
+        let ipv6_only = is_ipv6_only(address, &config.listeners);
+        open.push(inherited.open(&SocketUse::Listener(address.clone()), ipv6_only)?);
     }
     let (admin, admin_missing) = open_admin(&config.admin.address, inherited, &mut open)?;
     let pid_file = own_file::locate(&config.server.pid_file, own_file::PID_FILE);
@@ -183,7 +185,7 @@ fn open_admin(
         AdminAddress::At(address) => (address.clone(), true),
         AdminAddress::Auto => (Address::Tcp(([127, 0, 0, 1], ADMIN_PORT).into()), false),
     };
-    match inherited.open(&SocketUse::Admin(address.clone())) {
+    match inherited.open(&SocketUse::Admin(address.clone()), false) {
         Ok(socket) => {
             open.push(socket);
             Ok((Some(address), None))

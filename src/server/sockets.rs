@@ -4,16 +4,17 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use listenfd::ListenFd;
+use nix::unistd::Uid;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::config::{Address, Ids, Listener};
+use crate::config::{Address, Ids, Listener, is_ipv6_only};
 
 /// Bytes of a response that the kernel holds for a client before it takes more of us, where it
 /// would hold megabytes otherwise. It takes more once half of them are gone, so that a
@@ -21,7 +22,7 @@ use crate::config::{Address, Ids, Listener};
 /// Accepted sockets inherit it from the listening one.
 const UNSENT: u32 = 64 * 1024;
 
-/// The connections that may wait to be accepted at the admin endpoint.
+/// The connections that may wait to be accepted, as in the standard library.
 const BACKLOG: i32 = 128;
 
 /// One open socket with the name by which newer and older processes know it.
@@ -102,11 +103,12 @@ impl InheritedSockets {
         place.map(|place| self.0.swap_remove(place).socket)
     }
 
-    /// Claims the socket if it is inherited, and opens it otherwise.
+    /// Claims the socket if it is inherited, and opens it otherwise: `ipv6_only` says whether
+    /// `[::]` leaves IPv4 to another one.
     ///
     /// # Errors
     /// When it cannot be listened on.
-    pub fn open(&mut self, wanted: &SocketUse) -> Result<NamedSocket, String> {
+    pub fn open(&mut self, wanted: &SocketUse, ipv6_only: bool) -> Result<NamedSocket, String> {
         // No client reaches a unix socket whose file is gone.
         let claimed = self.claim(wanted).filter(|_| match wanted.address() {
             Address::Tcp(_) => true,
@@ -114,7 +116,7 @@ impl InheritedSockets {
         });
         let socket = match claimed {
             Some(socket) => socket,
-            None => bind(wanted).map_err(|reason| format!("cannot listen on {}: {reason}", wanted.address()))?,
+            None => bind(wanted, ipv6_only).map_err(|reason| cannot_listen(wanted.address(), &reason))?,
         };
         if let SocketUse::Listener(Address::Tcp(_)) = wanted {
             SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT).map_err(|e| format!("{}: {e}", wanted.name()))?;
@@ -122,6 +124,35 @@ impl InheritedSockets {
         // Pingora and tokio need a socket that does not block.
         rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
         Ok(NamedSocket { name: wanted.name(), socket })
+    }
+
+    /// Whether the inherited `[::]` sockets leave IPv4 to others as the listeners say. An open
+    /// socket cannot be changed in this.
+    ///
+    /// # Errors
+    /// When clients on IPv4 would be lost, or IPv4 cannot be had.
+    pub fn check_families(&self, listeners: &[Listener]) -> Result<(), String> {
+        for address in listeners.iter().map(|listener| &listener.address) {
+            let Address::Tcp(SocketAddr::V6(v6)) = address else { continue };
+            let inherited = self.0.iter().find(|named| named.name == address.to_string());
+            let Some(is_only) = inherited.and_then(|named| SockRef::from(&named.socket).only_v6().ok()) else {
+                continue;
+            };
+            let ipv4 = Address::Tcp((Ipv4Addr::UNSPECIFIED, v6.port()).into());
+            let has_ipv4 = self.0.iter().any(|named| named.name == ipv4.to_string());
+            match (is_ipv6_only(address, listeners), is_only) {
+                (true, false) if !has_ipv4 => {
+                    let reason = format!("the socket of {address} takes IPv4 as well until the process is restarted");
+                    return Err(cannot_listen(&ipv4, &reason));
+                }
+                (false, true) if has_ipv4 => {
+                    let reason = format!("its socket takes no IPv4, which {ipv4} did, until the process is restarted");
+                    return Err(cannot_listen(address, &reason));
+                }
+                (true | false, true | false) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Closes the sockets that nobody claimed and returns their addresses.
@@ -134,9 +165,12 @@ impl InheritedSockets {
     }
 }
 
-fn bind(wanted: &SocketUse) -> Result<OwnedFd, String> {
+fn bind(wanted: &SocketUse, ipv6_only: bool) -> Result<OwnedFd, String> {
     match wanted.address() {
-        Address::Tcp(address) => TcpListener::bind(address).map(OwnedFd::from).map_err(|e| e.to_string()),
+        Address::Tcp(address) => {
+            let listening = bind_tcp(*address, ipv6_only).and_then(|socket| socket.listen(BACKLOG).map(|()| socket));
+            listening.map(OwnedFd::from).map_err(|e| describe_refusal(*address, &e))
+        }
         Address::Unix(path) => {
             remove_stale_socket(path)?;
             let listener = match wanted {
@@ -158,18 +192,64 @@ fn bind_private(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
+pub fn cannot_listen(address: &Address, reason: &str) -> String {
+    format!("cannot listen on {address}: {reason}")
+}
+
+/// A socket at the address, which does not listen yet. `ipv6_only` is for `[::]`, whatever the
+/// system's default is.
+///
+/// # Errors
+/// When the system refuses.
+pub fn bind_tcp(address: SocketAddr, ipv6_only: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A port is free again as soon as its process is gone.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(ipv6_only)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Why the system refuses a TCP address.
+pub fn describe_refusal(address: SocketAddr, e: &io::Error) -> String {
+    let first = first_unprivileged_port();
+    if e.kind() != io::ErrorKind::PermissionDenied || address.port() >= first {
+        return e.to_string();
+    }
+    let user = Uid::effective();
+    format!("a port under {first} needs root or CAP_NET_BIND_SERVICE, which this process of user {user} does not have")
+}
+
+fn first_unprivileged_port() -> u16 {
+    let set = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    set.ok().and_then(|port| port.trim().parse().ok()).unwrap_or(1024)
+}
+
+/// Whether a socket's file can stand there.
+///
+/// # Errors
+/// When something else stands there.
+pub fn check_place(path: &Path) -> Result<(), String> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err("a file that is no socket stands there".to_owned()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Removes the socket file that a process left behind, and nothing else.
 ///
 /// # Errors
 /// When something else stands there, or a process serves there.
 pub fn remove_stale_socket(path: &Path) -> Result<(), String> {
+    check_place(path)?;
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => match path.parent() {
             Some(folder) if folder.is_dir() => Ok(()),
             Some(_) | None => Err("its folder does not exist".to_owned()),
         },
         Err(e) => Err(e.to_string()),
-        Ok(found) if !found.file_type().is_socket() => Err("a file that is no socket stands there".to_owned()),
         Ok(_) if UnixStream::connect(path).is_ok() => Err("another process serves there".to_owned()),
         Ok(_) => std::fs::remove_file(path).map_err(|e| e.to_string()),
     }
@@ -266,8 +346,8 @@ mod tests {
         let mut inherited = InheritedSockets::new(vec![other, named]);
         let wanted = SocketUse::Listener(address.clone());
         // It could not be bound a second time.
-        let opened = inherited.open(&wanted).unwrap();
-        assert!(InheritedSockets::default().open(&wanted).unwrap_err().contains("Address already in use"));
+        let opened = inherited.open(&wanted, false).unwrap();
+        assert!(InheritedSockets::default().open(&wanted, false).unwrap_err().contains("Address already in use"));
         assert_eq!(inherited.unclaimed(), [Address::Tcp("127.0.0.1:1".parse().unwrap())]);
         let sockets = Sockets::new(vec![opened]);
         assert_eq!(sockets.bound(&wanted), address.to_string());
