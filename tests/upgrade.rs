@@ -49,11 +49,13 @@ fn with_own_program(yaml: &str) -> (Proxy, PathBuf) {
     (proxy, program)
 }
 
-/// What is installed in its place: a script.
+/// What is installed in its place: a script. Another process writes it: what this one has open
+/// is open in the children of other tests too, for a moment, and cannot be started then.
 fn install(program: &PathBuf, script: &str) {
     std::fs::remove_file(program).unwrap();
-    std::fs::write(program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let write = "printf '%s' \"$1\" > \"$0\" && chmod 755 \"$0\"";
+    let written = Command::new("sh").args(["-c", write]).arg(program).arg(format!("#!/bin/sh\n{script}\n")).status();
+    assert!(written.unwrap().success());
 }
 
 /// Requests on new and on kept connections all the while, none tried twice.
@@ -242,7 +244,8 @@ fn an_upgrade_that_hangs_is_waited_for_ten_seconds_a_step() {
                 assert_serves_on(&proxy, proxy.order("upgrade"), reason);
                 assert!((10..16).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
                 // The one that hung is gone, and in nobody's way.
-                std::fs::copy(BINARY, &program).unwrap();
+                std::fs::remove_file(&program).unwrap();
+                std::os::unix::fs::symlink(BINARY, &program).unwrap();
                 let _newest = Newest(&proxy);
                 let (code, text) = proxy.order("upgrade");
                 assert_eq!(code, 0, "{text}");
