@@ -176,7 +176,7 @@ fn listeners_that_would_harm_are_refused_before_anything_starts() {
     let port = support::free_port();
     let victim = folder.write("victim.txt", "precious");
     for (listeners, upstream, words) in [
-        (format!("'0.0.0.0:{port}', '127.0.0.1:{port}'"), "127.0.0.1:3000".to_owned(), "cannot listen on 127.0.0.1"),
+        (format!("'0.0.0.0:{port}', '127.0.0.1:{port}'"), "127.0.0.1:3000".to_owned(), "is part of `0.0.0.0:"),
         (format!("'unix:{}'", victim.display()), "127.0.0.1:3000".to_owned(), "a file that is no socket stands there"),
         (format!("'0.0.0.0:{port}'"), format!("127.0.0.1:{port}"), "is this proxy's own listener"),
     ] {
