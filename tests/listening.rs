@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use support::{BINARY, Client, Folder, Proxy, await_until, call, command, free_port};
+use support::{Client, Folder, Proxy, await_until, call, command, copy_program, free_port};
 
 fn get(address: &str) -> u16 {
     let mut client = Client::connect(address.parse::<SocketAddr>().unwrap());
@@ -80,7 +80,7 @@ fn a_port_that_needs_a_right_is_refused_by_t_and_at_the_start_with_the_same_word
     let file =
         folder.write("proxy.yaml", &format!("admin: {{ address: off }}\n{}", yaml(&format!("'127.0.0.1:{port}'"))));
     let program = folder.0.join("pingora-proxy");
-    std::fs::copy(BINARY, &program).unwrap();
+    copy_program(&program);
     let command = || {
         let mut command = Command::new(&program);
         command.arg("-c").arg(&file).current_dir(&folder.0);

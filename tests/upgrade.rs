@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{BINARY, Origin, Proxy, await_until, command, signal};
+use support::{BINARY, Origin, Proxy, await_until, command, copy_program, signal};
 
 const ONE: &str = "listeners: ['{listen}']\nroutes: [{ respond: { body: one } }]\n";
 const TWO: &str = "listeners: ['{listen}']\nroutes: [{ respond: { body: two } }]\n";
@@ -42,7 +42,7 @@ impl Drop for Newest<'_> {
 fn with_own_program(yaml: &str) -> (Proxy, PathBuf) {
     let proxy = Proxy::start_program(yaml, |folder| {
         let program = folder.0.join("program");
-        std::fs::copy(BINARY, &program).unwrap();
+        copy_program(&program);
         program
     });
     let program = proxy.folder.0.join("program");
@@ -119,7 +119,7 @@ fn a_new_process_that_cannot_serve_changes_nothing() {
     let (proxy, program) = with_own_program(ONE);
     under_traffic(&proxy, || try_bad_ones(&proxy, &program));
     // After all that, one that works.
-    std::fs::copy(BINARY, &program).unwrap();
+    copy_program(&program);
     let _newest = Newest(&proxy);
     let (code, text) = proxy.order("upgrade");
     assert_eq!(code, 0, "{text}");
@@ -530,7 +530,7 @@ fn a_stranger_has_no_say() {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(folder.join("upgrade.sock"), std::fs::Permissions::from_mode(0o666)).unwrap();
     let program = folder.join("for-all");
-    std::fs::copy(BINARY, &program).unwrap();
+    copy_program(&program);
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new(&program)
         .args(["-s", "stop"])

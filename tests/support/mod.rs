@@ -195,6 +195,12 @@ fn text_for(yaml: &str, address: SocketAddr, folder: &Folder) -> String {
     format!("{text}{admin}")
 }
 
+/// Copies the program, by another process: a file that this one writes is open in the children of
+/// other tests too, for a moment, and cannot be started then (ETXTBSY).
+pub fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(BINARY).arg(to).status().unwrap().success());
+}
+
 /// The program in a folder of its own, its output in files there.
 pub fn command(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = command_of(Path::new(BINARY), folder);
