@@ -102,9 +102,6 @@ impl Explain {
         if let Some((rank, _)) = explanation.winner {
             writeln!(out, "  precedence: {rank}")?;
         }
-        if matches!(explanation.outcome, Outcome::Refused(Cause::PathAmbiguous | Cause::PathLeavesRoot)) {
-            return Ok(());
-        }
         for (index, mismatch) in explanation.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
             let reason = mismatch.as_ref().map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());
             writeln!(out, "not {}: {reason}", title(snapshot, index))?;

@@ -14,13 +14,15 @@ const MOST_BYTES: usize = 32 * 1024;
 /// What an origin may do to a path before it looks at it; `None` where it finds nothing to do.
 type Step = fn(&str) -> Option<String>;
 
+/// Slashes are merged before anybody could take them for the beginning of an authority, which
+/// matters where the first step that finds something to do is taken.
 const STEPS: [Step; 7] = [
     decode_slashes,
     decode_backslashes,
     decode_semicolons,
     drop_parameters,
-    drop_authority,
     merge_slashes,
+    drop_authority,
     resolve_dots,
 ];
 
@@ -104,12 +106,9 @@ pub fn canonical(path: &str) -> Option<String> {
     Some(settled(path.into_owned(), &[decode_semicolons, drop_parameters, merge_slashes, resolve_dots]))
 }
 
-/// A reading that nobody reads any further: all steps are taken, and slashes are merged before
-/// anybody could take them for the beginning of an authority. `sent`: a path in its [`normal`]
-/// form.
+/// A reading that nobody reads any further. `sent`: a path in its [`normal`] form.
 pub fn resolved(sent: &str) -> String {
-    let steps = [decode_slashes, decode_backslashes, decode_semicolons, drop_parameters, merge_slashes, resolve_dots];
-    settled(sent.to_owned(), &steps)
+    settled(sent.to_owned(), &STEPS)
 }
 
 /// Each step shortens the text or has nothing to do, so that this ends.

@@ -77,6 +77,8 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
 pub struct TargetView<'r> {
     pub route_view: RequestView<'r>,
     target: &'r str,
+    /// As it was sent.
+    path: &'r str,
     query: Option<&'r str>,
     has_one_reading: bool,
 }
@@ -114,7 +116,7 @@ pub fn with_view<T>(
         headers: &request.headers,
         client_ip: admission.client_ip,
     };
-    Ok(ask(&TargetView { route_view, target: &target, query, has_one_reading: sent.has_one_reading }))
+    Ok(ask(&TargetView { route_view, target: &target, path, query, has_one_reading: sent.has_one_reading }))
 }
 
 /// The route, and the target for its upstream where it is not the one that came.
@@ -131,7 +133,7 @@ fn find_route(
     };
     if !view.has_one_reading && matters {
         let readings = view.readings().ok_or(Cause::PathAmbiguous)?;
-        let differ = mixes_spellings_of_dots(path::split_query(view.target).0)
+        let differ = mixes_spellings_of_dots(view.path)
             || readings.texts.iter().any(|path| view.route_for(path, snapshot) != route);
         match snapshot.ambiguous_paths {
             AmbiguousPaths::Reject if differ => return Err(Cause::PathAmbiguous),

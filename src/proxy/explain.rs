@@ -84,10 +84,13 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
         let mismatch = |index| snapshot.table.mismatch(index, &route_view);
         (readings, snapshot.table.find_ranked(&route_view), (0..snapshot.routes.len()).map(mismatch).collect())
     });
-    // No route was asked about a request that was refused before.
-    let asked = matches!(admission.route, Ok(_) | Err(Cause::NoRoute | Cause::PathAmbiguous | Cause::PathLeavesRoot));
+    // No route was asked about a request that was refused before, and readings that differ say
+    // themselves where they lead.
+    let is_ambiguous = matches!(admission.route, Err(Cause::PathAmbiguous | Cause::PathLeavesRoot));
+    let asked = is_ambiguous || matches!(admission.route, Ok(_) | Err(Cause::NoRoute));
     let (readings, winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
     let winner = winner.filter(|_| admission.route.is_ok());
+    let mismatches = if is_ambiguous { Vec::new() } else { mismatches };
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
     let outcome = outcome(request, client, admission, snapshot);
     Ok(Explanation { client_ip, remote_trusted, scheme, readings, winner, mismatches, outcome })
