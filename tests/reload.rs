@@ -60,7 +60,7 @@ fn servers_that_stay_keep_their_connections_and_turns() {
     let (one, two) = (Origin::fixed(OK), Origin::fixed(OK));
     let yaml = |extra: &str| {
         format!(
-            "listeners: ['{{listen}}']\nupstreams: {{ a: {{ servers: ['{}', '{}'] }} }}\nroutes: [{{ upstream: a }}{extra}]\n",
+            "server: {{ threads: 1 }}\nlisteners: ['{{listen}}']\nupstreams: {{ a: {{ servers: ['{}', '{}'] }} }}\nroutes: [{{ upstream: a }}{extra}]\n",
             one.address, two.address
         )
     };

@@ -169,7 +169,7 @@ fn a_name_is_verified_at_whichever_of_its_addresses_answers() {
     dns.set_a("app.test", &[std::net::Ipv4Addr::LOCALHOST]);
     dns.set_aaaa("app.test", &[std::net::Ipv6Addr::LOCALHOST]);
     let proxy = Proxy::start(&format!(
-        "listeners: ['{{listen}}']\ndns: {{ nameservers: ['{}'] }}\nupstreams:\n  \
+        "server: {{ threads: 1 }}\nlisteners: ['{{listen}}']\ndns: {{ nameservers: ['{}'] }}\nupstreams:\n  \
          api: {{ servers: ['app.test:{}'], tls: {{ ca: {}/ca.pem }} }}\nroutes: [{{ upstream: api }}]\n",
         dns.address(),
         origin.address.port(),
