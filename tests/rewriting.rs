@@ -86,6 +86,34 @@ fn a_redirect_under_a_stripped_prefix_comes_back_with_it() {
 }
 
 #[test]
+fn a_stripped_prefix_is_put_back_however_the_client_spelled_it() {
+    let origin = echoing();
+    let keys = "match: { path: /api }, request: { path: { strip_prefix: /api } }, response: { cookie: { path: { /app: /api } } }";
+    let proxy = before(&origin, keys);
+    let answered = |target, name, value: &str| answered(&proxy, target, "http", (name, value));
+    for (target, sent, from, to) in [
+        ("/%61pi/x", "/x", "/login", "/api/login"),
+        ("/%61pi/x", "/x", "/%61pi/login", "/%61pi/login"),
+        // `login` means `/login` to the upstream, which saw `/`.
+        ("/%61pi", "/", "login", "/api/login"),
+        ("/%61p%69/", "/", "login", "login"),
+        // The upstream has such a path itself.
+        ("/%61pi/api/a", "/api/a", "/api/a/", "/api/api/a/"),
+        ("/api/%61pi/a", "/%61pi/a", "/%61pi/a/", "/api/%61pi/a/"),
+    ] {
+        assert_eq!(answered(target, "Location", from), to, "{target} {from}");
+        assert_eq!(answered(target, "Content-Location", from), to, "{target} {from}");
+        assert_eq!(answered(target, "Refresh", &format!("0; url={from}")), format!("0; url={to}"), "{target} {from}");
+        assert_eq!(origin.last().target(), sent);
+    }
+    assert_eq!(answered("/%61pi/x", "Set-Cookie", "s=1; Path=/%61pp/y"), "s=1; Path=/api/y");
+    let added = before(&origin, "request: { path: { add_prefix: /%7ex } }");
+    for from in ["/%7ex/y", "/~x/y", "/%7E%78/y"] {
+        assert_eq!(self::answered(&added, "/a", "http", ("Location", from)), "/y", "{from}");
+    }
+}
+
+#[test]
 fn a_redirect_to_the_host_that_the_route_gives_is_ours() {
     let origin = echoing();
     let proxy = before(&origin, "request: { host: App.internal }");

@@ -267,6 +267,7 @@ mod tests {
                 ("/x", Some("/")),
                 ("/x?q", Some("/?q")),
                 ("/x/", Some("/")),
+                ("/%78/y%2Fz", Some("/y%2Fz")),
                 ("/xy", None),
                 ("/other", None),
                 ("y/z", None),
@@ -313,6 +314,9 @@ mod tests {
             assert_eq!(rewrite("/api/x/", names).as_deref(), Some("/api/api/x/"));
             assert_eq!(rewrite("http://app:3000/api", names).as_deref(), Some("http://example.com:8080/api/api"));
             assert_eq!(rewrite("/login", names).as_deref(), Some("/api/login"));
+        });
+        with_names(Paths::PutBack { prefix: "/api", asked: "/%61pi/x" }, |names| {
+            assert_eq!(rewrite("/%61pi/x/", names).as_deref(), Some("/api/%61pi/x/"));
         });
     }
 

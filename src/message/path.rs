@@ -9,21 +9,17 @@ pub fn has_prefix(path: &str, prefix: &str) -> bool {
     after_prefix(path, prefix).is_some()
 }
 
-/// The rest of `path` after `prefix`: it is empty or begins with `/`.
+/// The rest of `path` after `prefix`, however either is spelled: it is empty or begins with `/`.
 pub fn after_prefix<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    let rest = path.strip_prefix(prefix)?;
+    let spelled = || path.get(length_of_prefix(path, prefix)?..);
+    let rest = path.strip_prefix(prefix).or_else(spelled)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// `path` without `prefix`, however that is spelled in it, never empty; `path` itself when the
-/// prefix does not cover it. `prefix`: in its [`super::path_escapes::normal`] form.
+/// `path` without `prefix`, never empty; `path` itself when the prefix does not cover it.
 pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> &'p str {
-    let spelled = || {
-        let rest = path.get(length_of_prefix(path, prefix.strip_suffix('/').unwrap_or(prefix))?..)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-    };
-    match after_prefix(path, prefix).or_else(spelled) {
+    match after_prefix(path, prefix) {
         Some("") => "/",
         Some(rest) => rest,
         None => path,
@@ -61,6 +57,9 @@ mod tests {
             ("/apix", "/api", false),
             ("/", "/api", false),
             ("/any", "/", true),
+            ("/%61pi/x", "/api", true),
+            ("/~u/x", "/%7eu", true),
+            ("/a/b", "/a%2Fb", false),
         ] {
             assert_eq!(has_prefix(path, prefix), covered, "{path} {prefix}");
         }

@@ -56,17 +56,17 @@ pub fn normal(path: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
-/// How many bytes of `path` spell `prefix`, of which every byte is in its [`normal`] form.
+/// How many bytes of `path` spell `prefix`. A slash and a `;` divide a path where their escapes
+/// do not.
 pub fn length_of_prefix(path: &str, prefix: &str) -> Option<usize> {
     let (mut rest, mut left) = (path.as_bytes(), prefix.as_bytes());
-    while let Some(&byte) = left.first() {
-        if rest.first() == Some(&byte) && byte != b'%' {
-            (rest, left) = (&rest[1..], &left[1..]);
-            continue;
+    while !left.is_empty() {
+        let ((ours, our_length), (theirs, their_length)) = (unit(rest)?, unit(left)?);
+        let divides = matches!(ours, b'/' | b';') && our_length != their_length;
+        if ours != theirs || divides {
+            return None;
         }
-        let (value, length) = unit(rest)?;
-        left = left.strip_prefix(wanted(&value))?;
-        rest = &rest[length..];
+        (rest, left) = (rest.get(our_length..)?, left.get(their_length..)?);
     }
     Some(path.len() - rest.len())
 }
@@ -129,6 +129,9 @@ mod tests {
             ("/t/x", "/s", None),
             ("/s%2fx", "/s/x", None),
             ("/a%2fb", "/a%2Fb", Some(6)),
+            ("/a/b", "/a%2Fb", None),
+            ("/a;b", "/a%3Bb", None),
+            ("/~u/x", "/%7eu", Some(3)),
             ("/x", "", Some(0)),
         ] {
             assert_eq!(length_of_prefix(path, prefix), length, "{path} {prefix}");
