@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod downstream;
 pub mod filter;
+pub mod listener;
 pub mod message;
 pub mod proxy;
 pub mod route;

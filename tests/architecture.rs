@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["message"],
     &["config"],
-    &["route", "upstream", "telemetry", "demo", "downstream"],
+    &["route", "upstream", "telemetry", "demo", "downstream", "listener"],
     &["filter"],
     &["runtime"],
     &["proxy"],

@@ -34,7 +34,7 @@ pub use context::RequestCtx;
 use error::Refusal;
 pub use explain::{Explanation, Outcome, explain};
 use mirror::Mirrors;
-pub use service::HttpService;
+pub use service::{HttpService, HttpServiceParts};
 
 /// The service that Pingora drives.
 #[derive(Debug)]

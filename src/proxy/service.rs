@@ -1,13 +1,12 @@
-//! The service behind a listener: takes a client's connection from Pingora, waits for each
-//! of its requests, and hands it to the hooks through Pingora's `HttpProxy`. Bytes that are
+//! The service of a worker: takes a client's connection from a listener, waits for each of
+//! its requests, and hands it to the hooks through Pingora's `HttpProxy`. Bytes that are
 //! no request are answered here, with the reason and a line in the access log.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use async_trait::async_trait;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
@@ -20,19 +19,28 @@ use tokio::net::UnixStream;
 
 use super::Proxy;
 use super::context::next_request_id;
-use super::mirror::Mirrors;
+use super::mirror::{MirrorCopies, Mirrors};
 use super::{access_record, reply};
 use crate::downstream::http1::{Arrival, ClientStream, HeadTimeouts, field};
 use crate::downstream::{Connections, Initiator, Pace};
 use crate::filter::Cause;
+use crate::listener::ServeConnection;
 use crate::runtime::Live;
 use crate::telemetry::{self, Panicked};
 
-/// What a listener's connections go to.
+/// What a worker's connections go to. Its connections to upstreams are its own.
 pub struct HttpService {
     http: Arc<HttpProxy<Proxy>>,
-    live: Arc<Live>,
-    connections: Arc<Connections>,
+    shared: HttpServiceParts,
+}
+
+/// What the services of all workers share.
+#[derive(Clone)]
+pub struct HttpServiceParts {
+    pub conf: Arc<ServerConf>,
+    pub live: Arc<Live>,
+    pub connections: Arc<Connections>,
+    pub mirror_copies: MirrorCopies,
 }
 
 impl std::fmt::Debug for HttpService {
@@ -41,16 +49,22 @@ impl std::fmt::Debug for HttpService {
     }
 }
 
+impl std::fmt::Debug for HttpServiceParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpServiceParts").finish_non_exhaustive()
+    }
+}
+
 impl HttpService {
-    pub fn new(conf: &Arc<ServerConf>, live: Arc<Live>, connections: Arc<Connections>) -> Self {
-        let proxy = Proxy { live: Arc::clone(&live), mirrors: Mirrors::default() };
-        Self { http: Arc::new(http_proxy(conf, proxy)), live, connections }
+    pub fn new(shared: HttpServiceParts) -> Self {
+        let proxy = Proxy { live: Arc::clone(&shared.live), mirrors: Mirrors::new(&shared.mirror_copies) };
+        Self { http: Arc::new(http_proxy(&shared.conf, proxy)), shared }
     }
 
     /// `first`: a connection that never spoke is not kept as long as one that did.
     async fn next(&self, client: &mut ClientStream, first: bool) -> Arrival {
         let (timeouts, pace, limits) = {
-            let snapshot = self.live.load();
+            let snapshot = self.shared.live.load();
             let timeouts = &snapshot.timeouts;
             let head = timeouts.request_header;
             let idle = if first { head } else { timeouts.keepalive };
@@ -62,7 +76,7 @@ impl HttpService {
 
     async fn refuse(&self, client: &mut ClientStream, cause: Cause) {
         let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
-        let snapshot = self.live.pin();
+        let snapshot = self.shared.live.pin();
         let accept = field(client.waiting(), "accept");
         let reply = match reply::to_malformed(cause, accept, &snapshot.errors, id) {
             Ok(reply) => reply,
@@ -78,21 +92,19 @@ impl HttpService {
     }
 }
 
-#[async_trait]
-impl ServerApp for HttpService {
-    /// Pingora's own task for a connection has room for a TLS handshake, 9 KiB, until its
-    /// end. It ends here, and one of a few hundred bytes goes on.
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        // Counted from now on, not from when the new task begins.
-        let client = Box::new(ClientStream::new(stream, Initiator::Client, &self.connections));
-        let (service, shutdown) = (Arc::clone(self), shutdown.clone());
-        tokio::spawn(async move {
-            match telemetry::contain(pin!(service.serve(client, &shutdown))).await {
+impl ServeConnection for HttpService {
+    fn serve_connection(
+        self: Arc<Self>,
+        stream: L4Stream,
+        shutdown: ShutdownWatch,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let client = Box::new(ClientStream::new(Box::new(stream), Initiator::Client, &self.shared.connections));
+        async move {
+            match telemetry::contain(pin!(self.serve(client, &shutdown))).await {
                 Ok(done) => drop(done),
                 Err(panicked) => log_panic(&panicked),
             }
-        });
-        None
+        }
     }
 }
 
@@ -113,7 +125,8 @@ impl HttpService {
         const WAIT: Duration = Duration::from_secs(5);
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
-            let stream = ClientStream::new(Box::new(L4Stream::from(server)), Initiator::Probe, &self.connections);
+            let stream =
+                ClientStream::new(Box::new(L4Stream::from(server)), Initiator::Probe, &self.shared.connections);
             let (service, shutdown) = (Arc::clone(self), shutdown.clone());
             let serving = tokio::spawn(async move { service.serve(Box::new(stream), &shutdown).await.map(drop) });
             // Refused for its missing Host, by the hooks.

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::sockets;
+use super::{socket_files, sockets};
 use crate::config::{Address, AdminAddress, Config, is_ipv6_only};
 
 /// # Errors
@@ -26,7 +26,7 @@ pub fn check_listening(config: &Config) -> Result<(), String> {
 
 fn check(address: &Address, ipv6_only: bool) -> Result<(), String> {
     match address {
-        Address::Unix(path) => sockets::check_place(path),
+        Address::Unix(path) => socket_files::check_place(path),
         Address::Tcp(tcp) => match sockets::bind_tcp(*tcp, ipv6_only) {
             Ok(_) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::AddrInUse || is_listened_on(tcp.port()) => Ok(()),

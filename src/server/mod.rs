@@ -5,20 +5,20 @@
 //! [`lifecycle`] decides. [`control`] and [`admin`] are the two ways to ask a running
 //! process, [`upgrade`] is how one process takes over from another.
 
-mod accept_gate;
 mod admin;
 mod bind_check;
 mod client;
 mod control;
 mod files;
 mod lifecycle;
-mod listening;
 mod logging;
 mod privileges;
 mod run;
+mod socket_files;
 mod sockets;
 mod upgrade;
 mod upstream_service;
+mod workers;
 
 pub use bind_check::check_listening;
 pub use client::{absolute, check_health, order, upstreams};

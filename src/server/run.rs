@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use super::accept_gate::AcceptGate;
 use super::admin::{self, AdminApi, AdminService, Reach};
 use super::control::ControlState;
 use super::control::client::send_message;
@@ -19,15 +18,15 @@ use super::lifecycle::stage::Ended;
 use super::lifecycle::status::Status;
 use super::lifecycle::supervisor::Supervisor;
 use super::lifecycle::{daemon, reload};
-use super::listening::ListeningProxy;
 use super::sockets::{self, InheritedSockets, SocketUse, Sockets};
 use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
-use super::{logging, privileges};
+use super::{logging, privileges, socket_files, workers};
 use crate::config::{AccessTarget, Address, AdminAddress, Config, Listener, Upstream, is_ipv6_only};
 use crate::downstream::Connections;
-use crate::proxy::HttpService;
+use crate::listener::AcceptGate;
+use crate::proxy::{HttpService, HttpServiceParts};
 use crate::runtime::{Live, Snapshot};
 use crate::telemetry::{ErrorFile, end_process_on_panic};
 use crate::upstream::resolve_initial;
@@ -69,7 +68,7 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     let keeps_files = respawn::older_kept_files() || older.is_none() && !inherited.is_empty();
     let folder = runtime_dir::default_dir();
     let start = Start { respawn: start.respawn.map(|respawn| respawn.in_folder(&folder, keeps_files)), ..start };
-    match prepare(config, start, control, &mut inherited) {
+    match prepare(config, start, control, &mut inherited, keeps_files) {
         Ok(prepared) => {
             let unwanted = inherited.unclaimed();
             for address in &unwanted {
@@ -141,12 +140,14 @@ fn prepare(
     start: Start,
     control: Option<OwnFile>,
     inherited: &mut InheritedSockets,
+    keeps_files: bool,
 ) -> Result<Prepared, String> {
     let mut open = Vec::new();
     inherited.check_families(&config.listeners)?;
+    let per_listener = workers::sockets_per_listener(config, keeps_files);
     for Listener { address, .. } in &config.listeners {
         let ipv6_only = is_ipv6_only(address, &config.listeners);
-        open.push(inherited.open(&SocketUse::Listener(address.clone()), ipv6_only)?);
+        open.extend(inherited.open_listener(address, ipv6_only, per_listener)?);
     }
     let (admin, admin_missing) = open_admin(&config.admin.address, inherited, &mut open)?;
     let pid_file = own_file::locate(&config.server.pid_file, own_file::PID_FILE);
@@ -155,10 +156,13 @@ fn prepare(
             runtime_dir::prepare(&own.path, Some(identity))?;
         }
         cookie_key::prepare_folder(identity);
-        sockets::chown_socket_files(config.listeners.iter().map(|listener| &listener.address).chain(&admin), identity)?;
+        socket_files::chown_socket_files(
+            config.listeners.iter().map(|listener| &listener.address).chain(&admin),
+            identity,
+        )?;
         privileges::drop_privileges(identity)?;
     }
-    sockets::allow_everybody(&config.listeners)?;
+    socket_files::allow_everybody(&config.listeners)?;
     let error_file = logging::start(config)?;
     if let Some(reason) = admin_missing {
         log::warn!("{reason}; there is no admin endpoint");
@@ -218,8 +222,14 @@ fn assemble(
     server.bootstrap();
     let (connections, gate, status) =
         (Arc::new(Connections::default()), Arc::new(AcceptGate::new()), Arc::new(Status::new()));
-    let service = Arc::new(HttpService::new(&server.configuration, Arc::clone(&live), Arc::clone(&connections)));
-    server.add_service(ListeningProxy::new(&service, &gate, &config.listeners, &sockets)?);
+    let parts = HttpServiceParts {
+        conf: Arc::clone(&server.configuration),
+        live: Arc::clone(&live),
+        connections: Arc::clone(&connections),
+        mirror_copies: Arc::default(),
+    };
+    let service = Arc::new(HttpService::new(parts.clone()));
+    workers::start(config, &parts, &sockets, &gate)?;
     if let Some(address) = admin {
         let socket = sockets.duplicate(&SocketUse::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
         let (status, live) = (Arc::clone(&status), Arc::clone(&live));
@@ -266,14 +276,9 @@ fn assemble(
 }
 
 fn server_conf(config: &Config) -> ServerConf {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let threads = config.server.threads.unwrap_or(cores);
-    // All upstreams share the room in Pingora's pool, and each thread has a pool of its own.
+    // All upstreams share the room in Pingora's pool, and each worker has a pool of its own.
     let idle: usize = config.upstreams.iter().map(Upstream::max_idle).sum();
     ServerConf {
-        threads,
-        // One runtime for each thread costs less per request than work stealing.
-        work_stealing: config.server.work_stealing.unwrap_or(false),
         upstream_keepalive_pool_size: idle.max(1),
         // Our attempts are bounded by the number of endpoints and by `retry`.
         max_retries: MAX_TRIES,

@@ -6,15 +6,16 @@ use std::fs::Permissions;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use listenfd::ListenFd;
 use nix::unistd::Uid;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::config::{Address, Ids, Listener, is_ipv6_only};
+use super::socket_files::remove_stale_socket;
+use crate::config::{Address, Listener, is_ipv6_only};
 
 /// Bytes of a response that the kernel holds for a client before it takes more of us, where it
 /// would hold megabytes otherwise. It takes more once half of them are gone, so that a
@@ -23,13 +24,21 @@ use crate::config::{Address, Ids, Listener, is_ipv6_only};
 const UNSENT: u32 = 64 * 1024;
 
 /// The connections that may wait to be accepted, as in the standard library.
-const BACKLOG: i32 = 128;
+pub const BACKLOG: i32 = 128;
 
-/// One open socket with the name by which newer and older processes know it.
+/// The sockets of one listener at most, so that many listeners on many threads leave
+/// descriptors for clients.
+const MAX_SOCKETS: usize = 1024;
+
+/// One open socket with the name by which newer and older processes know it. Several have
+/// the same name: those of the threads, at one address.
 #[derive(Debug)]
 pub struct NamedSocket {
     pub name: String,
     pub socket: OwnedFd,
+    /// `false`: it is bound, and listens once the process accepts connections. The kernel gives
+    /// connections to every socket that listens.
+    pub listens: bool,
 }
 
 /// What a socket is for: two sockets of one address are told apart by it.
@@ -59,8 +68,8 @@ impl SocketUse {
 pub struct InheritedSockets(Vec<NamedSocket>);
 
 impl InheritedSockets {
-    pub fn new(sockets: Vec<NamedSocket>) -> Self {
-        Self(sockets)
+    pub fn new(sockets: impl IntoIterator<Item = (String, OwnedFd)>) -> Self {
+        Self(sockets.into_iter().map(|(name, socket)| NamedSocket { name, socket, listens: true }).collect())
     }
 
     /// The sockets that a service manager passed (`LISTEN_FDS`), named by the addresses to
@@ -87,9 +96,9 @@ impl InheritedSockets {
                     (Address::Unix(path).to_string(), OwnedFd::from(listener))
                 }
             };
-            sockets.push(NamedSocket { name, socket });
+            sockets.push((name, socket));
         }
-        Ok(Self(sockets))
+        Ok(Self::new(sockets))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -118,12 +127,37 @@ impl InheritedSockets {
             Some(socket) => socket,
             None => bind(wanted, ipv6_only).map_err(|reason| cannot_listen(wanted.address(), &reason))?,
         };
-        if let SocketUse::Listener(Address::Tcp(_)) = wanted {
-            SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT).map_err(|e| format!("{}: {e}", wanted.name()))?;
+        set_options(wanted, &socket).map_err(|e| format!("{}: {e}", wanted.name()))?;
+        Ok(NamedSocket { name: wanted.name(), socket, listens: true })
+    }
+
+    /// Claims or opens the sockets of a listener, one for each of `threads` where the system
+    /// allows it. Those that an older process had more are kept: connections may wait there.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_listener(
+        &mut self,
+        listener: &Address,
+        ipv6_only: bool,
+        threads: usize,
+    ) -> Result<Vec<NamedSocket>, String> {
+        let wanted = SocketUse::Listener(listener.clone());
+        let mut open = vec![self.open(&wanted, ipv6_only)?];
+        while let Some(socket) = self.claim(&wanted) {
+            set_options(&wanted, &socket).map_err(|e| format!("{listener}: {e}"))?;
+            open.push(NamedSocket { name: wanted.name(), socket, listens: true });
         }
-        // Pingora and tokio need a socket that does not block.
-        rustix::io::ioctl_fionbio(&socket, true).map_err(|e| format!("{}: {e}", wanted.name()))?;
-        Ok(NamedSocket { name: wanted.name(), socket })
+        if let Address::Tcp(_) = listener {
+            // A process that is another user by now, or may not have a low port, has to make do
+            // with the sockets that there are. The threads share out their connections.
+            while open.len() < threads.min(MAX_SOCKETS)
+                && let Ok(socket) = bind_beside(&open[0].socket, &wanted)
+            {
+                open.push(NamedSocket { name: wanted.name(), socket, listens: false });
+            }
+        }
+        Ok(open)
     }
 
     /// Whether the inherited `[::]` sockets leave IPv4 to others as the listeners say. An open
@@ -161,8 +195,41 @@ impl InheritedSockets {
             Some(path) => Some(Address::Unix(path.into())),
             None => name.parse().ok().map(Address::Tcp),
         };
-        self.0.iter().filter_map(|named| address(named.name.strip_prefix("admin ").unwrap_or(&named.name))).collect()
+        let named = self.0.iter().map(|named| named.name.strip_prefix("admin ").unwrap_or(&named.name));
+        let mut unclaimed: Vec<Address> = Vec::new();
+        for address in named.filter_map(address) {
+            if !unclaimed.contains(&address) {
+                unclaimed.push(address);
+            }
+        }
+        unclaimed
     }
+}
+
+fn set_options(wanted: &SocketUse, socket: &OwnedFd) -> io::Result<()> {
+    if let SocketUse::Listener(Address::Tcp(_)) = wanted {
+        SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
+    }
+    // tokio needs a socket that does not block.
+    Ok(rustix::io::ioctl_fionbio(socket, true)?)
+}
+
+/// Another socket at the address of `first`, which does not listen yet. The first one of an
+/// address is bound without SO_REUSEPORT, so that a second process is refused it.
+fn bind_beside(first: &OwnedFd, wanted: &SocketUse) -> io::Result<OwnedFd> {
+    let first = SockRef::from(first);
+    let address = first.local_addr()?;
+    first.set_reuse_port(true)?;
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(first.only_v6()?)?;
+    }
+    socket.bind(&address)?;
+    let socket = OwnedFd::from(socket);
+    set_options(wanted, &socket)?;
+    Ok(socket)
 }
 
 fn bind(wanted: &SocketUse, ipv6_only: bool) -> Result<OwnedFd, String> {
@@ -227,34 +294,6 @@ fn first_unprivileged_port() -> u16 {
     set.ok().and_then(|port| port.trim().parse().ok()).unwrap_or(1024)
 }
 
-/// Whether a socket's file can stand there.
-///
-/// # Errors
-/// When something else stands there.
-pub fn check_place(path: &Path) -> Result<(), String> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => Err("a file that is no socket stands there".to_owned()),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Removes the socket file that a process left behind, and nothing else.
-///
-/// # Errors
-/// When something else stands there, or a process serves there.
-pub fn remove_stale_socket(path: &Path) -> Result<(), String> {
-    check_place(path)?;
-    match std::fs::symlink_metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => match path.parent() {
-            Some(folder) if folder.is_dir() => Ok(()),
-            Some(_) | None => Err("its folder does not exist".to_owned()),
-        },
-        Err(e) => Err(e.to_string()),
-        Ok(_) if UnixStream::connect(path).is_ok() => Err("another process serves there".to_owned()),
-        Ok(_) => std::fs::remove_file(path).map_err(|e| e.to_string()),
-    }
-}
-
 /// All listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Sockets(Vec<NamedSocket>);
@@ -279,7 +318,7 @@ impl Sockets {
         }
     }
 
-    /// Another descriptor of the same socket.
+    /// Another descriptor of the same socket, the first one of its name.
     ///
     /// # Errors
     /// When the process has no descriptors left.
@@ -287,48 +326,19 @@ impl Sockets {
         let named = self.0.iter().find(|named| named.name == wanted.name());
         named.ok_or(io::ErrorKind::NotFound)?.socket.try_clone()
     }
-}
 
-/// Gives the files of unix sockets to the user that the process becomes. Their groups stay,
-/// which a service manager may have chosen.
-///
-/// # Errors
-/// When the system refuses.
-pub fn chown_socket_files<'a>(addresses: impl Iterator<Item = &'a Address>, to: Ids) -> Result<(), String> {
-    for path in addresses.filter_map(unix_path) {
-        std::os::unix::fs::chown(path, Some(to.uid), None)
-            .map_err(|e| format!("cannot give {} away: {e}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Lets everybody connect to unix sockets. Pingora does so when it begins to accept, and
-/// panics where it may not.
-///
-/// # Errors
-/// When the system refuses.
-pub fn allow_everybody(listeners: &[Listener]) -> Result<(), String> {
-    for path in listeners.iter().filter_map(|listener| unix_path(&listener.address)) {
-        std::fs::set_permissions(path, Permissions::from_mode(0o666))
-            .map_err(|e| format!("cannot open unix:{} to everybody: {e}", path.display()))?;
-    }
-    Ok(())
-}
-
-fn unix_path(address: &Address) -> Option<&Path> {
-    match address {
-        Address::Unix(path) => Some(path),
-        Address::Tcp(_) => None,
-    }
-}
-
-/// Removes the file of a listener on a unix socket, at the end of its last process.
-pub fn remove_file(address: &Address) {
-    if let Address::Unix(path) = address
-        && let Err(e) = std::fs::remove_file(path)
-        && e.kind() != io::ErrorKind::NotFound
-    {
-        log::warn!("cannot remove {}: {e}", path.display());
+    /// Another descriptor of each socket of a listener.
+    ///
+    /// # Errors
+    /// As [`Self::duplicate`].
+    pub fn duplicates(&self, listener: &Address) -> io::Result<Vec<NamedSocket>> {
+        let name = SocketUse::Listener(listener.clone()).name();
+        let named = self.0.iter().filter(|named| named.name == name);
+        let duplicate = |named: &NamedSocket| {
+            let socket = named.socket.try_clone()?;
+            Ok(NamedSocket { name: named.name.clone(), socket, listens: named.listens })
+        };
+        named.map(duplicate).collect()
     }
 }
 
@@ -340,10 +350,8 @@ mod tests {
     fn an_inherited_socket_is_used_and_the_rest_named() {
         let bound = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Tcp(bound.local_addr().unwrap());
-        let other =
-            NamedSocket { name: "127.0.0.1:1".into(), socket: TcpListener::bind("127.0.0.1:0").unwrap().into() };
-        let named = NamedSocket { name: address.to_string(), socket: bound.into() };
-        let mut inherited = InheritedSockets::new(vec![other, named]);
+        let other = ("127.0.0.1:1".to_owned(), TcpListener::bind("127.0.0.1:0").unwrap().into());
+        let mut inherited = InheritedSockets::new([other, (address.to_string(), bound.into())]);
         let wanted = SocketUse::Listener(address.clone());
         // It could not be bound a second time.
         let opened = inherited.open(&wanted, false).unwrap();
@@ -356,19 +364,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_socket_that_nobody_serves_is_removed() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-sockets-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("x");
-        std::fs::write(&path, "keep me").unwrap();
-        assert_eq!(remove_stale_socket(&path).unwrap_err(), "a file that is no socket stands there");
-        std::fs::remove_file(&path).unwrap();
-        let served = UnixListener::bind(&path).unwrap();
-        assert_eq!(remove_stale_socket(&path).unwrap_err(), "another process serves there");
-        drop(served);
-        remove_stale_socket(&path).unwrap();
-        assert!(!path.exists());
-        assert_eq!(remove_stale_socket(&folder.join("none/x")).unwrap_err(), "its folder does not exist");
-        std::fs::remove_dir_all(&folder).unwrap();
+    fn threads_have_a_socket_each_and_a_second_process_is_refused() {
+        let any = Address::Tcp("127.0.0.1:0".parse().unwrap());
+        let mut open = InheritedSockets::default().open_listener(&any, false, 3).unwrap();
+        assert_eq!(open.iter().map(|named| named.listens).collect::<Vec<_>>(), [true, false, false]);
+        let address = |named: &NamedSocket| SockRef::from(&named.socket).local_addr().unwrap().as_socket().unwrap();
+        let first = address(&open[0]);
+        assert!(open.iter().all(|named| address(named) == first));
+        let refused = InheritedSockets::default().open_listener(&Address::Tcp(first), false, 3);
+        assert!(refused.unwrap_err().contains("Address already in use"));
+        // A newer process keeps them all, and has more where it needs them.
+        let passed =
+            |open: &mut Vec<NamedSocket>| InheritedSockets::new(open.drain(..).map(|n| (first.to_string(), n.socket)));
+        let mut fewer = passed(&mut open).open_listener(&Address::Tcp(first), false, 1).unwrap();
+        assert_eq!(fewer.len(), 3);
+        let more = passed(&mut fewer).open_listener(&Address::Tcp(first), false, 4).unwrap();
+        assert_eq!(more.iter().map(|named| named.listens).collect::<Vec<_>>(), [true, true, true, false]);
     }
 }

@@ -15,11 +15,11 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions, Scheme};
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 
-use super::connection_sharing;
 use super::connections::OpenConnections;
 use super::health::HealthState;
 use super::load::Load;
 use super::name_addresses::NameAddresses;
+use super::pool_key;
 use super::sticky::StickyCookie;
 use crate::config::{Address, Sticky, Upstream, UpstreamTls};
 
@@ -86,7 +86,7 @@ impl EndpointStats {
     pub fn new(load: Load) -> Self {
         Self {
             load,
-            id: connection_sharing::next_key(),
+            id: pool_key::next_key(),
             open: OpenConnections::default(),
             served: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -150,7 +150,6 @@ impl Endpoint {
             let ours = peer.options.idle_timeout.unwrap_or(Duration::MAX);
             peer.options.idle_timeout = Some(ours.min(Duration::from_millis(keep_alive_ms)));
         }
-        peer.group_key ^= connection_sharing::thread_bits(self.stats.load.get());
         peer
     }
 

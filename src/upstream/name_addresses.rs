@@ -17,7 +17,7 @@ use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_core::protocols::l4::stream::Stream;
 use tokio::net::TcpStream;
 
-use super::connection_sharing::next_key;
+use super::pool_key::next_key;
 
 /// The Connection Attempt Delay of RFC 8305 section 5.
 const DELAY: Duration = Duration::from_millis(250);

@@ -21,7 +21,7 @@ use pingora_core::services::Service;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Address;
-use crate::server::accept_gate::AcceptGate;
+use crate::listener::AcceptGate;
 use crate::telemetry::contain;
 pub use api::AdminApi;
 pub use caller::Reach;

@@ -20,7 +20,8 @@ use crate::server::admin;
 use crate::server::files::own_file::OwnFileError;
 use crate::server::files::runtime_dir;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::server::sockets::{Sockets, remove_stale_socket};
+use crate::server::socket_files::remove_stale_socket;
+use crate::server::sockets::Sockets;
 use crate::server::upgrade::offer::offer;
 use protocol::{Channel, Message, Order, Outcome};
 

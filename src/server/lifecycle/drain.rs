@@ -10,7 +10,7 @@ use super::stage::{Ended, Stage, TICK};
 use super::status::Phase;
 use crate::config::AdminAddress;
 use crate::downstream::ConnectionCounts;
-use crate::server::sockets;
+use crate::server::socket_files;
 use crate::telemetry::lost_lines;
 
 /// For requests that idle clients have sent already and for connections that were accepted
@@ -151,9 +151,9 @@ impl RunningProcess {
             pid_file.remove();
         }
         if !handed_over && !self.process.keeps_files {
-            self.process.config.listeners.iter().for_each(|listener| sockets::remove_file(&listener.address));
+            self.process.config.listeners.iter().for_each(|listener| socket_files::remove_file(&listener.address));
             if let AdminAddress::At(address) = &self.process.config.admin.address {
-                sockets::remove_file(address);
+                socket_files::remove_file(address);
             }
         }
         for answer in self.awaiting_end.drain(..) {

@@ -47,6 +47,6 @@ pub enum Ended {
     Fine,
     /// What was in flight was cut.
     Forced(String),
-    /// The process never served, for this reason.
+    /// The process could not serve, or no more on a listener, for this reason.
     Failed(String),
 }

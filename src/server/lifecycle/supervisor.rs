@@ -2,6 +2,7 @@
 //! shut down; it answers when nothing is left to wait for, and in the meantime acts on
 //! signals and orders.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::server::control::protocol::Order;
 use crate::server::control::{ControlSocket, SupervisorRequest};
 use crate::server::files::own_file::{OwnFile, OwnFileError};
 use crate::server::files::pid_file::PidFile;
-use crate::server::sockets;
+use crate::server::socket_files;
 use crate::server::upgrade::takeover::Takeover;
 use crate::telemetry::{contained_panics, lost_lines};
 
@@ -89,6 +90,8 @@ impl RunningProcess {
     }
 
     async fn until_the_end(&mut self) -> Ended {
+        let gate = Arc::clone(&self.process.gate);
+        let mut listener_failed = pin!(gate.failed());
         let ended = loop {
             if let Some(ended) = self.advance() {
                 break ended;
@@ -105,6 +108,7 @@ impl RunningProcess {
                         break ended;
                     }
                 }
+                reason = &mut listener_failed => break Ended::Failed(reason),
                 () = tokio::time::sleep(tick) => self.check_timers(),
             }
         };
@@ -205,7 +209,7 @@ async fn take_over(process: &ProcessContext, takeover: Takeover) -> Result<(), S
             tokio::time::sleep(LISTENER_GRACE).await;
         }
     } else if !process.keeps_files {
-        process.unwanted.iter().for_each(sockets::remove_file);
+        process.unwanted.iter().for_each(socket_files::remove_file);
     }
     started
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::step::STEP_TIMEOUT;
 use crate::server::control::protocol::{Channel, Message, VERSION};
-use crate::server::sockets::{InheritedSockets, NamedSocket};
+use crate::server::sockets::InheritedSockets;
 
 /// The sockets have been received; the older process still serves.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Takeover {
             if names.len() != descriptors.len() {
                 return Err(format!("{} listeners were named and {} came", names.len(), descriptors.len()));
             }
-            sockets.extend(names.into_iter().zip(descriptors).map(|(name, socket)| NamedSocket { name, socket }));
+            sockets.extend(names.into_iter().zip(descriptors));
             if !more {
                 return Ok((Self(channel), InheritedSockets::new(sockets)));
             }

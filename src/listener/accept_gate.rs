@@ -9,6 +9,13 @@ pub struct AcceptGate {
     open: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     handed_over: watch::Sender<bool>,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Default for AcceptGate {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl AcceptGate {
@@ -17,6 +24,7 @@ impl AcceptGate {
             open: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             handed_over: watch::Sender::new(false),
+            failure: watch::Sender::new(None),
         }
     }
 
@@ -40,6 +48,27 @@ impl AcceptGate {
     /// Waits for [`Self::open`].
     pub async fn opened(&self) {
         reached(&self.open).await;
+    }
+
+    /// Waits for [`Self::stop`].
+    pub async fn stopped(&self) {
+        reached(&self.stop).await;
+    }
+
+    /// Says that a listener cannot be served any more.
+    pub fn fail(&self, reason: String) {
+        self.failure.send_replace(Some(reason));
+    }
+
+    /// Waits for [`Self::fail`] and returns its reason.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            // The sender is in the gate, so that it cannot be gone.
+            None => std::future::pending().await,
+        }
     }
 
     /// Waits for [`Self::hand_over`].

@@ -1,0 +1,93 @@
+//! The accept loop of one listening socket: from the opening of the gate to its closing, and
+//! then the connections that the kernel had accepted until then.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accept::{Accepted, Listener, NotAccepted};
+use super::accept_gate::AcceptGate;
+use super::workers::{ServeConnection, Workers};
+use crate::config::Address;
+
+/// The connections of a backlog that are served: with more, new ones keep coming.
+const MAX_BACKLOG: usize = 4096;
+/// How long accepting rests when the system has no descriptors left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket of a listener.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    /// The listener, as the configuration names it.
+    pub address: Address,
+    /// It does not block.
+    pub socket: OwnedFd,
+    /// The connections that may wait to be accepted, for a socket that does not listen before
+    /// the gate is opened; `None` for one that listens already.
+    pub backlog: Option<i32>,
+}
+
+impl ListeningSocket {
+    fn listen(self) -> io::Result<Listener> {
+        if let Some(backlog) = self.backlog {
+            rustix::net::listen(&self.socket, backlog)?;
+        }
+        Listener::new(&self.address, self.socket)
+    }
+}
+
+/// Accepts on `socket` for the worker `own`, which hands a connection on where another worker
+/// has fewer.
+pub(super) async fn run<S: ServeConnection>(
+    socket: ListeningSocket,
+    own: usize,
+    workers: Arc<Workers<S>>,
+    gate: Arc<AcceptGate>,
+) {
+    let address = socket.address.clone();
+    gate.opened().await;
+    let listener = match socket.listen() {
+        Ok(listener) => listener,
+        Err(e) => return gate.fail(format!("cannot listen on {address}: {e}")),
+    };
+    let mut stopped = pin!(gate.stopped());
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stopped => break,
+            accepted = accept_next(&listener, &address) => match accepted {
+                Ok(accepted) => workers.serve(own, accepted, &gate),
+                Err(e) => return gate.fail(format!("the listener {address} accepts no connections any more: {e}")),
+            },
+        }
+    }
+    // Closing the socket would reset them. After a hand-over the newer process takes them as
+    // well, except where it has no such listener.
+    match listener.into_backlog(MAX_BACKLOG) {
+        Ok(backlog) => backlog.into_iter().for_each(|accepted| workers.serve(own, accepted, &gate)),
+        Err(e) => log::warn!("closing the listener {address}: {e}"),
+    }
+}
+
+/// Waits for a connection.
+///
+/// # Errors
+/// When the socket is no listening one any more.
+async fn accept_next(listener: &Listener, address: &Address) -> io::Result<Accepted> {
+    let mut warned = false;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return Ok(accepted),
+            Err(NotAccepted::Lost) => {}
+            Err(NotAccepted::Exhausted(e)) => {
+                if !std::mem::replace(&mut warned, true) {
+                    log::warn!("the listener {address} cannot accept: {e}; it goes on trying");
+                }
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+            Err(NotAccepted::Broken(e)) => return Err(e),
+        }
+    }
+}

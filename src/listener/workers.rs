@@ -1,0 +1,129 @@
+//! The workers of the process, and which of them serves a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pingora_core::protocols::l4::stream::Stream as L4Stream;
+use pingora_core::server::ShutdownWatch;
+use tokio::runtime::{Handle, Runtime};
+
+use super::accept::Accepted;
+use super::accept_gate::AcceptGate;
+
+/// What serves the connections of one worker.
+pub trait ServeConnection: Send + Sync + 'static {
+    /// Begins to serve a connection, which counts from now on; the future goes on to its end.
+    /// `shutdown` tells when connections are no longer accepted.
+    fn serve_connection(
+        self: Arc<Self>,
+        stream: L4Stream,
+        shutdown: ShutdownWatch,
+    ) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// All workers of the process.
+pub struct Workers<S>(Vec<Worker<S>>);
+
+struct Worker<S> {
+    runtime: Handle,
+    service: Arc<S>,
+    /// How many it serves.
+    connections: AtomicUsize,
+}
+
+impl<S> std::fmt::Debug for Workers<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let connections = self.0.iter().map(|worker| worker.connections.load(Ordering::Relaxed));
+        f.debug_list().entries(connections).finish()
+    }
+}
+
+/// A connection that is counted until it is dropped.
+struct Counted<S> {
+    workers: Arc<Workers<S>>,
+    worker: usize,
+}
+
+impl<S> Drop for Counted<S> {
+    fn drop(&mut self) {
+        self.workers.0[self.worker].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S: ServeConnection> Workers<S> {
+    /// One worker for each runtime, each with a service of its own.
+    pub(super) fn new(runtimes: &[Runtime], service: impl Fn() -> S) -> Arc<Self> {
+        let worker = |runtime: &Runtime| Worker {
+            runtime: runtime.handle().clone(),
+            service: Arc::new(service()),
+            connections: AtomicUsize::new(0),
+        };
+        Arc::new(Self(runtimes.iter().map(worker).collect()))
+    }
+
+    /// Has a connection that the worker `own` accepted be served.
+    pub(super) fn serve(self: &Arc<Self>, own: usize, accepted: Accepted, gate: &AcceptGate) {
+        let place = self.place_for(own);
+        let worker = &self.0[place];
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted { workers: Arc::clone(self), worker: place };
+        let moved = if place == own { Ok(accepted) } else { accepted.move_to(&worker.runtime) };
+        let stream = match moved.and_then(Accepted::into_stream) {
+            Ok(stream) => stream,
+            Err(e) => return log::debug!("a connection was gone before it was served: {e}"),
+        };
+        let serving = Arc::clone(&worker.service).serve_connection(stream, gate.watch());
+        worker.runtime.spawn(async move {
+            serving.await;
+            drop(counted);
+        });
+    }
+
+    /// The worker that accepted the connection, unless another one has fewer. Of several that
+    /// have equally few it is the next one in turn.
+    fn place_for(&self, own: usize) -> usize {
+        let count = |place: usize| self.0[place].connections.load(Ordering::Relaxed);
+        let mut best = (own, count(own));
+        for place in (own + 1..self.0.len()).chain(0..own) {
+            let connections = count(place);
+            if connections < best.1 {
+                best = (place, connections);
+            }
+        }
+        best.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    struct Nothing;
+
+    impl ServeConnection for Nothing {
+        fn serve_connection(
+            self: Arc<Self>,
+            _stream: L4Stream,
+            _shutdown: ShutdownWatch,
+        ) -> impl Future<Output = ()> + Send + 'static {
+            std::future::ready(())
+        }
+    }
+
+    #[test]
+    fn a_connection_goes_where_there_are_fewest_and_stays_where_there_are_as_few() {
+        let runtimes: Vec<_> = (0..3).map(|_| Builder::new_current_thread().build().unwrap()).collect();
+        let workers = Workers::new(&runtimes, || Nothing);
+        let set = |counts: [usize; 3]| {
+            workers.0.iter().zip(counts).for_each(|(worker, count)| worker.connections.store(count, Ordering::Relaxed));
+        };
+        set([0, 0, 0]);
+        assert_eq!((0..3).map(|own| workers.place_for(own)).collect::<Vec<_>>(), [0, 1, 2]);
+        set([2, 1, 1]);
+        assert_eq!((0..3).map(|own| workers.place_for(own)).collect::<Vec<_>>(), [1, 1, 2]);
+        set([1, 2, 1]);
+        assert_eq!(workers.place_for(1), 2, "the next one in turn");
+    }
+}
