@@ -160,7 +160,9 @@ impl Fake {
         let stream = UnixStream::connect(proxy.folder.0.join("upgrade.sock")).unwrap();
         stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
         let mut fake = Self { lines: BufReader::new(stream.try_clone().unwrap()), stream };
-        fake.say(&format!("{{\"take_over\":{{\"version\":{version},\"pid\":1,\"file\":null}}}}"));
+        fake.say(&format!(
+            "{{\"take_over\":{{\"version\":{version},\"pid\":1,\"file\":null,\"several_sockets\":true}}}}"
+        ));
         fake
     }
 

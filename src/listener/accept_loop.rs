@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::accept::{Accepted, Listener, NotAccepted};
 use super::accept_gate::AcceptGate;
@@ -16,6 +16,8 @@ use crate::config::Address;
 const MAX_BACKLOG: usize = 4096;
 /// How long accepting rests when the system has no descriptors left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// The time between two warnings of the same trouble.
+const NEXT_WARNING: Duration = Duration::from_secs(10);
 
 /// A socket of a listener.
 #[derive(Debug)]
@@ -52,12 +54,12 @@ pub(super) async fn run<S: ServeConnection>(
         Ok(listener) => listener,
         Err(e) => return gate.fail(format!("cannot listen on {address}: {e}")),
     };
-    let mut stopped = pin!(gate.stopped());
+    let (mut stopped, mut warned) = (pin!(gate.stopped()), None);
     loop {
         tokio::select! {
             biased;
             () = &mut stopped => break,
-            accepted = accept_next(&listener, &address) => match accepted {
+            accepted = accept_next(&listener, &address, &mut warned) => match accepted {
                 Ok(accepted) => workers.serve(own, accepted, &gate),
                 Err(e) => return gate.fail(format!("the listener {address} accepts no connections any more: {e}")),
             },
@@ -71,18 +73,18 @@ pub(super) async fn run<S: ServeConnection>(
     }
 }
 
-/// Waits for a connection.
+/// Waits for a connection. `warned` is when the last warning was.
 ///
 /// # Errors
 /// When the socket is no listening one any more.
-async fn accept_next(listener: &Listener, address: &Address) -> io::Result<Accepted> {
-    let mut warned = false;
+async fn accept_next(listener: &Listener, address: &Address, warned: &mut Option<Instant>) -> io::Result<Accepted> {
     loop {
         match listener.accept().await {
             Ok(accepted) => return Ok(accepted),
             Err(NotAccepted::Lost) => {}
             Err(NotAccepted::Exhausted(e)) => {
-                if !std::mem::replace(&mut warned, true) {
+                if warned.is_none_or(|last| last.elapsed() >= NEXT_WARNING) {
+                    *warned = Some(Instant::now());
                     log::warn!("the listener {address} cannot accept: {e}; it goes on trying");
                 }
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;

@@ -303,6 +303,14 @@ impl Sockets {
         Self(sockets)
     }
 
+    /// Whether a listener has more than one socket.
+    pub fn has_several_of_a_name(&self) -> bool {
+        self.0
+            .iter()
+            .enumerate()
+            .any(|(place, named)| self.0.iter().skip(place + 1).any(|other| other.name == named.name))
+    }
+
     /// The names and descriptors, in the same order.
     pub fn listed(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
         self.0.iter().map(|named| (named.name.as_str(), named.socket.as_fd()))

@@ -22,7 +22,7 @@ use crate::server::files::runtime_dir;
 use crate::server::lifecycle::status::{Phase, Status};
 use crate::server::socket_files::remove_stale_socket;
 use crate::server::sockets::Sockets;
-use crate::server::upgrade::offer::offer;
+use crate::server::upgrade::offer::{NewerProcess, offer};
 use protocol::{Channel, Message, Order, Outcome};
 
 /// How long a caller may take for its one message.
@@ -243,8 +243,8 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
             let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
             Message::Outcome { ok, text }
         }
-        (Ok(()), Message::TakeOver { version, pid, .. }) => {
-            hand_over(&mut channel, control_state, version, pid);
+        (Ok(()), Message::TakeOver { version, pid, several_sockets, .. }) => {
+            hand_over(&mut channel, control_state, NewerProcess { version, pid, several_sockets });
             return None;
         }
         (Ok(()), other) => Message::Refused { reason: format!("{other:?} is no order") },
@@ -269,7 +269,8 @@ fn ask_supervisor<T>(
     answer.recv().map_err(|_| ended())
 }
 
-fn hand_over(channel: &mut Channel, control_state: &ControlState, version: u32, pid: u32) {
+fn hand_over(channel: &mut Channel, control_state: &ControlState, newer: NewerProcess) {
+    let pid = newer.pid;
     let sockets = control_state.sockets.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let phase = control_state.status.phase();
     let reason = match sockets {
@@ -281,7 +282,7 @@ fn hand_over(channel: &mut Channel, control_state: &ControlState, version: u32, 
             *control_state.newer.lock().unwrap_or_else(PoisonError::into_inner) = channel.try_clone().ok();
             let done = offer(
                 channel,
-                version,
+                newer,
                 &sockets,
                 || ask_supervisor(control_state, SupervisorRequest::MayHandOver)?,
                 || ask_supervisor(control_state, |answer| SupervisorRequest::HandedOver { pid, answer })?,

@@ -60,7 +60,15 @@ pub enum Message {
     /// From a caller: it wants the report of the upstreams, or a change of a server.
     Upstreams { change: Option<OperatorCommand>, file: Option<PathBuf> },
     /// From a new process: it wants the listeners of the process that runs with this file.
-    TakeOver { version: u32, pid: u32, file: Option<PathBuf> },
+    TakeOver {
+        version: u32,
+        pid: u32,
+        file: Option<PathBuf>,
+        /// Whether it takes several sockets of one name. An older program has one for each
+        /// listener and would close the others, with the clients that wait there.
+        #[serde(default)]
+        several_sockets: bool,
+    },
     /// To the new process: some of the sockets, by name and in the order of the descriptors.
     Sockets { names: Vec<String>, more: bool },
     /// From the new process: it has started and accepts nothing yet.

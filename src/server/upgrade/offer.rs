@@ -6,24 +6,41 @@ use super::step::STEP_TIMEOUT;
 use crate::server::control::protocol::{Channel, MAX_SOCKETS, Message, VERSION};
 use crate::server::sockets::Sockets;
 
-/// Passes the sockets to the newer process at the other end of `channel`, which speaks
-/// `version`. `commit` is asked once that process is ready, `stop` is called once it accepts.
+/// Why a program of before cannot take over.
+const TAKES_ONE: &str = "the new program is older than this one and takes one socket for each listener, where this \
+                         process has one for each thread: clients that wait in the others would be lost; stop this \
+                         process and start that program";
+
+/// What a newer process says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct NewerProcess {
+    /// The version of the hand-over that it speaks.
+    pub version: u32,
+    pub pid: u32,
+    pub several_sockets: bool,
+}
+
+/// Passes the sockets to the newer process at the other end of `channel`. `commit` is asked once that process is ready, `stop` is called once it accepts.
 ///
 /// # Errors
 /// Why the hand-over came to nothing; this process serves on as before.
 pub fn offer(
     channel: &mut Channel,
-    version: u32,
+    newer: NewerProcess,
     sockets: &Sockets,
     commit: impl FnOnce() -> Result<(), String>,
     stop: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let gone = |stage: &'static str| move |e: std::io::Error| format!("the new process was lost {stage}: {e}");
-    if version != VERSION {
+    if newer.version != VERSION {
+        let version = newer.version;
         return refuse(
             channel,
             format!("the new process speaks version {version} of the hand-over, this one {VERSION}"),
         );
+    }
+    if !newer.several_sockets && sockets.has_several_of_a_name() {
+        return refuse(channel, TAKES_ONE.to_owned());
     }
     send_sockets(channel, sockets).map_err(gone("while it was given the listeners"))?;
     expect(channel, &Message::Ready, "before it was ready")?;

@@ -31,7 +31,7 @@ impl Takeover {
         let mut channel = Channel::new(stream);
         channel.check_server()?;
         let file = file.map(Path::to_owned);
-        let ask = Message::TakeOver { version: VERSION, pid: std::process::id(), file };
+        let ask = Message::TakeOver { version: VERSION, pid: std::process::id(), file, several_sockets: true };
         channel.send(&ask).map_err(|e| format!("the running process was lost: {e}"))?;
         let mut sockets = Vec::new();
         loop {
