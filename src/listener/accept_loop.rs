@@ -12,6 +12,9 @@ use super::accept_gate::AcceptGate;
 use super::workers::{ServeConnection, Workers};
 use crate::config::Address;
 
+/// The connections that may wait to be accepted: as many as the system allows
+/// (`net.core.somaxconn`).
+const BACKLOG: i32 = 65_535;
 /// The connections of a backlog that are served: with more, new ones keep coming.
 const MAX_BACKLOG: usize = 4096;
 /// How long accepting rests when the system has no descriptors left.
@@ -24,18 +27,13 @@ const NEXT_WARNING: Duration = Duration::from_secs(10);
 pub struct ListeningSocket {
     /// The listener, as the configuration names it.
     pub address: Address,
-    /// It does not block.
+    /// It is bound and does not block. It may listen already.
     pub socket: OwnedFd,
-    /// The connections that may wait to be accepted, for a socket that does not listen before
-    /// the gate is opened; `None` for one that listens already.
-    pub backlog: Option<i32>,
 }
 
 impl ListeningSocket {
     fn listen(self) -> io::Result<Listener> {
-        if let Some(backlog) = self.backlog {
-            rustix::net::listen(&self.socket, backlog)?;
-        }
+        rustix::net::listen(&self.socket, BACKLOG)?;
         Listener::new(&self.address, self.socket)
     }
 }

@@ -23,8 +23,8 @@ use crate::config::{Address, Listener, is_ipv6_only};
 /// Accepted sockets inherit it from the listening one.
 const UNSENT: u32 = 64 * 1024;
 
-/// The connections that may wait to be accepted, as in the standard library.
-pub const BACKLOG: i32 = 128;
+/// The connections that may wait to be accepted until the accept loop asks for more.
+const BACKLOG: i32 = 128;
 
 /// The sockets of one listener at most, so that many listeners on many threads leave
 /// descriptors for clients.
@@ -36,9 +36,6 @@ const MAX_SOCKETS: usize = 1024;
 pub struct NamedSocket {
     pub name: String,
     pub socket: OwnedFd,
-    /// `false`: it is bound, and listens once the process accepts connections. The kernel gives
-    /// connections to every socket that listens.
-    pub listens: bool,
 }
 
 /// What a socket is for: two sockets of one address are told apart by it.
@@ -69,7 +66,7 @@ pub struct InheritedSockets(Vec<NamedSocket>);
 
 impl InheritedSockets {
     pub fn new(sockets: impl IntoIterator<Item = (String, OwnedFd)>) -> Self {
-        Self(sockets.into_iter().map(|(name, socket)| NamedSocket { name, socket, listens: true }).collect())
+        Self(sockets.into_iter().map(|(name, socket)| NamedSocket { name, socket }).collect())
     }
 
     /// The sockets that a service manager passed (`LISTEN_FDS`), named by the addresses to
@@ -128,7 +125,7 @@ impl InheritedSockets {
             None => bind(wanted, ipv6_only).map_err(|reason| cannot_listen(wanted.address(), &reason))?,
         };
         set_options(wanted, &socket).map_err(|e| format!("{}: {e}", wanted.name()))?;
-        Ok(NamedSocket { name: wanted.name(), socket, listens: true })
+        Ok(NamedSocket { name: wanted.name(), socket })
     }
 
     /// Claims or opens the sockets of a listener, one for each of `threads` where the system
@@ -146,7 +143,7 @@ impl InheritedSockets {
         let mut open = vec![self.open(&wanted, ipv6_only)?];
         while let Some(socket) = self.claim(&wanted) {
             set_options(&wanted, &socket).map_err(|e| format!("{listener}: {e}"))?;
-            open.push(NamedSocket { name: wanted.name(), socket, listens: true });
+            open.push(NamedSocket { name: wanted.name(), socket });
         }
         if let Address::Tcp(_) = listener {
             // A process that is another user by now, or may not have a low port, has to make do
@@ -154,7 +151,7 @@ impl InheritedSockets {
             while open.len() < threads.min(MAX_SOCKETS)
                 && let Ok(socket) = bind_beside(&open[0].socket, &wanted)
             {
-                open.push(NamedSocket { name: wanted.name(), socket, listens: false });
+                open.push(NamedSocket { name: wanted.name(), socket });
             }
         }
         Ok(open)
@@ -214,8 +211,9 @@ fn set_options(wanted: &SocketUse, socket: &OwnedFd) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(socket, true)?)
 }
 
-/// Another socket at the address of `first`, which does not listen yet. The first one of an
-/// address is bound without SO_REUSEPORT, so that a second process is refused it.
+/// Another socket at the address of `first`. The first one of an address is bound without
+/// SO_REUSEPORT, so that a second process is refused it. This one listens once the process
+/// accepts connections: the kernel gives connections to every socket that listens.
 fn bind_beside(first: &OwnedFd, wanted: &SocketUse) -> io::Result<OwnedFd> {
     let first = SockRef::from(first);
     let address = first.local_addr()?;
@@ -339,14 +337,10 @@ impl Sockets {
     ///
     /// # Errors
     /// As [`Self::duplicate`].
-    pub fn duplicates(&self, listener: &Address) -> io::Result<Vec<NamedSocket>> {
+    pub fn duplicates(&self, listener: &Address) -> io::Result<Vec<OwnedFd>> {
         let name = SocketUse::Listener(listener.clone()).name();
         let named = self.0.iter().filter(|named| named.name == name);
-        let duplicate = |named: &NamedSocket| {
-            let socket = named.socket.try_clone()?;
-            Ok(NamedSocket { name: named.name.clone(), socket, listens: named.listens })
-        };
-        named.map(duplicate).collect()
+        named.map(|named| named.socket.try_clone()).collect()
     }
 }
 
@@ -375,7 +369,10 @@ mod tests {
     fn threads_have_a_socket_each_and_a_second_process_is_refused() {
         let any = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let mut open = InheritedSockets::default().open_listener(&any, false, 3).unwrap();
-        assert_eq!(open.iter().map(|named| named.listens).collect::<Vec<_>>(), [true, false, false]);
+        let listens = |open: &[NamedSocket]| -> Vec<bool> {
+            open.iter().map(|named| SockRef::from(&named.socket).is_listener().unwrap()).collect()
+        };
+        assert_eq!(listens(&open), [true, false, false]);
         let address = |named: &NamedSocket| SockRef::from(&named.socket).local_addr().unwrap().as_socket().unwrap();
         let first = address(&open[0]);
         assert!(open.iter().all(|named| address(named) == first));
@@ -387,6 +384,6 @@ mod tests {
         let mut fewer = passed(&mut open).open_listener(&Address::Tcp(first), false, 1).unwrap();
         assert_eq!(fewer.len(), 3);
         let more = passed(&mut fewer).open_listener(&Address::Tcp(first), false, 4).unwrap();
-        assert_eq!(more.iter().map(|named| named.listens).collect::<Vec<_>>(), [true, true, true, false]);
+        assert_eq!(listens(&more), [true, false, false, false]);
     }
 }

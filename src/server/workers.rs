@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sockets::{BACKLOG, NamedSocket, Sockets};
+use super::sockets::Sockets;
 use crate::config::{Config, Listener};
 use crate::listener::{AcceptGate, ListeningSocket, start_workers};
 use crate::proxy::{HttpService, HttpServiceParts};
@@ -20,11 +20,7 @@ pub fn start(
     let mut listening = Vec::new();
     for Listener { address, .. } in &config.listeners {
         let duplicates = sockets.duplicates(address).map_err(|e| format!("{address}: {e}"))?;
-        listening.extend(duplicates.into_iter().map(|NamedSocket { socket, listens, .. }| ListeningSocket {
-            address: address.clone(),
-            socket,
-            backlog: (!listens).then_some(BACKLOG),
-        }));
+        listening.extend(duplicates.into_iter().map(|socket| ListeningSocket { address: address.clone(), socket }));
     }
     let (threads, service) = (threads(config), || HttpService::new(parts.clone()));
     start_workers(threads, steals_work(config), service, listening, gate)
