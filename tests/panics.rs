@@ -126,11 +126,11 @@ fn a_process_that_lived_through_a_panic_reloads_upgrades_and_drains() {
 fn a_panic_at_the_start_ends_the_process() {
     let folder = Folder::new();
     let yaml = format!(
-        "server: {{ threads: 1024 }}\nlisteners: ['127.0.0.1:{}']\nadmin: {{ address: off }}\nroutes: [{{ respond: {{ status: 204 }} }}]\n",
+        "server: {{ threads: 1024, work_stealing: true }}\nlisteners: ['127.0.0.1:{}']\nadmin: {{ address: off }}\nroutes: [{{ respond: {{ status: 204 }} }}]\n",
         free_port()
     );
     folder.write("proxy.yaml", &yaml);
-    // There is no room for the stacks of so many threads.
+    // There is no room for the stacks of so many threads, of which the runtime makes a panic.
     let script = format!("ulimit -v 700000 && exec {} -c proxy.yaml", support::BINARY);
     let mut command = std::process::Command::new("sh");
     command.args(["-c", &script]).current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0);

@@ -256,3 +256,17 @@ fn a_process_without_descriptors_accepts_again_as_soon_as_it_has_some() {
     assert_eq!(log().matches("cannot accept: ").count(), 1, "{}", log());
     drop(process);
 }
+
+#[test]
+fn a_process_without_room_for_its_threads_says_so_and_ends() {
+    let folder = Folder::new();
+    let text = format!("{}admin: {{ address: off }}\n", yaml("threads: 1024"));
+    folder.write("proxy.yaml", &text.replace("{listen}", &format!("127.0.0.1:{}", free_port())));
+    let script = format!("ulimit -v 700000 && exec {BINARY} -c proxy.yaml");
+    let mut shell = Command::new("sh");
+    let output =
+        shell.args(["-c", &script]).current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot start 1024 worker threads: "), "{text}");
+}

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 
 use super::accept_gate::AcceptGate;
 use super::accept_loop::{self, ListeningSocket};
@@ -27,16 +27,17 @@ pub fn start_workers<S: ServeConnection>(
         let build = |_| Builder::new_current_thread().enable_all().build();
         (0..threads).map(build).collect::<io::Result<_>>()?
     };
-    let workers = Workers::new(&runtimes, service);
-    for (place, socket) in sockets.into_iter().enumerate() {
-        let own = place % runtimes.len();
-        runtimes[own].spawn(accept_loop::run(socket, own, Arc::clone(&workers), Arc::clone(gate)));
-    }
+    let handles: Vec<Handle> = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
     for (number, runtime) in runtimes.into_iter().enumerate() {
         // The runtime is driven to the end of the process.
         std::thread::Builder::new()
             .name(format!("worker {number}"))
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    }
+    let workers = Workers::new(&handles, service);
+    for (place, socket) in sockets.into_iter().enumerate() {
+        let own = place % handles.len();
+        handles[own].spawn(accept_loop::run(socket, own, Arc::clone(&workers), Arc::clone(gate)));
     }
     Ok(())
 }

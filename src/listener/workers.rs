@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 
 use super::accept::Accepted;
 use super::accept_gate::AcceptGate;
@@ -52,9 +52,9 @@ impl<S> Drop for Counted<S> {
 
 impl<S: ServeConnection> Workers<S> {
     /// One worker for each runtime, each with a service of its own.
-    pub(super) fn new(runtimes: &[Runtime], service: impl Fn() -> S) -> Arc<Self> {
-        let worker = |runtime: &Runtime| Worker {
-            runtime: runtime.handle().clone(),
+    pub(super) fn new(runtimes: &[Handle], service: impl Fn() -> S) -> Arc<Self> {
+        let worker = |runtime: &Handle| Worker {
+            runtime: runtime.clone(),
             service: Arc::new(service()),
             connections: AtomicUsize::new(0),
         };
@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn a_connection_goes_where_there_are_fewest_and_stays_where_there_are_as_few() {
         let runtimes: Vec<_> = (0..3).map(|_| Builder::new_current_thread().build().unwrap()).collect();
-        let workers = Workers::new(&runtimes, || Nothing);
+        let handles: Vec<Handle> = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+        let workers = Workers::new(&handles, || Nothing);
         let set = |counts: [usize; 3]| {
             workers.0.iter().zip(counts).for_each(|(worker, count)| worker.connections.store(count, Ordering::Relaxed));
         };

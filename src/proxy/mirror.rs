@@ -37,12 +37,15 @@ pub enum MirrorPiece {
     End,
 }
 
-/// The number of copies that are under way in the process.
-pub type MirrorCopies = Arc<AtomicUsize>;
-
 pub struct Mirrors {
     connector: Arc<Connector>,
-    under_way: MirrorCopies,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Default for Mirrors {
+    fn default() -> Self {
+        Self { connector: Arc::new(Connector::new(None)), under_way: Arc::default() }
+    }
 }
 
 impl std::fmt::Debug for Mirrors {
@@ -52,7 +55,7 @@ impl std::fmt::Debug for Mirrors {
 }
 
 /// Counts a copy until it is dropped.
-struct UnderWay(MirrorCopies);
+struct UnderWay(Arc<AtomicUsize>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -61,11 +64,6 @@ impl Drop for UnderWay {
 }
 
 impl Mirrors {
-    /// With connections of its own.
-    pub fn new(under_way: &MirrorCopies) -> Self {
-        Self { connector: Arc::new(Connector::new(None)), under_way: Arc::clone(under_way) }
-    }
-
     /// Begins to copy a request, if it is one of the share that is copied; `upstream`: as it
     /// is sent.
     pub fn begin_copy(&self, session: &mut Session, upstream: &RequestHeader, mirror: &Mirror) -> Option<Copies> {

@@ -40,7 +40,7 @@ pub use service::{HttpService, HttpServiceParts};
 #[derive(Debug)]
 pub struct Proxy {
     live: Arc<Live>,
-    mirrors: Mirrors,
+    mirrors: Arc<Mirrors>,
 }
 
 #[async_trait]

@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 
 use super::Proxy;
 use super::context::next_request_id;
-use super::mirror::{MirrorCopies, Mirrors};
+use super::mirror::Mirrors;
 use super::{access_record, reply};
 use crate::downstream::http1::{Arrival, ClientStream, HeadTimeouts, field};
 use crate::downstream::{Connections, Initiator, Pace};
@@ -40,7 +40,7 @@ pub struct HttpServiceParts {
     pub conf: Arc<ServerConf>,
     pub live: Arc<Live>,
     pub connections: Arc<Connections>,
-    pub mirror_copies: MirrorCopies,
+    pub mirrors: Arc<Mirrors>,
 }
 
 impl std::fmt::Debug for HttpService {
@@ -57,7 +57,7 @@ impl std::fmt::Debug for HttpServiceParts {
 
 impl HttpService {
     pub fn new(shared: HttpServiceParts) -> Self {
-        let proxy = Proxy { live: Arc::clone(&shared.live), mirrors: Mirrors::new(&shared.mirror_copies) };
+        let proxy = Proxy { live: Arc::clone(&shared.live), mirrors: Arc::clone(&shared.mirrors) };
         Self { http: Arc::new(http_proxy(&shared.conf, proxy)), shared }
     }
 

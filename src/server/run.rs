@@ -226,7 +226,7 @@ fn assemble(
         conf: Arc::clone(&server.configuration),
         live: Arc::clone(&live),
         connections: Arc::clone(&connections),
-        mirror_copies: Arc::default(),
+        mirrors: Arc::default(),
     };
     let service = Arc::new(HttpService::new(parts.clone()));
     workers::start(config, &parts, &sockets, &gate)?;
