@@ -43,7 +43,7 @@ impl Explain {
         let snapshot = Arc::new(super::check::compile(&config)?);
         // As at start-up: a request to an upstream whose name has no address is refused.
         resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
-        let explanation = explain(&self.head(), self.client_ip, &snapshot).map_err(|e| format!("error: {e}"))?;
+        let explanation = explain(&self.head(), self.client_ip, &snapshot);
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.
         self.describe(&mut out, &explanation, &config, &snapshot).unwrap_or_default();

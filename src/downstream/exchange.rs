@@ -2,23 +2,14 @@
 //! driver of the protocol holds it for as long as the exchange lasts: the hooks say what
 //! is to become of it, the driver asks whether it is overdue whenever it waits.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use super::deadline::{Deadlines, Pace};
 use super::upload::Upload;
-
-/// The `Date` of an upstream's response.
-#[derive(Clone, Debug)]
-pub struct Date {
-    /// As it was spelled.
-    pub name: [u8; 4],
-    pub value: HeaderValue,
-}
 
 /// A request and its response, as the hooks and the driver share them.
 #[derive(Debug, Default)]
@@ -31,8 +22,10 @@ pub struct Exchange {
     /// The whole response was handed to the driver while the client had still to send some of
     /// its body.
     answered: AtomicBool,
-    /// Pingora replaces the `Date` of every response; the driver puts this one back.
-    date: OnceLock<Date>,
+    /// A server was asked for the response.
+    forwarded: AtomicBool,
+    /// The connection ends after the response.
+    closes_connection: AtomicBool,
 }
 
 impl Exchange {
@@ -40,15 +33,16 @@ impl Exchange {
     pub(super) fn reset(&mut self) {
         self.deadlines.reset();
         self.upload.reset();
-        for flag in [&mut self.tunnel, &mut self.continue_awaited, &mut self.answered] {
+        let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
+        for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {
             *flag.get_mut() = false;
         }
-        self.date.take();
     }
 
     /// Another attempt to send the request begins. `send_limit`: how long Pingora tries to
     /// send one piece of its body.
     pub fn begin_upload(&self, send_limit: Option<Duration>) {
+        self.forwarded.store(true, Ordering::Relaxed);
         self.upload.begin_attempt(send_limit);
     }
 
@@ -109,14 +103,18 @@ impl Exchange {
         self.is_answered() && self.is_continue_awaited()
     }
 
-    /// The `Date` that the response shall carry. An exchange has one response, so that the
-    /// first is kept.
-    pub fn keep_date(&self, date: Date) {
-        self.date.set(date).unwrap_or_default();
+    /// Whether a server was asked for the response.
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.forwarded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn date(&self) -> Option<&Date> {
-        self.date.get()
+    /// The connection ends after the response, which has still to begin.
+    pub fn close_connection(&self) {
+        self.closes_connection.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn closes_connection(&self) -> bool {
+        self.closes_connection.load(Ordering::Relaxed)
     }
 }
 
@@ -196,12 +194,12 @@ mod tests {
         exchange.become_tunnel(second);
         exchange.await_continue();
         exchange.end_response();
-        exchange.keep_date(Date { name: *b"date", value: HeaderValue::from_static("then") });
+        exchange.close_connection();
         exchange.reset();
         let deadlines = &exchange.deadlines;
         assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
         assert_eq!((deadlines.write(), deadlines.min_rate()), (None, None));
-        assert!(!exchange.is_tunnel() && exchange.date().is_none());
+        assert!(!exchange.is_tunnel() && !exchange.is_forwarded() && !exchange.closes_connection());
         assert!(!exchange.is_continue_awaited() && !exchange.is_answered());
     }
 }

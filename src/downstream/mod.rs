@@ -13,5 +13,5 @@ mod wait_budget;
 
 pub use connection::{ClientConnection, Initiator};
 pub use deadline::{Overdue, Pace};
-pub use exchange::{Date, Exchange};
+pub use exchange::Exchange;
 pub use registry::{ConnectionCounts, Connections};

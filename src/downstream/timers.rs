@@ -15,6 +15,10 @@ const EARLY_RESPONSE: Duration = Duration::from_millis(100);
 /// How long a client that has the whole response may keep back the rest of its body.
 const AFTER_RESPONSE: Duration = Duration::from_secs(5);
 
+/// How long a client that has closed its direction may wait for its response to begin: it may
+/// have left.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+
 /// What the connection waits for while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
@@ -25,7 +29,8 @@ enum Awaited {
     Response,
 }
 
-/// One timer for each direction, and one for the whole request.
+/// One timer for each direction, one for the whole request, and one for a client that may
+/// have left.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     /// For what is `awaited`, or for the next request.
@@ -40,12 +45,16 @@ pub(super) struct Timers {
     /// For taking the response.
     download: WaitBudget,
     request: Timer,
+    /// For a client that sends nothing more.
+    half_closed: Timer,
+    is_half_closed: bool,
 }
 
 impl Timers {
     /// Another exchange begins.
     pub fn renew(&mut self) {
         self.stalled = None;
+        self.is_half_closed = false;
         (self.upload, self.download) = Default::default();
     }
 
@@ -103,6 +112,22 @@ impl Timers {
             Some(limit) if client_must_send => self.poll_client(exchange, limit, cx),
             Some(_) | None => Poll::Pending,
         }
+    }
+
+    /// Something is waited for that goes through a tunnel.
+    pub fn poll_tunnel(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Overdue> {
+        match exchange.deadlines.request_body() {
+            Some(limit) => self.poll_client(exchange, limit, cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Ready once a client that has closed its direction has waited for long enough.
+    pub fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !std::mem::replace(&mut self.is_half_closed, true) {
+            self.half_closed.set(HALF_CLOSED);
+        }
+        self.half_closed.poll(cx)
     }
 
     /// The client has to send more of its body, within `limit`.

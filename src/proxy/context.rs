@@ -87,6 +87,13 @@ impl RequestCtx {
         self.client.as_ref().map(|client| &client.exchange)
     }
 
+    /// Has the client's connection end after the response, which has still to begin.
+    pub fn close_connection(&self) {
+        if let Some(exchange) = self.exchange() {
+            exchange.close_connection();
+        }
+    }
+
     /// The route that took the request, once one did.
     pub fn route(&self) -> Option<&Route> {
         self.snapshot.routes.get(self.admission.route.ok()?)

@@ -18,9 +18,6 @@ pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
             exchange.await_continue();
         }
     }
-    // Pingora's deadline cannot tell a slow client from one that waits for the upstream to
-    // take its body.
-    session.set_read_timeout(None);
 }
 
 /// HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).

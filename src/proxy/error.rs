@@ -61,7 +61,7 @@ fn cause_of_pingoras(error: &Error) -> Cause {
     match by_kind(error) {
         Cause::TlsFailed => CertificateFault::of(error).map_or(Cause::TlsFailed, Cause::CertificateRefused),
         Cause::UpstreamInvalid => by_head(error),
-        Cause::ClientGone => by_own_stream(error),
+        Cause::ClientGone => by_driver(error),
         cause => cause,
     }
 }
@@ -76,8 +76,8 @@ fn by_head(error: &Error) -> Cause {
     }
 }
 
-/// Our own stream's errors come back as those of a client that could not be read.
-fn by_own_stream(error: &Error) -> Cause {
+/// The driver's errors come back as those of a client that could not be read.
+fn by_driver(error: &Error) -> Cause {
     let io = error.root_cause().downcast_ref::<std::io::Error>();
     let Some(inner) = io.and_then(std::io::Error::get_ref) else {
         return Cause::ClientGone;

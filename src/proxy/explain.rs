@@ -4,14 +4,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, Version};
-use pingora::{Error, ErrorType};
+use http::StatusCode;
 use pingora_http::RequestHeader;
 
 use super::admission::{self, Admission};
 use super::context::RequestCtx;
 use super::{reply, request, select_peer};
-use crate::downstream::http1::{Head, escaped};
+use crate::downstream::http1::Head;
 use crate::downstream::{ClientConnection, Initiator};
 use crate::filter::{Cause, Reply};
 use crate::message::path::split_query;
@@ -55,10 +54,7 @@ pub enum Outcome {
 }
 
 /// `head`: a whole request's, as it would come over the wire.
-///
-/// # Errors
-/// When Pingora cannot represent the request. `Head::read` refuses such a request before.
-pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora::Result<Explanation> {
+pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> Explanation {
     let refused = |cause| Explanation {
         client_ip: None,
         remote_trusted: false,
@@ -69,10 +65,9 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
         outcome: Outcome::Refused(cause),
     };
     let request = match Head::read(head, &snapshot.limits) {
-        Ok(Some(read)) if read.escape => parse(&escaped(head))?,
-        Ok(Some(_)) => parse(head)?,
-        Ok(None) => return Ok(refused(Cause::RequestInvalid)),
-        Err(malformed) => return Ok(refused(malformed.into())),
+        Ok(Some(read)) => *read.request,
+        Ok(None) => return refused(Cause::RequestInvalid),
+        Err(malformed) => return refused(malformed.into()),
     };
     let admission = admission::decide(&request, Some(client), snapshot);
     let matched = admission::with_view(&request, &admission, |view| {
@@ -93,7 +88,7 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> pingora
     let mismatches = if is_ambiguous { Vec::new() } else { mismatches };
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
     let outcome = outcome(request, client, admission, snapshot);
-    Ok(Explanation { client_ip, remote_trusted, scheme, readings, winner, mismatches, outcome })
+    Explanation { client_ip, remote_trusted, scheme, readings, winner, mismatches, outcome }
 }
 
 /// The path by which the route was found, where that is not the path as sent.
@@ -126,22 +121,6 @@ fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapsho
         return Outcome::Refused(cause);
     }
     Outcome::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) }
-}
-
-/// As Pingora reads it.
-fn parse(head: &[u8]) -> pingora::Result<RequestHeader> {
-    let invalid = |e: &dyn std::fmt::Display| Error::explain(ErrorType::InvalidHTTPHeader, e.to_string());
-    let mut fields = [httparse::EMPTY_HEADER; 256];
-    let mut read = httparse::Request::new(&mut fields);
-    read.parse(head).map_err(|e| invalid(&e))?;
-    let target = read.path.unwrap_or_default().as_bytes();
-    let mut request = RequestHeader::build(read.method.unwrap_or_default(), target, Some(read.headers.len()))?;
-    request.set_version(if read.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 });
-    for field in read.headers.iter() {
-        let value = HeaderValue::from_bytes(field.value).map_err(|e| invalid(&e))?;
-        request.append_header(field.name.to_owned(), value)?;
-    }
-    Ok(request)
 }
 
 fn lines(request: &RequestHeader) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode, Version, header};
+use http::{Method, StatusCode, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -11,41 +11,18 @@ use super::context::RequestCtx;
 use crate::filter::Cause;
 use crate::telemetry::ErrorSource;
 
-/// How long the rest of a refused body is read before the connection is closed.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a client that got a response in place of 100 may take to close the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Sets Pingora's rules for a request that has just arrived.
-pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
-    close_if_process_ends(session, ctx);
-    session.set_total_drain_timeout(Some(DRAIN_LIMIT));
-    // It would close the connection after an interim response too; `close_if_body_is_withheld`
-    // sees to final ones.
-    session.set_close_on_response_before_downstream_finish(false);
-    if session.req_header().version == Version::HTTP_10 {
-        // An HTTP/1.0 client would take one for the response (RFC 9110 section 15.2).
-        session.set_ignore_info_resp(true);
-    }
-}
-
-/// When the process is about to end, has the response say so and closes the connection
-/// after it: the client's next request goes elsewhere.
-pub fn close_if_process_ends(session: &mut Session, ctx: &RequestCtx) {
-    if ctx.connection().is_none_or(|connection| connection.closes_after_response()) {
-        session.set_keepalive(None);
-    }
-}
-
-/// Pingora reads the rest of a body after a final response, within [`DRAIN_LIMIT`], so that
-/// closing the connection does not destroy the response on its way. But a client that waited
-/// for 100 may send its next request instead of the body (RFC 9110 section 10.1.1), and the
-/// proxy cannot tell the two apart, so that the connection is closed after the response.
-/// Returns whether some of the body is still to come.
-pub fn close_if_body_is_withheld(session: &mut Session) -> bool {
+/// The driver reads the rest of a body after a final response, for a while, so that the
+/// connection can go on. But a client that waited for 100 may send its next request instead
+/// of the body (RFC 9110 section 10.1.1), and the proxy cannot tell the two apart, so that
+/// the connection is closed after the response. Returns whether some of the body is still to
+/// come.
+pub fn close_if_body_is_withheld(session: &mut Session, ctx: &RequestCtx) -> bool {
     let unfinished = !session.as_mut().is_body_done();
     if unfinished && session.req_header().headers.contains_key(header::EXPECT) {
-        session.set_keepalive(None);
+        ctx.close_connection();
     }
     unfinished
 }

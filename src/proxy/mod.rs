@@ -56,7 +56,6 @@ impl ProxyHttp for Proxy {
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<()> {
         ctx.client = Some(Client::of(session)?);
-        keepalive::begin_request(session, ctx);
         deadlines::begin_request(session, ctx);
         Ok(())
     }

@@ -9,9 +9,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::error::Refusal;
-use super::keepalive::{
-    close_if_body_is_withheld, close_if_process_ends, discard_body, give_up_rest_of_body, is_unanswered,
-};
+use super::keepalive::{close_if_body_is_withheld, discard_body, give_up_rest_of_body, is_unanswered};
 use super::retry::note_end;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
@@ -81,7 +79,7 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
     }
     let goes_on = ctx.attempts.began.is_none();
     if !goes_on {
-        session.set_keepalive(None);
+        ctx.close_connection();
     }
     if let Some(exchange) = ctx.exchange() {
         // The request's deadline does not limit the reply; that of writing does.
@@ -115,8 +113,7 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
         let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
         edited.map_err(Refusal::of)?;
     }
-    close_if_body_is_withheld(session);
-    close_if_process_ends(session, ctx);
+    close_if_body_is_withheld(session, ctx);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
     // Pingora does not say whose failure it is that a reply was not taken.
     session.write_response_header(Box::new(head), silent).await.map_err(|e| e.into_down())?;

@@ -10,13 +10,11 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::error::Refusal;
 use super::framing;
-use super::keepalive::{close_if_body_is_withheld, close_if_process_ends, end_bodyless_response};
-use crate::downstream::Date;
+use super::keepalive::{close_if_body_is_withheld, end_bodyless_response};
 use crate::filter::{Edited, Origin, RareFields, ResponseContext, hop_by_hop};
 
 /// `head` is the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
-    close_if_process_ends(session, ctx);
     let rare = RareFields::in_fields(&head.headers);
     let mut edited = Edited::new(head);
     hop_by_hop::strip_response(&mut edited, rare);
@@ -25,12 +23,12 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         framing::drop_framing(head)?;
     }
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        switch_protocols(session, ctx)?;
+        switch_protocols(ctx)?;
     } else if head.status.is_informational() {
         return Ok(());
     }
     framing::settle_length(head)?;
-    if head.status != StatusCode::SWITCHING_PROTOCOLS && close_if_body_is_withheld(session) {
+    if head.status != StatusCode::SWITCHING_PROTOCOLS && close_if_body_is_withheld(session, ctx) {
         end_bodyless_response(session, head, ctx);
     }
     // Ours, not the upstream's (RFC 9110 section 2.5).
@@ -39,25 +37,22 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         begin_event_stream(ctx);
     }
     if rare.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
-        session.set_keepalive(None);
-    }
-    if let (Some(exchange), Some(date)) = (ctx.exchange(), date(head)) {
-        exchange.keep_date(date);
+        ctx.close_connection();
     }
     edit(session, head, rare, ctx)
 }
 
 /// The connection becomes a tunnel, if the client asked for one.
-fn switch_protocols(session: &mut Session, ctx: &RequestCtx) -> Result<()> {
+fn switch_protocols(ctx: &RequestCtx) -> Result<()> {
     if !ctx.admission.upgrade {
         let message = "101 to a request that asked for no upgrade";
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, message).into_up());
     }
     let idle = ctx.snapshot.timeouts.tunnel_idle;
-    // Pingora's read timeout covers the tunnel too.
-    session.set_read_timeout(Some(idle));
     if let Some(exchange) = ctx.exchange() {
         exchange.become_tunnel(idle);
+        // What is left of a body is part of the tunnel.
+        exchange.deadlines.set_request_body(idle);
     }
     Ok(())
 }
@@ -73,13 +68,6 @@ fn begin_event_stream(ctx: &RequestCtx) {
         exchange.become_tunnel(idle);
         exchange.deadlines.set_response(None, Some(idle));
     }
-}
-
-/// The `Date` of an upstream's response, as it came.
-fn date(head: &ResponseHeader) -> Option<Date> {
-    let is_date = |name: &[u8]| name.eq_ignore_ascii_case(header::DATE.as_str().as_bytes());
-    let (name, value) = head.case_header_iter().find(|(name, _)| is_date(name.as_slice()))?;
-    Some(Date { name: name.as_slice().try_into().ok()?, value: value.clone() })
 }
 
 /// The route's filters, and the cookie that names the server.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
-use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
@@ -21,7 +20,7 @@ use super::Proxy;
 use super::context::next_request_id;
 use super::mirror::Mirrors;
 use super::{access_record, reply};
-use crate::downstream::http1::{Arrival, ClientStream, HeadTimeouts, field};
+use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, Session, Slot, field};
 use crate::downstream::{Connections, Initiator, Pace};
 use crate::filter::Cause;
 use crate::listener::ServeConnection;
@@ -62,7 +61,7 @@ impl HttpService {
     }
 
     /// `first`: a connection that never spoke is not kept as long as one that did.
-    async fn next(&self, client: &mut ClientStream, first: bool) -> Arrival {
+    async fn next(&self, client: &mut Connection, first: bool) -> Arrival {
         let (timeouts, pace, limits) = {
             let snapshot = self.shared.live.load();
             let timeouts = &snapshot.timeouts;
@@ -74,7 +73,7 @@ impl HttpService {
         client.next_request(timeouts, pace, &limits).await
     }
 
-    async fn refuse(&self, client: &mut ClientStream, cause: Cause) {
+    async fn refuse(&self, client: &mut Connection, cause: Cause) {
         let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
         let snapshot = self.shared.live.pin();
         let accept = field(client.waiting(), "accept");
@@ -83,12 +82,13 @@ impl HttpService {
             Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
         };
         let head = client.waiting().to_vec();
-        if let Err(e) = client.close_with(&reply).await {
+        let length = reply.len();
+        if let Err(e) = client.close_with(reply.into()).await {
             log::debug!("request {id:016x}: the client did not take the reply: {e}");
         }
-        let ip = client.connection().ip;
+        let ip = client.client().ip;
         let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, ip };
-        access_record::log_malformed(&snapshot.access, &malformed, reply.len());
+        access_record::log_malformed(&snapshot.access, &malformed, length);
     }
 }
 
@@ -98,13 +98,19 @@ impl ServeConnection for HttpService {
         stream: L4Stream,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let client = Box::new(ClientStream::new(Box::new(stream), Initiator::Client, &self.shared.connections));
+        let client = Box::new(Connection::new(Box::new(stream), Initiator::Client, &self.shared.connections));
         async move {
             match telemetry::contain(pin!(self.serve(client, &shutdown))).await {
-                Ok(done) => drop(done),
+                Ok(()) => {}
                 Err(panicked) => log_panic(&panicked),
             }
         }
+    }
+}
+
+async fn close(mut client: Box<Connection>) {
+    if let Err(e) = client.close().await {
+        log::debug!("closing a client's connection: {e}");
     }
 }
 
@@ -125,10 +131,10 @@ impl HttpService {
         const WAIT: Duration = Duration::from_secs(5);
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
-            let stream =
-                ClientStream::new(Box::new(L4Stream::from(server)), Initiator::Probe, &self.shared.connections);
+            let stream = Box::new(L4Stream::from(server));
+            let connection = Connection::new(stream, Initiator::Probe, &self.shared.connections);
             let (service, shutdown) = (Arc::clone(self), shutdown.clone());
-            let serving = tokio::spawn(async move { service.serve(Box::new(stream), &shutdown).await.map(drop) });
+            let serving = tokio::spawn(async move { service.serve(Box::new(connection), &shutdown).await });
             // Refused for its missing Host, by the hooks.
             client.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
             let mut answer = Vec::new();
@@ -146,22 +152,27 @@ impl HttpService {
         }
     }
 
-    async fn serve(&self, mut client: Box<ClientStream>, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn serve(&self, mut client: Box<Connection>, shutdown: &ShutdownWatch) {
+        let slot = Slot::default();
         let mut first = true;
         loop {
             let refused = match self.next(&mut client, first).await {
-                Arrival::Request => None,
-                Arrival::Gone => return None,
-                Arrival::TooSlow => Some(Cause::HeadTimeout),
-                Arrival::Malformed(malformed) => Some(malformed.into()),
+                Arrival::Request(head) => {
+                    let session = Box::new(Session::new(client, head, slot.clone()));
+                    // Pingora gives nothing back; the session does.
+                    drop(self.http.process_new_http(ServerSession::new_custom(session), shutdown).await);
+                    let Some(back) = slot.take() else { return };
+                    (client, first) = (back, false);
+                    if client.goes_on() {
+                        continue;
+                    }
+                    return close(client).await;
+                }
+                Arrival::Gone => return,
+                Arrival::TooSlow => Cause::HeadTimeout,
+                Arrival::Malformed(malformed) => malformed.into(),
             };
-            if let Some(cause) = refused {
-                self.refuse(&mut client, cause).await;
-                return None;
-            }
-            let reused = self.http.process_new_http(ServerSession::new_http1(client), shutdown).await?;
-            client = reused.consume().0.into_any().downcast().ok()?;
-            first = false;
+            return self.refuse(&mut client, refused).await;
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Where a chunked body ends (RFC 9112 section 7.1), strictly: what two readers
-//! could understand differently is refused. Looks at the framing only; the bytes
-//! go on as they came.
+//! The chunked transfer coding (RFC 9112 section 7.1). It is read strictly: what two readers
+//! could understand differently is refused.
+
+use bytes::BytesMut;
 
 use crate::message::bytes::TOKEN;
 
@@ -94,38 +95,54 @@ impl Part {
 
 /// Follows a chunked body through the pieces it arrives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scanner(At);
+pub struct Decoder(At);
 
-impl Default for Scanner {
+impl Default for Decoder {
     fn default() -> Self {
         Self(At::Size { value: 0, digits: 0 })
     }
 }
 
-impl Scanner {
+impl Decoder {
     pub fn is_done(&self) -> bool {
         self.0 == At::Done
     }
 
-    /// How many of `bytes` belong to the body: all of them until it ends.
+    /// How many of `bytes` frame the body: up to the next data, or to the end of the body.
     ///
     /// # Errors
     /// At the first byte that may not stand where it does.
-    pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
+    pub fn skip_framing(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
         let mut at = 0;
-        while at < bytes.len() && !self.is_done() {
-            if let At::Data { left } = self.0 {
-                let available = u64::try_from(bytes.len() - at).unwrap_or(u64::MAX);
-                let step = left.min(available);
-                at += usize::try_from(step).unwrap_or(0);
-                self.0 = if step == left { At::DataCr } else { At::Data { left: left - step } };
-            } else {
-                self.0 = step(self.0, bytes[at])?;
-                at += 1;
-            }
+        while at < bytes.len() && self.data_left() == 0 && !self.is_done() {
+            self.0 = step(self.0, bytes[at])?;
+            at += 1;
         }
         Ok(at)
     }
+
+    /// How many of the next bytes are data.
+    pub fn data_left(&self) -> u64 {
+        if let At::Data { left } = self.0 { left } else { 0 }
+    }
+
+    /// So many bytes of data were read.
+    pub fn skip_data(&mut self, count: usize) {
+        let left = self.data_left().saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        self.0 = if left == 0 { At::DataCr } else { At::Data { left } };
+    }
+}
+
+/// Ends a chunked body.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Writes the line in front of a chunk's data.
+pub fn write_size(out: &mut BytesMut, size: usize) {
+    let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        out.extend_from_slice(&[b"0123456789ABCDEF"[size >> (4 * digit) & 15]]);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn step(at: At, byte: u8) -> Result<At, BadChunk> {
@@ -179,14 +196,37 @@ fn may_stand_in_field(byte: u8, in_value: bool) -> bool {
 mod tests {
     use super::*;
 
+    /// How many bytes belong to the body.
+    fn advance(decoder: &mut Decoder, bytes: &[u8]) -> Result<usize, BadChunk> {
+        let mut at = 0;
+        while at < bytes.len() && !decoder.is_done() {
+            at += decoder.skip_framing(&bytes[at..])?;
+            let data = usize::try_from(decoder.data_left()).unwrap().min(bytes.len() - at);
+            if data > 0 {
+                decoder.skip_data(data);
+                at += data;
+            }
+        }
+        Ok(at)
+    }
+
     /// The length of the body, whole and byte by byte.
     fn end_of(bytes: &[u8]) -> Result<usize, BadChunk> {
-        let mut whole = Scanner::default();
-        let result = whole.advance(bytes);
-        let mut slow = Scanner::default();
-        let single: Result<usize, BadChunk> = bytes.iter().map(|b| slow.advance(&[*b])).sum();
+        let mut whole = Decoder::default();
+        let result = advance(&mut whole, bytes);
+        let mut slow = Decoder::default();
+        let single: Result<usize, BadChunk> = bytes.iter().map(|b| advance(&mut slow, &[*b])).sum();
         assert_eq!(result, single);
         result.map(|n| if whole.is_done() { n } else { usize::MAX })
+    }
+
+    #[test]
+    fn the_size_of_a_chunk_is_written_as_it_is_read() {
+        for size in [1, 15, 16, 255, 256, 65_536, 0xABCDEF, usize::MAX] {
+            let mut out = BytesMut::new();
+            write_size(&mut out, size);
+            assert_eq!(out, format!("{size:X}\r\n"));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The fields of a request that frame it, `Host`, `Content-Length` and `Transfer-Encoding`, read
-//! in the one way in which they can be read, or refused.
+//! The fields of a request that say where it goes and where it ends, `Host`, `Content-Length`
+//! and `Transfer-Encoding`, read in the one way in which they can be read, or refused; and what
+//! `Connection` says of the end of the connection.
 
 use super::malformed::Malformed;
 use crate::message::bytes::TOKEN;
@@ -8,13 +9,23 @@ use crate::message::bytes::TOKEN;
 #[derive(Debug, Default)]
 pub struct FramingFields<'h> {
     pub host: Option<&'h [u8]>,
-    pub length: Option<u64>,
-    pub coding: Option<Coding>,
+    length: Option<u64>,
+    coding: Option<Coding>,
+    /// What `Connection` says.
+    close: bool,
+    keep_alive: bool,
+}
+
+/// How the end of a request's body is found (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Length(u64),
+    Chunked,
 }
 
 /// What a `Transfer-Encoding` that can be read in one way says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
+enum Coding {
     Chunked,
     /// Others, and `chunked` as the last: RFC 9112 section 6.1 wants 501 for them.
     Other,
@@ -40,6 +51,10 @@ impl<'h> FramingFields<'h> {
             let second = self.host.replace(value).is_some();
             return if userinfo || second { Err(Malformed::Host) } else { Ok(()) };
         }
+        if name.len() == 10 && name.eq_ignore_ascii_case("connection") {
+            self.take_connection(value);
+            return Ok(());
+        }
         let known = if is_named(name, "content-length") {
             self.length.replace(content_length(value)?).is_none()
         } else if is_named(name, "transfer-encoding") {
@@ -48,6 +63,32 @@ impl<'h> FramingFields<'h> {
             return Ok(());
         };
         if known && !name.contains('_') { Ok(()) } else { Err(Malformed::Framing) }
+    }
+
+    fn take_connection(&mut self, value: &[u8]) {
+        for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// How the request, of HTTP/1.`minor`, is framed.
+    ///
+    /// # Errors
+    /// When that can be read in two ways.
+    pub fn framing(&self, minor: u8) -> Result<Framing, Malformed> {
+        match (self.length, self.coding) {
+            // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
+            (None, Some(Coding::Chunked)) if minor == 1 => Ok(Framing::Chunked),
+            (None, Some(Coding::Other)) if minor == 1 => Err(Malformed::Coding),
+            (_, Some(Coding::Chunked | Coding::Other)) => Err(Malformed::Framing),
+            (length, None) => Ok(Framing::Length(length.unwrap_or(0))),
+        }
+    }
+
+    /// Whether the client lets its connection go on after the response (RFC 9112 section 9.3).
+    pub fn keeps_alive(&self, minor: u8) -> bool {
+        !self.close && (minor == 1 || self.keep_alive)
     }
 }
 

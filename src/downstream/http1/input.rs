@@ -2,16 +2,20 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use pingora_core::protocols::Stream;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::output::KEPT;
 
-/// How much is read at once, and how much of a next request may lie waiting.
+/// How much is read at once of what has no known end, and how much of a next request may lie
+/// waiting.
 pub(super) const READ: usize = 16 * 1024;
+/// The largest piece of a body.
+const PIECE: usize = 64 * 1024;
 
 /// The buffer for reading.
 #[derive(Debug, Default)]
@@ -34,11 +38,6 @@ impl Input {
         }
     }
 
-    /// Puts `new` where the first `count` waiting bytes stand.
-    pub fn replace(&mut self, count: usize, new: &[u8]) {
-        self.bytes.splice(self.taken..self.taken + count, new.iter().copied());
-    }
-
     /// Gives a large buffer back while nothing is going on.
     pub fn shrink(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
@@ -59,32 +58,20 @@ impl Input {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Hands on up to `most` of the waiting bytes.
-    pub fn hand_on(&mut self, out: &mut ReadBuf<'_>, most: usize) -> usize {
+    /// Up to `most` bytes: those that wait, or else new ones; none at the end of the connection.
+    /// No memory is held while there are none.
+    pub fn poll_piece(&mut self, from: &mut Stream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(PIECE);
         let waiting = self.waiting();
-        let count = waiting.len().min(out.remaining()).min(most);
-        out.put_slice(&waiting[..count]);
-        self.skip(count);
-        count
-    }
-
-    /// Hands on up to `most` bytes: those that wait, or else new ones.
-    pub fn poll_hand_on(
-        &mut self,
-        from: &mut Stream,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-        most: usize,
-    ) -> Poll<io::Result<usize>> {
-        if !self.waiting().is_empty() {
-            return Poll::Ready(Ok(self.hand_on(out, most)));
+        if !waiting.is_empty() {
+            let piece = Bytes::copy_from_slice(&waiting[..waiting.len().min(most)]);
+            self.skip(piece.len());
+            return Poll::Ready(Ok(piece));
         }
-        if most < out.remaining() {
-            ready!(self.poll_fill(from, cx))?;
-            return Poll::Ready(Ok(self.hand_on(out, most)));
-        }
-        let before = out.filled().len();
-        ready!(Pin::new(from).poll_read(cx, out))?;
-        Poll::Ready(Ok(out.filled().len() - before))
+        let mut piece = BytesMut::with_capacity(most);
+        ready!(pin!(from.read_buf(&mut (&mut piece).limit(most))).poll(cx))?;
+        // A piece is held until the upstream has taken it.
+        let is_small = piece.len() < most / 4;
+        Poll::Ready(Ok(if is_small { Bytes::copy_from_slice(&piece) } else { piece.freeze() }))
     }
 }

@@ -1,21 +1,29 @@
 //! HTTP/1: where a request begins and ends, what of it is well-formed, and when written
-//! bytes leave.
+//! bytes leave. Pingora gets one request at a time, as a [`Session`].
 
 mod chunked;
-mod digest;
+mod connection;
+mod field_names;
 mod framing_fields;
 mod input;
+mod lent;
 mod malformed;
 mod next_request;
 mod output;
+mod request_body;
 mod request_head;
+mod response_body;
 mod response_head;
-mod stream;
+mod retry_buffer;
+mod session;
+mod target;
 #[cfg(test)]
-mod stream_tests;
+mod tests;
 
 pub use chunked::BadChunk;
+pub use connection::Connection;
+pub use lent::Slot;
 pub use malformed::Malformed;
 pub use next_request::{Arrival, HeadTimeouts};
-pub use request_head::{Head, escaped, field};
-pub use stream::ClientStream;
+pub use request_head::{Head, field};
+pub use session::Session;

@@ -6,18 +6,18 @@ use std::io;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use pingora_timeout::timeout;
-use tokio::io::AsyncWriteExt;
 
+use super::connection::{Connection, DRAIN_LIMIT};
 use super::malformed::Malformed;
 use super::request_head::Head;
-use super::stream::ClientStream;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;
 use crate::downstream::deadline::Pace;
 
-/// How long and how much a refused client may go on sending before the connection is cut:
-/// closing at once would destroy the reply on its way.
+/// How long and how much a client may go on sending after its last response before the
+/// connection is cut.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
@@ -31,21 +31,23 @@ pub struct HeadTimeouts {
 }
 
 /// What came of waiting.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Arrival {
-    /// A request that the stream now hands on.
-    Request,
-    /// The client closed or kept silent.
+    Request(Head),
+    /// The client closed, kept silent, or kept back the rest of the body before.
     Gone,
     /// It began a request and did not finish its head in time.
     TooSlow,
     Malformed(Malformed),
 }
 
-impl ClientStream {
+impl Connection {
     /// Waits for a whole head. `pace`: of the client in the exchange that begins with it, be
     /// the head well-formed or not.
     pub async fn next_request(&mut self, timeouts: HeadTimeouts, pace: Pace, limits: &HeadLimits) -> Arrival {
+        if !self.drain_body().await {
+            return Arrival::Gone;
+        }
         self.renew_exchange(pace);
         let mut idle = self.waiting().is_empty();
         self.set_activity(if idle { Activity::Idle } else { Activity::Request });
@@ -72,6 +74,18 @@ impl ClientStream {
         .await
     }
 
+    /// Reads what nobody has read of the body before; whether that has come to its end.
+    async fn drain_body(&mut self) -> bool {
+        if self.body.is_done() {
+            return true;
+        }
+        let drained = poll_fn(|cx| {
+            while ready!(self.poll_body(cx))?.is_some() {}
+            Poll::Ready(Ok::<_, io::Error>(()))
+        });
+        matches!(timeout(DRAIN_LIMIT, drained).await, Ok(Ok(())))
+    }
+
     /// `None` while the head is not whole.
     fn try_begin_request(&mut self, limits: &HeadLimits) -> Option<Arrival> {
         // RFC 9112 section 2.2: empty lines in front of a request are ignored.
@@ -81,8 +95,8 @@ impl ClientStream {
         match Head::read(self.waiting(), limits) {
             Ok(None) => None,
             Ok(Some(head)) => {
-                self.begin_request(head);
-                Some(Arrival::Request)
+                self.begin_request(&head);
+                Some(Arrival::Request(head))
             }
             Err(malformed) => Some(Arrival::Malformed(malformed)),
         }
@@ -93,10 +107,26 @@ impl ClientStream {
     ///
     /// # Errors
     /// When the client is gone, or does not take the reply.
-    pub async fn close_with(&mut self, reply: &[u8]) -> io::Result<()> {
+    pub async fn close_with(&mut self, reply: Bytes) -> io::Result<()> {
         self.exchange.deadlines.set_request(self.exchange.deadlines.write().map(|idle| Instant::now() + idle));
-        self.write_all(reply).await?;
-        AsyncWriteExt::shutdown(self).await?;
+        self.output.push(reply);
+        poll_fn(|cx| self.poll_shutdown(cx)).await?;
+        self.linger().await
+    }
+
+    /// Closes the connection after its last response.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn close(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await?;
+        let has_sent_all = self.body.is_done() && self.waiting().is_empty();
+        let is_quiet = has_sent_all && poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_pending())).await;
+        if is_quiet { Ok(()) } else { self.linger().await }
+    }
+
+    /// Reads what the client still sends: closing at once would destroy the response on its way.
+    async fn linger(&mut self) -> io::Result<()> {
         let drained = poll_fn(|cx| {
             let mut left = LINGER_BYTES;
             loop {

@@ -1,23 +1,30 @@
-//! What was written for a client and is not sent yet: small writes leave together.
+//! What was written for a client and is not sent yet. Small writes leave together, large
+//! pieces go out from where they are, and each is dropped once it was sent.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes, BytesMut};
 use pingora_core::protocols::Stream;
 use tokio::io::AsyncWrite;
 
-/// Small writes are gathered up to here.
-const GATHERED: usize = 16 * 1024;
+/// Up to here a piece is copied, so that it leaves with the head in front of it.
+const SMALL: usize = 2 * 1024;
 /// Of a buffer, while a connection is idle.
 pub(super) const KEPT: usize = 1024;
+/// How many pieces one call of the kernel takes.
+const SLICES: usize = 16;
 
-/// The buffer for writing, and how much of it the client took.
+/// What waits for the client to take it, and how much of it the client took.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    pub gathered: Vec<u8>,
-    /// How many of them were sent.
-    sent: usize,
+    pieces: VecDeque<Bytes>,
+    /// Small writes, behind all of `pieces`.
+    gathered: BytesMut,
+    /// Something was sent that the stream may still hold.
+    unflushed: bool,
     /// How much the client took since this was last asked.
     taken: usize,
     /// The client took too long: nothing more is written.
@@ -25,9 +32,20 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Whether `count` more bytes are too many to gather.
-    pub fn is_full_with(&self, count: usize) -> bool {
-        self.gathered.len() - self.sent + count > GATHERED
+    /// The place for what is small: heads, and what frames a piece.
+    pub fn gathered(&mut self) -> &mut BytesMut {
+        &mut self.gathered
+    }
+
+    pub fn push(&mut self, piece: Bytes) {
+        if piece.len() <= SMALL {
+            self.gathered.extend_from_slice(&piece);
+            return;
+        }
+        if !self.gathered.is_empty() {
+            self.pieces.push_back(self.gathered.split().freeze());
+        }
+        self.pieces.push_back(piece);
     }
 
     /// How much the client took since this was last asked.
@@ -37,9 +55,7 @@ impl Output {
 
     /// Nothing more is sent on this connection.
     pub fn give_up(&mut self) {
-        self.gathered = Vec::new();
-        self.sent = 0;
-        self.given_up = true;
+        *self = Self { given_up: true, ..Self::default() };
     }
 
     /// # Errors
@@ -48,55 +64,93 @@ impl Output {
         if self.given_up { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 
-    /// Gives a large buffer back while nothing is going on.
+    /// Gives large buffers back while nothing is going on.
     pub fn shrink(&mut self) {
         if self.gathered.is_empty() && self.gathered.capacity() > KEPT {
-            self.gathered = Vec::new();
+            self.gathered = BytesMut::new();
         }
+        self.pieces = VecDeque::new();
     }
 
-    /// Sends what is gathered.
+    fn is_empty(&self) -> bool {
+        self.gathered.is_empty() && self.pieces.is_empty()
+    }
+
+    /// Ready once everything is sent.
     pub fn poll_send(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.gathered.len() {
-            let sent = ready!(Pin::new(&mut *to).poll_write(cx, &self.gathered[self.sent..]))?;
+        while !self.is_empty() {
+            let sent = ready!(self.poll_write(to, cx))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.unflushed = true;
             self.taken += sent;
-            self.sent += sent;
+            self.drop_sent(sent);
         }
-        self.gathered.clear();
-        self.sent = 0;
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx))?;
+            self.unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 
-    /// Sends what is gathered and `bytes` in one go; `Ok(n)` of `bytes` were taken.
-    pub fn poll_write_through(
-        &mut self,
-        to: &mut Stream,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        while self.sent < self.gathered.len() {
-            let gathered = &self.gathered[self.sent..];
-            let both = [IoSlice::new(gathered), IoSlice::new(bytes)];
-            let sent = ready!(Pin::new(&mut *to).poll_write_vectored(cx, &both))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.taken += sent;
-            if let Some(of_bytes) = sent.checked_sub(gathered.len()) {
-                self.gathered.clear();
-                self.sent = 0;
-                if of_bytes > 0 {
-                    return Poll::Ready(Ok(of_bytes));
-                }
-            } else {
-                self.sent += sent;
-            }
+    fn poll_write(&self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.pieces.is_empty() {
+            return Pin::new(to).poll_write(cx, &self.gathered);
         }
-        let sent = ready!(Pin::new(to).poll_write(cx, bytes))?;
-        self.taken += sent;
-        Poll::Ready(Ok(sent))
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        let parts = self.pieces.iter().map(AsRef::as_ref).chain(Some(self.gathered.as_ref()));
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            count += 1;
+        }
+        Pin::new(to).poll_write_vectored(cx, &slices[..count])
+    }
+
+    fn drop_sent(&mut self, mut sent: usize) {
+        while let Some(first) = self.pieces.front_mut() {
+            if sent < first.len() {
+                return first.advance(sent);
+            }
+            sent -= first.len();
+            self.pieces.pop_front();
+        }
+        if sent == self.gathered.len() { self.gathered.clear() } else { self.gathered.advance(sent) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, duplex};
+
+    #[test]
+    fn what_was_pushed_leaves_in_its_order_and_is_dropped_as_it_goes() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut client, server) = duplex(3000);
+            let (mut output, mut to): (_, Stream) = (Output::default(), Box::new(server));
+            let large = |byte: u8| Bytes::from(vec![byte; 5000]);
+            output.gathered().extend_from_slice(b"head");
+            for byte in [b'a', b'b'] {
+                output.push(large(byte));
+                output.push(Bytes::from_static(b"small"));
+            }
+            let expected = [b"head", &large(b'a')[..], b"small", &large(b'b'), b"small"].concat();
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut got = Vec::new();
+            while output.poll_send(&mut to, &mut cx).is_pending() {
+                let mut part = [0; 3000];
+                let read = client.read(&mut part).await.unwrap();
+                got.extend_from_slice(&part[..read]);
+                let held: usize = output.pieces.iter().map(Bytes::len).sum();
+                assert!(held + output.gathered.len() <= expected.len() - got.len());
+            }
+            drop(to);
+            client.read_to_end(&mut got).await.unwrap();
+            assert_eq!(got, expected);
+            assert_eq!(output.take_taken(), expected.len());
+        });
     }
 }

@@ -1,77 +1,117 @@
-//! The heads that Pingora writes to a client: which of them is final, and the
-//! upstream's own `Date` in place of Pingora's.
+//! The head of a response as bytes: its fields in the order and the spelling in which they
+//! came, with a `Date` and what becomes of the connection.
 
-use std::ops::Range;
+use bytes::BytesMut;
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_core::protocols::http::date::get_cached_date;
+use pingora_http::{HeaderNameVariant, ResponseHeader};
 
-use crate::downstream::exchange::Date;
+/// Many heads are no longer.
+const USUAL_LENGTH: usize = 256;
 
-/// What a head that was just written means for the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// 1xx: another head follows.
-    Interim,
-    /// 101: from here on the connection is a tunnel.
-    Switching,
-    Final,
+/// Writes the head of an interim response, or of one that switches protocols, as it is.
+pub(super) fn write_as_is(out: &mut BytesMut, head: &ResponseHeader) {
+    write_status(out, head);
+    for_each_field(head, |name, value| write_field(out, name, value));
+    out.extend_from_slice(b"\r\n");
 }
 
-/// `head` starts with a status line that Pingora wrote: `HTTP/1.1 200 OK`.
-pub fn kind(head: &[u8]) -> Kind {
-    match head.get(9..12) {
-        Some(b"101") => Kind::Switching,
-        Some([b'1', _, _]) => Kind::Interim,
-        Some(_) | None => Kind::Final,
-    }
-}
-
-/// Appends `head` to `out` with another `Date` in place of its own.
-pub fn write_with_date(out: &mut Vec<u8>, head: &[u8], date: &Date) {
-    match date_field(head) {
-        Some(place) => {
-            out.extend_from_slice(&head[..place.start]);
-            out.extend_from_slice(&date.name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(date.value.as_bytes());
-            out.extend_from_slice(&head[place.end..]);
+/// Writes the head of a final response. `keep_alive`: whether the connection goes on after it.
+pub(super) fn write_final(out: &mut BytesMut, head: &ResponseHeader, keep_alive: bool) {
+    let connection = HeaderValue::from_static(if keep_alive { "keep-alive" } else { "close" });
+    let (mut has_date, mut has_connection) = (false, false);
+    write_status(out, head);
+    for_each_field(head, |name, value| {
+        if is_named(name, &header::DATE) {
+            // The origin's, and only one.
+            if !std::mem::replace(&mut has_date, true) {
+                write_field(out, name, value);
+            }
+        } else if is_named(name, &header::CONNECTION) {
+            if !std::mem::replace(&mut has_connection, true) {
+                write_field(out, b"Connection", &connection);
+            }
+        } else {
+            write_field(out, name, value);
         }
-        None => out.extend_from_slice(head),
+    });
+    if !has_date {
+        write_field(out, b"Date", &get_cached_date());
     }
+    if !has_connection {
+        write_field(out, b"Connection", &connection);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
-/// Where the first `Date` stands in a head.
-fn date_field(head: &[u8]) -> Option<Range<usize>> {
-    memchr::memchr_iter(b'\n', head).find_map(|end_of_line| {
-        let start = end_of_line + 1;
-        let name = head.get(start..start + 6)?;
-        if !name.eq_ignore_ascii_case(b"date: ") {
-            return None;
+/// The version is ours, not the upstream's (RFC 9110 section 2.5).
+fn write_status(out: &mut BytesMut, head: &ResponseHeader) {
+    out.reserve(USUAL_LENGTH);
+    let reason = head.get_reason_phrase().unwrap_or_default();
+    [b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]
+        .iter()
+        .for_each(|part| out.extend_from_slice(part));
+}
+
+fn write_field(out: &mut BytesMut, name: &[u8], value: &HeaderValue) {
+    [name, b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| out.extend_from_slice(part));
+}
+
+fn is_named(name: &[u8], expected: &HeaderName) -> bool {
+    let expected = expected.as_str().as_bytes();
+    name.len() == expected.len() && name.eq_ignore_ascii_case(expected)
+}
+
+fn for_each_field(head: &ResponseHeader, mut then: impl FnMut(&[u8], &HeaderValue)) {
+    let visited = head.map(|name, value| {
+        match name {
+            HeaderNameVariant::Case(name) => then(name.as_slice(), value),
+            HeaderNameVariant::Titled(name) => then(name.as_bytes(), value),
         }
-        Some(start..start + memchr::memchr(b'\r', &head[start..])?)
-    })
+        Ok(())
+    });
+    debug_assert!(visited.is_ok(), "no field is refused");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
-    #[test]
-    fn interim_and_final_heads_are_told_apart() {
-        assert_eq!(kind(b"HTTP/1.1 100 Continue\r\n\r\n"), Kind::Interim);
-        assert_eq!(kind(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Kind::Switching);
-        assert_eq!(kind(b"HTTP/1.0 200 OK\r\n\r\n"), Kind::Final);
-        assert_eq!(kind(b""), Kind::Final);
+    fn head(status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHeader {
+        let mut head = ResponseHeader::build(status, None).unwrap();
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    fn written(head: &ResponseHeader, keep_alive: bool) -> String {
+        let mut out = BytesMut::new();
+        write_final(&mut out, head, keep_alive);
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]
-    fn only_the_date_changes() {
-        let then = Date { name: *b"date", value: HeaderValue::from_static("then") };
-        let head = b"HTTP/1.1 200 OK\r\nX-Date: a\r\nDate: Tue, 24 Nov 2026 17:00:00 GMT\r\nA: 1\r\n\r\n";
-        let mut out = Vec::new();
-        write_with_date(&mut out, head, &then);
-        assert_eq!(out, b"HTTP/1.1 200 OK\r\nX-Date: a\r\ndate: then\r\nA: 1\r\n\r\n");
-        out.clear();
-        write_with_date(&mut out, b"HTTP/1.1 200 OK\r\n\r\n", &then);
-        assert_eq!(out, b"HTTP/1.1 200 OK\r\n\r\n");
+    fn fields_keep_their_order_and_spelling_and_the_date_is_the_origins() {
+        let head = head(200, &[("X-Date", "a"), ("date", "then"), ("server", "S"), ("DATE", "later"), ("A", "1")]);
+        assert_eq!(
+            written(&head, true),
+            "HTTP/1.1 200 OK\r\nX-Date: a\r\ndate: then\r\nserver: S\r\nA: 1\r\nConnection: keep-alive\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_added() {
+        let text = written(&head(299, &[("connection", "upgrade"), ("b", "2")]), false);
+        let (before, after) = text.split_once("Date: ").unwrap();
+        assert_eq!(before, "HTTP/1.1 299 \r\nConnection: close\r\nb: 2\r\n");
+        assert!(after.ends_with(" GMT\r\n\r\n"), "{after}");
+    }
+
+    #[test]
+    fn an_interim_head_stays_as_it_is() {
+        let mut out = BytesMut::new();
+        write_as_is(&mut out, &head(101, &[("upgrade", "x"), ("Connection", "Upgrade")]));
+        assert_eq!(out, "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nConnection: Upgrade\r\n\r\n");
     }
 }

@@ -1,0 +1,326 @@
+//! The driver of a client's connection: what is read from it and written to it in one
+//! exchange, within the exchange's deadlines. Pingora has none for a client that takes
+//! nothing, and looks at nothing else while it writes, so that they are kept on writes as on
+//! reads.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_core::protocols::{Digest, Stream};
+use tokio::io::AsyncWrite;
+
+use super::input::{Input, READ};
+use super::output::Output;
+use super::request_body::RequestBody;
+use super::request_head::Head;
+use crate::downstream::connection::{Activity, ClientConnection, Initiator};
+use crate::downstream::deadline::{Overdue, Pace};
+use crate::downstream::exchange::Exchange;
+use crate::downstream::registry::{Connections, Registration, TunnelsEnd};
+use crate::downstream::timers::Timers;
+
+/// How long the rest of a body that nobody wants is read, for the sake of what comes behind it.
+pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// A connection from its first request to its last.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    client: Arc<ClientConnection>,
+    digest: Digest,
+    /// Counts the connection until it is dropped.
+    registration: Registration,
+    /// `None` until the exchange is a tunnel or an event stream and had to wait.
+    tunnels_end: Option<TunnelsEnd>,
+    /// The present one, or the one before while there is none.
+    pub(super) exchange: Arc<Exchange>,
+    /// What is to come of the present request's body.
+    pub(super) body: RequestBody,
+    /// Whether the response has still to begin.
+    expects_head: bool,
+    goes_on: bool,
+    /// The client sends nothing more, but may wait for its response.
+    half_closed: bool,
+    pub(super) input: Input,
+    pub(super) output: Output,
+    pub(super) timers: Timers,
+}
+
+impl Connection {
+    pub fn new(stream: Stream, initiator: Initiator, connections: &Arc<Connections>) -> Self {
+        let socket_digest = stream.get_socket_digest();
+        let address = socket_digest.as_ref().and_then(|digest| digest.peer_addr().cloned());
+        let ip = address.and_then(|address| address.as_inet().map(|inet| inet.ip().to_canonical()));
+        let client = Arc::new(ClientConnection::new(ip, initiator, connections.closing()));
+        let digest = Digest {
+            ssl_digest: stream.get_ssl_digest(),
+            // Nobody here asks for it.
+            timing_digest: Vec::new(),
+            proxy_digest: client.digest(),
+            socket_digest,
+        };
+        Self {
+            stream,
+            digest,
+            registration: connections.register(Arc::clone(&client)),
+            client,
+            tunnels_end: None,
+            exchange: Arc::default(),
+            body: RequestBody::Done,
+            expects_head: true,
+            goes_on: true,
+            half_closed: false,
+            input: Input::default(),
+            output: Output::default(),
+            timers: Timers::default(),
+        }
+    }
+
+    pub fn client(&self) -> &ClientConnection {
+        &self.client
+    }
+
+    /// What has arrived and was not handed on.
+    pub fn waiting(&self) -> &[u8] {
+        self.input.waiting()
+    }
+
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    pub(super) fn digest_mut(&mut self) -> &mut Digest {
+        &mut self.digest
+    }
+
+    pub(super) fn set_activity(&self, activity: Activity) {
+        self.client.set_activity(activity);
+    }
+
+    /// Makes an exchange for the next request: the same one, unless somebody still holds
+    /// that of the request before.
+    pub(super) fn renew_exchange(&mut self, pace: Pace) {
+        match Arc::get_mut(&mut self.exchange) {
+            Some(exchange) => exchange.reset(),
+            None => self.exchange = Arc::default(),
+        }
+        self.exchange.deadlines.set_pace(pace);
+        self.tunnels_end = None;
+        self.timers.renew();
+        self.output.take_taken();
+    }
+
+    /// The request that `waiting` starts with begins.
+    pub(super) fn begin_request(&mut self, head: &Head) {
+        self.input.skip(head.length);
+        self.body = head.body.into();
+        self.expects_head = true;
+        self.timers.restart_read();
+        self.client.begin_exchange(Arc::clone(&self.exchange));
+    }
+
+    /// The final response begins. `switches`: to another protocol.
+    pub(super) fn begin_response(&mut self, switches: bool) {
+        self.expects_head = false;
+        if switches {
+            self.body = RequestBody::Tunnel;
+        }
+        if self.exchange.is_tunnel() {
+            self.set_activity(Activity::Tunnel);
+        }
+    }
+
+    /// Whether the connection ends after a response that begins now.
+    pub(super) fn closes_after_response(&self) -> bool {
+        self.client.closes_after_response() || self.exchange.closes_connection()
+    }
+
+    /// The response was written whole. `goes_on`: whether another request may follow.
+    pub(super) fn end_exchange(&mut self, goes_on: bool) {
+        self.goes_on = goes_on;
+    }
+
+    /// Whether another request may follow the response that was written.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// Gives large buffers back while nothing is going on.
+    pub(super) fn shrink(&mut self) {
+        self.input.shrink();
+        self.output.shrink();
+    }
+
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.poll_fill(&mut self.stream, cx)
+    }
+
+    /// The next piece of the request's body, or of a tunnel; `None` at its end.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        self.poll_reading(cx, Self::poll_piece)
+    }
+
+    /// Ready only when the client has gone or somebody took too long.
+    pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
+        self.poll_reading(cx, Self::poll_next_request_bytes)
+    }
+
+    /// Sends what is left of the response meanwhile: a client that does not take it must not keep
+    /// us from reading.
+    fn poll_reading<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll_read: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let sent = self.output.poll_send(&mut self.stream, cx);
+        match sent {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => self.timers.restart_write(),
+            Poll::Pending => {}
+        }
+        match poll_read(self, cx) {
+            Poll::Ready(read) => Poll::Ready(read),
+            Poll::Pending if sent.is_pending() => self.poll_stalled(cx).map(Err),
+            Poll::Pending => self.timers.poll_request(&self.exchange, cx).map(|overdue| Err(overdue.into())),
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        match self.body {
+            RequestBody::Done => return Poll::Ready(Ok(None)),
+            RequestBody::Tunnel => return self.poll_tunnel(cx),
+            RequestBody::Sized(_) | RequestBody::Chunked(_) => {}
+        }
+        // The upstream expects no body either, and is not kept waiting for one.
+        if self.exchange.is_answered_without_body() {
+            self.exchange.continued();
+            return Poll::Ready(Err(Overdue::RestOfBody.into()));
+        }
+        let has_room = !self.exchange.upload.is_full(cx);
+        let read = if has_room { self.poll_client(cx) } else { Poll::Pending };
+        match read {
+            Poll::Ready(read) => {
+                self.exchange.continued();
+                Poll::Ready(read)
+            }
+            Poll::Pending => {
+                let overdue = self.timers.poll_request_body(&self.exchange, self.expects_head, has_room, cx);
+                overdue.map(|overdue| Err(overdue.into()))
+            }
+        }
+    }
+
+    /// What the client sends of its body or into its tunnel.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let piece = ready!(self.body.poll_read(&mut self.input, &mut self.stream, cx))?;
+        self.timers.body_arrived(piece.as_ref().map_or(0, Bytes::len));
+        Poll::Ready(Ok(piece))
+    }
+
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        // Each side sees the end of the tunnel as if the other side had closed it.
+        if self.poll_tunnels_end(cx).is_ready() {
+            self.end_tunnel();
+            return Poll::Ready(Ok(None));
+        }
+        match self.poll_client(cx) {
+            Poll::Ready(read) => Poll::Ready(read),
+            Poll::Pending => self.timers.poll_tunnel(&self.exchange, cx).map(|overdue| Err(overdue.into())),
+        }
+    }
+
+    /// Nothing more is read of it.
+    pub(super) fn end_tunnel(&mut self) {
+        self.body = RequestBody::Done;
+    }
+
+    /// What the client sends meanwhile is kept for the next request, up to a bound behind which
+    /// the connection is not read.
+    fn poll_next_request_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
+        while !self.half_closed && self.waiting().len() < READ {
+            match self.poll_fill(cx) {
+                Poll::Ready(read) => self.half_closed = read? == 0,
+                Poll::Pending => break,
+            }
+        }
+        if self.half_closed && self.poll_departed(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        // What is missing of an event stream must not be taken for its end.
+        if self.poll_tunnels_end(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        self.timers.poll_response(&self.exchange, self.expects_head, cx).map(|overdue| Err(overdue.into()))
+    }
+
+    /// Ready once a client that sends nothing more is taken for one that has left: TCP does not
+    /// tell the two apart until something is sent. One that waits for room at a server, or has
+    /// an event stream, waits no longer; any other has a while until its response begins, and
+    /// after that the writes tell.
+    fn poll_departed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.exchange.is_tunnel() || !self.exchange.is_forwarded() {
+            return Poll::Ready(());
+        }
+        if self.expects_head { self.timers.poll_half_closed(cx) } else { Poll::Pending }
+    }
+
+    /// Ready once tunnels and event streams have to end, if this is one.
+    fn poll_tunnels_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.exchange.is_tunnel() {
+            return Poll::Pending;
+        }
+        self.tunnels_end.get_or_insert_with(|| self.registration.tunnels_end()).poll(cx)
+    }
+
+    /// Everything that was written is sent, or the client took too long.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output.check()?;
+        self.timers.restart_read();
+        self.exchange.upload.restart_clock();
+        match self.output.poll_send(&mut self.stream, cx) {
+            Poll::Pending => self.poll_stalled(cx).map(Err),
+            Poll::Ready(sent) => {
+                self.timers.restart_write();
+                Poll::Ready(sent)
+            }
+        }
+    }
+
+    /// Sends what was written and closes our direction.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// The client does not take what is written. Ready once it took too long; nothing more
+    /// is written then, not even another reply.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match self.output.take_taken() {
+            0 => {}
+            taken => self.timers.response_taken(taken),
+        }
+        let error = if self.poll_tunnels_end(cx).is_ready() {
+            io::ErrorKind::ConnectionAborted.into()
+        } else {
+            ready!(self.timers.poll_write(&self.exchange, cx)).into()
+        };
+        self.output.give_up();
+        Poll::Ready(error)
+    }
+}
+
+impl Drop for Connection {
+    /// A response that broke off: the client shall see as much of it as there was.
+    fn drop(&mut self) {
+        if let Poll::Ready(Err(error)) =
+            self.output.poll_send(&mut self.stream, &mut Context::from_waker(Waker::noop()))
+        {
+            log::debug!("the last bytes of a response were not taken: {error}");
+        }
+    }
+}

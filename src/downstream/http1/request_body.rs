@@ -1,0 +1,177 @@
+//! The body of a request, piece by piece, and where it ends.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use pingora_core::protocols::Stream;
+
+use super::chunked::Decoder;
+use super::framing_fields::Framing;
+use super::input::{Input, READ};
+
+/// What is still to come of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestBody {
+    Sized(u64),
+    Chunked(Decoder),
+    /// The connection has become one: it ends with what the client sends.
+    Tunnel,
+    /// Nothing: what comes belongs to the next request.
+    Done,
+}
+
+impl From<Framing> for RequestBody {
+    fn from(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(0) => Self::Done,
+            Framing::Length(length) => Self::Sized(length),
+            Framing::Chunked => Self::Chunked(Decoder::default()),
+        }
+    }
+}
+
+impl RequestBody {
+    pub fn is_done(&self) -> bool {
+        *self == Self::Done
+    }
+
+    /// The next piece, or `None` at the end.
+    pub fn poll_read(
+        &mut self,
+        input: &mut Input,
+        from: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Bytes>>> {
+        match *self {
+            Self::Done => Poll::Ready(Ok(None)),
+            Self::Sized(left) => {
+                let piece = ready!(poll_some(input, from, cx, left))?;
+                let left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                *self = Framing::Length(left).into();
+                Poll::Ready(Ok(Some(piece)))
+            }
+            Self::Chunked(decoder) => self.poll_chunked(decoder, input, from, cx),
+            Self::Tunnel => {
+                let piece = ready!(input.poll_piece(from, cx, u64::MAX))?;
+                if piece.is_empty() {
+                    *self = Self::Done;
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(Ok(Some(piece)))
+            }
+        }
+    }
+
+    fn poll_chunked(
+        &mut self,
+        mut decoder: Decoder,
+        input: &mut Input,
+        from: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Bytes>>> {
+        loop {
+            let framing = decoder.skip_framing(input.waiting());
+            input.skip(framing.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?);
+            *self = if decoder.is_done() { Self::Done } else { Self::Chunked(decoder) };
+            if decoder.is_done() {
+                return Poll::Ready(Ok(None));
+            }
+            let left = decoder.data_left();
+            let is_next = left > 0 && !input.waiting().is_empty();
+            // What is left of a large chunk goes on without another copy of it.
+            if is_next || left > READ as u64 {
+                let piece = ready!(poll_some(input, from, cx, left))?;
+                decoder.skip_data(piece.len());
+                self.look_ahead(decoder, input);
+                return Poll::Ready(Ok(Some(piece)));
+            }
+            if ready!(input.poll_fill(from, cx))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// The end of the body may have come with its last piece. What is wrong with it is told when
+    /// more is asked for.
+    fn look_ahead(&mut self, decoder: Decoder, input: &mut Input) {
+        let mut ahead = decoder;
+        match ahead.skip_framing(input.waiting()) {
+            Ok(framing) if ahead.is_done() => {
+                input.skip(framing);
+                *self = Self::Done;
+            }
+            Ok(_) | Err(_) => *self = Self::Chunked(decoder),
+        }
+    }
+}
+
+/// A piece of what the client has to send.
+fn poll_some(input: &mut Input, from: &mut Stream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
+    let piece = ready!(input.poll_piece(from, cx, most))?;
+    Poll::Ready(if piece.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(piece) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    /// Everything that is read of a body which arrives in such parts, with what is left for the
+    /// next request.
+    fn read(framing: Framing, parts: &[&[u8]]) -> (io::Result<Vec<Bytes>>, Vec<u8>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut client, server) = duplex(1 << 20);
+            let (mut body, mut input, mut from): (RequestBody, _, Stream) =
+                (framing.into(), Input::default(), Box::new(server));
+            for part in parts {
+                client.write_all(part).await.unwrap();
+            }
+            drop(client);
+            let mut pieces = Vec::new();
+            let result = loop {
+                match poll_fn(|cx| body.poll_read(&mut input, &mut from, cx)).await {
+                    Ok(Some(piece)) => pieces.push(piece),
+                    Ok(None) => break Ok(pieces),
+                    Err(error) => break Err(error),
+                }
+            };
+            assert_eq!(result.is_ok(), body.is_done());
+            let mut rest = input.waiting().to_vec();
+            tokio::io::AsyncReadExt::read_to_end(&mut from, &mut rest).await.unwrap();
+            (result, rest)
+        })
+    }
+
+    #[test]
+    fn a_body_ends_where_it_says_and_the_rest_is_left() {
+        let (pieces, rest) = read(Framing::Length(5), &[b"helloGET /"]);
+        assert_eq!((pieces.unwrap().concat().as_slice(), rest.as_slice()), (&b"hello"[..], &b"GET /"[..]));
+        let (pieces, rest) = read(Framing::Chunked, &[b"4\r\nwiki\r\n5\r\npedia\r\n0\r\nT: 1\r\n\r\nGET /"]);
+        assert_eq!(pieces.unwrap(), ["wiki", "pedia"]);
+        assert_eq!(rest, b"GET /");
+        assert_eq!(read(Framing::Length(0), &[b"x"]).1, b"x");
+    }
+
+    #[test]
+    fn large_chunks_come_whole() {
+        let data = vec![b'x'; 300_000];
+        let chunk = [format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n0\r\n\r\nnext"].concat();
+        let (pieces, rest) = read(Framing::Chunked, &[&chunk]);
+        assert_eq!((pieces.unwrap().concat(), rest), (data, b"next".to_vec()));
+    }
+
+    #[test]
+    fn what_breaks_off_or_is_malformed_is_told() {
+        for (framing, bytes, kind) in [
+            (Framing::Length(5), &b"hell"[..], io::ErrorKind::UnexpectedEof),
+            (Framing::Chunked, b"4\r\nwiki\r\n", io::ErrorKind::UnexpectedEof),
+            (Framing::Chunked, b"4\r\nwikipedia\r\n", io::ErrorKind::InvalidData),
+            (Framing::Chunked, b"0\r\nX\r\n\r\n", io::ErrorKind::InvalidData),
+        ] {
+            assert_eq!(read(framing, &[bytes]).0.unwrap_err().kind(), kind, "{}", bytes.escape_ascii());
+        }
+    }
+}

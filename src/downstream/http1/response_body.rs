@@ -1,0 +1,141 @@
+//! How the body of a response is framed for the client (RFC 9112 section 6.3).
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Method, StatusCode};
+use pingora_http::ResponseHeader;
+
+use super::chunked::{LAST_CHUNK, write_size};
+use super::output::Output;
+
+/// What is still to come of a response's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResponseBody {
+    /// No head was written yet.
+    Unknown,
+    Sized(u64),
+    Chunked,
+    /// It ends with the connection, as a tunnel does.
+    ToEnd,
+    Done,
+}
+
+/// A response ended before its length.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unfinished;
+
+impl ResponseBody {
+    /// That of a final response to a request with this method.
+    pub fn of(head: &ResponseHeader, method: &Method) -> Self {
+        let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if bodyless || *method == Method::HEAD {
+            return Self::Done;
+        }
+        if head.headers.contains_key(TRANSFER_ENCODING) {
+            return Self::Chunked;
+        }
+        let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        length.map_or(Self::ToEnd, Self::sized)
+    }
+
+    fn sized(left: u64) -> Self {
+        if left == 0 { Self::Done } else { Self::Sized(left) }
+    }
+
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+
+    /// Frames a piece. Returns how much of it belongs to the body.
+    pub fn write(&mut self, mut piece: Bytes, out: &mut Output) -> usize {
+        let size = piece.len();
+        if size == 0 {
+            // An empty chunk would be the last.
+            return 0;
+        }
+        match *self {
+            Self::Unknown | Self::Done => return 0,
+            Self::Sized(left) => {
+                piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                let size = piece.len();
+                *self = Self::sized(left.saturating_sub(u64::try_from(size).unwrap_or(u64::MAX)));
+                out.push(piece);
+                return size;
+            }
+            Self::Chunked => {
+                write_size(out.gathered(), size);
+                out.push(piece);
+                out.gathered().extend_from_slice(b"\r\n");
+            }
+            Self::ToEnd => out.push(piece),
+        }
+        size
+    }
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// When less was written than the head says.
+    pub fn finish(&mut self, out: &mut Output) -> Result<(), Unfinished> {
+        match *self {
+            Self::Sized(_) => return Err(Unfinished),
+            Self::Chunked => out.gathered().extend_from_slice(LAST_CHUNK),
+            Self::ToEnd => {}
+            Self::Unknown | Self::Done => return Ok(()),
+        }
+        *self = Self::Done;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(status: u16, fields: &[(&'static str, &'static str)], method: &Method) -> ResponseBody {
+        let mut head = ResponseHeader::build(status, None).unwrap();
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        ResponseBody::of(&head, method)
+    }
+
+    #[test]
+    fn the_head_says_how_the_body_is_framed() {
+        let (length, chunked) = ([("Content-Length", "5")], [("Transfer-Encoding", "chunked")]);
+        assert_eq!(body(200, &length, &Method::GET), ResponseBody::Sized(5));
+        assert_eq!(body(200, &[("Content-Length", "0")], &Method::GET), ResponseBody::Done);
+        assert_eq!(body(200, &chunked, &Method::GET), ResponseBody::Chunked);
+        assert_eq!(body(200, &[], &Method::GET), ResponseBody::ToEnd);
+        assert_eq!(body(101, &[], &Method::GET), ResponseBody::ToEnd);
+        for (status, method) in [(204, Method::GET), (304, Method::GET), (200, Method::HEAD)] {
+            for fields in [&length[..], &chunked, &[]] {
+                assert_eq!(body(status, fields, &method), ResponseBody::Done);
+            }
+        }
+    }
+
+    /// What is written for a body in these pieces, and how much of it counts.
+    fn written(mut body: ResponseBody, pieces: &[&'static str]) -> (String, usize, Result<(), Unfinished>) {
+        let mut out = Output::default();
+        let count = pieces.iter().map(|piece| body.write((*piece).into(), &mut out)).sum();
+        let end = body.finish(&mut out);
+        assert_eq!(body.is_done(), end.is_ok());
+        (String::from_utf8(out.gathered().to_vec()).unwrap(), count, end)
+    }
+
+    #[test]
+    fn a_body_has_its_length_and_no_more() {
+        assert_eq!(written(ResponseBody::Sized(5), &["ab", "", "cdefg", "h"]), ("abcde".into(), 5, Ok(())));
+        assert_eq!(written(ResponseBody::Sized(5), &["ab"]), ("ab".into(), 2, Err(Unfinished)));
+        assert_eq!(written(ResponseBody::ToEnd, &["ab", "c"]), ("abc".into(), 3, Ok(())));
+        assert_eq!(written(ResponseBody::Done, &["ab"]), (String::new(), 0, Ok(())));
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_chunked() {
+        let expected = "2\r\nab\r\nB\r\n0123456789a\r\n0\r\n\r\n";
+        assert_eq!(written(ResponseBody::Chunked, &["ab", "", "0123456789a"]), (expected.into(), 13, Ok(())));
+        assert_eq!(written(ResponseBody::Chunked, &[]), ("0\r\n\r\n".into(), 0, Ok(())));
+    }
+}
