@@ -15,7 +15,7 @@ fn table(count: usize) -> RouteTable {
             1 => (vec![], Some(PathPattern::Prefix(format!("/service-{i}/api/")))),
             _ => (vec![], Some(PathPattern::Exact(format!("/page/{i}")))),
         };
-        (Match { hosts, path, ..Match::default() }, 0)
+        (Match { hosts, paths: path.into_iter().collect(), ..Match::default() }, 0)
     }))
 }
 

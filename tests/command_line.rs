@@ -278,3 +278,101 @@ fn pid_file_and_logs_go_where_the_config_says() {
     let code = proxy.process.0.wait().unwrap();
     assert_eq!((code.code(), proxy.read("p.pid").as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_port_alone_is_a_service_on_this_machine() {
+    let folder = Folder::new();
+    let (code, stdout, stderr) = call(&["proxy", "--from", ":8080", "--to", ":3000", "--print-config"], &folder.0);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(stdout, "listeners: [\":8080\"]\nroutes:\n  - upstream: \"127.0.0.1:3000\"\n");
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_shown_there() {
+    let folder = Folder::new();
+    let (code, _, stderr) = call(&["proxy", "--from", "::1:80", "--to", "app"], &folder.0);
+    assert_eq!(code, 1);
+    assert_eq!(
+        stderr,
+        "error: `::1:80` is not an address to listen on\n --> (command line):1:8\n  |\n\
+         1 | --from ::1:80 --to app\n  |        ^^^^^^ an IPv6 address stands in brackets: write `\"[::1]:80\"`\n\
+         error: there is no upstream `app`\n --> (command line):1:20\n  |\n\
+         1 | --from ::1:80 --to app\n  |                    ^^^ no upstream is defined; an address is written `host:port`\n\
+         2 errors, 0 warnings\n"
+    );
+}
+
+#[test]
+fn only_a_reload_says_that_nothing_was_changed() {
+    let folder = Folder::new();
+    folder.write("p.yaml", "listeners: ['127.0.0.1:1']\nroutes: [{ upstrem: a }]\n");
+    for arguments in [&["-t", "-c", "p.yaml"][..], &["-c", "p.yaml"], &["explain", "-c", "p.yaml", "GET", "/"]] {
+        let (code, _, stderr) = call(arguments, &folder.0);
+        assert_eq!(code, 1);
+        assert!(stderr.ends_with("\n1 error, 0 warnings\n"), "{stderr}");
+    }
+}
+
+/// What `-t` writes to a terminal of this many columns.
+fn on_a_terminal(folder: &Folder, columns: u16, variables: &[(&str, &str)]) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read;
+
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&ours, size).unwrap();
+    let theirs = std::path::PathBuf::from(ptsname(&ours, Vec::new()).unwrap().into_string().unwrap());
+    let theirs = std::fs::OpenOptions::new().read(true).write(true).open(theirs).unwrap();
+    let mut command = std::process::Command::new(BINARY);
+    command.args(["-t", "-c", "p.yaml"]).current_dir(&folder.0).stdin(std::process::Stdio::null()).stderr(theirs);
+    command.env_remove("NO_COLOR").env("TERM", "xterm-256color").envs(variables.iter().copied());
+    let status = command.status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    // Its last user is gone: what is left in the terminal is read, then an error says so.
+    drop(command);
+    let (mut text, mut ours) = (Vec::new(), std::fs::File::from(ours));
+    let mut piece = [0; 4096];
+    while let Ok(length) = ours.read(&mut piece)
+        && length > 0
+    {
+        text.extend_from_slice(&piece[..length]);
+    }
+    String::from_utf8(text).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_gets_colours_and_its_width() {
+    let folder = Folder::new();
+    folder
+        .write("p.yaml", "listeners: ['127.0.0.1:1']\nroutes:\n  - host: example.com\n    upstream: 127.0.0.1:3000\n");
+    let coloured = on_a_terminal(&folder, 200, &[]);
+    assert!(coloured.contains("\u{1b}[") && coloured.contains("unknown key `host`"), "{coloured:?}");
+    let (_, _, piped) = call(&["-t", "-c", "p.yaml"], &folder.0);
+    assert!(!piped.contains('\u{1b}'), "{piped:?}");
+    for off in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
+        assert_eq!(on_a_terminal(&folder, 200, &[off]), piped, "{off:?}");
+    }
+    let narrow = on_a_terminal(&folder, 44, &[("NO_COLOR", "1")]);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 44), "{narrow}");
+    assert!(narrow.contains("= help: write"), "{narrow}");
+}
+
+#[test]
+fn explain_names_each_path_of_a_list() {
+    let folder = Folder::new();
+    folder.write(
+        "p.yaml",
+        "listeners: ['127.0.0.1:1']\nroutes:\n  - name: several\n    match: { path: [/a, { exact: /b }, { regex: '^/c[0-9]' }] }\n    \
+         respond: {}\n  - name: rest\n    respond: {}\n",
+    );
+    for path in ["/a/x", "/b", "/c1/x"] {
+        let (_, stdout, _) = call(&["explain", "-c", "p.yaml", "GET", path], &folder.0);
+        assert_eq!(told(&stdout, "route:"), ["several (line 3)"], "{path}");
+    }
+    let (_, stdout, _) = call(&["explain", "-c", "p.yaml", "GET", "/b/x"], &folder.0);
+    assert_eq!(told(&stdout, "route:"), ["rest (line 6)"]);
+    let why = "not several (line 3): path `/b/x` is not under `/a` and is not `/b` and does not match /^/c[0-9]/";
+    assert!(stdout.lines().any(|line| line == why), "{stdout}");
+}

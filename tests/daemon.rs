@@ -100,7 +100,7 @@ fn its_error_is_the_callers() {
     std::fs::write(background.folder.0.join("proxy.yaml"), "routes: []\n").unwrap();
     let (code, text) = background.call(&["-d"]);
     assert_eq!(code, 1);
-    assert!(text.contains("nothing was changed"), "{text}");
+    assert!(text.contains("2 errors, 0 warnings"), "{text}");
 }
 
 #[test]

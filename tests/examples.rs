@@ -103,6 +103,12 @@ fn several_servers() {
 fn by_path_and_host() {
     let (example, _origin) = with_mirror("by-path-and-host.yaml");
     assert_eq!(example.get("a", "/ping").text(), "pong\n");
+    for path in ["/metrics", "/metrics/x", "/debug", "/status", "/x/.git/config"] {
+        assert_eq!(example.get("a", path).text(), "not from outside\n", "{path}");
+    }
+    for path in ["/metricsx", "/status/x", "/x.gitx"] {
+        assert_eq!(example.get("a", path).status, 200, "{path}");
+    }
     assert!(example.get("a", "/v2/users").text().starts_with("GET /api/2/users HTTP/1.1\n"));
     let post = example.ask("POST / HTTP/1.1\r\nHost: x.tenants.example\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(post.status, 403);

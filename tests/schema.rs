@@ -263,7 +263,24 @@ const SEEN_BY_T_ALONE: &[(Mistake, &str)] = &[
 ];
 
 /// Files of tests/conf/invalid that are no YAML, or whose keys are not all different.
-const NO_YAML: &[&str] = &["duplicate-key", "flow-placeholder", "syntax", "tab"];
+const NO_YAML: &[&str] = &[
+    "duplicate-key",
+    "flow-placeholder",
+    "merge",
+    "quotes-alias",
+    "quotes-brackets",
+    "quotes-colon",
+    "quotes-escape",
+    "quotes-list",
+    "quotes-list-in-list",
+    "quotes-map",
+    "slip-equals",
+    "slip-indent",
+    "slip-semicolon",
+    "slip-space",
+    "syntax",
+    "tab",
+];
 
 /// Files of tests/conf/invalid that the schema accepts, with the reason.
 const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
@@ -275,6 +292,7 @@ const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("duplicate-domain", "two spellings of one name"),
     ("duplicate-listener", "two spellings of one address"),
     ("duplicate-route", "it takes all entries of `routes` together"),
+    ("duplicates", "two spellings of one name"),
     ("environment", "it depends on the environment"),
     ("overlapping-listeners", "it takes all addresses together"),
     ("process-folder", "it depends on this machine"),

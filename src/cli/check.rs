@@ -3,20 +3,36 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use proxy_service::config::{self, Config};
+use proxy_service::config::{self, Config, Problem};
 use proxy_service::runtime::Snapshot;
 use proxy_service::server;
 use proxy_service::telemetry::AccessLogger;
 use proxy_service::upstream::CookieKey;
 
-/// Reads the configuration and prints its warnings.
+/// Reads the configuration and prints its problems and warnings.
 ///
 /// # Errors
-/// Every problem, rendered.
+/// How many problems there are.
 pub fn load(path: &Path) -> Result<Config, String> {
-    let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
-    super::out::tell(&config::render(&warnings, &path.display().to_string()));
-    Ok(config)
+    accept(&path.display().to_string(), config::load(path))
+}
+
+/// The configuration, when it was accepted; its problems and warnings are printed.
+///
+/// # Errors
+/// How many problems there are.
+pub fn accept(name: &str, read: Result<(Config, Vec<Problem>), config::Rejected>) -> Result<Config, String> {
+    let look = super::out::look();
+    match read {
+        Ok((config, warnings)) => {
+            super::out::tell_rendered(&config::render(&warnings, name, look));
+            Ok(config)
+        }
+        Err(rejected) => {
+            super::out::tell_rendered(&rejected.render(look));
+            Err(rejected.summary())
+        }
+    }
 }
 
 /// Compiles the configuration as start-up does, without an access log.

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::thread;
 
 use clap::Args;
-use proxy_service::demo;
 use proxy_service::server::{Ended, Start};
+use proxy_service::{config, demo};
 
 #[derive(Args, Debug)]
 pub struct Demo {
@@ -20,7 +20,10 @@ impl Demo {
         let service = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("error: {e}"))?;
         let address = service.local_addr().map_err(|e| format!("error: {e}"))?;
         let yaml = super::quick::yaml(&self.listen, &format!("http://{address}"));
-        let config = super::quick::parse("(demo)", &format!("{yaml}{}", super::quick::ALONE))?;
+        let config = super::check::accept(
+            "(demo)",
+            config::parse("(demo)", &format!("{yaml}{}", super::quick::ALONE), &|_| None),
+        )?;
         thread::Builder::new()
             .name("service-a".to_owned())
             .spawn(move || serve(service))

@@ -1,7 +1,8 @@
 //! The two streams of the terminal, each of which may be closed or full.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
+use proxy_service::config::Look;
 use proxy_service::message::escaping::printable;
 
 /// Prints what a person reads to stdout; what a client or a file put into it cannot reach the
@@ -23,6 +24,28 @@ pub fn print(text: &str) -> Result<(), String> {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("error: cannot write to stdout: {e}")),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// How problems are shown on stderr: at a terminal in its width, and in colour unless
+/// `NO_COLOR` is set (no-color.org) or the terminal cannot show any.
+pub fn look() -> Look {
+    let stderr = std::io::stderr();
+    if !stderr.is_terminal() {
+        return Look::PLAIN;
+    }
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    let columns = rustix::termios::tcgetwinsize(stderr).map_or(0, |size| usize::from(size.ws_col));
+    Look {
+        colour: variable("NO_COLOR").is_empty() && !variable("TERM").is_empty() && variable("TERM") != "dumb",
+        // A terminal that does not know its width says 0.
+        width: Some(columns).filter(|columns| *columns > 0),
+    }
+}
+
+/// Prints rendered problems to stderr: whatever a file put into them was made harmless when
+/// they were rendered, so that the escapes in them are colours.
+pub fn tell_rendered(text: &str) {
+    std::io::stderr().lock().write_all(text.as_bytes()).unwrap_or_default();
 }
 
 /// Prints what a person reads to stderr. Nobody can be told that stderr cannot be written.

@@ -1,8 +1,8 @@
 //! `admin`: where the process answers an operator.
 
-use super::section::{Fields, Form, Reader, Shape, Value, Word, WordsOr, section};
-use super::value::{Address, LOOPBACK, ListenAddress};
-use super::yaml::{Location, Node, Span, Yaml};
+use super::section::{Fields, Form, Reader, Value, Word, WordsOr, section};
+use super::value::{Address, LocalAddress};
+use super::yaml::{Location, Span};
 
 section! {
     /// Where the process says how it is.
@@ -44,32 +44,5 @@ impl Value for AdminAddress {
                 Self::Auto | Self::Off => None,
             },
         }
-    }
-}
-
-/// Where only this machine can connect.
-struct LocalAddress;
-
-impl Form<Address> for LocalAddress {
-    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Address> {
-        let address = ListenAddress.read(reader, node)?;
-        if let Address::Tcp(tcp) = &address
-            && !tcp.ip().is_loopback()
-        {
-            reader.error_help(
-                node.span,
-                "the admin endpoint asks for no password: it listens on loopback or a unix socket",
-                format!("write `127.0.0.1:{}` or `unix:/path`", tcp.port()),
-            );
-        }
-        Some(address)
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::Text(LOOPBACK)
-    }
-
-    fn print(&self, address: &Address) -> Yaml {
-        ListenAddress.print(address)
     }
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod dns;
 mod errors;
+mod foreign;
 mod limits;
 mod listener;
 mod log;
@@ -45,10 +46,13 @@ pub use upstream::{
 pub use value::{
     Address, FieldName, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template, TemplatePart,
 };
-pub use yaml::{Problem, Rejected, Severity, render};
+pub use yaml::{Look, Problem, Rejected, Severity, excerpt, render};
 
-use section::{AsSection, Form, Reader, Value};
-use yaml::{MAX_BYTES, Node, Span, excerpt};
+use section::{AsSection, Form, Reader, Section, Value, Whole};
+use yaml::{MAX_BYTES, Node, Span};
+
+const WHOLE: Whole =
+    Whole { keys: Config::keys, foreign: foreign::FOREIGN, short: foreign::short, synonym: foreign::balance };
 
 /// Reads and checks a file. The second value holds the warnings.
 ///
@@ -73,7 +77,8 @@ pub fn own_files(path: Option<&Path>) -> (OwnFilePlace, OwnFilePlace) {
     let base = folder_of(&path.display().to_string());
     match yaml::parse(&text, &|variable| std::env::var(variable).ok()).0 {
         Some(root) => {
-            let server = root.entry("server").and_then(|(_, node)| Server::form().read(&mut Reader::new(&base), node));
+            let server =
+                root.entry("server").and_then(|(_, node)| Server::form().read(&mut Reader::new(&base, WHOLE), node));
             server.map_or((OwnFilePlace::Auto, OwnFilePlace::Auto), |server| (server.upgrade_sock, server.pid_file))
         }
         None => (guess_value(&text, "upgrade_sock", &base), guess_value(&text, "pid_file", &base)),
@@ -123,9 +128,21 @@ pub fn parse(
 
 /// Every problem is added; without errors the configuration is there.
 fn from_tree(tree: Option<Node>, base: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
-    let mut reader = Reader::new(base);
+    let mut reader = Reader::new(base, WHOLE);
     reader.problems = std::mem::take(problems);
     let config = match tree {
+        Some(root) if root.text().is_some() => {
+            let has_braces = root.text().is_some_and(|text| text.contains('{'));
+            let what = if has_braces {
+                "this is no YAML: it looks like the file of another proxy"
+            } else {
+                "this is no YAML map"
+            };
+            let help =
+                "it begins with `listeners: [\"0.0.0.0:8080\"]` and `routes: [{ upstream: \"127.0.0.1:3000\" }]`";
+            reader.error_help(root.span, what, help);
+            None
+        }
         Some(mut root) => {
             if matches!(root.kind, yaml::Kind::Map(_)) {
                 // What is missing is missing in the whole file, not on its first line.

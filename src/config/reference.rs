@@ -1,7 +1,7 @@
 //! The declared keys as a page for people, in the order in which they are declared.
 
 use super::root::Config;
-use super::section::{IfAbsent, Key, Section, Shape, Word};
+use super::section::{IfAbsent, Key, Section, Shape};
 
 /// Markdown: one row for each key that is delivered, then those that are not.
 pub fn reference() -> String {
@@ -11,7 +11,8 @@ pub fn reference() -> String {
         "# Configuration reference\n\n\
          Made from the code by `pingora-proxy schema --markdown`; a test keeps it so. Durations are `500ms`, `10s`, \
          `5m`, `1h`.\n`${NAME}` and `${NAME:-default}` take environment variables; a value that is one and nothing else \
-         may be a number or a boolean,\nquoted or not. `$${` is a literal `${`. A value without a default is left out.\n\n\
+         may be a number or a boolean,\nquoted or not. `$${` is a literal `${`. A value without a default is left out. `<<: *name` takes over the keys of the map with \
+         the anchor `&name`\nthat the map itself has not.\n\n\
          | key | value | default | meaning |\n| --- | --- | --- | --- |\n",
     );
     out.push_str(&page.rows);
@@ -44,7 +45,11 @@ impl Page {
             Shape::Section(section) => self.section(&section.keys, &format!("{path}.")),
             Shape::List { item, .. } => self.descend(item, &format!("{path}[]")),
             Shape::Map { value, .. } => self.descend(value, &format!("{path}.NAME")),
-            Shape::Any(shapes) => shapes.iter().for_each(|shape| self.descend(shape, path)),
+            // A list in place of one value holds what the value itself does.
+            Shape::Any(shapes) => {
+                let single = shapes.iter().filter(|shape| !matches!(shape, Shape::List { .. }));
+                single.for_each(|shape| self.descend(shape, path));
+            }
             Shape::Null
             | Shape::Bool
             | Shape::Integer { .. }
@@ -63,26 +68,10 @@ fn row(path: &str, key: &Key) -> String {
         IfAbsent::Optional | IfAbsent::Later => String::new(),
     };
     let mut meaning = key.doc.clone();
-    for word in words(&key.shape).iter().filter(|word| !word.doc.is_empty()) {
+    for word in key.shape.words().iter().filter(|word| !word.doc.is_empty()) {
         meaning.push_str(&format!(" `{}`: {}", word.word, word.doc));
     }
     format!("| `{path}` | {} | {default} | {} |\n", describe(&key.shape), meaning.replace('|', "\\|"))
-}
-
-/// The words that the value itself may be.
-fn words(shape: &Shape) -> Vec<Word> {
-    match shape {
-        Shape::Words(words) => words.clone(),
-        Shape::Any(shapes) => shapes.iter().flat_map(words).collect(),
-        Shape::List { item, .. } => words(item),
-        Shape::Null
-        | Shape::Bool
-        | Shape::Integer { .. }
-        | Shape::Text(_)
-        | Shape::Quantity(_)
-        | Shape::Section(_)
-        | Shape::Map { .. } => Vec::new(),
-    }
 }
 
 fn describe(shape: &Shape) -> String {

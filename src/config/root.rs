@@ -15,7 +15,7 @@ use super::section::{Fields, Reader, list, section};
 use super::server::Server;
 use super::timeouts::ClientTimeouts;
 use super::upstream::{self, Upstream, upstreams};
-use super::value::NETWORK;
+use super::value::Networks;
 
 section! {
     /// Everything one process runs by.
@@ -30,7 +30,7 @@ section! {
         /// Where clients connect: `0.0.0.0:8080`, `:8080`, `[::]:8080` or `unix:/path`.
         listeners: Vec<Listener>, required "[\"0.0.0.0:8080\"]", with listeners();
         /// Networks whose X-Forwarded-* and Forwarded headers are believed; from anyone else they are replaced.
-        trusted_proxies: Vec<IpNet> = [], with list("networks such as `10.0.0.0/8`", NETWORK);
+        trusted_proxies: Vec<IpNet> = [], with list("networks such as `10.0.0.0/8`", Networks);
         /// Bounds of what a client may send.
         limits: HeadLimits = {};
         /// What becomes of a path that services read in different ways.
@@ -75,11 +75,10 @@ impl Config {
         let all = &self.listeners;
         for (index, Listener { address, location }) in all.iter().enumerate() {
             let before = all.iter().take(index).map(|listener| &listener.address);
-            let conflict = before.clone().find_map(|earlier| match earlier == address {
-                true => Some(format!("duplicate listener `{address}`")),
-                false => overlap::conflict(address, earlier, all),
-            });
-            if let Some(message) = conflict {
+            if let Some(first) = all.iter().take(index).find(|earlier| earlier.address == *address) {
+                let help = format!("it is the same as the one on line {}", first.location.0.line);
+                reader.error_help(location.0, format!("duplicate listener `{address}`"), help);
+            } else if let Some(message) = before.clone().find_map(|earlier| overlap::conflict(address, earlier, all)) {
                 reader.error(location.0, message);
             }
         }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 
 use super::values::{CookieValues, HeaderValues, QueryValues, Values};
 use crate::config::{HostPattern, Match, PathPattern, ValuePattern};
-use crate::message::{client, path};
+use crate::message::client;
 
 /// The parts of a request on which routes match.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +60,9 @@ pub(super) fn host_holds(pattern: &HostPattern, host: &str) -> bool {
     }
 }
 
-pub(super) fn path_holds(pattern: &PathPattern, target: &str) -> bool {
-    match pattern {
-        PathPattern::Exact(exact) => exact == target,
-        PathPattern::Prefix(prefix) => path::has_prefix(target, prefix),
-        PathPattern::Regex(regex) => regex.is_match(target),
-    }
+/// Whether one of the route's regexes finds something in the path.
+pub(super) fn regex_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
+    matcher.paths.iter().any(|pattern| matches!(pattern, PathPattern::Regex(regex) if regex.is_match(view.path)))
 }
 
 /// One value is enough. Bytes that are no UTF-8 are replaced before a regex looks: they would
@@ -85,6 +82,14 @@ fn describe(pattern: &ValuePattern) -> String {
         ValuePattern::Regex(regex) => format!("does not match /{}/", regex.as_str()),
         ValuePattern::Present => "is absent".to_owned(),
         ValuePattern::Absent => "is present".to_owned(),
+    }
+}
+
+fn describe_path(pattern: &PathPattern) -> String {
+    match pattern {
+        PathPattern::Exact(exact) => format!("is not `{exact}`"),
+        PathPattern::Prefix(prefix) => format!("is not under `{prefix}`"),
+        PathPattern::Regex(regex) => format!("does not match /{}/", regex.as_str()),
     }
 }
 
@@ -112,13 +117,9 @@ pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<
     if !matcher.hosts.is_empty() && !matcher.hosts.iter().any(|p| host_holds(p, host)) {
         return Some(Mismatch::Host(format!("`{host}` is none of {}", join_hosts(&matcher.hosts))));
     }
-    if let Some(pattern) = matcher.path.as_ref().filter(|p| !path_holds(p, view.path)) {
-        let wanted = match pattern {
-            PathPattern::Exact(exact) => format!("is not `{exact}`"),
-            PathPattern::Prefix(prefix) => format!("is not under `{prefix}`"),
-            PathPattern::Regex(regex) => format!("does not match /{}/", regex.as_str()),
-        };
-        return Some(Mismatch::Path(format!("`{}` {wanted}", view.path)));
+    if !matcher.paths.is_empty() && !matcher.paths.iter().any(|pattern| pattern.holds(view.path)) {
+        let wanted: Vec<String> = matcher.paths.iter().map(describe_path).collect();
+        return Some(Mismatch::Path(format!("`{}` {}", view.path, wanted.join(" and "))));
     }
     if !method_holds(matcher, view) {
         let methods: Vec<&str> = matcher.methods.iter().map(Method::as_str).collect();

@@ -61,6 +61,16 @@ fn a_superset_of_the_same_rank_wins() {
 }
 
 #[test]
+fn each_path_of_a_list_is_reached_by_its_own_rank() {
+    assert!(warned(&["match: { path: /a }", "match: { path: [/a, /b] }"]).is_empty());
+    assert_eq!(warned(&["match: { path: [/b, /a] }", "match: { path: /a }"]), ["r1"]);
+    assert_eq!(warned(&["match: { path: /a }", "match: { path: /b }", "match: { path: [/a/, /b] }"]), ["r2"]);
+    // A stronger path of its own is no other route.
+    assert!(warned(&["match: { path: [/, { regex: '^/x' }] }"]).is_empty());
+    assert_eq!(warned(&["match: { path: / }, priority: 1", "match: { path: [{ regex: '^/x' }, /] }"]), ["r1"]);
+}
+
+#[test]
 fn ten_thousand_routes_are_checked_at_once() {
     let began = std::time::Instant::now();
     let apart: Vec<String> = (0..10_000).map(|i| format!("match: {{ host: h{i}.a.com, path: /a/b/c{i} }}")).collect();
@@ -72,7 +82,7 @@ fn ten_thousand_routes_are_checked_at_once() {
 }
 
 const HOSTS: &str = "(|host: a\\.com, |host: b\\.a\\.com, |host: '\\*\\.com', |host: '\\*\\.a\\.com', |host: '\\*', |host: \\['\\*', a\\.com\\], |host: \\['\\*\\.com', c\\.com\\], )";
-const PATHS: &str = "(|path: /, |path: /x, |path: /x/y, |path: \\{ exact: /x \\}, |path: \\{ exact: / \\}, |path: \\{ regex: '\\^/x' \\}, |path: \\{ regex: '\\.' \\}, )";
+const PATHS: &str = "(|path: /, |path: /x, |path: /x/y, |path: \\{ exact: /x \\}, |path: \\{ exact: / \\}, |path: \\{ regex: '\\^/x' \\}, |path: \\{ regex: '\\.' \\}, |path: \\[/x/y, /\\], |path: \\[\\{ exact: /x \\}, \\{ regex: '\\^/x' \\}\\], |path: \\[/x, \\{ exact: / \\}\\], )";
 const METHODS: &str = "(|method: GET, |method: \\[GET, OPTIONS\\], |method: OPTIONS, )";
 const OTHERS: &str = "(|header: \\{ h: '1' \\}, |header: \\{ h: \\{ present: true \\} \\}, |query: \\{ h: \\{ regex: '\\^1' \\} \\}, |query: \\{ h: '1' \\}, |client_ip: 10\\.0\\.0\\.0/8, |client_ip: 10\\.0\\.0\\.1, )";
 

@@ -47,7 +47,7 @@ impl RouteTable {
         };
         for (index, (matcher, priority)) in routes.into_iter().enumerate() {
             table.insert(index, &matcher, priority);
-            table.tells_paths_apart |= matcher.path.as_ref().is_some_and(tells_paths_apart);
+            table.tells_paths_apart |= matcher.paths.iter().any(tells_paths_apart);
             table.matchers.push(matcher);
         }
         table.any_host.sort();
@@ -62,7 +62,9 @@ impl RouteTable {
                 HostPattern::Suffix(suffix) => self.suffixes.entry(suffix.clone()).or_default(),
                 HostPattern::Exact(exact) => self.exact_hosts.entry(exact.clone()).or_default(),
             };
-            paths.insert(index, matcher, Rank::of(matcher, priority, host, index));
+            for path in rank::paths(matcher) {
+                paths.insert(index, path, Rank::of(matcher, priority, host, path, index));
+            }
         }
     }
 
@@ -107,8 +109,8 @@ fn tells_paths_apart(pattern: &PathPattern) -> bool {
 }
 
 impl Paths {
-    fn insert(&mut self, index: RouteIndex, matcher: &Match, rank: Rank) {
-        let list = match &matcher.path {
+    fn insert(&mut self, index: RouteIndex, path: Option<&PathPattern>, rank: Rank) {
+        let list = match path {
             None => &mut self.any,
             Some(PathPattern::Regex(_)) => &mut self.regex,
             Some(PathPattern::Exact(exact)) => self.exact.entry(exact.clone()).or_default(),
@@ -118,7 +120,10 @@ impl Paths {
                 self.prefix.entry(key.to_owned()).or_default()
             }
         };
-        list.push((rank, index));
+        // All regexes of a route have one rank, and are tried together.
+        if list.last() != Some(&(rank, index)) {
+            list.push((rank, index));
+        }
     }
 
     fn sort(&mut self) {
@@ -129,25 +134,26 @@ impl Paths {
     }
 
     fn improve(&self, best: &mut Option<(Rank, RouteIndex)>, view: &RequestView<'_>, matchers: &[Match]) {
-        let mut offer = |list: &Candidates| {
+        let mut offer = |list: &Candidates, path_holds: fn(&Match, &RequestView<'_>) -> bool| {
             for &(rank, index) in list {
                 if best.is_some_and(|(winner, _)| winner >= rank) {
                     return;
                 }
-                if matchers.get(index).is_some_and(|m| holds_behind_index(m, view)) {
+                if matchers.get(index).is_some_and(|m| path_holds(m, view) && condition::others_hold(m, view)) {
                     *best = Some((rank, index));
                     return;
                 }
             }
         };
         if let Some(list) = self.exact.get(view.path) {
-            offer(list);
+            offer(list, |_, _| true);
         }
         if !self.prefix.is_empty() {
-            self.offer_prefixes(view.path, &mut offer);
+            self.offer_prefixes(view.path, &mut |list| offer(list, |_, _| true));
         }
-        offer(&self.regex);
-        offer(&self.any);
+        // The one kind of path that the index has not checked.
+        offer(&self.regex, condition::regex_holds);
+        offer(&self.any, |_, _| true);
     }
 
     /// Offers the prefixes that cover the path: the path itself, then each of its parents,
@@ -166,16 +172,6 @@ impl Paths {
     }
 }
 
-/// Whether the conditions hold that the index has not checked: it has checked the host, and a
-/// path that is exact or a prefix.
-fn holds_behind_index(matcher: &Match, view: &RequestView<'_>) -> bool {
-    let path = match &matcher.path {
-        Some(pattern @ PathPattern::Regex(_)) => condition::path_holds(pattern, view.path),
-        None | Some(PathPattern::Exact(_) | PathPattern::Prefix(_)) => true,
-    };
-    path && condition::others_hold(matcher, view)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +185,7 @@ mod tests {
             (_, Some(suffix)) => vec![HostPattern::Suffix(suffix.into())],
             (exact, None) => vec![HostPattern::Exact(exact.into())],
         };
-        Match { hosts: host, path, ..Match::default() }
+        Match { hosts: host, paths: path.into_iter().collect(), ..Match::default() }
     }
 
     fn prefix(text: &str) -> Option<PathPattern> {
@@ -246,24 +242,31 @@ mod tests {
         /// The index agrees with a search of all routes in turn.
         #[test]
         fn the_index_agrees_with_a_plain_search(
-            routes in proptest::collection::vec(("(|a|b\\.a|\\*\\.a)", "(|/|/x|/x/|/x/y|/xy)", any::<bool>(), -1i32..2), 1..12),
+            routes in proptest::collection::vec(
+                ("(|a|b\\.a|\\*\\.a)", proptest::collection::vec(("(/|/x|/x/|/x/y|/xy)", 0..3), 0..3), -1i32..2),
+                1..12,
+            ),
             host in "(a|b\\.a|c\\.b\\.a|z)",
             path in "(/|/x|/x/|/x/y|/x/y/z|/xy|/q)",
         ) {
-            let matchers: Vec<(Match, i32)> = routes.iter().map(|(h, p, exact, priority)| {
-                let pattern = match (p.as_str(), exact) {
-                    ("", _) => None,
-                    (p, true) => Some(PathPattern::Exact(p.into())),
-                    (p, false) => prefix(p),
-                };
-                (on(h, pattern), *priority)
+            let pattern = |(path, kind): &(String, i32)| match kind {
+                0 => PathPattern::Exact(path.clone()),
+                1 => PathPattern::Prefix(path.clone()),
+                _ => PathPattern::Regex(Regex::new(&format!("^{path}$")).unwrap()),
+            };
+            let matchers: Vec<(Match, i32)> = routes.iter().map(|(host, paths, priority)| {
+                (Match { paths: paths.iter().map(pattern).collect(), ..on(host, None) }, *priority)
             }).collect();
             let headers = HeaderMap::new();
             let view = RequestView { method: &Method::GET, host: &host, path: &path, query: "", headers: &headers, client_ip: None };
             let table = RouteTable::new(matchers.clone());
             let plain = matchers.iter().enumerate()
                 .filter(|(_, (m, _))| condition::first_mismatch(m, &view).is_none())
-                .map(|(i, (m, priority))| (Rank::of(m, *priority, &rank::hosts(m)[0], i), i))
+                .flat_map(|(i, (m, priority))| {
+                    let holds = |pattern: &Option<&PathPattern>| pattern.is_none_or(|pattern| pattern.holds(&path));
+                    let rank = move |path| (Rank::of(m, *priority, &rank::hosts(m)[0], path, i), i);
+                    rank::paths(m).filter(holds).map(rank).collect::<Vec<_>>()
+                })
                 .max();
             prop_assert_eq!(table.find_ranked(&view), plain);
         }

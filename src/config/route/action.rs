@@ -113,9 +113,28 @@ struct OneOrSplit;
 
 impl Form<Upstreams> for OneOrSplit {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Upstreams> {
-        let Kind::Map(entries) = &node.kind else {
-            return UpstreamRef::form().read(reader, node).map(Upstreams::One);
+        let entries = match &node.kind {
+            Kind::Map(entries) => entries,
+            Kind::Seq(items) => {
+                reader.upstreams.doubt();
+                let help = instead_of_list(reader, items);
+                reader.expected_help(node, &["one upstream, or a split such as `{ api: 90, api-next: 10 }`"], help);
+                return None;
+            }
+            Kind::Null | Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Bad => {
+                let one = UpstreamRef::form().read(reader, node);
+                if one.is_none() {
+                    reader.upstreams.doubt();
+                }
+                return one.map(Upstreams::One);
+            }
         };
+        if entries.iter().any(|(key, _)| key.text == "servers") && !reader.upstreams.holds("servers") {
+            reader.upstreams.doubt();
+            let help = "define it by a name, `upstreams: { api: { servers: […] } }`, and write `upstream: api`";
+            reader.error_help(node.span, "a route names its upstream, and does not define it", help);
+            return None;
+        }
         if entries.is_empty() {
             reader.error(node.span, "this split has no parts");
         }
@@ -142,6 +161,21 @@ impl Form<Upstreams> for OneOrSplit {
             }
         }
     }
+}
+
+/// What to write instead of a list of upstreams.
+fn instead_of_list(reader: &Reader<'_>, items: &[Node]) -> Option<String> {
+    let names: Vec<&str> = items.iter().map(Node::text).collect::<Option<_>>()?;
+    if names.is_empty() {
+        return None;
+    }
+    if names.iter().all(|name| reader.upstreams.holds(name)) {
+        let shares: Vec<String> = names.iter().map(|name| format!("{name}: 1")).collect();
+        return Some(format!("write `{{ {} }}` for equal shares", shares.join(", ")));
+    }
+    let servers: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    let define = format!("upstreams: {{ api: {{ servers: [{}] }} }}", servers.join(", "));
+    Some(format!("for several servers write `{define}`, and `upstream: api` here"))
 }
 
 section! {

@@ -1,14 +1,15 @@
 //! A route: the sections that make one.
 
 use super::action::Action;
-use super::matching::{Conditions, Match};
+use super::matching::{Conditions, Match, PathPattern};
 use super::mirror::Mirror;
-use super::request::{HostPolicy, RequestEdits};
+use super::request::{HostPolicy, PathEdit, RequestEdits};
 use super::response::ResponseEdits;
 use crate::config::section::{Fields, Form, Reader, Shape, section};
 use crate::config::upstream::Upstream;
 use crate::config::value::{Address, NAME, ServerPlace};
 use crate::config::yaml::{Invalid, Location, Node, Yaml};
+use crate::message::path::has_prefix;
 
 section! {
     /// Which requests it takes, what is changed, and where they go.
@@ -50,6 +51,10 @@ pub struct Locations {
     host: Location,
     /// The key `upstream`.
     upstream: Location,
+    /// Where a redirect leads.
+    pub redirect: Location,
+    /// The value of `request.path.strip_prefix`.
+    pub strip_prefix: Location,
 }
 
 impl Route {
@@ -67,9 +72,15 @@ impl Route {
         self.line = fields.span.line;
         self.locations.name.0 = fields.get("name").map_or(fields.span, |node| node.span);
         self.locations.matcher.0 = fields.key_span("match");
-        if let Some((key, _)) = fields.get("request").and_then(|request| request.entry("host")) {
+        let request = |key: &str| fields.get("request").and_then(|request| request.entry(key));
+        if let Some((key, _)) = request("host") {
             self.locations.host.0 = key.span;
         }
+        if let Some((_, prefix)) = request("path").and_then(|(_, edit)| edit.entry("strip_prefix")) {
+            self.locations.strip_prefix.0 = prefix.span;
+        }
+        let target = fields.get("redirect").map(|node| node.entry("to").map_or(node, |(_, to)| to));
+        self.locations.redirect.0 = target.map_or(fields.span, |node| node.span);
         self.locations.upstream.0 = fields.key_span("upstream");
         self.response.is_local = self.action.upstreams().is_empty();
         let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
@@ -87,6 +98,25 @@ impl Route {
         let message = format!("clients of `{}` move to `{}` in time, and stay there", moves.name, stays.name);
         let help = format!("only `{}` has `sticky`; give it to every part of the split", stays.name);
         reader.warn(self.locations.upstream.0, message, Some(help));
+    }
+
+    /// Warns of a `strip_prefix` that no path of the route begins with.
+    pub fn warn_dead_strip(&self, reader: &mut Reader<'_>) {
+        let Some(PathEdit::StripPrefix(prefix)) = &self.request.path else { return };
+        let may_begin = |pattern: &PathPattern| match pattern {
+            PathPattern::Prefix(path) => has_prefix(path, prefix) || has_prefix(prefix, path),
+            PathPattern::Exact(path) => has_prefix(path, prefix),
+            PathPattern::Regex(_) => true,
+        };
+        let paths = &self.matcher.paths;
+        if !paths.is_empty() && !self.matcher.has_errors && !paths.iter().any(may_begin) {
+            let message = format!("no path of this route begins with `{prefix}`: nothing is taken off");
+            let first = paths.iter().find_map(|path| match path {
+                PathPattern::Prefix(path) | PathPattern::Exact(path) => Some(format!("its `match` takes `{path}`")),
+                PathPattern::Regex(_) => None,
+            });
+            reader.warn(self.locations.strip_prefix.0, message, first);
+        }
     }
 
     /// Reports `host: upstream` where a server has no name to send.

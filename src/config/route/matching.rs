@@ -4,25 +4,24 @@ use http::{HeaderName, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
-use crate::config::section::{
-    AsSection, Form, FromKeys, Reader, Scalar, Shape, Value, map, one_or_list, optional, section,
-};
+use crate::config::section::{AsSection, Form, FromKeys, Reader, Scalar, Shape, map, one_or_list, optional, section};
 use crate::config::value::{
     ANY_TEXT, COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE,
-    MATCHED_PARAMETER, METHOD, NETWORK, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX,
+    MATCHED_PARAMETER, METHOD, Networks, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, path_as_regex,
 };
-use crate::config::yaml::{Kind, Node, Yaml};
+use crate::config::yaml::{Kind, Node, Yaml, flow_scalar};
+use crate::message::path::has_prefix;
 
 section! {
     /// Which requests a route takes. All conditions must hold; within a list one is enough.
     #[derive(Clone, Debug, Default)]
     "`match`" pub struct Match {
         /// `example.com`, `*.example.com` or `*`; without port.
-        hosts as "host": Vec<HostPattern>, with one_or_list(HOST_PATTERN);
-        /// A prefix, by segment; or `exact` or `regex`.
-        path: Option<PathPattern>;
+        hosts as "host": Vec<HostPattern>, with one_or_list(HOST_PATTERN.what, HOST_PATTERN);
+        /// A prefix, by segment; or `exact` or `regex`; or a list of these.
+        paths as "path": Vec<PathPattern>, with one_or_list(PREFIX_TO_MATCH.what, PathForm);
         /// One of these methods.
-        methods as "method": Vec<Method>, with one_or_list(METHOD);
+        methods as "method": Vec<Method>, with one_or_list(METHOD.what, METHOD);
         /// Conditions on header fields, by name. Of several values, or elements of a list, one is enough.
         headers as "header": Vec<(HeaderName, ValuePattern)>, with conditions(HEADER_NAME, MATCHED_HEADER_VALUE);
         /// Conditions on query parameters, by name. Of several values one is enough; a `;` may separate them, too.
@@ -30,11 +29,10 @@ section! {
         /// Conditions on cookies, by name. Of several values one is enough, quoted or percent-encoded too.
         cookies as "cookie": Vec<(String, ValuePattern)>, with conditions(COOKIE_NAME, MATCHED_COOKIE);
         /// Networks or addresses that the client is in.
-        client_ips as "client_ip": Vec<IpNet>, with one_or_list(NETWORK);
+        client_ips as "client_ip": Vec<IpNet>, with one_or_list(Networks::WHAT, Networks);
     }
     derived {
-        /// Whether a condition was not understood, which is no reason to call another route
-        /// unreachable.
+        /// Whether a condition was not understood.
         has_errors: bool,
     }
 }
@@ -46,6 +44,10 @@ pub struct Conditions;
 impl Form<Match> for Conditions {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Match> {
         let before = reader.problems.len();
+        if let Some(help) = node.text().and_then(instead_of_text) {
+            reader.expected_help(node, &["a map with keys such as `host`, `path`, `method`"], Some(help));
+            return Some(Match { has_errors: true, ..Match::default() });
+        }
         let read: Option<Match> = AsSection.read(reader, node);
         let has_errors = reader.failed_since(before);
         // Its problems are reported; the rest of the route is read all the same.
@@ -61,6 +63,20 @@ impl Form<Match> for Conditions {
     }
 }
 
+/// What to write instead of a text: a path, a host, or a rule of Traefik's.
+fn instead_of_text(text: &str) -> Option<String> {
+    let condition = if text.starts_with('/') {
+        format!("path: {text}")
+    } else if text.contains('`') || text.contains('(') {
+        "host: example.com, path: /api".to_owned()
+    } else if text.contains('.') {
+        format!("host: {}", flow_scalar(text))
+    } else {
+        return None;
+    };
+    Some(format!("write `{{ {condition} }}`"))
+}
+
 #[derive(Clone, Debug)]
 pub enum PathPattern {
     /// By segment: `/api` and `/api/` match `/api`, `/api/` and `/api/x`, not `/apix`.
@@ -69,10 +85,20 @@ pub enum PathPattern {
     Regex(Regex),
 }
 
+impl PathPattern {
+    pub fn holds(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == path,
+            Self::Prefix(prefix) => has_prefix(path, prefix),
+            Self::Regex(regex) => regex.is_match(path),
+        }
+    }
+}
+
 section! {
     /// A path that is not a prefix.
     #[derive(Clone, Debug, Default)]
-    "`path`" pub struct PathKeys {
+    "a path" pub struct PathKeys {
         /// This path and no other.
         exact: Option<String>, with optional(PATH_TO_MATCH);
         /// A path in which this regex is found.
@@ -98,12 +124,7 @@ impl FromKeys for PathPattern {
     }
 }
 
-impl Value for PathPattern {
-    fn form() -> impl Form<Self> {
-        PathForm
-    }
-}
-
+#[derive(Debug)]
 struct PathForm;
 
 impl Form<PathPattern> for PathForm {
@@ -111,7 +132,15 @@ impl Form<PathPattern> for PathForm {
         if matches!(node.kind, Kind::Map(_)) {
             return AsSection.read(reader, node);
         }
-        PREFIX_TO_MATCH.read(reader, node).map(PathPattern::Prefix)
+        let prefix = PREFIX_TO_MATCH.read(reader, node)?;
+        let is_named = |segment: &&str| {
+            segment.strip_prefix(':').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+        };
+        if let Some(segment) = prefix.split('/').find(is_named) {
+            let help = format!("for any segment there write `{{ regex: '{}' }}`", path_as_regex(&prefix));
+            reader.warn(node.span, format!("`{segment}` is no placeholder: only this very text matches"), Some(help));
+        }
+        Some(PathPattern::Prefix(prefix))
     }
 
     fn shape(&self) -> Shape {

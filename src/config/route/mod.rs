@@ -1,6 +1,7 @@
 //! `routes`: which request goes where, and what is changed on its way.
 
 mod action;
+mod circles;
 mod definition;
 mod edits;
 mod list;

@@ -58,14 +58,15 @@ impl fmt::Display for Rank {
 }
 
 impl Rank {
-    /// Of a route for the requests that match it by this one of its hosts.
-    pub fn of(matcher: &Match, priority: i32, host: &HostPattern, index: usize) -> Self {
+    /// Of a route for the requests that match it by this one of its hosts and this one of
+    /// its paths.
+    pub fn of(matcher: &Match, priority: i32, host: &HostPattern, path: Option<&PathPattern>, index: usize) -> Self {
         let host = match host {
             HostPattern::Any => HostRank::Any,
             HostPattern::Suffix(suffix) => HostRank::Suffix(suffix.len()),
             HostPattern::Exact(_) => HostRank::Exact,
         };
-        let path = match &matcher.path {
+        let path = match path {
             None => PathRank::Any,
             Some(PathPattern::Regex(_)) => PathRank::Regex,
             Some(PathPattern::Prefix(prefix)) => PathRank::Prefix(without_slash(prefix).len()),
@@ -83,6 +84,12 @@ impl Rank {
 /// The hosts of a route; one that names none takes any.
 pub fn hosts(matcher: &Match) -> &[HostPattern] {
     if matcher.hosts.is_empty() { &[HostPattern::Any] } else { &matcher.hosts }
+}
+
+/// The paths of a route; one that names none takes any.
+pub fn paths(matcher: &Match) -> impl Iterator<Item = Option<&PathPattern>> {
+    let any = matcher.paths.is_empty().then_some(None);
+    matcher.paths.iter().map(Some).chain(any)
 }
 
 /// A prefix without its final slash; the root is the empty text.

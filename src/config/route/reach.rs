@@ -7,29 +7,43 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use super::definition::Route;
 use super::matching::{Match, PathPattern, ValuePattern};
 use super::rank::{self, Rank};
 use crate::config::section::Reader;
 use crate::config::value::HostPattern;
+use crate::config::yaml::Span;
 
 /// The search stops after this many comparisons: more would cost more than they tell. Only
 /// routes of one host and path are compared, so that a file needs thousands of those to get
 /// there.
 const MAX_COMPARISONS: usize = 2_000_000;
 
-pub fn warn_unreachable(reader: &mut Reader<'_>, routes: &[Route]) {
-    let index = Index::of(routes);
+/// What a route says of the requests that it takes, whatever else is wrong with it.
+#[derive(Debug)]
+pub struct Claim {
+    pub name: String,
+    pub line: usize,
+    pub matcher: Match,
+    pub priority: i32,
+    /// Where a warning points at.
+    pub location: Span,
+    /// Whether nothing of it was misunderstood, which is no reason to call another route
+    /// unreachable.
+    pub is_certain: bool,
+}
+
+pub fn warn_unreachable(reader: &mut Reader<'_>, claims: &[Claim]) {
+    let index = Index::of(claims);
     let mut left = MAX_COMPARISONS;
-    for (at, route) in routes.iter().enumerate().filter(|(_, route)| !route.matcher.has_errors) {
-        let Some(mut winners) = index.winners(routes, at, &mut left) else { continue };
+    for (at, claim) in claims.iter().enumerate().filter(|(_, claim)| claim.is_certain) {
+        let Some(mut winners) = index.winners(claims, at, &mut left) else { continue };
         winners.sort_unstable();
         winners.dedup();
-        let named = |winner: &usize| routes.get(*winner).map(|r| format!("`{}` on line {}", r.name, r.line));
+        let named = |winner: &usize| claims.get(*winner).map(|c| format!("`{}` on line {}", c.name, c.line));
         let names: Vec<String> = winners.iter().filter_map(named).collect();
         let verb = if names.len() == 1 { "always wins" } else { "always win" };
         let why = format!("{} {verb}", names.join(" and "));
-        reader.warn(route.locations.matcher.0, format!("no request reaches the route `{}`", route.name), Some(why));
+        reader.warn(claim.location, format!("no request reaches the route `{}`", claim.name), Some(why));
     }
 }
 
@@ -53,18 +67,18 @@ enum Path<'r> {
 }
 
 impl<'r> Index<'r> {
-    fn of(routes: &'r [Route]) -> Self {
+    fn of(claims: &'r [Claim]) -> Self {
         let mut lists: HashMap<_, Vec<(Rank, usize)>> = HashMap::new();
-        for (at, route) in routes.iter().enumerate().filter(|(_, route)| !route.matcher.has_errors) {
-            let path = match &route.matcher.path {
-                None => Path::Any,
-                Some(PathPattern::Regex(regex)) => Path::Regex(regex.as_str()),
-                Some(PathPattern::Exact(exact)) => Path::Exact(exact),
-                Some(PathPattern::Prefix(prefix)) => Path::Prefix(rank::without_slash(prefix)),
-            };
-            for pattern in rank::hosts(&route.matcher) {
-                let rank = Rank::of(&route.matcher, route.priority, pattern, at);
-                lists.entry((host(pattern), path)).or_default().push((rank, at));
+        for (at, claim) in claims.iter().enumerate().filter(|(_, claim)| claim.is_certain) {
+            for (of_host, of_path) in pairs(&claim.matcher) {
+                let path = match of_path {
+                    None => Path::Any,
+                    Some(PathPattern::Regex(regex)) => Path::Regex(regex.as_str()),
+                    Some(PathPattern::Exact(exact)) => Path::Exact(exact),
+                    Some(PathPattern::Prefix(prefix)) => Path::Prefix(rank::without_slash(prefix)),
+                };
+                let rank = Rank::of(&claim.matcher, claim.priority, of_host, of_path, at);
+                lists.entry((host(of_host), path)).or_default().push((rank, at));
             }
         }
         lists.values_mut().for_each(|list| list.sort_unstable_by_key(|(rank, _)| Reverse(*rank)));
@@ -72,29 +86,30 @@ impl<'r> Index<'r> {
     }
 
     /// The routes that win every request of this one; `None` when one may reach it.
-    /// Each of its hosts is a claim of its own rank, so each needs a winner.
-    fn winners(&self, routes: &[Route], at: usize, left: &mut usize) -> Option<Vec<usize>> {
-        let matcher = &routes.get(at)?.matcher;
-        let paths = paths_around(matcher);
-        rank::hosts(matcher).iter().map(|pattern| self.winner(routes, at, pattern, &paths, left)).collect()
+    /// Each of its hosts with each of its paths has a rank of its own, so each needs a winner.
+    fn winners(&self, claims: &[Claim], at: usize, left: &mut usize) -> Option<Vec<usize>> {
+        pairs(&claims.get(at)?.matcher).map(|(host, path)| self.winner(claims, at, host, path, left)).collect()
     }
 
     fn winner(
         &self,
-        routes: &[Route],
+        claims: &[Claim],
         at: usize,
-        pattern: &HostPattern,
-        paths: &[Path<'_>],
+        of_host: &HostPattern,
+        of_path: Option<&PathPattern>,
         left: &mut usize,
     ) -> Option<usize> {
-        let route = routes.get(at)?;
-        let own = Rank::of(&route.matcher, route.priority, pattern, at);
-        for host in hosts_around(pattern) {
-            for path in paths {
+        let claim = claims.get(at)?;
+        let own = Rank::of(&claim.matcher, claim.priority, of_host, of_path, at);
+        let paths = paths_around(&claim.matcher, of_path);
+        for host in hosts_around(of_host) {
+            for path in &paths {
                 let Some(list) = self.0.get(&(host, *path)) else { continue };
-                for (_, other) in list.iter().take_while(|(rank, _)| *rank > own) {
+                // One of its own paths may be a stronger claim to the same requests.
+                let stronger = list.iter().take_while(|(rank, _)| *rank > own).filter(|(_, other)| *other != at);
+                for (_, other) in stronger {
                     *left = left.checked_sub(1)?;
-                    if routes.get(*other).is_some_and(|other| implies(&route.matcher, &other.matcher)) {
+                    if claims.get(*other).is_some_and(|other| implies(&claim.matcher, &other.matcher)) {
                         return Some(*other);
                     }
                 }
@@ -102,6 +117,11 @@ impl<'r> Index<'r> {
         }
         None
     }
+}
+
+/// Each host of a route with each of its paths.
+fn pairs(matcher: &Match) -> impl Iterator<Item = (&HostPattern, Option<&PathPattern>)> {
+    rank::hosts(matcher).iter().flat_map(|host| rank::paths(matcher).map(move |path| (host, path)))
 }
 
 fn host(pattern: &HostPattern) -> Host<'_> {
@@ -123,9 +143,9 @@ fn hosts_around(pattern: &HostPattern) -> Vec<Host<'_>> {
 }
 
 /// The paths that hold wherever this one does, itself included.
-fn paths_around(matcher: &Match) -> Vec<Path<'_>> {
+fn paths_around<'m>(matcher: &'m Match, pattern: Option<&'m PathPattern>) -> Vec<Path<'m>> {
     let mut around = Vec::new();
-    match &matcher.path {
+    match pattern {
         None => {}
         Some(PathPattern::Regex(regex)) => around.push(Path::Regex(regex.as_str())),
         Some(PathPattern::Exact(exact)) => {
@@ -134,7 +154,7 @@ fn paths_around(matcher: &Match) -> Vec<Path<'_>> {
         }
         Some(PathPattern::Prefix(prefix)) => around.extend(prefixes(rank::without_slash(prefix))),
     }
-    if !around.contains(&Path::Prefix("")) && !takes_asterisk(matcher) {
+    if !around.contains(&Path::Prefix("")) && !takes_asterisk(matcher, pattern) {
         around.push(Path::Prefix(""));
     }
     around.push(Path::Any);
@@ -148,9 +168,9 @@ fn prefixes(path: &str) -> impl Iterator<Item = Path<'_>> {
 
 /// Whether `OPTIONS *` (RFC 9110 section 9.3.7) may match: the one target that is not
 /// under `/`.
-fn takes_asterisk(matcher: &Match) -> bool {
+fn takes_asterisk(matcher: &Match, pattern: Option<&PathPattern>) -> bool {
     let options = matcher.methods.is_empty() || matcher.methods.contains(&Method::OPTIONS);
-    let path = match &matcher.path {
+    let path = match pattern {
         None => true,
         Some(PathPattern::Regex(regex)) => regex.is_match("*"),
         Some(PathPattern::Exact(_) | PathPattern::Prefix(_)) => false,

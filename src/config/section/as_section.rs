@@ -1,9 +1,9 @@
 //! A type as the keys of a map.
 
-use super::fields::{Fields, Known};
+use super::fields::Fields;
 use super::forms::Form;
 use super::reader::Reader;
-use super::shape::{Delivery, Key, Rule, SectionShape, Shape};
+use super::shape::{Delivery, Key, Known, Rule, SectionShape, Shape};
 use crate::config::yaml::{Node, Yaml};
 
 /// A type whose fields are the keys of a map. [`section!`] implements it.

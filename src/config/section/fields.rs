@@ -1,19 +1,9 @@
 //! The keys of one map: which are there, which are known, and what holds across them.
 
-use super::nearest::nearest;
+use super::hints;
 use super::reader::{Reader, enumerate};
-use super::shape::{Delivery, Key, Rule};
+use super::shape::{Delivery, Known, Rule};
 use crate::config::yaml::{Invalid, Kind, MapKey, Node, Span};
-
-/// What a section knows of its keys.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    pub title: &'static str,
-    /// Whether a name is one of the keys.
-    pub find: fn(&str) -> Option<Delivery>,
-    /// In the order in which they are documented.
-    pub keys: fn() -> Vec<Key>,
-}
 
 /// The known keys of one map.
 #[derive(Debug)]
@@ -32,15 +22,19 @@ impl<'n> Fields<'n> {
         let title = reader.take_name().unwrap_or_else(|| known.title.to_owned());
         let Kind::Map(entries) = &node.kind else {
             let names: Vec<String> = known.delivered().iter().take(3).map(|name| format!("`{name}`")).collect();
-            reader.expected(node, &[&format!("a map with keys such as {}", names.join(", "))]);
+            let help = known.meant(reader, node);
+            reader.expected_help(node, &[&format!("a map with keys such as {}", names.join(", "))], help);
             return None;
         };
         let mut refused = false;
-        for (key, _) in entries {
+        for (index, (key, value)) in entries.iter().enumerate() {
             match (known.find)(&key.text) {
                 Some(Delivery::Done) => continue,
                 Some(Delivery::Later) => reader.error(key.span, format!("`{}` is not supported yet", key.text)),
-                None => known.refuse(reader, key, &title),
+                None => {
+                    let before = index.checked_sub(1).and_then(|before| entries.get(before));
+                    known.refuse(reader, (key, value), before, &title);
+                }
             }
             refused = true;
         }
@@ -129,12 +123,32 @@ impl Known {
         (self.keys)().iter().filter(|key| !key.is_later()).map(|key| key.name).collect()
     }
 
-    fn refuse(&self, reader: &mut Reader<'_>, name: &MapKey, title: &str) {
-        let known = self.delivered();
-        let help = match nearest(&name.text, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("{title} has: {}", known.join(", ")),
-        };
+    /// The map that a single value stands for.
+    fn meant(&self, reader: &Reader<'_>, node: &Node) -> Option<String> {
+        if node.is_null() {
+            return Some("indent what belongs to it below it, or leave it out".to_owned());
+        }
+        let text = node.text()?;
+        if let Some((key, value)) = text.split_once(':').filter(|(key, _)| (self.find)(key).is_some()) {
+            return Some(format!("a space is missing: write `{key}: {value}`"));
+        }
+        let keys = (self.keys)();
+        let key = keys.iter().find(|key| key.shape.words().iter().any(|word| word.word == text));
+        let by_word = key.map(|key| format!("{{ {}: {text} }}", key.name));
+        let map = by_word.or_else(|| (reader.whole().short)(self.title, text))?;
+        Some(format!("write `{map}`"))
+    }
+
+    fn refuse(
+        &self,
+        reader: &mut Reader<'_>,
+        (name, value): (&MapKey, &Node),
+        before: Option<&(MapKey, Node)>,
+        title: &str,
+    ) {
+        let help = before
+            .and_then(|before| hints::after_comma(before, (name, value)))
+            .unwrap_or_else(|| hints::instead_of(reader.whole(), self, title, &name.text, value));
         reader.error_help(name.span, format!("unknown key `{}`", name.text), help);
     }
 }

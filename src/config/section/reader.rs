@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::nearest::nearest;
 use super::upstream_names::UpstreamNames;
+use super::whole::Whole;
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Problem, Severity, Span};
 
 /// What reading needs everywhere.
@@ -12,6 +13,7 @@ use crate::config::yaml::{Invalid, Kind, Node, Parsed, Problem, Severity, Span};
 pub struct Reader<'a> {
     pub problems: Vec<Problem>,
     pub upstreams: UpstreamNames,
+    whole: Whole,
     /// Relative paths start here.
     base: &'a Path,
     /// The words that the present key takes as well as the form that reads it.
@@ -21,8 +23,24 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(base: &'a Path) -> Self {
-        Self { problems: Vec::new(), upstreams: UpstreamNames::default(), base, alternatives: Vec::new(), name: None }
+    pub fn new(base: &'a Path, whole: Whole) -> Self {
+        Self {
+            problems: Vec::new(),
+            upstreams: UpstreamNames::default(),
+            whole,
+            base,
+            alternatives: Vec::new(),
+            name: None,
+        }
+    }
+
+    /// A reader of the same file that has read nothing.
+    pub fn afresh(&self) -> Self {
+        Self::new(self.base, self.whole)
+    }
+
+    pub fn whole(&self) -> Whole {
+        self.whole
     }
 
     pub fn error(&mut self, span: Span, message: impl Into<String>) {
@@ -134,6 +152,10 @@ fn found(node: &Node) -> String {
         Kind::Map(_) => "a map".into(),
         Kind::Bool(_, text) | Kind::Number(text) => format!("`{text}`"),
         Kind::String(text) if text.is_empty() => "an empty text".into(),
+        // Without its quotes it would be a number or a boolean, which is another value.
+        Kind::String(text) if text.parse::<f64>().is_ok() || ["true", "false", "null"].contains(&text.as_str()) => {
+            format!("the text `\"{text}\"`")
+        }
         Kind::String(text) => format!("`{}`", text.chars().take(60).collect::<String>()),
     }
 }

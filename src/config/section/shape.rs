@@ -35,6 +35,16 @@ pub enum Delivery {
     Later,
 }
 
+/// What a section knows of its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    pub title: &'static str,
+    /// Whether a name is one of the keys.
+    pub find: fn(&str) -> Option<Delivery>,
+    /// In the order in which they are documented.
+    pub keys: fn() -> Vec<Key>,
+}
+
 /// What holds across the keys of one section.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
@@ -77,6 +87,37 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// Whether a map can be such a value.
+    pub fn takes_maps(&self) -> bool {
+        match self {
+            Self::Section(_) | Self::Map { .. } => true,
+            Self::Any(shapes) => shapes.iter().any(Self::takes_maps),
+            Self::Null
+            | Self::Bool
+            | Self::Integer { .. }
+            | Self::Text(_)
+            | Self::Quantity(_)
+            | Self::Words(_)
+            | Self::List { .. } => false,
+        }
+    }
+
+    /// The words that the value itself, or an item of a list, may be.
+    pub fn words(&self) -> Vec<Word> {
+        match self {
+            Self::Words(words) => words.clone(),
+            Self::Any(shapes) => shapes.iter().flat_map(Self::words).collect(),
+            Self::List { item, .. } => item.words(),
+            Self::Null
+            | Self::Bool
+            | Self::Integer { .. }
+            | Self::Text(_)
+            | Self::Quantity(_)
+            | Self::Section(_)
+            | Self::Map { .. } => Vec::new(),
+        }
+    }
+
     /// The same, where the names in maps and the items of lists are these.
     pub fn with_names(self, names: Syntax) -> Self {
         match self {

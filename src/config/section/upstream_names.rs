@@ -11,6 +11,8 @@ use crate::config::yaml::{Invalid, Parsed, Span};
 pub struct UpstreamNames {
     entries: Vec<Entry>,
     by_name: HashMap<String, usize>,
+    /// Whether a route's upstream was not understood, which may be any of them.
+    is_in_doubt: bool,
 }
 
 #[derive(Debug)]
@@ -43,12 +45,20 @@ impl UpstreamNames {
         self.by_name.contains_key(name)
     }
 
+    /// Notes that a route's upstream was not understood.
+    pub fn doubt(&mut self) {
+        self.is_in_doubt = true;
+    }
+
     /// The index of a name, which is now used.
     ///
     /// # Errors
     /// When there is none of this name.
     pub fn index_of(&mut self, name: &str) -> Parsed<usize> {
-        let Some(index) = self.by_name.get(name).copied() else { return Err(self.unknown(name)) };
+        let Some(index) = self.by_name.get(name).copied() else {
+            self.doubt();
+            return Err(self.unknown(name));
+        };
         if let Some(entry) = self.entries.get_mut(index) {
             entry.is_used = true;
         }
@@ -59,6 +69,7 @@ impl UpstreamNames {
         let names = || self.entries.iter().map(|e| e.name.as_str()).filter(|n| !n.contains(':'));
         let help = match nearest(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if name.parse::<u16>().is_ok() => format!("for a port of this machine write `\"127.0.0.1:{name}\"`"),
             None if name == "localhost" || name.contains('.') => {
                 format!("if it is an address, its port is missing, as in `{name}:80`")
             }
@@ -68,8 +79,10 @@ impl UpstreamNames {
         Invalid::with_help(format!("there is no upstream `{name}`"), help)
     }
 
+    /// Those that no route uses, as far as that is certain.
     pub fn unused(&self) -> impl Iterator<Item = (&str, Span)> {
-        self.entries.iter().filter(|entry| !entry.is_used).map(|entry| (entry.name.as_str(), entry.span))
+        let certain = self.entries.iter().filter(|_| !self.is_in_doubt);
+        certain.filter(|entry| !entry.is_used).map(|entry| (entry.name.as_str(), entry.span))
     }
 
     /// The addresses that routes name, in the order of their indices.

@@ -109,13 +109,23 @@ struct ByName;
 impl Form<Vec<Upstream>> for ByName {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Upstream>> {
         let Kind::Map(entries) = &node.kind else {
-            reader.expected(node, &["a map of names to upstreams"]);
+            let names = if let Kind::Seq(items) = &node.kind { items.as_slice() } else { &[] };
+            for (name, span) in names.iter().filter_map(|item| item.entry("name")?.1.text().zip(Some(item.span))) {
+                // So that routes are not told that there is no such upstream.
+                reader.upstreams.declare(name, span);
+            }
+            let help = "write each below its name: `upstreams: { api: { servers: [\"127.0.0.1:3000\"] } }`".to_owned();
+            reader.expected_help(node, &["a map of names to upstreams"], Some(help));
             return None;
         };
         let mut upstreams = Vec::new();
         for (key, node) in entries {
             reader.upstreams.declare(&key.text, key.span);
             reader.accept(key.span, (NAME.parse)(&key.text));
+            if let Some(help) = instead_of_addresses(node) {
+                reader.expected_help(node, &["a map with `servers`"], Some(help));
+                continue;
+            }
             reader.name_next(format!("the upstream `{}`", key.text));
             let upstream: Option<Upstream> = AsSection.read(reader, node);
             upstreams.extend(upstream.map(|upstream| Upstream { name: key.text.clone(), ..upstream }));
@@ -131,6 +141,17 @@ impl Form<Vec<Upstream>> for ByName {
         let named = upstreams.iter().filter(|upstream| !upstream.implicit);
         Yaml::Map(named.map(|upstream| (upstream.name.clone(), AsSection.print(upstream))).collect())
     }
+}
+
+/// What to write instead of servers that stand without their key.
+fn instead_of_addresses(node: &Node) -> Option<String> {
+    let addresses: Vec<&str> = match &node.kind {
+        Kind::Seq(items) => items.iter().map(Node::text).collect::<Option<_>>()?,
+        Kind::String(text) | Kind::Number(text) => vec![text],
+        Kind::Null | Kind::Bool(..) | Kind::Map(_) | Kind::Bad => return None,
+    };
+    let quoted: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+    Some(format!("write `{{ servers: [{}] }}`", quoted.join(", ")))
 }
 
 /// The upstreams of all addresses that routes name, in the order of their indices.

@@ -1,6 +1,6 @@
 //! `servers`: where an upstream's servers are.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::section::{AsSection, Either, Fields, Form, FromKeys, Reader, Shape, optional, section};
@@ -101,13 +101,17 @@ impl Form<UpstreamServer> for AddressOnly {
     }
 }
 
-/// Reports each server that an upstream has twice.
+/// Reports each server that an upstream has twice, however it is spelled.
 pub fn refuse_duplicates(reader: &mut Reader<'_>, servers: &[UpstreamServer]) {
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<String, &UpstreamServer> = HashMap::new();
     for server in servers {
-        if !seen.insert(&server.address.written) {
-            let message = format!("duplicate server `{}`", server.address.written);
-            reader.error_help(server.location.0, message, "`weight` gives one a larger share");
+        let written = &server.address.written;
+        // Names know no case, paths do.
+        let place = if written.starts_with("unix:") { written.clone() } else { written.to_ascii_lowercase() };
+        if let Some(first) = seen.insert(place, server) {
+            let (as_written, line) = (&first.address.written, first.location.0.line);
+            let help = format!("it is the same as `{as_written}` on line {line}; `weight` gives one a larger share");
+            reader.error_help(server.location.0, format!("duplicate server `{written}`"), help);
         }
     }
 }

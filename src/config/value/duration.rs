@@ -81,13 +81,38 @@ fn parse(text: &str) -> Parsed<Duration> {
         return Err(Invalid::unexpected(format!("a unit is missing: `{number}s`?")));
     }
     let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(Invalid::unexpected("the units are `ms`, `s`, `m` and `h`".to_owned()));
+        let help = match sum(text) {
+            Some(sum) => format!("write `{}`", print(sum)),
+            None => "the units are `ms`, `s`, `m` and `h`".to_owned(),
+        };
+        return Err(Invalid::unexpected(help));
     };
     match number.checked_mul(*factor) {
         Some(0) => Err(Invalid::new("a duration must be above zero")),
         Some(ms) if ms <= LONGEST => Ok(Duration::from_millis(ms)),
         Some(_) | None => Err(Invalid::new("longer than a year (`8760h`)")),
     }
+}
+
+/// What others write: `1m30s`, `1d`, `10 sec`.
+fn sum(text: &str) -> Option<Duration> {
+    let (mut rest, mut total) = (text.trim(), 0_u64);
+    while !rest.is_empty() {
+        let (digits, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let behind = behind.trim_start();
+        let (unit, behind) = behind.split_at(behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len()));
+        let factor = match unit {
+            "ms" | "msec" => 1,
+            "s" | "sec" | "secs" | "second" | "seconds" => 1_000,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
+            "h" | "hr" | "hour" | "hours" => 3_600_000,
+            "d" | "day" | "days" => 24 * 3_600_000,
+            _ => return None,
+        };
+        total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(factor)?)?;
+        rest = behind.trim_start();
+    }
+    (1..=LONGEST).contains(&total).then(|| Duration::from_millis(total))
 }
 
 fn parse_or_zero(text: &str) -> Parsed<Duration> {
@@ -119,6 +144,16 @@ mod tests {
         assert_eq!(print(parse("60s").unwrap()), "1m");
         for bad in ["", "10", "s", "1.5s", "-1s", "+1s", "1d", "0s", "8761h", "99999999999999999999h", "1 s", "1S"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+        for (text, help) in [
+            ("1m30s", "write `90s`"),
+            ("1d", "write `24h`"),
+            ("10 sec", "write `10s`"),
+            ("1 s", "write `1s`"),
+            ("1x", "the units are `ms`, `s`, `m` and `h`"),
+            ("999999999d", "the units are `ms`, `s`, `m` and `h`"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().help.as_deref(), Some(help), "{text}");
         }
         for zero in ["0", "0s", "000ms"] {
             assert_eq!(parse_or_zero(zero), Ok(Duration::ZERO), "{zero}");

@@ -142,7 +142,7 @@ pub const METHOD: Scalar<Method> = Scalar {
     syntax: Syntax {
         kind: "method",
         numbers: true,
-        pattern: Some("^(?!(CONNECT|TRACE)$)[!#$%&'*+.^_`|~0-9A-Z-]+$"),
+        pattern: Some("^(?!(CONNECT|TRACE|ANY|ALL|[*])$)[!#$%&'*+.^_`|~0-9A-Z-]+$"),
         examples: &["GET", "POST"],
     },
     parse: method,
@@ -151,6 +151,14 @@ pub const METHOD: Scalar<Method> = Scalar {
 
 fn method(text: &str) -> Parsed<Method> {
     let wrong = format!("`{text}` is not a method");
+    let parts: Vec<&str> = text.split([' ', ',', '|']).filter(|part| !part.is_empty()).collect();
+    if parts.len() > 1 && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_alphabetic())) {
+        let help = format!("write `[{}]`", parts.join(", ").to_ascii_uppercase());
+        return Err(Invalid::with_help("these are several methods", help));
+    }
+    if ["*", "any", "all"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Err(Invalid::with_help(wrong, "for every method, leave `method` out"));
+    }
     let Ok(method) = Method::from_bytes(text.as_bytes()) else { return Err(Invalid::new(wrong)) };
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Err(Invalid::with_help(wrong, format!("write `{}`", text.to_ascii_uppercase())));

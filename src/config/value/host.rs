@@ -1,6 +1,6 @@
 //! Host names, and the patterns that routes match them by.
 
-use crate::config::section::{Scalar, Syntax};
+use crate::config::section::{Scalar, Syntax, shown};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// What a route's `host` may hold; lower case, without port.
@@ -18,7 +18,7 @@ pub const HOST_PATTERN: Scalar<HostPattern> = Scalar {
     syntax: Syntax {
         kind: "host",
         numbers: true,
-        pattern: Some(r"^([*]|([*][.])?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$"),
+        pattern: Some(r"^(?!(_|default_server)$)([*]|([*][.])?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$"),
         examples: &["example.com", "*.example.com"],
     },
     parse: pattern,
@@ -49,6 +49,25 @@ fn pattern(text: &str) -> Parsed<HostPattern> {
     }
     if let Some(rest) = text.strip_prefix("*.") {
         return dns_name(rest).map(HostPattern::Suffix);
+    }
+    if let Some(domain) = text.strip_prefix('.').filter(|domain| dns_name(domain).is_ok()) {
+        let help = format!("write `[\"*.{domain}\", {domain}]`, or one of the two");
+        return Err(Invalid::with_help(format!("`{text}` is not a host name"), help));
+    }
+    if let Some(regex) = text.strip_prefix('~') {
+        let help = format!(
+            "write its names, as in `\"*.example.com\"`, or match the header: `header: {{ host: {{ regex: '{}' }} }}`",
+            regex.trim_start_matches(['*', ' '])
+        );
+        return Err(Invalid::with_help("a host is not matched by a regex", help));
+    }
+    let names: Vec<&str> = text.split([' ', ',', '|']).filter(|name| !name.is_empty()).collect();
+    if names.len() > 1 && names.iter().all(|name| pattern(name).is_ok()) {
+        let help = format!("write `[{}]`", names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", "));
+        return Err(Invalid::with_help("these are several hosts", help));
+    }
+    if text == "_" || text.eq_ignore_ascii_case("default_server") {
+        return Err(Invalid::with_help(format!("`{text}` is not a host name"), "for every host, leave `host` out"));
     }
     if text.contains('*') {
         return Err(Invalid::with_help(

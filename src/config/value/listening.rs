@@ -1,6 +1,6 @@
 //! Addresses to listen on: `0.0.0.0:8080`, `:8080`, `[::]:8080`, `unix:/path`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{Address, number, unix};
 use super::file::need_folder;
@@ -12,12 +12,14 @@ use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 #[derive(Clone, Copy, Debug)]
 pub struct ListenAddress;
 
+/// The same, where only this machine can connect.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalAddress;
+
 impl Form<Address> for ListenAddress {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Address> {
         let address = LISTENING.read(reader, node)?;
-        if let Address::Unix(path) = &address {
-            need_folder(reader, node.span, node.text().unwrap_or_default(), path);
-        }
+        need_folder_of(reader, node, &address);
         Some(address)
     }
 
@@ -30,11 +32,52 @@ impl Form<Address> for ListenAddress {
     }
 }
 
-/// The same, where only this machine can connect.
-pub const LOOPBACK: Syntax = Syntax {
-    pattern: Some(concat!(r"^((127[.][0-9.]+|\[::1\]):", pattern!(port), "|", pattern!(unix), ")$")),
-    examples: &["127.0.0.1:9180", "unix:/run/admin.sock"],
-    ..LISTENING.syntax
+impl Form<Address> for LocalAddress {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Address> {
+        let address = LOCAL.read(reader, node)?;
+        need_folder_of(reader, node, &address);
+        if let Address::Tcp(tcp) = &address
+            && !tcp.ip().is_loopback()
+        {
+            reader.error_help(
+                node.span,
+                "the admin endpoint asks for no password: it listens on loopback or a unix socket",
+                format!("write `127.0.0.1:{}` or `unix:/path`", tcp.port()),
+            );
+        }
+        Some(address)
+    }
+
+    fn shape(&self) -> Shape {
+        LOCAL.shape()
+    }
+
+    fn print(&self, address: &Address) -> Yaml {
+        LOCAL.print(address)
+    }
+}
+
+fn need_folder_of(reader: &mut Reader<'_>, node: &Node, address: &Address) {
+    if let Address::Unix(path) = address {
+        need_folder(reader, node.span, node.text().unwrap_or_default(), path);
+    }
+}
+
+const LOCAL: Scalar<Address> = Scalar {
+    what: "an address such as `127.0.0.1:9180`",
+    syntax: Syntax {
+        pattern: Some(concat!(r"^((127[.][0-9.]+|\[::1\]):", pattern!(port), "|", pattern!(unix), ")$")),
+        examples: &["127.0.0.1:9180", "unix:/run/admin.sock"],
+        ..LISTENING.syntax
+    },
+    parse: |text| match number(text) {
+        Ok(port) => {
+            let help = format!("write `127.0.0.1:{port}`");
+            Err(Invalid::with_help(format!("`{text}` is not an address to listen on"), help))
+        }
+        Err(()) => listener(text),
+    },
+    ..LISTENING
 };
 
 const LISTENING: Scalar<Address> = Scalar {
@@ -83,16 +126,39 @@ fn listener_help(text: &str) -> String {
     if number(text).is_ok() {
         return format!("write `\":{text}\"` or `0.0.0.0:{text}`");
     }
-    if text.parse::<IpAddr>().is_ok() {
-        return "a port is missing, as in `0.0.0.0:8080` or `[::]:8080`".into();
+    // `::1:80` is an address of IPv6 as well, but nobody means that.
+    if let Some((ip, port)) = text.rsplit_once(':').filter(|(ip, _)| ip.contains(':'))
+        && let (Ok(ip), Ok(port)) = (ip.parse::<Ipv6Addr>(), number(port))
+    {
+        return format!("an IPv6 address stands in brackets: write `\"[{ip}]:{port}\"`");
+    }
+    match text.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) => return format!("a port is missing, as in `\"[{text}]:8080\"`"),
+        Ok(IpAddr::V4(_)) => return format!("a port is missing, as in `\"{text}:8080\"`"),
+        Err(_) => {}
     }
     if let Some((_, rest)) = text.split_once("://") {
         return format!("without the scheme: `{rest}`");
     }
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if first != text {
+        return match listener(first) {
+            Ok(_) => format!("write `\"{first}\"`, the address alone"),
+            Err(_) => listener_help(first),
+        };
+    }
     match text.rsplit_once(':') {
+        Some((_, port)) if port.starts_with('$') => {
+            format!("a variable is written `${{{}}}`", port.trim_start_matches('$'))
+        }
+        Some(("*", port)) if number(port).is_ok() => {
+            format!("write `\":{port}\"` for every IPv4 address, `\"[::]:{port}\"` for IPv6 too")
+        }
         Some(("localhost", port)) if number(port).is_ok() => format!("write `127.0.0.1:{port}`"),
         Some((_, port)) if number(port).is_err() => "a port is a number from 0 to 65535".into(),
-        Some(_) => "a listener needs an IP address, as in `0.0.0.0:8080` or `[::]:8080`".into(),
+        Some((_, port)) => format!(
+            "a listener has an IP address, not a name: write `\":{port}\"`, and `match: {{ host: … }}` in a route"
+        ),
         None => "write it as `0.0.0.0:8080`, `[::]:8080` or `unix:/run/x.sock`".into(),
     }
 }
@@ -115,6 +181,19 @@ mod tests {
         assert!(help(listener("8080")).contains("0.0.0.0:8080"));
         assert_eq!(help(listener("localhost:80")), "write `127.0.0.1:80`");
         assert!(help(listener("0.0.0.0")).contains("port is missing"));
+        for (text, address) in [("::1:80", "[::1]:80"), (":::80", "[::]:80"), ("2001:db8::1:443", "[2001:db8::1]:443")]
+        {
+            assert_eq!(
+                help(listener(text)),
+                format!("an IPv6 address stands in brackets: write `\"{address}\"`"),
+                "{text}"
+            );
+        }
+        assert_eq!(help(listener("::1")), "a port is missing, as in `\"[::1]:8080\"`");
+        assert_eq!(help(listener("0.0.0.0:443 ssl")), "write `\"0.0.0.0:443\"`, the address alone");
+        assert_eq!(help(listener("0.0.0.0:$PORT")), "a variable is written `${PORT}`");
+        assert!(help(listener("*:80")).contains("`\":80\"`") && help(listener("a.b:80")).contains("not a name"));
+        assert_eq!((LOCAL.parse)("9180").unwrap_err().help.unwrap(), "write `127.0.0.1:9180`");
         for bad in ["", ":", ":+80", ":99999", "unix:x", "http://0.0.0.0:80", "::1:80"] {
             assert!(listener(bad).is_err(), "{bad}");
         }

@@ -60,9 +60,11 @@ pub use header::{
 };
 pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
-pub use listening::{LOOPBACK, ListenAddress};
-pub use network::NETWORK;
-pub use path::{PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, check_replacement};
+pub use listening::{ListenAddress, LocalAddress};
+pub use network::Networks;
+pub use path::{
+    PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, as_regex as path_as_regex, check_replacement,
+};
 pub use percent::PERCENT;
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
 pub use rate::RATE;

@@ -4,10 +4,38 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::config::section::{Scalar, Syntax};
-use crate::config::yaml::{Invalid, Parsed, Yaml};
+use crate::config::section::{Form, Reader, Scalar, Shape, Syntax};
+use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
-pub const NETWORK: Scalar<IpNet> = Scalar {
+/// A network, with a warning where it is written as an address in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Networks;
+
+impl Networks {
+    pub const WHAT: &str = NETWORK.what;
+}
+
+impl Form<IpNet> for Networks {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<IpNet> {
+        let network = NETWORK.read(reader, node)?;
+        let written = node.text().and_then(|text| text.parse::<IpNet>().ok());
+        if let Some(written) = written.filter(|written| written.addr() != network.addr()) {
+            let help = format!("write `{network}`, or `{}` for the one address", written.addr());
+            reader.warn(node.span, format!("`{written}` is all of `{network}`"), Some(help));
+        }
+        Some(network)
+    }
+
+    fn shape(&self) -> Shape {
+        NETWORK.shape()
+    }
+
+    fn print(&self, network: &IpNet) -> Yaml {
+        NETWORK.print(network)
+    }
+}
+
+const NETWORK: Scalar<IpNet> = Scalar {
     what: "a network such as `10.0.0.0/8`",
     syntax: Syntax {
         kind: "network",

@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::config::section::{Scalar, Syntax};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
-use crate::message::readings::canonical;
+use crate::message::readings::{Readings, canonical, resolved};
 
 const OUTPUT_PATH: Syntax =
     Syntax { kind: "path", numbers: false, pattern: Some("^/[!\"$-;=@-_a-~]*$"), examples: &["/api/"] };
@@ -46,8 +46,7 @@ pub const REGEX: Scalar<Regex> = Scalar {
 /// A path as it stands in a request: from its `/`, without query.
 pub fn parse(text: &str) -> Parsed<String> {
     if !text.starts_with('/') {
-        let help = if text.starts_with('^') { "{ regex: ".to_owned() + text + " }" } else { format!("/{text}") };
-        return Err(Invalid::with_help("a path begins with `/`", format!("write `{help}`")));
+        return Err(Invalid::with_help("a path begins with `/`", format!("write `/{text}`")));
     }
     literal(text).map(|()| text.to_owned())
 }
@@ -67,19 +66,35 @@ fn literal(text: &str) -> Parsed<()> {
 
 /// A path which stands for everything below it.
 fn path_prefix(text: &str) -> Parsed<String> {
-    if let Some(prefix) = text.strip_suffix('*') {
-        return Err(Invalid::with_help("a path is already a prefix", format!("write `{prefix}`")));
+    if !text.ends_with('*') {
+        return parse(text);
     }
-    parse(text)
+    let prefix = text.trim_end_matches('*');
+    let help = match prefix {
+        "" | "/" => "write `/`, or leave the key out".to_owned(),
+        whole if whole.ends_with('/') => format!("write `{whole}`"),
+        part => format!("write `{part}`, which covers `{part}/x`; `{part}x` is another path"),
+    };
+    Err(Invalid::with_help("a path is already a prefix", help))
 }
 
 /// A path to compare a request's with: in any other form than the canonical one it
 /// would never be equal.
 fn matched_path(text: &str) -> Parsed<String> {
+    if let Some(why) = pattern_of_others(text) {
+        return Err(why);
+    }
     if !text.starts_with('/') || text.contains(['?', '#']) {
         return parse(text);
     }
     let help = match canonical(text) {
+        Some(form) if Readings::of(&form).is_none_or(|readings| readings.have_dots()) => {
+            let message = format!("services read `{text}` in different ways");
+            return Err(Invalid::with_help(
+                message,
+                format!("write the path that is meant, such as `{}`", resolved(&form)),
+            ));
+        }
         Some(form) if form == text => return Ok(form),
         Some(form) => format!("paths are matched in their canonical form: write `{form}`"),
         None => "the proxy answers 400 to a broken escape and to a `\\`".to_owned(),
@@ -89,7 +104,60 @@ fn matched_path(text: &str) -> Parsed<String> {
 
 /// The same, for everything below it.
 fn matched_prefix(text: &str) -> Parsed<String> {
+    let parts: Vec<&str> = text.split([' ', ',', '|']).filter(|part| !part.is_empty()).collect();
+    if parts.len() > 1 && parts.iter().all(|part| part.starts_with('/')) {
+        return Err(Invalid::with_help("these are several paths", format!("write `[{}]`", parts.join(", "))));
+    }
+    let stars = text.trim_end_matches('*').contains('*');
+    if text.starts_with('/') && stars {
+        let help = format!("write `path: {{ regex: '{}' }}`", as_regex(text));
+        return Err(Invalid::with_help("a `*` in a path is no wildcard", help));
+    }
     if text.ends_with('*') { path_prefix(text) } else { matched_path(text) }
+}
+
+/// What other proxies take for a pattern, and how it is written here.
+fn pattern_of_others(text: &str) -> Option<Invalid> {
+    let begins = |help: String| Some(Invalid::with_help("a path begins with `/`", help));
+    let regex = |regex: &str| begins(format!("for a regex write `path: {{ regex: '{regex}' }}`"));
+    if let Some(rest) = text.strip_prefix("~*") {
+        return regex(&format!("(?i){}", rest.trim_start()));
+    }
+    if let Some(rest) = text.strip_prefix('~') {
+        return regex(rest.trim_start());
+    }
+    if let Some(rest) = text.strip_prefix("^~") {
+        return begins(format!("write `{}`, which wins over a regex anyway", rest.trim_start()));
+    }
+    if let Some(rest) = text.strip_prefix('=') {
+        return begins(format!("for this path alone write `path: {{ exact: {} }}`", rest.trim_start()));
+    }
+    if text.starts_with('^') || text.starts_with('(') {
+        return regex(text);
+    }
+    if let Some(suffix) = text.strip_prefix('*').filter(|suffix| !suffix.contains('*') && !suffix.is_empty()) {
+        return regex(&format!("{}$", regex::escape(suffix)));
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+        return begins(format!("write `{path}`; the name stands in `host`"));
+    }
+    if text.starts_with('/') && (text.contains('{') || text.contains('<') && text.contains('>')) {
+        let help = format!("for any segment there write `path: {{ regex: '{}' }}`", as_regex(text));
+        return Some(Invalid::with_help("a path has no placeholders", help));
+    }
+    None
+}
+
+/// A path in which `*`, `{name}`, `<name>` or `:name` stands for any segment.
+pub fn as_regex(path: &str) -> String {
+    let segment = |segment: &str| match segment {
+        "**" => ".*".to_owned(),
+        "*" => "[^/]+".to_owned(),
+        named if named.starts_with(['{', '<', ':']) => "[^/]+".to_owned(),
+        other => regex::escape(other).replace(r"\*", "[^/]*"),
+    };
+    format!("^{}", path.split('/').map(segment).collect::<Vec<_>>().join("/"))
 }
 
 fn regex(text: &str) -> Parsed<Regex> {
@@ -105,6 +173,10 @@ fn regex(text: &str) -> Parsed<Regex> {
 /// Whether a replacement makes a path, and the groups it names exist: a missing one would
 /// silently be nothing.
 pub fn check_replacement(pattern: &Regex, with: &str) -> Parsed<()> {
+    if let Some(at) = with.find('\\').filter(|at| with[at + 1..].starts_with(|c: char| c.is_ascii_digit())) {
+        let ours = format!("{}${}", &with[..at], &with[at + 1..]);
+        return Err(Invalid::with_help("a group of the regex is written with a `$`", format!("write `{ours}`")));
+    }
     let mut rest = with;
     while let Some((text, after)) = rest.split_once('$') {
         literal(text)?;
@@ -160,6 +232,7 @@ mod tests {
             assert_eq!(check_replacement(&r, good), Ok(()), "{good}");
         }
         assert!(check_replacement(&r, "$3").is_err());
+        assert_eq!(check_replacement(&r, r"/b/\1").unwrap_err().help.as_deref(), Some("write `/b/$1`"));
         for bad in ["/a b", "/$1?x", "/$1#", "/\u{7f}", "/é$1", "/$$\n", "/${rest}<", "/>${1}"] {
             assert!(check_replacement(&r, bad).is_err(), "{bad}");
         }
@@ -186,5 +259,31 @@ mod tests {
             assert!(matched_path(text).is_err(), "{text}");
         }
         assert_eq!(matched_prefix("/api/*").unwrap_err().help.as_deref(), Some("write `/api/`"));
+    }
+
+    #[test]
+    fn patterns_of_others_are_shown_in_our_words() {
+        for (text, help) in [
+            ("~ ^/api", "for a regex write `path: { regex: '^/api' }`"),
+            (r"~* \.php$", r"for a regex write `path: { regex: '(?i)\.php$' }`"),
+            ("^/api", "for a regex write `path: { regex: '^/api' }`"),
+            ("^~ /api", "write `/api`, which wins over a regex anyway"),
+            ("= /api", "for this path alone write `path: { exact: /api }`"),
+            ("*.php", r"for a regex write `path: { regex: '\.php$' }`"),
+            ("/a, /b", "write `[/a, /b]`"),
+            ("/a|/b", "write `[/a, /b]`"),
+            ("/**", "write `/`, or leave the key out"),
+            ("/api/**", "write `/api/`"),
+            ("/api*", "write `/api`, which covers `/api/x`; `/apix` is another path"),
+            ("/a/*/b", "write `path: { regex: '^/a/[^/]+/b' }`"),
+            ("/a/{id}/b", "for any segment there write `path: { regex: '^/a/[^/]+/b' }`"),
+            ("http://a.b/c", "write `/c`; the name stands in `host`"),
+            ("/a%2f..%2fapi", "write the path that is meant, such as `/api`"),
+        ] {
+            assert_eq!(matched_prefix(text).unwrap_err().help.as_deref(), Some(help), "{text}");
+        }
+        for (path, text) in [("/a/:id", "^/a/[^/]+"), ("/a.b/x*", r"^/a\.b/x[^/]*"), ("/a/**/b", "^/a/.*/b")] {
+            assert_eq!(as_regex(path), text);
+        }
     }
 }

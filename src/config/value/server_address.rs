@@ -165,11 +165,24 @@ fn named(text: &str, name: String, kind: Lookup) -> WrittenServer {
 
 fn name_and_port(text: &str) -> Parsed<(String, u16)> {
     let wrong = |help: &str| Invalid::with_help(format!("`{text}` is not a server's address"), help);
-    if text.contains("://") {
-        return Err(wrong("write `host:port`; for TLS, give the upstream `tls: true`"));
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Err(wrong(&instead_of_url(scheme, rest)));
+    }
+    if let Some((address, parameter)) = text.split_once(char::is_whitespace) {
+        let key = match parameter.split_once('=') {
+            Some(("weight", weight)) if number(weight).is_ok() => format!("weight: {weight}"),
+            _ if parameter.contains("backup") => "backup: true".to_owned(),
+            _ => "weight: 1".to_owned(),
+        };
+        return Err(wrong(&format!("write `{{ address: \"{address}\", {key} }}`")));
+    }
+    if number(text.strip_prefix(':').unwrap_or(text)).is_ok() {
+        let port = text.trim_start_matches(':');
+        return Err(wrong(&format!("write `\"127.0.0.1:{port}\"` for a port of this machine")));
     }
     let Some((name, port)) = text.rsplit_once(':') else {
-        return Err(wrong("a port is missing, as in `127.0.0.1:3000`"));
+        let example = if rooted_name(text).is_ok() { text } else { "127.0.0.1" };
+        return Err(wrong(&format!("a port is missing, as in `\"{example}:3000\"`")));
     };
     let Ok(port) = number(port) else {
         return Err(wrong("a port is a number from 1 to 65535"));
@@ -183,6 +196,16 @@ fn name_and_port(text: &str) -> Parsed<(String, u16)> {
         return Err(wrong("an IPv4 address has four numbers up to 255"));
     }
     Ok((rooted_name(name)?, port))
+}
+
+fn instead_of_url(scheme: &str, rest: &str) -> String {
+    let is_tls = scheme.eq_ignore_ascii_case("https");
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| number(port).is_ok());
+    let port = if is_tls { ":443" } else { ":80" };
+    let port = if has_port { "" } else { port };
+    let tls = if is_tls { ", and `tls: true` beside `servers`" } else { "" };
+    format!("write `\"{authority}{port}\"`{tls}")
 }
 
 /// Also `http://host:port` and `https://host:port`, with or without the port.
@@ -245,6 +268,16 @@ mod tests {
         assert_eq!(rooted.name.as_deref(), Some("app.internal"));
         assert_eq!(services("_http._tcp.a").unwrap().place, lookup("_http._tcp.a", Lookup::Services));
         assert!(each("127.0.0.1:80").is_err() && services("a.b:80").is_err() && services("").is_err());
+        let help = |text: &str| server(text).unwrap_err().help.unwrap();
+        for port in [":3000", "3000"] {
+            assert_eq!(help(port), "write `\"127.0.0.1:3000\"` for a port of this machine");
+        }
+        assert_eq!(help("app.internal"), "a port is missing, as in `\"app.internal:3000\"`");
+        assert_eq!(help("ä"), "a port is missing, as in `\"127.0.0.1:3000\"`");
+        assert_eq!(help("a:1 weight=3"), "write `{ address: \"a:1\", weight: 3 }`");
+        assert_eq!(help("a:1 backup"), "write `{ address: \"a:1\", backup: true }`");
+        assert_eq!(help("http://a:1/"), "write `\"a:1\"`");
+        assert_eq!(help("https://a"), "write `\"a:443\"`, and `tls: true` beside `servers`");
         for bad in
             ["127.0.0.1", "127.0.0.1:0", "localhost:0", "::1:80", "1.2.3:80", "256.0.0.1:80", ":80", "http://a:1"]
         {

@@ -47,7 +47,14 @@ impl Value for Template {
 
 /// Where a client is sent: a URL or a path.
 fn target(text: &str) -> Parsed<Template> {
+    if let Some(ours) = of_nginx(text) {
+        return Err(Invalid::with_help("a target has no `$` variables", format!("write `{ours}`")));
+    }
     let template = parse(text)?;
+    if let Some((status, to)) = text.split_once(' ').filter(|(status, _)| status.parse::<u16>().is_ok()) {
+        let help = format!("write `{{ to: \"{}\", status: {status} }}`", to.trim());
+        return Err(Invalid::with_help("a target has no status in it", help));
+    }
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Invalid::new("a target holds no spaces, control or non-ASCII characters: percent-encode them"));
     }
@@ -65,6 +72,25 @@ fn target(text: &str) -> Parsed<Template> {
         ));
     }
     Ok(template)
+}
+
+/// A target in which nginx's variables stand, with ours in their place.
+fn of_nginx(text: &str) -> Option<String> {
+    const VARIABLES: [(&str, &str); 11] = [
+        ("$http_host", "{host}"),
+        ("$server_name", "{hostname}"),
+        ("$host", "{host}"),
+        ("$request_uri", "{path}{query}"),
+        ("$document_uri", "{path}"),
+        ("$uri", "{path}"),
+        ("$is_args$args", "{query}"),
+        ("$scheme", "{scheme}"),
+        ("$remote_addr", "{client_ip}"),
+        ("$request_method", "{method}"),
+        ("$request_id", "{request_id}"),
+    ];
+    let ours = VARIABLES.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
+    (ours != text).then_some(ours)
 }
 
 /// `https://{path}` would lead wherever the client's path says.
@@ -123,6 +149,20 @@ fn placeholder(name: &str) -> Parsed<TemplatePart> {
     if let Some((_, part)) = PLACEHOLDERS.iter().find(|(known, _)| *known == name) {
         return Ok(part.clone());
     }
+    // Caddy's, such as `http.request.host` and `uri`.
+    let ours = match name.rsplit('.').next().unwrap_or(name) {
+        "uri" | "request_uri" => Some("{path}{query}"),
+        "host" | "hostport" => Some("{host}"),
+        "scheme" => Some("{scheme}"),
+        "path" => Some("{path}"),
+        "query" => Some("{query}"),
+        "method" => Some("{method}"),
+        "remote_host" | "remote_ip" | "remote" => Some("{client_ip}"),
+        _ => None,
+    };
+    if let Some(ours) = ours {
+        return Err(Invalid::with_help(format!("unknown placeholder `{{{name}}}`"), format!("write `{ours}`")));
+    }
     let help = match nearest(name, PLACEHOLDERS.iter().map(|(known, _)| *known)) {
         Some(near) => format!("did you mean `{{{near}}}`?"),
         None => {
@@ -131,6 +171,13 @@ fn placeholder(name: &str) -> Parsed<TemplatePart> {
         }
     };
     Err(Invalid::with_help(format!("unknown placeholder `{{{name}}}`"), help))
+}
+
+impl Template {
+    /// As it is written.
+    pub fn written(&self) -> String {
+        print(self)
+    }
 }
 
 fn print(template: &Template) -> String {
@@ -155,6 +202,10 @@ mod tests {
         }
         let help = |text| target(text).unwrap_err().help.unwrap();
         assert_eq!(help("/{hsot}"), "did you mean `{host}`?");
+        assert_eq!(help("https://$host$request_uri"), "write `https://{host}{path}{query}`");
+        assert_eq!(help("https://{http.request.host}"), "write `{host}`");
+        assert_eq!(help("/x{uri}"), "write `{path}{query}`");
+        assert_eq!(help("301 https://a.b"), "write `{ to: \"https://a.b\", status: 301 }`");
         assert!(help("/{xyzzy}").starts_with("there are {scheme}"));
         for bad in ["/{host", "/}", "/a b", "/é", "example.com", "", "https://", "https://{path}", "{scheme}:///x"] {
             assert!(target(bad).is_err(), "{bad}");

@@ -31,7 +31,11 @@ fn hosts() {
     assert_eq!(host("[::1]"), Ok(HostPattern::Exact("[::1]".into())));
     assert_eq!(help(&HOST_PATTERN, "a.b:80"), "write `a.b`");
     assert_eq!(help(&HOST_PATTERN, "http://a.b/c"), "write `a.b`");
-    for bad in ["a.*", "", "a..b", "-a", "bücher.de", "*.*.a"] {
+    assert_eq!(help(&HOST_PATTERN, ".a.b"), "write `[\"*.a.b\", a.b]`, or one of the two");
+    assert!(help(&HOST_PATTERN, "~^www\\d+").contains(r"header: { host: { regex: '^www\d+' } }"));
+    assert_eq!(help(&HOST_PATTERN, "a.b, *.c.d"), "write `[a.b, \"*.c.d\"]`");
+    assert_eq!(help(&HOST_PATTERN, "_"), "for every host, leave `host` out");
+    for bad in ["a.*", "..a", ".", "", "a..b", "-a", "bücher.de", "*.*.a"] {
         assert!(!is_accepted(&HOST_PATTERN, bad), "{bad}");
     }
 }
@@ -40,6 +44,8 @@ fn hosts() {
 fn methods() {
     assert!(is_accepted(&METHOD, "GET") && is_accepted(&METHOD, "PROPFIND"));
     assert_eq!(help(&METHOD, "get"), "write `GET`");
+    assert_eq!(help(&METHOD, "get|POST"), "write `[GET, POST]`");
+    assert_eq!(help(&METHOD, "*"), "for every method, leave `method` out");
     for bad in ["CONNECT", "TRACE", "", "A B"] {
         assert!(!is_accepted(&METHOD, bad), "{bad}");
     }

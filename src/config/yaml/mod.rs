@@ -3,13 +3,18 @@
 
 mod node;
 mod problem;
+mod quoting;
+mod rejected;
+mod render;
 mod tree;
 mod variables;
 mod writer;
 
 pub use node::{Kind, MapKey, Node};
-pub use problem::{Invalid, Location, Parsed, Problem, Rejected, Severity, Span, excerpt, render};
+pub use problem::{Invalid, Location, Parsed, Problem, Severity, Span};
+pub use rejected::Rejected;
+pub use render::{Look, excerpt, render};
 pub use tree::{MAX_BYTES, parse};
 #[cfg(test)]
 pub use variables::escape;
-pub use writer::Yaml;
+pub use writer::{Yaml, flow_scalar};

@@ -6,6 +6,7 @@ use serde_saphyr::granit_parser::{self, Event, Options, Parser, ScalarStyle};
 
 use super::node::{Kind, MapKey, Node};
 use super::problem::{Problem, Severity, Span};
+use super::quoting::{Unquoted, slip, unquoted};
 use super::variables::{self, Env};
 
 /// Larger than any file a person would write; keeps a mistaken path from filling memory.
@@ -100,14 +101,20 @@ impl<'t> Builder<'t> {
         let line = self.text.lines().nth(span.line - 1).unwrap_or("");
         let indent = line.len() - line.trim_start().len();
         let tab = line.get(..indent).is_some_and(|s| s.contains('\t'));
+        let begins_line = span.column <= indent + 1;
         let help = if tab {
             Some("YAML is indented with spaces, not tabs")
-        } else if line.contains("${") || line.contains(": {") && line.contains("{host}") {
-            Some("a value with `{` or `: ` in it needs quotes")
+        } else if begins_line && e.info().contains("did not find expected key") {
+            Some("indent it as the keys beside it")
         } else {
             None
         };
-        stop(span, &format!("this is not valid YAML: {}", e.info().replace('\n', " ")), help)
+        let before = || self.text.lines().nth(span.line.checked_sub(2)?).and_then(|line| slip(line, span.line - 1));
+        let found = || unquoted(line, span.line, span.column).or_else(|| slip(line, span.line)).or_else(before);
+        match if tab { None } else { found() } {
+            Some(Unquoted { span, message, help }) => stop(span, &message, Some(&help)),
+            None => stop(span, &format!("this is not valid YAML: {}", e.info().replace('\n', " ")), help),
+        }
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Stop> {
@@ -116,6 +123,10 @@ impl<'t> Builder<'t> {
             return Err(stop(span, "nested too deeply", None));
         }
         let (kind, anchor) = match event {
+            // `!text` is a tag without a value.
+            Event::Scalar(text, _, anchor, Some(_)) if text.is_empty() && self.refuse_unquoted(span) => {
+                (Kind::Bad, anchor)
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
                 (self.scalar(&text, style, span), anchor)
@@ -172,6 +183,14 @@ impl<'t> Builder<'t> {
         }
     }
 
+    /// Reports a value here that needs quotes, if there is one.
+    fn refuse_unquoted(&mut self, span: Span) -> bool {
+        let line = self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or("");
+        let Some(Unquoted { span, message, help }) = unquoted(line, span.line, span.column) else { return false };
+        self.report(span, message, Some(help));
+        true
+    }
+
     fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Kind {
         let expanded = match variables::expand(text, self.env) {
             Ok(expanded) => expanded,
@@ -183,6 +202,12 @@ impl<'t> Builder<'t> {
         // In flow style a variable needs quotes, which say nothing of its value; but
         // an empty one between quotes is a text.
         let quoted_variable = variables::is_one(text) && !expanded.is_empty();
+        if style == ScalarStyle::Plain && expanded.starts_with(['“', '”', '„', '‘', '’']) {
+            let straight = expanded.trim_matches(['“', '”', '„', '‘', '’']);
+            let help = format!("write `\"{straight}\"`");
+            self.report(span, "these quotes are a word processor's, and none to YAML".into(), Some(help));
+            return Kind::Bad;
+        }
         if style == ScalarStyle::Plain || quoted_variable { plain(expanded) } else { Kind::String(expanded) }
     }
 
@@ -200,14 +225,20 @@ impl<'t> Builder<'t> {
     fn mapping(&mut self, depth: usize) -> Result<Kind, Stop> {
         let mut entries: Vec<(MapKey, Node)> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
+        let (mut merged, mut is_bad) = (Vec::new(), false);
         while let Some((event, span)) = self.next()? {
             if matches!(event, Event::MappingEnd) {
                 break;
             }
-            let key = self.key(event, span, depth)?;
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, 0, None) if text == "<<");
+            let key = self.key(event, span, depth, &mut is_bad)?;
             let Some((event, value_span)) = self.next()? else { break };
             let value = self.node(event, value_span, depth + 1)?;
             let Some(key) = key else { continue };
+            if is_merge {
+                merged.push(value);
+                continue;
+            }
             if let Some(line) = seen.get(&key.text) {
                 let message = format!("duplicate key `{}`", key.text);
                 self.report(key.span, message, Some(format!("the first one is on line {line}")));
@@ -216,10 +247,41 @@ impl<'t> Builder<'t> {
             seen.insert(key.text.clone(), key.span.line);
             entries.push((key, value));
         }
-        Ok(Kind::Map(entries))
+        for value in merged {
+            self.merge(value, &mut entries, &mut seen);
+        }
+        Ok(if is_bad { Kind::Bad } else { Kind::Map(entries) })
     }
 
-    fn key(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Option<MapKey>, Stop> {
+    /// Takes over what `<<` stands for (yaml.org/type/merge): the keys of a map, or of several,
+    /// that the map itself has not.
+    fn merge(&mut self, value: Node, entries: &mut Vec<(MapKey, Node)>, seen: &mut HashMap<String, usize>) {
+        match value.kind {
+            Kind::Map(others) => {
+                for (key, value) in others {
+                    if !seen.contains_key(&key.text) {
+                        seen.insert(key.text.clone(), key.span.line);
+                        entries.push((key, value));
+                    }
+                }
+            }
+            Kind::Seq(items) if items.iter().all(|item| matches!(item.kind, Kind::Map(_) | Kind::Bad)) => {
+                items.into_iter().for_each(|item| self.merge(item, entries, seen));
+            }
+            Kind::Bad => {}
+            _ => {
+                let help = "write an anchor of a map, as in `<<: *name`";
+                self.report(
+                    value.span,
+                    "`<<` takes over the keys of a map, and this is none".into(),
+                    Some(help.into()),
+                );
+            }
+        }
+    }
+
+    /// `None`, and perhaps that the whole map `is_bad`, when it was reported.
+    fn key(&mut self, event: Event<'t>, span: Span, depth: usize, is_bad: &mut bool) -> Result<Option<MapKey>, Stop> {
         if let Event::Scalar(text, _, anchor, _) = &event {
             if *anchor != 0 {
                 self.report(span, "a key cannot have an anchor".into(), None);
@@ -227,7 +289,12 @@ impl<'t> Builder<'t> {
             return Ok(Some(MapKey { text: text.to_string(), span }));
         }
         self.node(event, span, depth + 1)?;
-        self.report(span, "a key must be plain text".into(), None);
+        if self.refuse_unquoted(span) {
+            // It is no map that was meant.
+            *is_bad = true;
+        } else {
+            self.report(span, "a key must be plain text".into(), None);
+        }
         Ok(None)
     }
 
@@ -260,102 +327,4 @@ fn is_number(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
-        parse(text, &|name| (name == "N").then(|| "8".to_owned()))
-    }
-
-    fn first(text: &str) -> Problem {
-        read(text).1.into_iter().next().unwrap()
-    }
-
-    #[test]
-    fn places_count_characters_from_one() {
-        let (node, problems) = read("é: { ü: x, bad: [1, \"zwei\"] }\n");
-        assert!(problems.is_empty());
-        let Some(Node { kind: Kind::Map(m), .. }) = node else { panic!() };
-        let Kind::Map(inner) = &m[0].1.kind else { panic!() };
-        assert_eq!(inner[1].0.span, Span { line: 1, column: 12, len: 3 });
-        let Kind::Seq(s) = &inner[1].1.kind else { panic!() };
-        assert_eq!(s[1].span, Span { line: 1, column: 21, len: 6 });
-    }
-
-    #[test]
-    fn scalars_keep_their_text() {
-        let (node, _) = read("[0308, true, null, \"1\", ${N}, 1e3, \"${N}\"]".replace("[0308", "- 0308\n- ").as_str());
-        assert!(node.is_none());
-        let (node, _) = read("- 0308\n- True\n- null\n- \"1\"\n- ${N}\n- \"${N}\"\n- off\n- 10s\n");
-        let Some(Node { kind: Kind::Seq(s), .. }) = node else { panic!() };
-        assert!(matches!(&s[0].kind, Kind::Number(t) if t == "0308"));
-        assert!(matches!(&s[1].kind, Kind::Bool(true, t) if t == "True"));
-        assert!(s[2].is_null());
-        assert!(matches!(&s[3].kind, Kind::String(t) if t == "1"));
-        assert!(matches!(&s[4].kind, Kind::Number(t) if t == "8"));
-        assert!(matches!(&s[5].kind, Kind::Number(t) if t == "8"));
-        assert!(matches!(&s[6].kind, Kind::String(t) if t == "off"));
-        assert!(matches!(&s[7].kind, Kind::String(t) if t == "10s"));
-    }
-
-    #[test]
-    fn a_variable_is_typed_by_its_value_quoted_or_not() {
-        let (node, _) =
-            read("[\"${N}\", '${W:-2}', \"${T:-false}\", \"${N}8\", \"${E:-}\", \"$${N}\", \"${U:-null}\"]");
-        let Some(Node { kind: Kind::Seq(s), .. }) = node else { panic!() };
-        assert!(matches!(&s[0].kind, Kind::Number(t) if t == "8"));
-        assert!(matches!(&s[1].kind, Kind::Number(t) if t == "2"));
-        assert!(matches!(&s[2].kind, Kind::Bool(false, _)));
-        assert!(matches!(&s[3].kind, Kind::String(t) if t == "88"));
-        assert!(matches!(&s[4].kind, Kind::String(t) if t.is_empty()));
-        assert!(matches!(&s[5].kind, Kind::String(t) if t == "${N}"));
-        assert!(s[6].is_null());
-    }
-
-    #[test]
-    fn duplicate_keys_are_problems() {
-        let p = first("a: 1\nb: 2\na: 3\n");
-        assert_eq!((p.line, p.column), (3, 1));
-        assert_eq!(p.help.as_deref(), Some("the first one is on line 1"));
-    }
-
-    #[test]
-    fn a_syntax_error_has_a_place() {
-        let p = first("a: 1\nb: [1, 2\nc: 3\n");
-        assert!(p.line >= 2, "{p:?}");
-        assert!(p.message.starts_with("this is not valid YAML"), "{p:?}");
-        assert_eq!(first("a:\n\tb: 1\n").help.as_deref(), Some("YAML is indented with spaces, not tabs"));
-    }
-
-    #[test]
-    fn aliases_are_copies_and_cannot_explode() {
-        assert!(read("a: &x [1]\nb: *x\n").1.is_empty());
-        assert!(!read("a: &x [*x]\n").1.is_empty());
-        let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
-        for i in 1..12 {
-            let item = format!("*a{}", i - 1);
-            bomb.push_str(&format!("a{i}: &a{i} [{}]\n", vec![item; 10].join(",")));
-        }
-        assert!(first(&bomb).message.contains("more than"));
-        let long = format!("a: &x \"{}\"\nb: [{}]\n", "y".repeat(2 << 20), vec!["*x"; 150_000].join(","));
-        assert_eq!(first(&long).message, "aliases stand for more than 64 MiB in this file");
-        let open: String = (0..30).map(|n| format!("&a{n} [")).collect();
-        let nested = format!("{open}\"{}\"{}", "y".repeat(3 << 20), "]".repeat(30));
-        assert!(first(&nested).message.contains("64 MiB"), "{:?}", first(&nested));
-    }
-
-    #[test]
-    fn depth_and_documents_are_bounded() {
-        assert!(!read(&"[".repeat(10_000)).1.is_empty());
-        assert!(!read(&"- ".repeat(10_000)).1.is_empty());
-        assert!(!read(&(0..200).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>()).1.is_empty());
-        assert!(first("a: 1\n---\nb: 1\n").message.contains("second document"));
-        assert!(!read("a: !!str 1\n").1.is_empty());
-    }
-
-    #[test]
-    fn nothing_at_all_is_no_tree() {
-        assert!(read("").0.is_none());
-        assert!(read("# only a comment\n").0.is_none());
-    }
-}
+mod tests;

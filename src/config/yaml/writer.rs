@@ -89,6 +89,11 @@ impl Yaml {
     }
 }
 
+/// A text as it is written inside brackets, where it is read as this text.
+pub fn flow_scalar(text: &str) -> String {
+    scalar(&escape(text))
+}
+
 /// Plain where YAML cannot take it for anything else, quoted otherwise.
 fn scalar(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')

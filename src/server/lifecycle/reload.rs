@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{self, AccessTarget, Config, Upstream};
+use crate::config::{self, AccessTarget, Config, Look, Upstream};
 use crate::runtime::{Live, Snapshot};
 use crate::server::files::cookie_key;
 use crate::telemetry::AccessLogger;
@@ -29,9 +29,9 @@ pub struct Reloaded {
 /// and files it has; `running` is the one in force.
 ///
 /// # Errors
-/// Every problem, rendered; nothing was changed.
+/// Every problem, rendered, and that nothing was changed.
 pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> Result<Reloaded, String> {
-    let (config, warnings) = config::load(path).map_err(|rejected| rejected.render())?;
+    let (config, warnings) = config::load(path).map_err(|rejected| format!("{rejected}; nothing was changed\n"))?;
     let before = live.pin();
     let access = if config.log.access == running.log.access {
         Arc::clone(&before.access)
@@ -44,7 +44,7 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
     live.publish(snapshot);
     let file = path.display().to_string();
-    let warnings = config::render(&warnings, &file);
+    let warnings = config::render(&warnings, &file, Look::PLAIN);
     let waiting = waiting(started, &config);
     Ok(Reloaded { config, warnings, waiting })
 }

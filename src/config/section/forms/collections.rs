@@ -5,13 +5,25 @@ use std::hash::Hash;
 
 use super::Form;
 use super::scalars::Scalar;
+use crate::config::section::hints::{after_comma, shown};
 use crate::config::section::reader::Reader;
 use crate::config::section::shape::Shape;
-use crate::config::yaml::{Invalid, Kind, Node, Yaml};
+use crate::config::yaml::{Invalid, Kind, MapKey, Node, Yaml};
 
 /// A list; `what` are its items in the plural, as in "a list of addresses".
 pub fn list<F>(what: &'static str, item: F) -> List<F> {
     List { what, item, if_empty: None }
+}
+
+fn instead_of_list(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::Number(text) | Kind::String(text) => Some(format!("write `[{}]`, a list of one", shown(text))),
+        Kind::Map(entries) if entries.first().is_some_and(|(key, _)| key.text.starts_with('-')) => {
+            Some("a space is missing behind the `-`".to_owned())
+        }
+        Kind::Map(_) => Some("write a dash before each of them: `- …`".to_owned()),
+        Kind::Null | Kind::Bool(..) | Kind::Seq(_) | Kind::Bad => None,
+    }
 }
 
 /// A list of at least one; else the message and the help.
@@ -29,7 +41,7 @@ pub struct List<F> {
 impl<T, F: Form<T>> Form<Vec<T>> for List<F> {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<T>> {
         let Kind::Seq(items) = &node.kind else {
-            reader.expected(node, &[&format!("a list of {}", self.what)]);
+            reader.expected_help(node, &[&format!("a list of {}", self.what)], instead_of_list(node));
             return None;
         };
         if let (Some((message, help)), []) = (self.if_empty, items.as_slice()) {
@@ -49,20 +61,24 @@ impl<T, F: Form<T>> Form<Vec<T>> for List<F> {
 }
 
 /// A condition's values: a list, or one that stands for a list of one. None is no
-/// condition, so that an empty list would be a mistake.
-pub fn one_or_list<T>(item: Scalar<T>) -> OneOrList<T> {
-    OneOrList(item)
+/// condition, so that an empty list would be a mistake. `what` is one of them.
+pub fn one_or_list<F>(what: &'static str, item: F) -> OneOrList<F> {
+    OneOrList { what, item }
 }
 
 #[derive(Debug)]
-pub struct OneOrList<T>(Scalar<T>);
+pub struct OneOrList<F> {
+    what: &'static str,
+    item: F,
+}
 
-impl<T> Form<Vec<T>> for OneOrList<T> {
+impl<T, F: Form<T>> Form<Vec<T>> for OneOrList<F> {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<T>> {
         let items = match &node.kind {
             Kind::Seq(items) => items.as_slice(),
+            Kind::Map(_) if self.item.shape().takes_maps() => std::slice::from_ref(node),
             Kind::Map(_) | Kind::Null => {
-                reader.expected(node, &[&format!("{}, or a list of them", self.0.what)]);
+                reader.expected(node, &[&format!("{}, or a list of them", self.what)]);
                 return None;
             }
             Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Bad => std::slice::from_ref(node),
@@ -71,19 +87,19 @@ impl<T> Form<Vec<T>> for OneOrList<T> {
             let help = "leave the key out to match everything";
             reader.error_help(node.span, "an empty list matches nothing", help);
         }
-        Some(items.iter().filter_map(|item| self.0.read(reader, item)).collect())
+        Some(items.iter().filter_map(|item| self.item.read(reader, item)).collect())
     }
 
     fn shape(&self) -> Shape {
-        let list = Shape::List { item: Box::new(self.0.shape()), least: 1 };
-        Shape::Any(vec![self.0.shape(), list])
+        let list = Shape::List { item: Box::new(self.item.shape()), least: 1 };
+        Shape::Any(vec![self.item.shape(), list])
     }
 
     fn print(&self, value: &Vec<T>) -> Yaml {
-        if value.is_empty() {
-            return Yaml::Absent;
+        match value.as_slice() {
+            [] => Yaml::Absent,
+            items => Yaml::List(items.iter().map(|item| self.item.print(item)).collect()),
         }
-        Yaml::List(value.iter().map(|item| self.0.print(item)).collect())
     }
 }
 
@@ -121,14 +137,19 @@ impl<K: Clone + Eq + Hash, T, F: Form<T>> Form<Vec<(K, T)>> for MapOf<K, F> {
             return None;
         };
         let mut read = Vec::new();
-        let mut lines = HashMap::new();
-        for (key, node) in entries {
+        let mut spelled: HashMap<K, &MapKey> = HashMap::new();
+        for (index, (key, node)) in entries.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|before| entries.get(before));
+            if let Some(help) = before.and_then(|before| after_comma(before, (key, node))) {
+                reader.error_help(key.span, format!("`{}` has no value", key.text), help);
+                continue;
+            }
             let name = reader.accept(key.span, (self.name.parse)(&key.text));
             let value = reader.inside(|reader| self.value.read(reader, node));
             let (Some(name), Some(value)) = (name, value) else { continue };
             // Two spellings of one name; the same one twice is refused by its text already.
-            if let Some(line) = lines.insert(name.clone(), key.span.line) {
-                let help = format!("it is the same as the one on line {line}");
+            if let Some(first) = spelled.insert(name.clone(), key) {
+                let help = format!("it is the same as `{}` on line {}", first.text, first.span.line);
                 reader.error_help(key.span, format!("duplicate {} `{}`", self.noun, key.text), help);
             }
             read.push((name, value));

@@ -59,7 +59,7 @@ impl Form<bool> for Flag {
         if let Kind::Bool(value, _) = node.kind {
             return Some(value);
         }
-        reader.expected(node, &["`true`", "`false`"]);
+        reader.expected_help(node, &["`true`", "`false`"], node.text().and_then(meant_flag));
         None
     }
 
@@ -69,6 +69,16 @@ impl Form<bool> for Flag {
 
     fn print(&self, value: &bool) -> Yaml {
         Yaml::word(value)
+    }
+}
+
+/// YAML 1.1 had more words for the two, and quotes make a text of one.
+fn meant_flag(text: &str) -> Option<String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "false" => Some(format!("write `{}`, without quotes", text.to_ascii_lowercase())),
+        "yes" | "on" | "1" | "enabled" => Some("write `true`".to_owned()),
+        "no" | "off" | "0" | "disabled" => Some("write `false`".to_owned()),
+        _ => None,
     }
 }
 
@@ -96,7 +106,15 @@ impl<N: Copy + Display + PartialOrd + TryInto<i64> + TryFrom<i64>> Form<N> for N
         let value = written.and_then(|n| N::try_from(n).ok()).filter(|n| self.0.contains(n));
         if value.is_none() {
             let (least, most) = self.bounds();
-            reader.expected(node, &[&format!("a whole number from {least} to {most}")]);
+            let quoted = match &node.kind {
+                Kind::String(text) => text.trim_end_matches('%').parse::<i64>().ok(),
+                _ => None,
+            };
+            let quoted = quoted.filter(|number| (least..=most).contains(number));
+            let is_percent = node.text().is_some_and(|text| text.ends_with('%'));
+            let without = if is_percent { "`%`" } else { "quotes" };
+            let help = quoted.map(|number| format!("write `{number}`, without {without}"));
+            reader.expected_help(node, &[&format!("a whole number from {least} to {most}")], help);
         }
         value
     }

@@ -74,6 +74,14 @@ impl<T: Clone + PartialEq, U, F: Form<U>, const N: usize> Form<T> for WordsOr<T,
             return Some(value);
         }
         let words = self.words.iter().map(|(_, word)| word.word).filter(|word| *word != "null");
+        // What others call one of the words.
+        let meant = node.text().and_then(|text| (reader.whole().synonym)(text));
+        if let Some(word) = meant.filter(|meant| self.words.iter().any(|(_, word)| word.word == meant)) {
+            let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+            let quoted: Vec<&str> = quoted.iter().map(String::as_str).collect();
+            reader.expected_help(node, &quoted, Some(format!("write `{word}`")));
+            return None;
+        }
         reader.or_words(words, |reader| self.form.read(reader, node)).map(self.wrap)
     }
 

@@ -1,0 +1,149 @@
+//! Words for listeners, the process, trust, limits and a client's deadlines.
+
+use super::entry::{ANY, LISTENER, ROUTE, TOP, later, nothing, valued, write};
+use super::translate::{listening, seconds};
+use crate::config::section::Foreign;
+use crate::config::section::Place::{Here, Top};
+
+pub const PROCESS: &[Foreign] = &[
+    // Listeners.
+    valued(
+        words![
+            "listen" "bind" "entrypoints" "entry_points" "frontend" "frontends" "port" "ports" "http_port" "address"
+        ],
+        LISTENER,
+        Here,
+        &["address: %"],
+        "0.0.0.0:8080",
+        listening,
+    ),
+    valued(
+        words![
+            "listen" "listener" "bind" "entrypoints" "entry_points" "frontend" "frontends" "port" "ports"
+            "http_port"
+        ],
+        ANY,
+        Top,
+        &["listeners: [%]"],
+        "0.0.0.0:8080",
+        listening,
+    ),
+    later(
+        words![
+            "ssl" "ssl_certificate" "ssl_certificate_key" "ssl_protocols" "https" "certificate" "certificates"
+            "certs" "acme" "letsencrypt" "auto_https" "certificatesresolvers"
+        ],
+        ANY,
+        "listeners[].tls",
+    ),
+    later(words!["tls"], ROUTE, "listeners[].tls"),
+    later(words!["tls"], TOP, "listeners[].tls"),
+    later(words!["stream" "tcp"], TOP, "listeners[].tcp"),
+    later(words!["http_redirect" "https_redirect" "redirectscheme"], LISTENER, "listeners[].redirect_https"),
+    // The process.
+    write(
+        words!["worker_processes" "worker_threads" "workers" "worker" "nbthread" "nbproc" "cores"],
+        ANY,
+        Top,
+        &["server: { threads: auto }"],
+        "",
+    ),
+    write(words!["pid" "pidfile"], ANY, Top, &["server: { pid_file: % }"], "/run/proxy.pid"),
+    write(words!["access_log" "accesslog"], ANY, Top, &["log: { access: { to: % } }"], "/var/log/access.log"),
+    write(words!["log_format"], ANY, Top, &["log: { access: { format: combined } }"], ""),
+    write(words!["log_level" "loglevel"], ANY, Top, &["log: { level: % }"], "info"),
+    write(
+        words![
+            "grace" "grace_period" "graceful_shutdown" "shutdown_timeout" "worker_shutdown_timeout"
+            "hard_stop_after"
+        ],
+        ANY,
+        Top,
+        &["server: { drain: { timeout: 25s } }"],
+        "",
+    ),
+    write(
+        words!["stats" "dashboard" "metrics" "status_page" "stub_status" "ping" "api"],
+        TOP,
+        Top,
+        &["admin: { address: \"127.0.0.1:9180\" }"],
+        "",
+    ),
+    nothing(words!["http"], TOP, "its settings stand at the top of the file: `listeners`, `upstreams`, `routes`"),
+    nothing(words!["global"], TOP, "its settings are `server` (the process), `log` and `limits`"),
+    nothing(words!["defaults"], TOP, "every key has a default: see docs/configuration.md"),
+    nothing(
+        words!["events" "use" "multi_accept" "sendfile" "tcp_nopush" "tcp_nodelay"],
+        ANY,
+        "there is nothing to set: leave it out",
+    ),
+    nothing(words!["providers" "include" "import" "includes"], ANY, "a configuration is one file: this one"),
+    nothing(words!["version" "apiversion" "kind"], TOP, "a configuration has no version: leave it out"),
+    later(words!["worker_connections" "maxconn" "max_connections"], TOP, "limits.connections"),
+    later(words!["limit_conn_zone" "limit_req_zone"], ANY, "routes[].rate_limit"),
+    later(words!["proxy_cache_path"], ANY, "cache"),
+    // Who is believed, and who is asked.
+    write(
+        words![
+            "set_real_ip_from" "real_ip" "real_ip_header" "real_ip_recursive" "trusted_proxy" "trustedips"
+            "forwardedheaders" "forwarded_headers" "forwardfor"
+        ],
+        ANY,
+        Top,
+        &["trusted_proxies: [%]"],
+        "10.0.0.0/8",
+    ),
+    write(
+        words!["resolver" "resolvers" "nameserver" "dns_servers"],
+        ANY,
+        Top,
+        &["dns: { nameservers: [%] }"],
+        "10.0.0.53",
+    ),
+    write(
+        words!["error_page" "error_pages" "errorfile" "handle_errors"],
+        ANY,
+        Top,
+        &["errors: { pages: { 5xx: ./error.html } }"],
+        "",
+    ),
+    // Limits and a client's deadlines.
+    later(
+        words!["client_max_body_size" "max_body_size" "body_limit" "request_body_max_size" "maxrequestbodybytes"],
+        ANY,
+        "limits.request_body",
+    ),
+    write(
+        words!["large_client_header_buffers" "client_header_buffer_size" "max_header_size" "max_header_bytes"],
+        ANY,
+        Top,
+        &["limits: { request_headers: 32KiB }"],
+        "",
+    ),
+    valued(
+        words!["keepalive_timeout" "idle_timeout" "idletimeout" "http_keep_alive"],
+        ANY,
+        Top,
+        &["timeouts: { keepalive: % }"],
+        "75s",
+        seconds,
+    ),
+    valued(
+        words!["client_header_timeout" "read_header_timeout" "http_request"],
+        ANY,
+        Top,
+        &["timeouts: { request_header: % }"],
+        "10s",
+        seconds,
+    ),
+    valued(words!["client_body_timeout"], ANY, Top, &["timeouts: { request_body_idle: % }"], "60s", seconds),
+    valued(words!["send_timeout"], ANY, Top, &["timeouts: { write_idle: % }"], "60s", seconds),
+    valued(
+        words!["timeout"],
+        TOP,
+        Here,
+        &["timeouts: { request_body_idle: % }", "upstreams: { NAME: { timeouts: { response_header: % } } }"],
+        "60s",
+        seconds,
+    ),
+];
