@@ -140,3 +140,49 @@ fn an_old_process_that_is_told_to_end_gives_its_clients_no_more_time_than_it_had
         assert_eq!(proxy.order("stop").0, 0);
     }
 }
+
+#[test]
+fn status_lists_the_old_processes_and_what_they_wait_for() {
+    let origin = origin();
+    let mut proxy = start(&origin, "{ timeout: 1m, tunnels: 1m }");
+    let mut download = proxy.connect();
+    download.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(download.head().status, 200);
+    let old = proxy.pid();
+    assert_eq!(proxy.order("upgrade").0, 0);
+    let mut half = proxy.connect();
+    half.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhal");
+    support::await_until("it is at work", || proxy.order("status").1.contains("1 requests"));
+    let pid_of = |line: &str| line.split([' ', ':']).nth(1).unwrap().parse::<u32>().unwrap();
+    let second = pid_of(&proxy.order("status").1);
+    assert_eq!(proxy.order("upgrade").0, 0);
+    let lines = |proxy: &Proxy| {
+        let (code, text) = proxy.order("status");
+        assert_eq!(code, 0, "{text}");
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = lines(&proxy);
+    assert_eq!(told.iter().map(|line| pid_of(line)).skip(1).collect::<Vec<_>>(), [old, second], "{told:#?}");
+    assert!(told[0].contains("it is serving"), "{told:#?}");
+    for line in &told[1..] {
+        assert!(
+            line.contains("it has handed over to a newer process") && line.contains("1 requests, 0 tunnels"),
+            "{line}"
+        );
+        assert!(line.contains("; handed over ") && line.contains(" s at the latest"), "{line}");
+    }
+    // One that is done is not listed, nor is one that was killed, and nothing of them stays.
+    half.send("f!");
+    assert_eq!(half.response().text(), "ok");
+    support::await_until("the second is gone", || lines(&proxy).len() == 2);
+    proxy.process.0.kill().unwrap();
+    proxy.process.0.wait().unwrap();
+    assert_eq!(lines(&proxy).len(), 1);
+    assert_eq!(proxy.order("upgrade").0, 0);
+    support::await_until("the third is gone", || lines(&proxy).len() == 1);
+    let left =
+        || std::fs::read_dir(&proxy.folder.0).unwrap().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+    let old_sockets = || left().iter().filter(|name| name.to_str().is_some_and(|name| name.contains(".old-"))).count();
+    assert_eq!(old_sockets(), 0, "{:?}", left());
+    assert_eq!(proxy.order("stop").0, 0);
+}

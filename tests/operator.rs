@@ -277,6 +277,73 @@ fn what_the_operator_said_stands_through_an_upgrade() {
     running.proxy.order("stop");
 }
 
+/// Ends the process by a signal and starts another one in its place.
+fn restart(running: &mut Running, name: &str) {
+    running.proxy.signal(name);
+    running.proxy.process.0.wait().unwrap();
+    let mut start = support::command(&running.proxy.folder, &["-c", "proxy.yaml"]);
+    running.proxy.process = support::Process(start.current_dir(&running.proxy.folder.0).spawn().unwrap());
+    running.proxy.await_ready();
+}
+
+#[test]
+fn what_the_operator_said_stands_through_a_restart() {
+    let mut running = start("");
+    let (first, second) = (running.origins[0].address.to_string(), running.origins[1].address.to_string());
+    let (_, text) = running.tell(&["disable", "api", &first]);
+    assert!(!text.contains("forgets"), "{text}");
+    assert_eq!(running.tell(&["weight", "api", &second, "9"]).0, 0);
+    // Drained, and killed without a word.
+    for name in ["TERM", "KILL"] {
+        restart(&mut running, name);
+        assert_eq!(running.answers(), "bbbbbbbb", "{name}");
+        assert_eq!(
+            (running.server(0)["state"].as_str(), running.server(1)["weight"].as_u64()),
+            (Some("disabled"), Some(9)),
+            "{name}"
+        );
+    }
+    let log = running.proxy.read("stderr");
+    assert!(log.contains("what an operator said of servers before this start holds on"), "{log}");
+    // The configuration says something else of one of them: that holds.
+    let weighed = running.yaml.replace(&format!("'{second}'"), &format!("{{ address: '{second}', weight: 3 }}"));
+    running.proxy.rewrite(&weighed);
+    restart(&mut running, "TERM");
+    assert_eq!(
+        (running.server(0)["state"].as_str(), running.server(1)["weight"].as_u64()),
+        (Some("disabled"), Some(3))
+    );
+    // What is taken back is forgotten.
+    assert_eq!(running.tell(&["enable", "api", &first]).0, 0);
+    restart(&mut running, "TERM");
+    assert!(running.answers().contains('a'));
+    assert!(!running.proxy.folder.0.join("upgrade.sock.servers").exists());
+}
+
+#[test]
+fn where_a_change_cannot_be_kept_the_answer_says_so() {
+    let mut running = start("");
+    let server = running.origins[0].address.to_string();
+    // A folder stands where the file would.
+    std::fs::create_dir_all(running.proxy.folder.0.join("upgrade.sock.servers/x")).unwrap();
+    let (code, text) = running.tell(&["disable", "api", &server]);
+    assert!(
+        code == 0 && text.contains("is disabled; 1 of 2 get requests; a restart forgets it: cannot write"),
+        "{text}"
+    );
+    restart(&mut running, "TERM");
+    assert!(running.answers().contains('a'));
+    // Without a control socket there is no place for it.
+    let running = start_on_unix();
+    assert_eq!(running.proxy.order("stop").0, 0);
+    running.proxy.rewrite(&format!("server: {{ upgrade_sock: off }}\n{}", running.yaml));
+    let mut without = support::command(&running.proxy.folder, &["-c", "proxy.yaml"]);
+    let _process = support::Process(without.current_dir(&running.proxy.folder.0).spawn().unwrap());
+    await_until("the start", || UnixStream::connect(running.proxy.folder.0.join("admin.sock")).is_ok());
+    let answer = running.patch(0, r#"{"state":"disabled"}"#, "Host: localhost\r\n");
+    assert!(answer.text().contains("a restart forgets it: this process has no control socket"), "{answer:?}");
+}
+
 #[test]
 fn when_the_operator_leaves_no_server_requests_get_503() {
     let running = start("");

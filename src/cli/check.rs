@@ -1,9 +1,8 @@
-//! The configuration's file, read in one way for `-c`, `-t` and `-T`.
+//! The configuration, read in one way for starting, `-t` and `-T`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use proxy_service::config::{self, Config, Problem};
+use proxy_service::config::{self, Config, Problem, Source};
 use proxy_service::runtime::Snapshot;
 use proxy_service::server;
 use proxy_service::telemetry::AccessLogger;
@@ -13,8 +12,8 @@ use proxy_service::upstream::CookieKey;
 ///
 /// # Errors
 /// How many problems there are.
-pub fn load(path: &Path) -> Result<Config, String> {
-    accept(&path.display().to_string(), config::load(path))
+pub fn load(source: &Source) -> Result<Config, String> {
+    accept(&source.title(), config::load(source))
 }
 
 /// The configuration, when it was accepted; its problems and warnings are printed.
@@ -41,15 +40,15 @@ pub fn compile(config: &Config) -> Result<Snapshot, String> {
         .map_err(|e| format!("error: {e}"))
 }
 
-pub fn test(path: &Path) -> Result<(), String> {
-    let config = load(path)?;
+pub fn test(source: &Source) -> Result<(), String> {
+    let config = load(source)?;
     compile(&config)?;
     server::check_listening(&config).map_err(|reasons| format!("error: {}", reasons.replace('\n', "\nerror: ")))?;
-    super::out::show(&format!("{}: the configuration is fine\n", path.display()))
+    super::out::show(&format!("{}: the configuration is fine\n", source.title()))
 }
 
-pub fn print(path: &Path) -> Result<(), String> {
-    let config = load(path)?;
+pub fn print(source: &Source) -> Result<(), String> {
+    let config = load(source)?;
     compile(&config)?;
     super::out::print(&config::to_yaml(&config))
 }

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
-use proxy_service::config::{Config, FieldName, ResponseEdits};
+use proxy_service::config::{Config, FieldName, ResponseEdits, Source};
 use proxy_service::filter::Cause;
 use proxy_service::proxy::{Explanation, Outcome, explain};
 use proxy_service::runtime::Snapshot;
@@ -38,8 +37,8 @@ fn parse_header(text: &str) -> Result<(String, HeaderValue), String> {
 }
 
 impl Explain {
-    pub fn run(self, file: &Path) -> Result<(), String> {
-        let config = super::check::load(file)?;
+    pub fn run(self, source: &Source) -> Result<(), String> {
+        let config = super::check::load(source)?;
         let snapshot = Arc::new(super::check::compile(&config)?);
         // As at start-up: a request to an upstream whose name has no address is refused.
         resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);

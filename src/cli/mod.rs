@@ -3,26 +3,28 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // it is the terminal's side
 
 mod check;
+mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
 mod out;
 mod quick;
 mod serve;
+mod shell;
 mod signal;
 mod upstreams;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use proxy_service::server::{Ended, Respawn, Start, daemon};
-use proxy_service::{config, server};
+use proxy_service::config::{self, Source};
+use proxy_service::server::{self, Ended, Respawn, Start, daemon};
 
 const USAGE: &str = if cfg!(feature = "demo") {
-    "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | completions | man"
 } else {
-    "pingora-proxy -c FILE [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | completions | man"
 };
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -36,7 +38,8 @@ const USAGE: &str = if cfg!(feature = "demo") {
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The configuration file
+    /// The configuration file, `-` for standard input; by default conf/proxy.yaml, or else
+    /// /etc/pingora-proxy/proxy.yaml
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -92,6 +95,10 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Prints the completions for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Prints the manual page, for `man -l -`
+    Man,
 }
 
 /// Runs what the arguments say. The exit code is 0 for success, 1 when the configuration or
@@ -103,13 +110,7 @@ pub fn main() -> ExitCode {
     }
     let done = match cli.command {
         Some(command) => subcommand(command, cli.config),
-        None => match cli.config {
-            Some(file) => with_file(&file, &cli.options),
-            None => match cli.options.signal {
-                Some(order) => signal::send(order, None).map(|()| Ended::Fine),
-                None => wrong_usage("a configuration file (`-c FILE`) or a subcommand is needed"),
-            },
-        },
+        None => without_subcommand(cli.config, &cli.options),
     };
     match done {
         Ok(Ended::Fine) => ExitCode::SUCCESS,
@@ -129,49 +130,60 @@ fn failed(message: &str) -> ExitCode {
 }
 
 fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> {
-    let default = || PathBuf::from("conf/proxy.yaml");
     match command {
         Command::Proxy(quick) => return quick.run(),
         #[cfg(feature = "demo")]
         Command::Demo(demo) => return demo.run(),
-        Command::Explain(explain) => explain.run(&file.unwrap_or_else(default))?,
+        Command::Explain(explain) => explain.run(&configuration::source(&meant(file))?)?,
         Command::Healthcheck { live } => {
-            let file = file.unwrap_or_else(default);
-            let config = check::load(&file)?;
+            let file = meant(file);
+            let config = check::load(&configuration::source(&file)?)?;
             server::check_health(&config, &file, live).map_err(|reason| format!("error: {reason}"))?;
         }
         Command::Upstreams(asked) => asked.run(file.as_deref())?,
         Command::Schema { markdown: true } => out::print(&config::reference())?,
+        Command::Completions { shell } => shell::completions(Cli::command(), shell)?,
+        Command::Man => shell::man(Cli::command())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,
     }
     Ok(Ended::Fine)
 }
 
-fn with_file(file: &Path, options: &RunOptions) -> Result<Ended, String> {
+/// The file of `-c`, or the default one; without either the call was wrong.
+fn meant(file: Option<PathBuf>) -> PathBuf {
+    configuration::file(file).unwrap_or_else(|reason| wrong_usage(&reason))
+}
+
+fn without_subcommand(file: Option<PathBuf>, options: &RunOptions) -> Result<Ended, String> {
     if let Some(order) = options.signal {
-        signal::send(order, Some(file))?;
-    } else if options.test {
-        check::test(file)?;
+        return signal::send(order, file.as_deref()).map(|()| Ended::Fine);
+    }
+    let file = meant(file);
+    let source = configuration::source(&file)?;
+    if options.test {
+        check::test(&source)?;
     } else if options.print {
-        check::print(file)?;
+        check::print(&source)?;
     } else {
-        return run(file, options);
+        return run(source, options);
     }
     Ok(Ended::Fine)
 }
 
-fn run(file: &Path, options: &RunOptions) -> Result<Ended, String> {
-    let config = check::load(file)?;
-    let file = server::absolute(file);
-    let respawn = Respawn::new(program()?, vec!["-c".into(), file.clone().into()]);
+fn run(source: Source, options: &RunOptions) -> Result<Ended, String> {
+    let config = check::load(&source)?;
+    let source = match source {
+        Source::File(file) => Source::File(server::absolute(&file)),
+        input @ Source::Input(_) => input,
+    };
+    let respawn = Respawn::new(program()?, &source);
     if daemon::is_child() {
         daemon::leave_terminal().map_err(|e| format!("error: {e}"))?;
     } else if options.daemon || config.server.daemon {
-        let mut arguments = respawn.arguments;
-        arguments.extend(options.take_over.then(|| "-u".into()));
-        return daemon::start(&respawn.program, &arguments).map(|()| Ended::Fine).map_err(|e| format!("error: {e}"));
+        let started = daemon::start(&respawn, options.take_over);
+        return started.map(|()| Ended::Fine).map_err(|e| format!("error: {e}"));
     }
-    serve::serve(&config, Start { file: Some(file), takes_over: options.take_over, respawn: Some(respawn) })
+    serve::serve(&config, Start { source: Some(source), takes_over: options.take_over, respawn: Some(respawn) })
 }
 
 /// The path of the program as it was called, so that a symlink that is set to a newer

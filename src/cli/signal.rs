@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use proxy_service::config;
 use proxy_service::server::{self, Order};
 
 /// The orders that `-s` may give.
@@ -19,7 +18,7 @@ pub enum Signal {
     Stop,
     /// Opens the log files anew, after they were moved away
     Reopen,
-    /// Tells how the process is
+    /// Tells how the process is, and which older ones are not done yet
     Status,
 }
 
@@ -34,9 +33,13 @@ pub fn send(signal: Signal, file: Option<&Path>) -> Result<(), String> {
         Signal::Reopen => Order::Reopen,
         Signal::Status => Order::Status,
     };
-    let (upgrade_sock, pid_file) = config::own_files(file);
-    match server::order((&upgrade_sock, &pid_file), file, order) {
-        Ok((true, text)) => super::out::show(&format!("{}\n", text.trim_end())),
+    let running = super::configuration::process(file)?;
+    match server::order(&running, order) {
+        Ok((true, text)) => {
+            super::out::show(&format!("{}\n", text.trim_end()))?;
+            let older = if order == Order::Status { server::older_processes(&running) } else { Vec::new() };
+            older.iter().try_for_each(|text| super::out::show(&format!("{}\n", text.trim_end())))
+        }
         Ok((false, text)) if text.starts_with("error") || text.starts_with("warning") => Err(text),
         Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use proxy_service::config;
 use proxy_service::server;
 use proxy_service::upstream::{Change, OperatorCommand, Reports};
 
@@ -47,8 +46,8 @@ impl Upstreams {
     pub fn run(self, file: Option<&Path>) -> Result<(), String> {
         let change = self.change.map(ServerAction::command);
         let prints_report = change.is_none();
-        let (upgrade_sock, pid_file) = config::own_files(file);
-        match server::upstreams((&upgrade_sock, &pid_file), file, change) {
+        let running = super::configuration::process(file)?;
+        match server::upstreams(&running, change) {
             Ok((true, text)) if prints_report && !self.json => super::out::show(&table(&text)?),
             Ok((true, text)) => super::out::print(&format!("{}\n", text.trim_end())),
             Ok((false, reason)) | Err(reason) => Err(format!("error: {reason}")),

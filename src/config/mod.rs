@@ -18,6 +18,7 @@ mod route;
 mod schema;
 mod section;
 mod server;
+mod source;
 mod timeouts;
 mod upstream;
 mod value;
@@ -38,6 +39,7 @@ pub use root::Config;
 pub use route::*;
 pub use schema::json_schema;
 pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Server};
+pub use source::{INPUT, Source, text_of};
 pub use timeouts::ClientTimeouts;
 pub use upstream::{
     ActiveCheck, Balance, CheckKind, Health, Passive, PemFile, Pool, Retry, RetryMethods, RetryReason, Secret, Sticky,
@@ -49,22 +51,23 @@ pub use value::{
 pub use yaml::{Look, Problem, Rejected, Severity, excerpt, render};
 
 use section::{AsSection, Form, Reader, Section, Value, Whole};
-use yaml::{MAX_BYTES, Node, Span};
+use source::read;
+use yaml::{Node, Span};
 
 const WHOLE: Whole =
     Whole { keys: Config::keys, foreign: foreign::FOREIGN, short: foreign::short, synonym: foreign::balance };
 
-/// Reads and checks a file. The second value holds the warnings.
+/// Reads and checks a configuration. The second value holds the warnings. Relative paths in one
+/// from standard input start at the working folder.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(path: &Path) -> Result<(Config, Vec<Problem>), Rejected> {
-    let name = path.display().to_string();
-    match read(path) {
-        Ok(text) => parse(&name, &text, &|variable| std::env::var(variable).ok()),
+pub fn load(source: &Source) -> Result<(Config, Vec<Problem>), Rejected> {
+    match source.text() {
+        Ok(text) => parse(&source.title(), &text, &|variable| std::env::var(variable).ok()),
         Err(reason) => {
-            let problem = Problem::new(Severity::Error, Span::default(), format!("cannot read the file: {reason}"));
-            Err(Rejected { problems: vec![problem], warnings: Vec::new(), file_name: name })
+            let problem = Problem::new(Severity::Error, Span::default(), reason);
+            Err(Rejected { problems: vec![problem], warnings: Vec::new(), file_name: source.title() })
         }
     }
 }
@@ -94,15 +97,6 @@ fn guess_value(text: &str, key: &str, base: &Path) -> OwnFilePlace {
         Some("off" | "null") => OwnFilePlace::Off,
         Some(path) => OwnFilePlace::At(base.join(path)),
     }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-    if size > u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) {
-        return Err(format!("it is larger than {} MiB", MAX_BYTES / 1024 / 1024));
-    }
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|e| format!("it is not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
 }
 
 /// Checks a text. Relative paths in it start at `file_name`'s folder.

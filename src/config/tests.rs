@@ -481,15 +481,25 @@ fn the_process_is_found_through_a_broken_file() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_problem() {
-    let rejected = load(Path::new("/nonexistent/proxy.yaml")).unwrap_err();
+    let rejected = load(&Source::File("/nonexistent/proxy.yaml".into())).unwrap_err();
     assert!(rejected.to_string().starts_with("error: cannot read the file: No such file"), "{rejected}");
-    assert!(load(Path::new("/")).is_err());
+    assert!(load(&Source::File("/".into())).is_err());
+}
+
+#[test]
+fn standard_input_is_read_like_a_file() {
+    let source = Source::Input("listeners: [':80']\nroutes: [{ respond: {} }]\nx: 1\n".into());
+    assert_eq!(source.name(), Path::new("-"));
+    let shown = load(&source).unwrap_err().to_string();
+    assert!(shown.contains("--> (standard input):3:1"), "{shown}");
+    assert!(text_of(vec![b'a'; 4 * 1024 * 1024 + 1]).unwrap_err().contains("larger than 4 MiB"));
+    assert!(text_of(vec![b'a', 0xff]).unwrap_err().contains("not UTF-8 at byte 1"));
 }
 
 #[test]
 fn the_default_file_is_good() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/proxy.yaml");
-    let (config, warnings) = load(&path).unwrap_or_else(|e| panic!("{e}"));
+    let (config, warnings) = load(&Source::File(path)).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(config.listeners[0].address, Address::Tcp("0.0.0.0:8080".parse().unwrap()));
 }

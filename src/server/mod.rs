@@ -6,12 +6,15 @@
 //! process, [`upgrade`] is how one process takes over from another.
 
 mod admin;
+mod announce;
 mod bind_check;
 mod client;
 mod control;
 mod files;
+mod find;
 mod lifecycle;
 mod logging;
+mod port_holder;
 mod privileges;
 mod run;
 mod socket_files;
@@ -21,8 +24,9 @@ mod upstream_service;
 mod workers;
 
 pub use bind_check::check_listening;
-pub use client::{absolute, check_health, order, upstreams};
+pub use client::{check_health, older_processes, order, upstreams};
 pub use control::protocol::Order;
+pub use find::{Running, absolute, find};
 pub use lifecycle::daemon;
 pub use lifecycle::reload::INITIAL_LOOKUP_TIMEOUT;
 pub use lifecycle::stage::Ended;

@@ -1,18 +1,20 @@
 //! The start of the process: everything that can be missing is opened, in the order in
 //! which it may fail, and Pingora's `Server` runs with it.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use super::admin::{self, AdminApi, AdminService, Reach};
+use super::admin::{AdminApi, AdminService, Reach, Servers};
 use super::control::ControlState;
 use super::control::client::send_message;
-use super::control::protocol::Message;
+use super::control::protocol::{Message, Order};
 use super::files::own_file::{self, OwnFile};
-use super::files::{cookie_key, runtime_dir};
+use super::files::{cookie_key, runtime_dir, server_states};
+use super::find::{self, Running};
 use super::lifecycle::process::ProcessContext;
 use super::lifecycle::stage::Ended;
 use super::lifecycle::status::Status;
@@ -22,8 +24,10 @@ use super::sockets::{self, InheritedSockets, SocketUse, Sockets};
 use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
-use super::{logging, privileges, socket_files, workers};
-use crate::config::{AccessTarget, Address, AdminAddress, Config, Listener, Upstream, is_ipv6_only};
+use super::{announce, client, logging, privileges, socket_files, workers};
+use crate::config::{
+    AccessTarget, Address, AdminAddress, Config, Listener, OwnFilePlace, Source, Upstream, is_ipv6_only,
+};
 use crate::downstream::Connections;
 use crate::listener::AcceptGate;
 use crate::proxy::{HttpService, HttpServiceParts};
@@ -41,8 +45,8 @@ const SUPERVISOR_QUEUE: usize = 16;
 /// How a process is started.
 #[derive(Debug, Default)]
 pub struct Start {
-    /// The configuration's file, where it has one: what a reload reads again.
-    pub file: Option<PathBuf>,
+    /// Where the configuration came from; `None` where the command line itself is it.
+    pub source: Option<Source>,
     /// Whether it takes over from a running process.
     pub takes_over: bool,
     /// How to start the process that will take over from this one.
@@ -56,35 +60,54 @@ pub struct Start {
 /// use, a file that cannot be opened, a process that does not hand over.
 pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     end_process_on_panic();
-    let control = own_file::locate(&config.server.upgrade_sock, own_file::CONTROL_SOCKET);
     let (older, mut inherited) = match start.takes_over {
         true => {
-            let (path, file) = takeover_source(&start, control.as_ref())?;
-            let (takeover, inherited) = Takeover::begin(&path, file)?;
-            (Some(OlderProcess { takeover, control: path }), inherited)
+            let (control, running) = connect_to_older(config, &start)?;
+            let (takeover, inherited) = Takeover::begin(control, running.file.as_deref())?;
+            (Some(OlderProcess { takeover, control: running.path }), inherited)
         }
         false => (None, InheritedSockets::from_service_manager()?),
     };
+    let control = own_file::locate(&config.server.upgrade_sock, own_file::CONTROL_SOCKET);
     let keeps_files = respawn::older_kept_files() || older.is_none() && !inherited.is_empty();
     let folder = runtime_dir::default_dir();
     let start = Start { respawn: start.respawn.map(|respawn| respawn.in_folder(&folder, keeps_files)), ..start };
+    let source = start.source.clone();
     match prepare(config, start, control, &mut inherited, keeps_files) {
         Ok(prepared) => {
             let unwanted = inherited.unclaimed();
             for address in &unwanted {
                 log::info!("the inherited listener {address} is not wanted any more");
             }
-            if let Some(older) = &older {
-                older.copy_server_states(&prepared.live);
+            match (&older, &prepared.control) {
+                (Some(older), _) => older.copy_server_states(&prepared.servers),
+                (None, Some(own)) => prepared.servers.restore_from_file(&server_states::place_for(&own.path)),
+                (None, None) => {}
             }
             Ok(serve(config, prepared, older, SocketFiles { unwanted, keeps_files }))
         }
         Err(reason) => {
             if let Some(older) = older {
                 older.takeover.give_up(&reason);
+                return Err(reason);
             }
-            Err(reason)
+            Err(format!("{reason}{}", hint_at_running(config, source.as_ref())))
         }
+    }
+}
+
+/// For somebody whose process cannot start: that another one serves this configuration already,
+/// and what can be done with it.
+fn hint_at_running(config: &Config, source: Option<&Source>) -> String {
+    let places = (&config.server.upgrade_sock, &config.server.pid_file);
+    let running = source.and_then(|source| find::find(places, Some(source.name())).ok());
+    let status = running.and_then(|running| client::order(&running, Order::Status).ok());
+    match status.as_ref().and_then(|(_, text)| text.split_once(':')) {
+        Some((process, _)) => format!(
+            "\n{process} serves this configuration already: `-u` takes over from it without losing a request, \
+             `-s reload` puts a changed file in force"
+        ),
+        None => String::new(),
     }
 }
 
@@ -96,11 +119,11 @@ struct OlderProcess {
 
 impl OlderProcess {
     /// Has what an operator said of a server to the older process hold for this one.
-    fn copy_server_states(&self, live: &Live) {
+    fn copy_server_states(&self, servers: &Servers) {
         const WAIT: std::time::Duration = std::time::Duration::from_secs(2);
         let question = Message::Upstreams { change: None, file: None };
         match send_message(&self.control, &question, WAIT, false) {
-            Ok((true, report)) => admin::restore(live, &report),
+            Ok((true, report)) => servers.restore_from_report(&report),
             Ok((false, reason)) | Err(reason) => log::info!("upgrade: the servers' states are not known: {reason}"),
         }
     }
@@ -114,14 +137,30 @@ struct SocketFiles {
     keeps_files: bool,
 }
 
-/// Where the running process answers, and the configuration with which it must run where
-/// several processes may share the place.
-fn takeover_source<'s>(start: &'s Start, control: Option<&OwnFile>) -> Result<(PathBuf, Option<&'s Path>), String> {
-    match (std::env::var_os(respawn::TAKE_OVER_FROM), control) {
-        (Some(path), _) => Ok((PathBuf::from(path), None)),
-        (None, Some(own)) => Ok((own.path.clone(), start.file.as_deref().filter(|_| !own.configured))),
-        (None, None) => Err("`server.upgrade_sock` is off: there is no way to the running process".into()),
+/// The process that is to hand over: the one that starts this process, that in the usual place,
+/// or wherever it is found.
+fn connect_to_older(config: &Config, start: &Start) -> Result<(UnixStream, Running), String> {
+    let nothing = |reason: String| format!("{reason}\nthere is nothing to take over; start without -u");
+    let connect = |running: Running| match UnixStream::connect(&running.path) {
+        Ok(control) => Ok((control, running)),
+        Err(e) => Err(nothing(format!("no running process answers on {}: {e}", running.path.display()))),
+    };
+    if let Some(path) = std::env::var_os(respawn::TAKE_OVER_FROM) {
+        return connect(Running { path: PathBuf::from(path), file: None, stranger: None });
     }
+    let name = start.source.as_ref().map(Source::name);
+    if let (OwnFilePlace::Auto, Some(usual)) = (&config.server.upgrade_sock, runtime_dir::all().first()) {
+        let file = name.map(find::absolute);
+        let usual = Running { path: usual.join(own_file::CONTROL_SOCKET), file, stranger: None };
+        if let Ok(connected) = connect(usual) {
+            return Ok(connected);
+        }
+    }
+    let running = find::find((&config.server.upgrade_sock, &config.server.pid_file), name).map_err(nothing)?;
+    if let (OwnFilePlace::Auto, Some(folder)) = (&config.server.upgrade_sock, running.path.parent()) {
+        runtime_dir::adopt(folder);
+    }
+    connect(running)
 }
 
 /// Everything that can be missing, opened before anything is started.
@@ -133,6 +172,7 @@ struct Prepared {
     admin: Option<Address>,
     error_file: Option<ErrorFile>,
     live: Arc<Live>,
+    servers: Arc<Servers>,
 }
 
 fn prepare(
@@ -168,13 +208,14 @@ fn prepare(
         log::warn!("{reason}; there is no admin endpoint");
     }
     if daemon::is_child() && config.log.access.to == AccessTarget::Stdout {
-        log::warn!("a daemon has no stdout: its access log is lost");
+        log::warn!("a daemon has no stdout: its access log is lost unless `log.access.to` names a file");
     }
     let access = Arc::new(reload::start_access_log(config)?);
     let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config))?;
     resolve_initial(&snapshot.pools, &snapshot.resolver, reload::INITIAL_LOOKUP_TIMEOUT);
     let live = Arc::new(Live::new(snapshot));
-    Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_file, live })
+    let servers = Arc::new(Servers::new(Arc::clone(&live), start.source.as_ref().map(Source::name)));
+    Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_file, live, servers })
 }
 
 /// The address of the admin endpoint; or why there is none, where the configuration names
@@ -217,7 +258,7 @@ fn assemble(
     older: Option<OlderProcess>,
     socket_files: SocketFiles,
 ) -> Result<Assembled, String> {
-    let Prepared { start, control, pid_file, sockets, admin, error_file, live } = prepared;
+    let Prepared { start, control, pid_file, sockets, admin, error_file, live, servers } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
     let (connections, gate, status) =
@@ -230,30 +271,33 @@ fn assemble(
     };
     let service = Arc::new(HttpService::new(parts.clone()));
     workers::start(config, &parts, &sockets, &gate)?;
+    for listener in &config.listeners {
+        let bound = sockets.bound(&SocketUse::Listener(listener.address.clone()));
+        log::info!("{}", announce::listener(&bound, is_ipv6_only(&listener.address, &config.listeners)));
+    }
+    announce::routes(config).iter().for_each(|route| log::info!("{route}"));
     if let Some(address) = admin {
+        log::info!("{}", announce::admin(&address));
         let socket = sockets.duplicate(&SocketUse::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
-        let (status, live) = (Arc::clone(&status), Arc::clone(&live));
-        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, live });
+        let (status, servers) = (Arc::clone(&status), Arc::clone(&servers));
+        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, servers });
         server.add_service(AdminService { address, socket: Some(socket), gate: Arc::clone(&gate), api });
     }
     server.add_service(UpstreamService { live: Arc::clone(&live) });
-    for listener in &config.listeners {
-        log::info!("listening on {}", sockets.bound(&SocketUse::Listener(listener.address.clone())));
-    }
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(SUPERVISOR_QUEUE);
     let control_state = Arc::new(ControlState::new(
         orders,
-        start.file.clone(),
+        start.source.as_ref().map(|source| source.name().to_owned()),
         Arc::clone(&sockets),
         Arc::clone(&status),
-        Arc::clone(&live),
+        servers,
     ));
     let (takeover, replaces) = older.map(|older| (older.takeover, older.control)).unzip();
     let ended = Arc::new(Mutex::new(Ended::Fine));
     let process = ProcessContext {
         config: config.clone(),
-        file: start.file,
+        source: start.source,
         live,
         service,
         connections,

@@ -14,6 +14,7 @@ use listenfd::ListenFd;
 use nix::unistd::Uid;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use super::port_holder;
 use super::socket_files::remove_stale_socket;
 use crate::config::{Address, Listener, is_ipv6_only};
 
@@ -279,6 +280,9 @@ pub fn bind_tcp(address: SocketAddr, ipv6_only: bool) -> io::Result<Socket> {
 
 /// Why the system refuses a TCP address.
 pub fn describe_refusal(address: SocketAddr, e: &io::Error) -> String {
+    if e.kind() == io::ErrorKind::AddrInUse {
+        return port_holder::describe(address).map_or_else(|| e.to_string(), |holder| format!("{e}: {holder}"));
+    }
     let first = first_unprivileged_port();
     if e.kind() != io::ErrorKind::PermissionDenied || address.port() >= first {
         return e.to_string();
@@ -316,11 +320,11 @@ impl Sockets {
 
     /// The address to which a socket is bound: the kernel has chosen the port where the
     /// configuration says 0.
-    pub fn bound(&self, wanted: &SocketUse) -> String {
+    pub fn bound(&self, wanted: &SocketUse) -> Address {
         let socket = self.duplicate(wanted).map(TcpListener::from);
         match (wanted.address(), socket.and_then(|socket| socket.local_addr())) {
-            (Address::Tcp(_), Ok(address)) => address.to_string(),
-            (address, _) => address.to_string(),
+            (Address::Tcp(_), Ok(address)) => Address::Tcp(address),
+            (address, _) => address.clone(),
         }
     }
 
@@ -360,7 +364,7 @@ mod tests {
         assert!(InheritedSockets::default().open(&wanted, false).unwrap_err().contains("Address already in use"));
         assert_eq!(inherited.unclaimed(), [Address::Tcp("127.0.0.1:1".parse().unwrap())]);
         let sockets = Sockets::new(vec![opened]);
-        assert_eq!(sockets.bound(&wanted), address.to_string());
+        assert_eq!(sockets.bound(&wanted), address);
         assert!(sockets.duplicate(&wanted).is_ok());
         assert!(sockets.duplicate(&SocketUse::Admin(address)).is_err());
     }

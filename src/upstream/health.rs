@@ -30,6 +30,16 @@ pub enum HealthStatus {
     Disabled,
 }
 
+impl HealthStatus {
+    /// Whether it is what the operator said.
+    pub fn is_by_operator(self) -> bool {
+        match self {
+            Self::Draining | Self::Disabled => true,
+            Self::Up | Self::Down | Self::Ejected => false,
+        }
+    }
+}
+
 impl std::fmt::Display for HealthStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -36,7 +36,7 @@ pub use endpoint::Endpoint;
 pub use health::{HealthStatus, OperatorState};
 pub use operator::{Change, OperatorCommand};
 pub use pool::{Pick, PickRequest, Pool, Unavailable};
-pub use report::Reports;
+pub use report::{EndpointReport, Reports, UpstreamReport};
 pub use resolve::Resolver;
 pub use sticky::CookieKey;
 pub use weighted_choice::WeightedChoice;

@@ -12,8 +12,7 @@ use pingora_core::protocols::http::ServerSession;
 use serde::Deserialize;
 
 use super::caller::Reach;
-use super::servers;
-use crate::runtime::Live;
+use super::servers::Servers;
 use crate::server::lifecycle::status::{Phase, Status};
 use crate::telemetry::{contained_panics, lost_lines};
 use crate::upstream::{Change, OperatorCommand, OperatorState};
@@ -27,7 +26,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub struct AdminApi {
     pub reach: Reach,
     pub status: Arc<Status>,
-    pub live: Arc<Live>,
+    pub servers: Arc<Servers>,
 }
 
 /// Status and JSON.
@@ -101,7 +100,7 @@ impl AdminApi {
         Ok(match resource {
             Resource::Health => self.process(StatusCode::OK, "alive"),
             Resource::Ready => self.ready(),
-            Resource::Upstreams => (StatusCode::OK, servers::report(&self.live)),
+            Resource::Upstreams => (StatusCode::OK, self.servers.report()),
             Resource::Server { upstream, server } => {
                 let patch = read_patch(session).await?;
                 self.change_server(upstream, server, &patch)
@@ -140,7 +139,7 @@ impl AdminApi {
         let mut done = Vec::new();
         for change in changes {
             let command = OperatorCommand { upstream: upstream.to_owned(), server: server.to_owned(), change };
-            match servers::change(&self.live, &command) {
+            match self.servers.change(&command) {
                 Ok(text) => done.push(text),
                 Err(reason) => return message(StatusCode::NOT_FOUND, &reason),
             }

@@ -26,7 +26,7 @@ use crate::telemetry::contain;
 pub use api::AdminApi;
 pub use caller::Reach;
 pub use client::ask;
-pub use servers::{change, report, restore};
+pub use servers::Servers;
 
 /// How long an answer under way may take once another process has the socket.
 const LAST_ANSWER: Duration = Duration::from_secs(1);

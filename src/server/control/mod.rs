@@ -2,6 +2,7 @@
 //! answered on a thread of its own, which asks the supervisor and passes its answer on.
 
 pub mod client;
+pub mod old;
 pub mod protocol;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -15,8 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use crate::runtime::Live;
-use crate::server::admin;
+use crate::server::admin::Servers;
 use crate::server::files::own_file::OwnFileError;
 use crate::server::files::runtime_dir;
 use crate::server::lifecycle::status::{Phase, Status};
@@ -52,7 +52,7 @@ pub struct ControlState {
     /// `None` once the sockets are closed or handed over.
     pub sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
     pub status: Arc<Status>,
-    pub live: Arc<Live>,
+    pub servers: Arc<Servers>,
     handing_over: AtomicBool,
     /// The connection to the newer process of the hand-over that is under way.
     newer: Mutex<Option<Channel>>,
@@ -67,14 +67,14 @@ impl ControlState {
         file: Option<PathBuf>,
         sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
         status: Arc<Status>,
-        live: Arc<Live>,
+        servers: Arc<Servers>,
     ) -> Self {
         Self {
             requests,
             file,
             sockets,
             status,
-            live,
+            servers,
             handing_over: AtomicBool::new(false),
             newer: Mutex::default(),
             failure: Mutex::default(),
@@ -128,6 +128,8 @@ pub struct ControlSocket {
     path: PathBuf,
     /// Device and inode of the file: another process may have put its own in the place.
     identity: Option<(u64, u64)>,
+    /// Its second name, once a newer process has the place.
+    beside: Option<PathBuf>,
 }
 
 impl ControlSocket {
@@ -160,20 +162,33 @@ impl ControlSocket {
                 thread::Builder::new().name("control".to_owned()).spawn(move || accept_calls(&listener, &control_state))
             })
             .map_err(|e| failed(&e))?;
-        Ok(Self { path: path.to_owned(), identity: identity_of(path) })
+        old::remove_stale(path);
+        Ok(Self { path: path.to_owned(), identity: identity_of(path), beside: None })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes the file at the end of the process, if it is still the process's own.
+    /// Keeps the process within reach beside the place that a newer one is about to take.
+    pub fn step_aside(&mut self) {
+        let Some((_, inode)) = self.identity else { return };
+        let beside = old::place_beside(&self.path, inode);
+        match std::fs::hard_link(&self.path, &beside) {
+            Ok(()) => self.beside = Some(beside),
+            Err(e) => log::debug!("`-s status` will not know of this process: {}: {e}", beside.display()),
+        }
+    }
+
+    /// Removes the files at the end of the process, where they are still the process's own.
     pub fn remove(self) {
-        if self.identity.is_some()
-            && identity_of(&self.path) == self.identity
-            && let Err(e) = std::fs::remove_file(&self.path)
-        {
-            log::warn!("cannot remove the control socket {}: {e}", self.path.display());
+        for path in self.beside.iter().chain([&self.path]) {
+            if self.identity.is_some()
+                && identity_of(path) == self.identity
+                && let Err(e) = std::fs::remove_file(path)
+            {
+                log::warn!("cannot remove the control socket {}: {e}", path.display());
+            }
         }
     }
 }
@@ -237,8 +252,8 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
         }
         (Ok(()), Message::Upstreams { change, .. }) => {
             let told = match &change {
-                Some(change) => admin::change(&control_state.live, change),
-                None => Ok(admin::report(&control_state.live)),
+                Some(change) => control_state.servers.change(change),
+                None => Ok(control_state.servers.report()),
             };
             let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
             Message::Outcome { ok, text }

@@ -5,3 +5,4 @@ pub mod cookie_key;
 pub mod own_file;
 pub mod pid_file;
 pub mod runtime_dir;
+pub mod server_states;

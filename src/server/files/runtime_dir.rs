@@ -14,25 +14,46 @@ use crate::config::Ids;
 /// in the temporary folder that has the user's number in its name. It stays what it was at the
 /// start when the process becomes another user, so that the next process finds what is in it.
 pub fn default_dir() -> PathBuf {
-    static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(find).clone()
+    FOUND.get_or_init(|| all().into_iter().next().unwrap_or_default()).clone()
 }
 
-fn find() -> PathBuf {
+static FOUND: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has the folder of the older process be this one's, too, whatever the environment says. It has
+/// no effect once a folder was asked for.
+pub fn adopt(folder: &Path) {
+    FOUND.get_or_init(|| folder.to_owned());
+}
+
+/// Every folder that the process's own may be, for this user and the environments that it may be
+/// started in: that of this environment first.
+pub fn all() -> Vec<PathBuf> {
     let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
     // systemd lists all folders of a unit.
     let listed = std::env::var_os("RUNTIME_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
-    if let Some(folder) = listed.filter(|folder| folder.is_absolute()) {
-        return folder;
-    }
-    let uid = Uid::effective();
+    folders(listed.filter(|folder| folder.is_absolute()), named("XDG_RUNTIME_DIR"), Uid::effective())
+}
+
+fn folders(listed: Option<PathBuf>, session: Option<PathBuf>, uid: Uid) -> Vec<PathBuf> {
+    const NAME: &str = "pingora-proxy";
+    const OF_ROOT: &str = "/run/pingora-proxy";
+    let mut all: Vec<PathBuf> = listed.into_iter().collect();
     if uid.is_root() {
-        return PathBuf::from("/run/pingora-proxy");
+        all.push(OF_ROOT.into());
+    } else {
+        all.extend(session.map(|folder| folder.join(NAME)));
+        // Without a session's environment, as in a job of cron, the temporary folder is the first.
+        let (of_session, temporary) =
+            (format!("/run/user/{uid}/{NAME}"), std::env::temp_dir().join(format!("{NAME}-{uid}")));
+        all.extend([temporary, of_session.into(), OF_ROOT.into()]);
     }
-    match named("XDG_RUNTIME_DIR") {
-        Some(folder) => folder.join("pingora-proxy"),
-        None => std::env::temp_dir().join(format!("pingora-proxy-{uid}")),
+    let mut once = Vec::new();
+    for folder in all {
+        if !once.contains(&folder) {
+            once.push(folder);
+        }
     }
+    once
 }
 
 /// Makes the folder of `file`, for its owner alone, where it is missing. A folder of the
@@ -71,6 +92,21 @@ pub fn prepare(file: &Path, identity: Option<Ids>) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_own_folder_of_every_environment_is_known() {
+        let names = |listed: Option<&str>, session: Option<&str>, uid: u32| {
+            let all = folders(listed.map(PathBuf::from), session.map(PathBuf::from), Uid::from_raw(uid));
+            all.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>()
+        };
+        let temporary = std::env::temp_dir().join("pingora-proxy-7").display().to_string();
+        let (session, root) = ("/run/user/7/pingora-proxy", "/run/pingora-proxy");
+        assert_eq!(names(None, None, 0), [root]);
+        assert_eq!(names(Some("/run/x"), Some("/s"), 0), ["/run/x", root]);
+        assert_eq!(names(None, None, 7), [&temporary, session, root]);
+        assert_eq!(names(None, Some("/run/user/7"), 7), [session, &temporary, root]);
+        assert_eq!(names(Some("/run/x"), Some("/s"), 7), ["/run/x", "/s/pingora-proxy", &temporary, session, root]);
+    }
 
     #[test]
     fn a_folder_that_everybody_writes_to_is_refused() {

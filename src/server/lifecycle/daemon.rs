@@ -1,14 +1,14 @@
 //! A daemon: the process that was called starts another one, waits until that serves, and
 //! ends with the outcome. It does not fork, because threads do not survive that.
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use crate::server::upgrade::respawn::Respawn;
 
 /// Tells a process that it is the daemon, and where its parent waits.
 const PARENT: &str = "PINGORA_PROXY_DAEMON_PARENT";
@@ -26,19 +26,15 @@ pub fn is_child() -> bool {
 /// # Errors
 /// When it cannot be started, or ended before it served: its own error is on stderr by
 /// then.
-pub fn start(program: &Path, arguments: &[OsString]) -> Result<(), String> {
+pub fn start(respawn: &Respawn, takes_over: bool) -> Result<(), String> {
     let name = format!("pingora-proxy-daemon-{}-{:x}", std::process::id(), unguessable());
     let socket = SocketAddr::from_abstract_name(&name)
         .and_then(|address| UnixDatagram::bind_addr(&address))
         .map_err(|e| format!("cannot wait for the daemon: {e}"))?;
     socket.set_read_timeout(Some(TICK)).map_err(|e| format!("cannot wait for the daemon: {e}"))?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env(PARENT, &name)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|e| format!("cannot start {}: {e}", program.display()))?;
+    let mut command = respawn.command();
+    command.args(takes_over.then_some("-u")).env(PARENT, &name).stdout(Stdio::null());
+    let mut child = respawn.start(&mut command)?;
     let end = Instant::now() + START_TIMEOUT;
     let mut word = [0; 16];
     loop {

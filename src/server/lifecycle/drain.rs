@@ -43,6 +43,9 @@ impl RunningProcess {
         if let Some(pid_file) = self.pid_file.take() {
             pid_file.hand_over(pid);
         }
+        if let Some(control) = &mut self.control {
+            control.step_aside();
+        }
         notify::handed_over(pid);
         let drain = &self.config.server.drain;
         let until = now + drain.timeout.max(drain.tunnels);

@@ -1,6 +1,7 @@
 //! What the running process does by order: it reloads, opens its logs anew, starts the
 //! process that takes over.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -10,6 +11,7 @@ use super::process::{RunningProcess, reply};
 use super::stage::Stage;
 use super::status::Phase;
 use super::{notify, reload};
+use crate::config::Source;
 use crate::server::control::protocol::Outcome;
 use crate::server::files::config_watch::ConfigWatch;
 use crate::server::upgrade::respawn::UpgradeProgress;
@@ -17,9 +19,14 @@ use crate::server::upgrade::step::STEP_TIMEOUT;
 
 impl RunningProcess {
     pub(super) fn reload(&mut self) -> Outcome {
-        let Some(file) = &self.process.file else {
-            return (false, "there is no configuration file to reload".to_owned());
+        let file = match self.source_to_reload() {
+            Ok(file) => file,
+            Err(reason) => {
+                log::error!("reload: {reason}");
+                return (false, reason);
+            }
         };
+        let file = file.as_path();
         notify::reloading();
         // A change of the file while it is read counts as one since the reload.
         let seen = ConfigWatch::new(file);
@@ -44,6 +51,18 @@ impl RunningProcess {
         notify::reloaded(if outcome.0 { "serving" } else { "serving; the last reload failed" });
         self.watched = self.config.server.reload_on_change.then_some(seen);
         outcome
+    }
+
+    /// # Errors
+    /// Why there is nothing that could be read again.
+    fn source_to_reload(&self) -> Result<PathBuf, String> {
+        match &self.process.source {
+            Some(Source::File(path)) => Ok(path.clone()),
+            Some(Source::Input(_)) => Err("the configuration came from standard input, which cannot be read again; \
+                                           `pingora-proxy -c - -u < FILE` puts another one in force without losing a request"
+                .to_owned()),
+            None => Err("there is no configuration file to reload".to_owned()),
+        }
     }
 
     pub(super) fn reopen(&self) -> Outcome {
@@ -119,7 +138,10 @@ impl RunningProcess {
 
     /// Begins to look at the configuration's file, if that is configured.
     pub(super) fn watch_file(&mut self) {
-        let watched = self.process.file.as_deref().filter(|_| self.config.server.reload_on_change);
+        if self.config.server.reload_on_change && self.process.file().is_none() {
+            log::warn!("`server.reload_on_change` has no effect: there is no file to look at");
+        }
+        let watched = self.process.file().filter(|_| self.config.server.reload_on_change);
         self.watched = watched.map(ConfigWatch::new);
     }
 }

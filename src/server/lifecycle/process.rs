@@ -1,6 +1,6 @@
 //! What the process is made of while it runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use super::signals::Signals;
 use super::stage::Stage;
 use super::status::Status;
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Source};
 use crate::downstream::{ConnectionCounts, Connections};
 use crate::listener::AcceptGate;
 use crate::proxy::HttpService;
@@ -29,8 +29,8 @@ use crate::telemetry::ErrorFile;
 /// What a process is started with.
 pub struct ProcessContext {
     pub config: Config,
-    /// The file that a reload reads again.
-    pub file: Option<PathBuf>,
+    /// Where the configuration came from.
+    pub source: Option<Source>,
     pub live: Arc<Live>,
     pub service: Arc<HttpService>,
     pub connections: Arc<Connections>,
@@ -70,6 +70,16 @@ pub struct RunningProcess {
     pub watched: Option<ConfigWatch>,
     /// The tunnels that were ended when `drain.tunnels` was over.
     pub tunnels_cut: Option<ConnectionCounts>,
+}
+
+impl ProcessContext {
+    /// The file that a reload reads again.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.source {
+            Some(Source::File(path)) => Some(path),
+            Some(Source::Input(_)) | None => None,
+        }
+    }
 }
 
 pub fn reply<T>(answer: &SyncSender<T>, outcome: T) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{self, AccessTarget, Config, Look, Upstream};
+use crate::config::{self, AccessTarget, Config, Look, Source, Upstream};
 use crate::runtime::{Live, Snapshot};
 use crate::server::files::cookie_key;
 use crate::telemetry::AccessLogger;
@@ -31,7 +31,8 @@ pub struct Reloaded {
 /// # Errors
 /// Every problem, rendered, and that nothing was changed.
 pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> Result<Reloaded, String> {
-    let (config, warnings) = config::load(path).map_err(|rejected| format!("{rejected}; nothing was changed\n"))?;
+    let source = Source::File(path.to_owned());
+    let (config, warnings) = config::load(&source).map_err(|rejected| format!("{rejected}; nothing was changed\n"))?;
     let before = live.pin();
     let access = if config.log.access == running.log.access {
         Arc::clone(&before.access)

@@ -41,6 +41,24 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Since when the process is on its way to the end and when it is gone, as a clause.
+    pub fn describe(self, now: Instant) -> String {
+        let (done, since, until) = match self {
+            Self::Serving => return String::new(),
+            Self::Delay { until } => {
+                let left = until.saturating_duration_since(now).as_secs_f64().ceil();
+                return format!("; it closes its listeners in {left} s");
+            }
+            Self::Draining { since, until } => ("began to drain", since, until),
+            Self::HandedOver { since, until, .. } => ("handed over", since, until),
+        };
+        let ago = now.saturating_duration_since(since).as_secs();
+        let left = until.saturating_duration_since(now).as_secs_f64().ceil();
+        format!("; {done} {ago} s ago, gone in {left} s at the latest")
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -49,4 +67,21 @@ pub enum Ended {
     Forced(String),
     /// The process could not serve, or no more on a listener, for this reason.
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_tells_since_when_and_until_when() {
+        let began = Instant::now();
+        let (now, until) = (began + Duration::from_secs(12), began + Duration::from_millis(300_500));
+        let old = Stage::HandedOver { since: began, tunnels_until: None, until };
+        assert_eq!(old.describe(now), "; handed over 12 s ago, gone in 289 s at the latest");
+        let draining = Stage::Draining { since: began, until: began };
+        assert_eq!(draining.describe(now), "; began to drain 12 s ago, gone in 0 s at the latest");
+        assert_eq!(Stage::Delay { until }.describe(now), "; it closes its listeners in 289 s");
+        assert_eq!(Stage::Serving.describe(now), "");
+    }
 }

@@ -14,10 +14,12 @@ use super::signals::{SignalAction, Signals, reap};
 use super::stage::{Ended, Stage};
 use super::status::Phase;
 use super::{daemon, notify};
+use crate::server::announce;
 use crate::server::control::protocol::Order;
 use crate::server::control::{ControlSocket, SupervisorRequest};
 use crate::server::files::own_file::{OwnFile, OwnFileError};
 use crate::server::files::pid_file::PidFile;
+use crate::server::files::server_states;
 use crate::server::socket_files;
 use crate::server::upgrade::takeover::Takeover;
 use crate::telemetry::{contained_panics, lost_lines};
@@ -70,6 +72,7 @@ impl RunningProcess {
         let (pid_file, control) = own_files(&process, after_takeover)?;
         process.gate.open();
         process.status.enter(Phase::Serving);
+        log::info!("{}", announce::commands(process.source.as_ref(), control.is_some()));
         notify::ready();
         daemon::tell_parent();
         let mut running = Self {
@@ -167,12 +170,13 @@ impl RunningProcess {
         let panics = told("requests lost to a panic", contained_panics());
         let lines = told("access log lines lost", lost_lines());
         format!(
-            "process {}: {}, configuration {}, up {} s; {}{panics}{lines}",
+            "process {}: {}, configuration {}, up {} s; {}{}{panics}{lines}",
             std::process::id(),
             status.phase().describe(),
             status.generation(),
             status.started.elapsed().as_secs(),
-            describe_counts(counts)
+            describe_counts(counts),
+            self.stage.describe(Instant::now())
         )
     }
 
@@ -186,7 +190,7 @@ impl RunningProcess {
             self.takeover_deadline = None;
             log::error!("QUIT: no process asked for the listeners; start one with -u. This process serves on");
         }
-        let changed = self.watched.as_mut().zip(self.process.file.as_deref());
+        let changed = self.watched.as_mut().zip(self.process.file());
         if changed.is_some_and(|(watch, file)| watch.has_changed(file)) {
             self.reload();
         }
@@ -234,7 +238,10 @@ fn own_files(process: &ProcessContext, serving: bool) -> Result<(Option<PidFile>
     if let Some(own) = &process.control {
         let replaces = process.replaces.as_ref() == Some(&own.path);
         match ControlSocket::serve(&own.path, replaces, Arc::clone(&process.control_state)) {
-            Ok(control) => files.1 = Some(control),
+            Ok(control) => {
+                process.control_state.servers.keep_in(server_states::place_for(&own.path));
+                files.1 = Some(control);
+            }
             Err(refused) => go_without(own, refused)?,
         }
     }

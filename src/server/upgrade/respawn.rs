@@ -1,13 +1,14 @@
-//! The start of the process that takes over from this one: the same program, as it is on
-//! the disk now.
+//! The start of another process of the same program, as it is on the disk now, with the same
+//! configuration: the daemon, or the one that takes over from this one.
 
-use std::ffi::OsString;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::step::STEP_TIMEOUT;
+use crate::config::Source;
 
 /// Tells a new process where it finds the one that it takes over from, whatever its own
 /// configuration says.
@@ -41,17 +42,18 @@ pub enum UpgradeProgress {
 /// How this process was started.
 #[derive(Clone, Debug)]
 pub struct Respawn {
-    pub program: PathBuf,
-    /// Without `-d`, `-u`, `-t` and the like.
-    pub arguments: Vec<OsString>,
+    program: PathBuf,
+    /// The configuration. A text that came from standard input is kept for the other process,
+    /// which gets it in the same way.
+    source: Source,
     /// The process's own folder, where it is known.
     folder: Option<PathBuf>,
     keeps_files: bool,
 }
 
 impl Respawn {
-    pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
-        Self { program, arguments, folder: None, keeps_files: false }
+    pub fn new(program: PathBuf, source: &Source) -> Self {
+        Self { program, source: source.clone(), folder: None, keeps_files: false }
     }
 
     /// Has the new process use the same folder, although it may be another user by then, and
@@ -66,13 +68,7 @@ impl Respawn {
     /// Why the new process did not take over. It has ended then.
     pub fn upgrade(&self, control: &Path, progress: impl Fn() -> UpgradeProgress) -> Result<u32, String> {
         self.check_config()?;
-        let mut child = self
-            .command()
-            .arg("-u")
-            .env(TAKE_OVER_FROM, control)
-            .stdin(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
+        let mut child = self.start(self.command().arg("-u").env(TAKE_OVER_FROM, control))?;
         let pid = child.id();
         let mut until = Instant::now() + STEP_TIMEOUT;
         let mut ended = None;
@@ -102,24 +98,37 @@ impl Respawn {
         }
     }
 
-    fn command(&self) -> Command {
+    /// The program with its configuration; what else it is told is added to that.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
+        command.arg("-c").arg(self.source.name());
         command.envs(self.folder.iter().map(|folder| (FOLDER, folder)));
         command.envs(self.keeps_files.then_some((KEEP_FILES, "1")));
         command
     }
 
+    /// Starts what [`Self::command`] made, with the configuration as its input if that is where
+    /// it comes from.
+    ///
+    /// # Errors
+    /// In words, when the program cannot be started.
+    pub fn start(&self, command: &mut Command) -> Result<Child, String> {
+        let cannot = |e: io::Error| format!("cannot start {}: {e}", self.program.display());
+        let Source::Input(text) = &self.source else {
+            return command.stdin(Stdio::null()).spawn().map_err(cannot);
+        };
+        let mut child = command.stdin(Stdio::piped()).spawn().map_err(cannot)?;
+        if let Some(mut input) = child.stdin.take() {
+            let text = text.clone();
+            // A pipe holds 64 KiB, and the program may read no more of it.
+            std::thread::spawn(move || input.write_all(text.as_bytes()).unwrap_or_default());
+        }
+        Ok(child)
+    }
+
     /// Has the new program check its configuration, before anything is started.
     fn check_config(&self) -> Result<(), String> {
-        let mut child = self
-            .command()
-            .arg("-t")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
+        let mut child = self.start(self.command().arg("-t").stdout(Stdio::null()).stderr(Stdio::piped()))?;
         let mut words = child.stderr.take();
         let reader = std::thread::spawn(move || {
             let mut text = String::new();

@@ -17,18 +17,13 @@ pub struct Takeover(Channel);
 pub struct Committed(Option<Channel>);
 
 impl Takeover {
-    /// Asks the process behind `control` for its listeners, if it runs with `file`.
+    /// Asks the process at the other end of a control socket for its listeners, if it runs with
+    /// `file`.
     ///
     /// # Errors
-    /// When there is no process, or it refuses.
-    pub fn begin(control: &Path, file: Option<&Path>) -> Result<(Self, InheritedSockets), String> {
-        let stream = UnixStream::connect(control).map_err(|e| {
-            format!(
-                "no running process answers on {} ({e}): there is nothing to take over; start without -u",
-                control.display()
-            )
-        })?;
-        let mut channel = Channel::new(stream);
+    /// When it refuses, or is gone.
+    pub fn begin(control: UnixStream, file: Option<&Path>) -> Result<(Self, InheritedSockets), String> {
+        let mut channel = Channel::new(control);
         channel.check_server()?;
         let file = file.map(Path::to_owned);
         let ask = Message::TakeOver { version: VERSION, pid: std::process::id(), file, several_sockets: true };
