@@ -1,5 +1,11 @@
+# Where `install` puts things, and the program that it takes.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+PROGRAM ?= target/release/pingora-proxy
+export DESTDIR PREFIX SYSCONFDIR PROGRAM
+
 # Each target does all its own set-up.
-.PHONY: help setup build demo test browser-test ledger bench instructions microbench
+.PHONY: help setup build install uninstall demo test browser-test ledger bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -9,6 +15,13 @@ setup:
 
 build: setup ## the release binary, target/release/pingora-proxy
 	cargo build --release --locked
+
+install: ## the program, systemd unit, man page, completions and a first configuration (DESTDIR, PREFIX, SYSCONFDIR)
+	@test -x "$(PROGRAM)" || $(MAKE) build
+	@scripts/install
+
+uninstall: ## all of that but the configuration
+	@scripts/install remove
 
 demo: setup ## a service A and the proxy in front of it, on http://127.0.0.1:8080
 	cargo run --release --locked -- demo

@@ -79,7 +79,8 @@ fn the_systemd_of_debian_12_knows_every_directive_of_the_unit() {
     let folder = support::Folder::new();
     // The program is not installed there.
     let file = folder.write("pingora-proxy.service", &UNIT.replace("/usr/local/bin/pingora-proxy", "/bin/true"));
-    let verified = Command::new("systemd-analyze").arg("verify").arg(file).stdin(Stdio::null()).output();
+    // Nor is its manual page.
+    let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(file).stdin(Stdio::null()).output();
     if let Ok(verified) = verified {
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }
