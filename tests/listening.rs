@@ -109,8 +109,10 @@ fn t_refuses_what_cannot_be_listened_on_and_not_what_somebody_has() {
     };
     assert_eq!(test(&format!("'{}'", taken.local_addr().unwrap())).0, 0);
     // TEST-NET-1 is nobody's address.
-    let (code, text) = test("'192.0.2.1:8080'");
-    assert!(code == 1 && text.contains("cannot listen on 192.0.2.1:8080: Cannot assign requested address"), "{text}");
+    let port = support::free_port();
+    let (code, text) = test(&format!("'192.0.2.1:{port}'"));
+    let words = format!("cannot listen on 192.0.2.1:{port}: Cannot assign requested address");
+    assert!(code == 1 && text.contains(&words), "{text}");
     let file = folder.write("file", "keep me");
     let (code, text) = test(&format!("'unix:{}'", file.display()));
     assert!(code == 1 && text.contains("a file that is no socket stands there"), "{text}");

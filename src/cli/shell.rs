@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use clap::Command;
+use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -27,9 +27,25 @@ The pid file, the control socket, the key of sticky cookies, and what an operato
 pub fn completions(mut command: Command, shell: Shell) -> Result<(), String> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, NAME, &mut script);
-    // For bash, clap_complete 4.6 takes the hyphen of the program's name for the end of a subcommand
-    // in one of two places, and completes none behind it.
-    super::out::print(&String::from_utf8_lossy(&script).replace("pingora__subcmd__proxy", "pingora__proxy"))
+    super::out::print(&corrected(&String::from_utf8_lossy(&script), shell))
+}
+
+/// The script without the errors of clap_complete 4.6.
+fn corrected(script: &str, shell: Shell) -> String {
+    match shell {
+        // It takes the hyphen of the program's name for the end of a subcommand in one of two
+        // places, and completes none behind it.
+        Shell::Bash => script.replace("pingora__subcmd__proxy", "pingora__proxy"),
+        // An option whose value is missing yet counts as the end of all options, and arguments have
+        // no values.
+        Shell::Fish => {
+            let shells: Vec<String> = Shell::value_variants().iter().map(ToString::to_string).collect();
+            let condition = "__fish_pingora_proxy_using_subcommand completions";
+            let values = format!("complete -c {NAME} -n \"{condition}\" -f -a \"{}\"\n", shells.join(" "));
+            script.replacen("\n    or return\n", "\n    or return 0\n", 1) + &values
+        }
+        _ => script.to_owned(),
+    }
 }
 
 /// Prints the manual page: one page, subcommands included.

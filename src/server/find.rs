@@ -58,7 +58,9 @@ pub fn find((control, pid_file): (&OwnFilePlace, &OwnFilePlace), file: Option<&P
     }
     let known: Vec<PathBuf> = looked.iter().map(|(path, _)| path.clone()).collect();
     let mut answering = Vec::new();
-    if file.is_some() {
+    // Every process with a configuration from standard input has this name: only places tell them
+    // apart.
+    if file.as_deref().is_some_and(|file| file != Path::new(INPUT)) {
         for path in bound_sockets().into_iter().filter(|path| !known.contains(path)) {
             match probe(&path, file.as_deref()) {
                 Ok(()) => answering.push(path),
@@ -105,7 +107,7 @@ fn describe(file: Option<&Path>, looked: &[(PathBuf, String)]) -> String {
         let reason = reason.strip_prefix(&place).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(reason);
         text.push_str(&format!("\n  {place}: {reason}"));
     }
-    if file.is_none() {
+    if file.is_none_or(|file| file == Path::new(INPUT)) {
         text.push_str("\nwith `-c FILE` it is looked for elsewhere, too");
     }
     text
