@@ -43,19 +43,16 @@ pub fn source(file: &Path) -> Result<Source, String> {
     text.map(|text| Source::Input(text.into())).map_err(|reason| format!("error: cannot read standard input: {reason}"))
 }
 
-/// The running process of the configuration that is named. Without one it is whatever process
-/// answers where the default file says, or in the usual place.
+/// The running process of the configuration that is named, or of the default file. Without either
+/// it is whatever process answers in the usual place.
 ///
 /// # Errors
 /// When none is found.
 pub fn process(given: Option<&Path>) -> Result<Running, String> {
     let default = default_file();
-    let places = match given {
-        Some(file) if file == Path::new(config::INPUT) => config::own_files(None),
-        Some(file) => config::own_files(Some(file)),
-        None => config::own_files(default.as_deref()),
-    };
-    let running = server::find((&places.0, &places.1), given).map_err(|reason| format!("error: {reason}"))?;
+    let file = given.or(default.as_deref());
+    let (control, pid_file) = config::own_files(file.filter(|file| *file != Path::new(config::INPUT)));
+    let running = server::find((&control, &pid_file), file).map_err(|reason| format!("error: {reason}"))?;
     if let Some(user) = running.stranger {
         super::out::tell(&format!("the process of user {user} on {} is asked\n", running.path.display()));
     }

@@ -48,8 +48,10 @@ pub fn find((control, pid_file): (&OwnFilePlace, &OwnFilePlace), file: Option<&P
         return Ok(Running { path: own.path, file: None, stranger: None });
     }
     let file = file.map(absolute);
+    // Without a file's name only the place tells one process from another.
+    let searches = file.as_deref().is_some_and(|file| file != Path::new(INPUT));
     let mut looked = Vec::new();
-    for folder in runtime_dir::all() {
+    for folder in runtime_dir::all().into_iter().take(if searches { usize::MAX } else { 1 }) {
         let path = folder.join(own_file::CONTROL_SOCKET);
         match probe(&path, file.as_deref()) {
             Ok(()) => return Ok(Running { path, file, stranger: None }),
@@ -58,14 +60,10 @@ pub fn find((control, pid_file): (&OwnFilePlace, &OwnFilePlace), file: Option<&P
     }
     let known: Vec<PathBuf> = looked.iter().map(|(path, _)| path.clone()).collect();
     let mut answering = Vec::new();
-    // Every process with a configuration from standard input has this name: only places tell them
-    // apart.
-    if file.as_deref().is_some_and(|file| file != Path::new(INPUT)) {
-        for path in bound_sockets().into_iter().filter(|path| !known.contains(path)) {
-            match probe(&path, file.as_deref()) {
-                Ok(()) => answering.push(path),
-                Err(reason) => looked.push((path, reason)),
-            }
+    for path in bound_sockets().into_iter().filter(|path| searches && !known.contains(path)) {
+        match probe(&path, file.as_deref()) {
+            Ok(()) => answering.push(path),
+            Err(reason) => looked.push((path, reason)),
         }
     }
     match answering.as_slice() {
