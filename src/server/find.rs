@@ -2,6 +2,7 @@
 //! the configuration that was named.
 
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,8 +45,14 @@ pub fn find((control, pid_file): (&OwnFilePlace, &OwnFilePlace), file: Option<&P
         return Err("`server.upgrade_sock` is off: there is no way to the running process but signals".to_owned());
     };
     if own.configured {
-        // What does not answer there is told with the first order.
-        return Ok(Running { path: own.path, file: None, stranger: None });
+        // Nobody else shares the place, so that whoever answers is the one.
+        return match UnixStream::connect(&own.path) {
+            Ok(_) => Ok(Running { path: own.path, file: None, stranger: None }),
+            Err(e) => {
+                let place = own.path.display();
+                Err(format!("no running process answers on {place}: {e}{}", pid_file_hint(pid_file)))
+            }
+        };
     }
     let file = file.map(absolute);
     // Without a file's name only the place tells one process from another.
@@ -112,7 +119,7 @@ fn describe(file: Option<&Path>, looked: &[(PathBuf, String)]) -> String {
 }
 
 /// What the pid file knows, for somebody whose process does not answer.
-pub fn pid_file_hint(place: &OwnFilePlace) -> String {
+fn pid_file_hint(place: &OwnFilePlace) -> String {
     let file = own_file::locate(place, own_file::PID_FILE).map(|own| own.path);
     match file.as_deref().map(|path| (path, path.exists(), pid_file::living(path))) {
         Some((path, _, Some(pid))) => format!("; process {pid} holds {}", path.display()),
