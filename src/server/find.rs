@@ -41,19 +41,24 @@ pub fn absolute(path: &Path) -> PathBuf {
 /// # Errors
 /// In words: where was looked, and what was found there.
 pub fn find((control, pid_file): (&OwnFilePlace, &OwnFilePlace), file: Option<&Path>) -> Result<Running, String> {
-    let Some(own) = own_file::locate(control, own_file::CONTROL_SOCKET) else {
-        return Err("`server.upgrade_sock` is off: there is no way to the running process but signals".to_owned());
-    };
-    if own.configured {
+    match control {
+        OwnFilePlace::Off => {
+            Err("`server.upgrade_sock` is off: there is no way to the running process but signals".to_owned())
+        }
         // Nobody else shares the place, so that whoever answers is the one.
-        return match UnixStream::connect(&own.path) {
-            Ok(_) => Ok(Running { path: own.path, file: None, stranger: None }),
+        OwnFilePlace::At(path) => match UnixStream::connect(path) {
+            Ok(_) => Ok(Running { path: path.clone(), file: None, stranger: None }),
             Err(e) => {
-                let place = own.path.display();
-                Err(format!("no running process answers on {place}: {e}{}", pid_file_hint(pid_file)))
+                let hint = pid_file_hint(pid_file);
+                Err(format!("no running process answers on {}: {e}{hint}", path.display()))
             }
-        };
+        },
+        OwnFilePlace::Auto => search(file).map_err(|reason| format!("{reason}{}", pid_file_hint(pid_file))),
     }
+}
+
+/// Looks in every place that can be a process's own, and then wherever there is a control socket.
+fn search(file: Option<&Path>) -> Result<Running, String> {
     let file = file.map(absolute);
     // Without a file's name only the place tells one process from another.
     let searches = file.as_deref().is_some_and(|file| file != Path::new(INPUT));
@@ -75,7 +80,7 @@ pub fn find((control, pid_file): (&OwnFilePlace, &OwnFilePlace), file: Option<&P
     }
     match answering.as_slice() {
         [path] => Ok(Running { path: path.clone(), file, stranger: stranger(path) }),
-        [] => Err(format!("{}{}", describe(file.as_deref(), &looked), pid_file_hint(pid_file))),
+        [] => Err(describe(file.as_deref(), &looked)),
         several => Err(format!(
             "several processes run with it: {}; give each its own `server.upgrade_sock`",
             several.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
