@@ -59,19 +59,19 @@ fn share_of(share: u32, all: u32, upstream: &crate::config::UpstreamRef) -> Stri
 }
 
 fn describe_match(conditions: &Match) -> String {
-    let Match { hosts, path, methods, headers, query, cookies, client_ips, .. } = conditions;
+    let Match { hosts, paths, methods, headers, query, cookies, client_ips, .. } = conditions;
     let host = |host: &HostPattern| match host {
         HostPattern::Exact(name) => name.clone(),
         HostPattern::Suffix(suffix) => format!("*.{suffix}"),
         HostPattern::Any => "*".to_owned(),
     };
     let hosts = hosts.iter().map(host).collect::<Vec<_>>().join(" | ");
-    let path = match path {
-        None => String::new(),
-        Some(PathPattern::Prefix(prefix)) => format!("{}/*", prefix.trim_end_matches('/')),
-        Some(PathPattern::Exact(path)) => path.clone(),
-        Some(PathPattern::Regex(regex)) => format!(" ~ {regex}"),
+    let path = |path: &PathPattern| match path {
+        PathPattern::Prefix(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
+        PathPattern::Exact(path) => path.clone(),
+        PathPattern::Regex(regex) => format!(" ~ {regex}"),
     };
+    let path = paths.iter().map(path).collect::<Vec<_>>().join(" | ");
     let others = methods.len() + headers.len() + query.len() + cookies.len() + client_ips.len();
     let place = match (hosts.is_empty(), path.is_empty()) {
         (true, true) => "everything".to_owned(),
