@@ -158,6 +158,24 @@ fn guarded_path() {
 }
 
 #[test]
+fn underscores() {
+    let (example, _origin) = with_mirror("underscores.yaml");
+    let fields = "X_User: 1\r\nX_Forwarded_For: 6.6.6.6";
+    let text = example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")).text();
+    assert!(text.contains("x_user: 1\n") && !text.contains("6.6.6.6"), "{text}");
+}
+
+#[test]
+fn encoded_slashes() {
+    let (example, origin) = with_mirror("encoded-slashes.yaml");
+    for target in ["/repo/group%2Fname", "/repo/group%2F..%2Fhooks"] {
+        assert_eq!((example.get("a", target).status, origin.last().target()), (200, target));
+    }
+    assert_eq!(example.get("a", "/repo/hooks").status, 403);
+    assert_eq!(example.get("a", "/repo/..%2Fadmin").status, 400);
+}
+
+#[test]
 fn redirect() {
     let (example, _origin) = with_mirror("redirect.yaml");
     let www = example.get("www.example.com", "/a?b");

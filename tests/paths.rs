@@ -173,6 +173,80 @@ fn a_path_with_more_readings_than_can_be_followed_is_refused() {
     assert_eq!(origin.last().target(), mixed);
 }
 
+/// `/repo` takes paths as they were sent, whatever they are read as; `/admin` and `/tidy` do not
+/// let others be read as theirs.
+fn with_policies(origin: &Origin) -> Proxy {
+    Proxy::start(&format!(
+        "listeners: ['{{listen}}']\npaths: {{ ambiguous: as_sent }}\nroutes:\n  \
+         - {{ match: {{ path: /admin }}, paths: {{ ambiguous: reject }}, respond: {{ status: 403 }} }}\n  \
+         - {{ match: {{ path: /tidy }}, paths: {{ ambiguous: canonical }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ path: /repo }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ path: /repo/x }}, respond: {{ status: 204 }} }}\n",
+        origin.address
+    ))
+}
+
+#[test]
+fn the_strictest_of_the_routes_that_a_path_leads_to_decides() {
+    let origin = Origin::fixed(OK);
+    let proxy = with_policies(&origin);
+    for (target, status, sent) in [
+        // Read as `/repo/x` or as nothing that a route takes: no rule of those minds.
+        ("/repo/a%2f..%2fx", 200, "/repo/a%2f..%2fx"),
+        ("/repo/..%2fnowhere", 200, "/repo/..%2fnowhere"),
+        ("/repo/../tidy/..%2f..%2frepo", 200, "/repo"),
+        ("/repo/..%2ftidy/x;v=1", 200, "/tidy/x"),
+    ] {
+        assert_eq!(proxy.get(target).status, status, "{target}");
+        assert_eq!(origin.last().target(), sent, "{target}");
+    }
+    let count = origin.count();
+    for target in ["/repo/..%2fadmin", "/admin/..%2frepo", "/repo/..;/tidy/..;/admin", "/nowhere/..%2fadmin"] {
+        assert_eq!(proxy.get(target).status, 400, "{target}");
+    }
+    assert_eq!((origin.count(), proxy.get("/repo/x").status), (count, 204));
+}
+
+#[test]
+fn a_path_that_cannot_be_followed_is_refused_where_a_route_of_its_host_minds() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nroutes:\n  \
+         - {{ match: {{ host: plain }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ host: lax }}, paths: {{ ambiguous: as_sent }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ host: lax, path: /x }}, paths: {{ ambiguous: as_sent }}, respond: {{ status: 403 }} }}\n  \
+         - {{ match: {{ host: [guarded] }}, paths: {{ ambiguous: as_sent }}, upstream: '{0}' }}\n  \
+         - {{ match: {{ host: guarded, path: /x }}, respond: {{ status: 403 }} }}\n  \
+         - {{ match: {{ path: /y }}, respond: {{ status: 403 }} }}\n",
+        origin.address
+    ));
+    let mixed = "/a;b//c%2F..%5C..;d//%2F..//e%3Bf%5C;g/../h%2F;i//..%2Fj".repeat(20);
+    let status = |host: &str| proxy.ask(format!("GET {mixed} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status;
+    // Other hosts' rules are no concern of a host that has none.
+    assert_eq!((status("plain"), status("lax"), status("guarded"), status("other")), (200, 200, 400, 400));
+    assert_eq!(origin.last().target(), mixed);
+}
+
+#[test]
+fn explain_says_whose_policy_decides() {
+    let origin = Origin::fixed(OK);
+    let proxy = with_policies(&origin);
+    let folder = Folder::new();
+    folder.write("p.yaml", &proxy.read("proxy.yaml"));
+    let explained = |target: &str| call(&["explain", "-c", "p.yaml", "GET", target, "-H", "host: a"], &folder.0).1;
+    for (target, decided) in [
+        ("/repo/..%2fadmin", "`paths.ambiguous: reject` of routes[0] (line 4)"),
+        ("/repo/..%2ftidy", "`paths.ambiguous: canonical` of routes[1] (line 5)"),
+        ("/repo/a%2f..%2fx", "`paths.ambiguous: as_sent` of routes[2] (line 6)"),
+    ] {
+        let text = explained(target);
+        assert!(text.contains(&format!("  decided by: {decided}\n")), "{target}: {text}");
+    }
+    for target in ["/repo/a", "/repo/a;b", "/nowhere/..%2fx"] {
+        assert!(!explained(target).contains("decided by"), "{target}: {}", explained(target));
+    }
+}
+
 #[test]
 fn explain_shows_the_readings_and_agrees_on_raw_bytes() {
     let origin = Origin::fixed(OK);

@@ -102,6 +102,7 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     listeners("a relative socket", "['unix:run.sock']"),
     listeners("a key of a later version", "[{ address: ':443', tls: {} }]"),
     top("a misspelt key", "upstrem: {}"),
+    top("a misspelt choice for underscores", "headers: { underscores: pass }"),
     top("a key of a later version", "cache: {}"),
     top("no thread", "server: { threads: 0 }"),
     top("threads as a text", "server: { threads: '2' }"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
-use proxy_service::config::{Config, FieldName, ResponseEdits, Source};
+use proxy_service::config::{Config, FieldName, ResponseEdits, Source, Underscores};
 use proxy_service::filter::Cause;
 use proxy_service::proxy::{Explanation, Outcome, explain};
 use proxy_service::runtime::Snapshot;
@@ -94,6 +94,10 @@ impl Explain {
             let route = route.map_or_else(|| "no route".to_owned(), |index| title(snapshot, index));
             writeln!(out, "  read as:    {reading}, {route}")?;
         }
+        if let Some(decision) = &explanation.decision {
+            let route = title(snapshot, decision.route);
+            writeln!(out, "  decided by: `paths.ambiguous: {}` of {route}", decision.policy)?;
+        }
         if let (Some(client), true) = (explanation.client_ip, explanation.remote_trusted) {
             let (scheme, proxy) = (explanation.scheme, self.client_ip);
             writeln!(out, "  client:     {client} by {scheme}, as the trusted proxy {proxy} says")?;
@@ -118,16 +122,23 @@ fn describe_outcome(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
         Outcome::Refused(cause) => writeln!(out, "  refused:    {}", cause.status()),
         Outcome::Redirected { status, location } => writeln!(out, "  redirect:   {status}, to {location}"),
         Outcome::Answered { status } => writeln!(out, "  respond:    {status}"),
-        Outcome::Forwarded { upstream, came, sent } => {
+        Outcome::Forwarded { upstream, came, sent, underscores } => {
             writeln!(out, "  upstream:   {upstream}")?;
             writeln!(out, "  request:    {}", sent.first().map_or("", String::as_str))?;
             let host =
                 sent.iter().filter_map(|line| line.split_once(": ")).find(|(n, _)| n.eq_ignore_ascii_case("host"));
             writeln!(out, "  host:       {}", host.map_or("", |(_, value)| value))?;
-            missing_in(sent, came).try_for_each(|line| writeln!(out, "  removes:    {line}"))?;
+            missing_in(sent, came)
+                .try_for_each(|line| writeln!(out, "  removes:    {line}{}", why_removed(line, *underscores)))?;
             missing_in(came, sent).try_for_each(|line| writeln!(out, "  adds:       {line}"))
         }
     }
+}
+
+/// Why a field stays behind, where the reason is in another place than the route.
+fn why_removed(line: &str, underscores: Underscores) -> &'static str {
+    let in_name = line.split(':').next().is_some_and(|name| name.contains('_'));
+    if in_name && underscores == Underscores::Drop { " (see `headers.underscores`)" } else { "" }
 }
 
 /// The fields of `all` that `fields` has not, or fewer times.

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::admin::{Admin, AdminAddress};
 use super::dns::Dns;
 use super::errors::ErrorPages;
+use super::headers::Headers;
 use super::limits::HeadLimits;
 use super::listener::{Listener, listeners};
 use super::log::{AccessTarget, Log};
@@ -23,7 +24,7 @@ section! {
     "the configuration" pub struct Config {
         /// The process.
         server: Server = {};
-        /// Where the process says how it is.
+        /// Health, readiness and the state of servers, for probes and operators.
         admin: Admin = {};
         /// What is logged, and where.
         log: Log = {};
@@ -31,22 +32,24 @@ section! {
         listeners: Vec<Listener>, required "[\"0.0.0.0:8080\"]", with listeners();
         /// Networks whose X-Forwarded-* and Forwarded headers are believed; from anyone else they are replaced.
         trusted_proxies: Vec<IpNet> = [], with list("networks such as `10.0.0.0/8`", Networks);
-        /// Bounds of what a client may send.
+        /// Limits for what a client may send.
         limits: HeadLimits = {};
-        /// What becomes of a path that services read in different ways.
+        /// What happens to a path that services read in different ways.
         paths: Paths = {};
+        /// Which header fields of a client are accepted.
+        headers: Headers = {};
         /// How long a client may take.
         timeouts: ClientTimeouts = {};
-        /// Who is asked for the names of servers.
+        /// How the names of servers are looked up.
         dns: Dns = {};
         /// Groups of servers, by name.
         upstreams: Vec<Upstream> = {}, with upstreams();
         /// Which request goes where. The most specific match wins.
         routes: Vec<Route>, required "[{ upstream: \"127.0.0.1:3000\" }]", with routes();
-        /// What a client sees when the proxy itself answers.
+        /// What a client sees when the proxy itself answers with an error.
         errors: ErrorPages = {};
     }
-    later { cache, headers }
+    later { cache }
     check Config::check;
 }
 

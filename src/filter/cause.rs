@@ -18,6 +18,7 @@ pub enum Cause {
     PathAmbiguous,
     PathLeavesRoot,
     RequestInvalid,
+    UnderscoreInName,
     ConnectionNames,
     FramingAmbiguous,
     CodingUnsupported,
@@ -86,6 +87,12 @@ impl Cause {
                 (400, "http_request_error", Client, "the path leads above its root, and the route edits paths")
             }
             Self::RequestInvalid => (400, "http_request_error", Client, "the request is not valid HTTP"),
+            Self::UnderscoreInName => (
+                400,
+                "http_request_error",
+                Client,
+                "a header field has an underscore in its name: see `headers.underscores`",
+            ),
             Self::ConnectionNames => (
                 400,
                 "http_request_error",

@@ -2,29 +2,69 @@
 //! rule of HTTP and no choice of a route's, so these functions stand in no chain: they
 //! are called for every message, before its filters are run.
 
+use std::cell::RefCell;
+use std::sync::Once;
+
 use http::Version;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::fields::Edited;
 use super::rare_fields::RareFields;
+use crate::config::Underscores;
 use crate::message::hop::{self, ConnectionField};
 
 /// Takes away what ends at this hop, and what an untrusted remote says of the client.
-/// Names with underscores never pass: CGI and WSGI fold them onto the same variables.
 ///
 /// `upgrade` is what [`asks_for_upgrade`] said of the request.
-pub fn strip_request(request: &mut Edited<'_, RequestHeader>, trusted: bool, upgrade: bool) {
+pub fn strip_request(request: &mut Edited<'_, RequestHeader>, trusted: bool, upgrade: bool, underscores: Underscores) {
     let connection = ConnectionField::of(&request.headers);
+    // `retain` may ask about a field twice.
+    let dropped = RefCell::new(Vec::new());
     request.retain(|name, headers| match name.as_str() {
         "connection" | "upgrade" => upgrade,
-        text if memchr::memchr(b'_', text.as_bytes()).is_some() => false,
+        _ if has_underscore(name) && !may_pass(name, underscores) => {
+            note(&mut dropped.borrow_mut(), name);
+            false
+        }
         text => (trusted || !tells_of_the_client(text)) && !connection.is_hop_by_hop(name, headers),
     });
+    tell_of_dropped(&dropped.into_inner());
     if upgrade {
         // The other fields that Connection named went with it.
         request.set("Connection", HeaderValue::from_static("Upgrade"));
     }
+}
+
+pub fn has_underscore(name: &HeaderName) -> bool {
+    memchr::memchr(b'_', name.as_str().as_bytes()).is_some()
+}
+
+/// Whether a field with an underscore in its name goes on. CGI and WSGI fold `_` and `-`: a field
+/// that is the proxy's to write, or that ends here, does not pass in disguise either.
+fn may_pass(name: &HeaderName, underscores: Underscores) -> bool {
+    let dashed = name.as_str().replace('_', "-");
+    underscores == Underscores::Keep && !tells_of_the_client(&dashed) && !hop::ends_here(&dashed)
+}
+
+fn note(names: &mut Vec<HeaderName>, name: &HeaderName) {
+    if !names.contains(name) {
+        names.push(name.clone());
+    }
+}
+
+/// So that an operator who misses a field finds out: once at a level that is logged by default,
+/// and each time at another.
+fn tell_of_dropped(names: &[HeaderName]) {
+    static TOLD: Once = Once::new();
+    let Some(first) = names.first() else { return };
+    log::debug!("dropped header fields with an underscore in their names: {names:?}");
+    TOLD.call_once(|| {
+        log::warn!(
+            "dropped the header field `{first}` of a request: its name has an underscore, see `headers.underscores`; \
+             further ones are logged at level `debug`"
+        );
+    });
 }
 
 /// Whether the client asks for another protocol that may be forwarded. HTTP/2 is not
@@ -67,8 +107,30 @@ mod tests {
     fn stripped(fields: &[(&'static str, &'static str)], trusted: bool) -> RequestHeader {
         sent("/", fields, |cx| {
             let upgrade = asks_for_upgrade(&cx.upstream);
-            strip_request(&mut cx.upstream, trusted, upgrade);
+            strip_request(&mut cx.upstream, trusted, upgrade, Underscores::Drop);
         })
+    }
+
+    #[test]
+    fn names_with_underscores_pass_where_the_operator_says_so() {
+        let fields = [
+            ("X_User", "1"),
+            ("X-User", "2"),
+            ("X_Forwarded_For", "6.6.6.6"),
+            ("X-Forwarded_Proto", "https"),
+            ("X_Real-IP", "6.6.6.6"),
+            ("Keep_Alive", "5"),
+            ("Proxy_Connection", "x"),
+            ("_", "3"),
+        ];
+        let kept = |underscores, trusted| {
+            let up = sent("/", &fields, |cx| strip_request(&mut cx.upstream, trusted, false, underscores));
+            lines(&up)
+        };
+        assert_eq!(kept(Underscores::Drop, true), ["X-User: 2"]);
+        for trusted in [false, true] {
+            assert_eq!(kept(Underscores::Keep, trusted), ["X_User: 1", "X-User: 2", "_: 3"]);
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl ConnectionField {
     /// which some messages need.
     pub fn is_hop_by_hop(self, name: &HeaderName, headers: &HeaderMap) -> bool {
         match name.as_str() {
-            "te" | "trailer" | "keep-alive" | "proxy-connection" | "http2-settings" => true,
+            always if ends_here(always) => true,
             // `Connection` must not remove what frames the message or says whom it is for.
             "connection" | "upgrade" | "content-length" | "transfer-encoding" | "set-cookie" | "host" => false,
             other => {
@@ -36,6 +36,11 @@ impl ConnectionField {
             }
         }
     }
+}
+
+/// Whether a field ends at every hop, named by `Connection` or not; `name` in lower case.
+pub fn ends_here(name: &str) -> bool {
+    matches!(name, "te" | "trailer" | "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
 /// Whether `Connection` holds this token.

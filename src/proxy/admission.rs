@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderValue, Version, header};
 use ipnet::IpNet;
 use pingora_http::RequestHeader;
 
-use crate::config::{AmbiguousPaths, PathEdit};
-use crate::filter::hop_by_hop::asks_for_upgrade;
+use super::routing::{TargetView, find_route};
+use crate::config::Underscores;
+use crate::filter::Cause;
+use crate::filter::hop_by_hop::{asks_for_upgrade, has_underscore};
 use crate::filter::loops::{self, CDN_LOOP};
-use crate::filter::{Cause, edited};
-use crate::message::path_escapes::normal;
-use crate::message::readings::{Readings, SentPath, mixes_spellings_of_dots, resolved};
+use crate::message::readings::SentPath;
 use crate::message::{client, forwarded, hop, host, path};
 use crate::route::{RequestView, RouteIndex};
 use crate::runtime::Snapshot;
@@ -57,7 +57,7 @@ impl Admission {
 /// `client`: the other end of its connection.
 pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> Admission {
     let mut admission = identify(request, client, &snapshot.trusted_proxies);
-    admission.route = check_fields(&request.headers)
+    admission.route = check_fields(&request.headers, snapshot.underscores)
         .and_then(|()| checked_host(request))
         .and_then(|(host, name_length)| {
             admission.upgrade = asks_for_upgrade(request);
@@ -70,29 +70,6 @@ pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapsh
             Ok(route)
         });
     admission
-}
-
-/// A request as routes see it, and the parts of its target.
-#[derive(Debug)]
-pub struct TargetView<'r> {
-    pub route_view: RequestView<'r>,
-    target: &'r str,
-    /// As it was sent.
-    path: &'r str,
-    query: Option<&'r str>,
-    has_one_reading: bool,
-}
-
-impl TargetView<'_> {
-    /// Every reading of the path, as sent first; `None` when they are too many.
-    pub fn readings(&self) -> Option<Readings> {
-        Readings::of(self.route_view.path)
-    }
-
-    /// The route that takes the request for a reading of its path.
-    pub fn route_for(&self, path: &str, snapshot: &Snapshot) -> Option<RouteIndex> {
-        snapshot.table.find(&RequestView { path, ..self.route_view })
-    }
 }
 
 /// Asks about a request of which [`identify`] and [`checked_host`] have told, in the form
@@ -119,78 +96,12 @@ pub fn with_view<T>(
     Ok(ask(&TargetView { route_view, target: &target, path, query, has_one_reading: sent.has_one_reading }))
 }
 
-/// The route, and the target for its upstream where it is not the one that came.
-fn find_route(
-    request: &RequestHeader,
-    snapshot: &Snapshot,
-    view: &TargetView<'_>,
-) -> Result<(RouteIndex, Option<String>), Cause> {
-    let route = snapshot.table.find(&view.route_view);
-    let edit = route.and_then(|index| snapshot.routes.get(index)).and_then(|route| route.filters.path_edit());
-    let matters = match snapshot.ambiguous_paths {
-        AmbiguousPaths::AsSent => edit.is_some(),
-        AmbiguousPaths::Reject | AmbiguousPaths::Canonical => snapshot.table.tells_paths_apart() || edit.is_some(),
-    };
-    if !view.has_one_reading && matters {
-        let readings = view.readings().ok_or(Cause::PathAmbiguous)?;
-        let differ = mixes_spellings_of_dots(view.path)
-            || readings.texts.iter().any(|path| view.route_for(path, snapshot) != route);
-        match snapshot.ambiguous_paths {
-            AmbiguousPaths::Reject if differ => return Err(Cause::PathAmbiguous),
-            AmbiguousPaths::Canonical if differ => {
-                let path = resolved(view.route_view.path);
-                let route = view.route_for(&path, snapshot).ok_or(Cause::NoRoute)?;
-                return Ok((route, Some(with_query(path, view.query))));
-            }
-            AmbiguousPaths::Reject | AmbiguousPaths::Canonical | AmbiguousPaths::AsSent => {}
-        }
-        if let Some(edit) = edit {
-            check_edit(edit, &readings, view, snapshot, route)?;
-        }
-    }
-    let as_sent = request.raw_path() == view.target.as_bytes();
-    let normalized_target = (!as_sent).then(|| view.target.to_owned());
-    Ok((route.ok_or(Cause::NoRoute)?, normalized_target))
-}
-
-/// Refuses a path where the edited one has a reading that is no edit of a reading: dots could
-/// lead out of what the edit made.
-fn check_edit(
-    edit: &PathEdit,
-    readings: &Readings,
-    view: &TargetView<'_>,
-    snapshot: &Snapshot,
-    route: Option<RouteIndex>,
-) -> Result<(), Cause> {
-    if readings.leaves_root {
-        return Err(Cause::PathLeavesRoot);
-    }
-    let sent = edited(view.route_view.path, edit);
-    let made = normal(&sent).and_then(|path| Readings::of(&path)).ok_or(Cause::PathAmbiguous)?;
-    // What the edit has brought to the front may be taken for an authority.
-    let has_authority = |readings: &Readings| readings.texts.iter().any(|text| text.starts_with("//"));
-    if !readings.have_dots() && (has_authority(readings) || !has_authority(&made)) {
-        return Ok(());
-    }
-    let expected: Vec<Cow<'_, str>> = readings.texts.iter().map(|path| edited(path, edit)).collect();
-    let is_expected = |path: &String| {
-        let leads_back = |prefix: &str| view.route_for(&path::add_prefix(path, prefix), snapshot) == route;
-        expected.iter().any(|other| other == path)
-            || matches!(edit, PathEdit::StripPrefix(prefix) if leads_back(prefix))
-    };
-    if made.texts.iter().all(is_expected) { Ok(()) } else { Err(Cause::PathAmbiguous) }
-}
-
-fn with_query(path: String, query: Option<&str>) -> String {
-    match query {
-        Some(query) => path + "?" + query,
-        None => path,
-    }
-}
-
 /// Fields that Connection may not take away, expectations we cannot meet, and requests that
 /// come back.
-fn check_fields(headers: &HeaderMap) -> Result<(), Cause> {
+fn check_fields(headers: &HeaderMap, underscores: Underscores) -> Result<(), Cause> {
+    if underscores == Underscores::Reject && headers.keys().any(has_underscore) {
+        return Err(Cause::UnderscoreInName);
+    }
     // One look at all fields is cheaper than a look-up of what is seldom there.
     let (mut nominates, mut expects, mut passes) = (false, false, 0);
     for (name, value) in headers {

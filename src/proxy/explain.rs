@@ -9,7 +9,9 @@ use pingora_http::RequestHeader;
 
 use super::admission::{self, Admission};
 use super::context::RequestCtx;
+use super::routing::Decision;
 use super::{reply, request, select_peer};
+use crate::config::Underscores;
 use crate::downstream::http1::Head;
 use crate::downstream::{ClientConnection, Initiator};
 use crate::filter::{Cause, Reply};
@@ -28,6 +30,8 @@ pub struct Explanation {
     /// Where the path has more than one reading, each with the index of the route that it leads to;
     /// as it was sent first.
     pub readings: Vec<(String, Option<usize>)>,
+    /// Whose policy decides where they lead to different routes.
+    pub decision: Option<Decision>,
     /// The index of the route that takes the request, and the rank by which it does.
     pub winner: Option<(Rank, usize)>,
     /// Why each route does not take it by itself; `None` for one that matches.
@@ -43,6 +47,7 @@ pub enum Outcome {
         upstream: Arc<str>,
         came: Vec<String>,
         sent: Vec<String>,
+        underscores: Underscores,
     },
     Redirected {
         status: StatusCode,
@@ -60,6 +65,7 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> Explana
         remote_trusted: false,
         scheme: "http",
         readings: Vec::new(),
+        decision: None,
         winner: None,
         mismatches: Vec::new(),
         outcome: Outcome::Refused(cause),
@@ -71,24 +77,28 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> Explana
     };
     let admission = admission::decide(&request, Some(client), snapshot);
     let matched = admission::with_view(&request, &admission, |view| {
-        let texts = view.readings().map(|readings| readings.texts).filter(|texts| texts.len() > 1).unwrap_or_default();
+        let readings = view.readings();
+        let examined = readings.as_ref().filter(|_| view.is_examined(snapshot));
+        let decision = examined.and_then(|readings| view.decision(readings, snapshot));
+        let texts = readings.map(|readings| readings.texts).filter(|texts| texts.len() > 1).unwrap_or_default();
         let readings = texts.into_iter().map(|text| (view.route_for(&text, snapshot), text));
         let readings: Vec<_> = readings.map(|(route, text)| (text, route)).collect();
         let taken_as = taken_as(&admission);
         let route_view = RequestView { path: taken_as.as_deref().unwrap_or(view.route_view.path), ..view.route_view };
         let mismatch = |index| snapshot.table.mismatch(index, &route_view);
-        (readings, snapshot.table.find_ranked(&route_view), (0..snapshot.routes.len()).map(mismatch).collect())
+        let mismatches = (0..snapshot.routes.len()).map(mismatch).collect();
+        (readings, decision, snapshot.table.find_ranked(&route_view), mismatches)
     });
     // No route was asked about a request that was refused before, and readings that differ say
     // themselves where they lead.
     let is_ambiguous = matches!(admission.route, Err(Cause::PathAmbiguous | Cause::PathLeavesRoot));
     let asked = is_ambiguous || matches!(admission.route, Ok(_) | Err(Cause::NoRoute));
-    let (readings, winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
+    let (readings, decision, winner, mismatches) = matched.ok().filter(|_| asked).unwrap_or_default();
     let winner = winner.filter(|_| admission.route.is_ok());
     let mismatches = if is_ambiguous { Vec::new() } else { mismatches };
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
     let outcome = outcome(request, client, admission, snapshot);
-    Explanation { client_ip, remote_trusted, scheme, readings, winner, mismatches, outcome }
+    Explanation { client_ip, remote_trusted, scheme, readings, decision, winner, mismatches, outcome }
 }
 
 /// The path by which the route was found, where that is not the path as sent.
@@ -120,7 +130,12 @@ fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapsho
     if let Err(cause) = request::edit_request(&request, &connection, &mut upstream, &ctx) {
         return Outcome::Refused(cause);
     }
-    Outcome::Forwarded { upstream: Arc::clone(&pool.name), came: lines(&request), sent: lines(&upstream) }
+    Outcome::Forwarded {
+        upstream: Arc::clone(&pool.name),
+        came: lines(&request),
+        sent: lines(&upstream),
+        underscores: snapshot.underscores,
+    }
 }
 
 fn lines(request: &RequestHeader) -> Vec<String> {

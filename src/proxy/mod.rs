@@ -15,6 +15,7 @@ mod reply;
 mod request;
 mod response;
 mod retry;
+mod routing;
 mod select_peer;
 mod service;
 
@@ -34,6 +35,7 @@ pub use context::RequestCtx;
 use error::Refusal;
 pub use explain::{Explanation, Outcome, explain};
 use mirror::Mirrors;
+pub use routing::Decision;
 pub use service::{HttpService, HttpServiceParts};
 
 /// The service that Pingora drives.

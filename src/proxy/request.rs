@@ -30,7 +30,8 @@ pub fn edit_request(
 ) -> Result<(), Cause> {
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
-    hop_by_hop::strip_request(&mut upstream, ctx.admission.remote_trusted, ctx.admission.upgrade);
+    let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
+    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, ctx.snapshot.underscores);
     loops::mark(&mut upstream);
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);

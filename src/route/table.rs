@@ -19,7 +19,6 @@ pub struct RouteTable {
     /// The key is the host pattern without its `*.`.
     suffixes: HashMap<String, Paths>,
     any_host: Paths,
-    tells_paths_apart: bool,
 }
 
 /// Routes by falling rank, so that the first one that matches is the best of its list.
@@ -33,6 +32,8 @@ struct Paths {
     longest_prefix: usize,
     regex: Candidates,
     any: Candidates,
+    /// The greatest rank of a route for some paths only.
+    best_of_some: Option<Rank>,
 }
 
 impl RouteTable {
@@ -43,11 +44,9 @@ impl RouteTable {
             exact_hosts: HashMap::new(),
             suffixes: HashMap::new(),
             any_host: Paths::default(),
-            tells_paths_apart: false,
         };
         for (index, (matcher, priority)) in routes.into_iter().enumerate() {
             table.insert(index, &matcher, priority);
-            table.tells_paths_apart |= matcher.paths.iter().any(tells_paths_apart);
             table.matchers.push(matcher);
         }
         table.any_host.sort();
@@ -76,23 +75,55 @@ impl RouteTable {
     /// The route that takes a request, with its rank.
     pub fn find_ranked(&self, view: &RequestView<'_>) -> Option<(Rank, RouteIndex)> {
         let mut best = None;
-        if let Some(paths) = self.exact_hosts.get(view.host) {
-            paths.improve(&mut best, view, &self.matchers);
-        }
-        if !self.suffixes.is_empty() {
-            for (at, _) in view.host.match_indices('.').filter(|(at, _)| *at > 0) {
-                if let Some(paths) = self.suffixes.get(&view.host[at + 1..]) {
-                    paths.improve(&mut best, view, &self.matchers);
-                }
-            }
-        }
-        self.any_host.improve(&mut best, view, &self.matchers);
+        self.each_of_host(view.host, |paths| paths.improve(&mut best, view, &self.matchers));
         best
     }
 
-    /// Whether two paths that begin with `/` may lead to different routes.
-    pub fn tells_paths_apart(&self) -> bool {
-        self.tells_paths_apart
+    /// Whether another path could lead such a request to another route: whether, for its host, a
+    /// route for some paths ranks above the best of those for all.
+    pub fn tells_paths_apart(&self, view: &RequestView<'_>) -> bool {
+        let for_all = self.best_for_all_paths(view);
+        let mut apart = false;
+        self.each_of_host(view.host, |paths| {
+            apart |= paths.best_of_some.is_some_and(|rank| for_all.is_none_or(|(best, _)| rank > best));
+        });
+        apart
+    }
+
+    /// Every route that takes such a request with some path.
+    pub fn for_some_path(&self, view: &RequestView<'_>) -> Vec<RouteIndex> {
+        let for_all = self.best_for_all_paths(view);
+        let mut found = Vec::new();
+        self.each_of_host(view.host, |paths| {
+            let could_win = |(rank, index): &&(Rank, RouteIndex)| {
+                for_all.is_none_or(|(best, _)| *rank >= best)
+                    && self.matchers.get(*index).is_some_and(|matcher| condition::others_hold(matcher, view))
+            };
+            found.extend(paths.all().filter(could_win).map(|(_, index)| *index));
+        });
+        found
+    }
+
+    /// The best of the routes that take such a request whatever its path.
+    fn best_for_all_paths(&self, view: &RequestView<'_>) -> Option<(Rank, RouteIndex)> {
+        let mut best = None;
+        self.each_of_host(view.host, |paths| paths.improve_for_all(&mut best, view, &self.matchers));
+        best
+    }
+
+    /// What is known of the paths of a host, by each pattern that covers it.
+    fn each_of_host<'t>(&'t self, host: &str, mut then: impl FnMut(&'t Paths)) {
+        if let Some(paths) = self.exact_hosts.get(host) {
+            then(paths);
+        }
+        if !self.suffixes.is_empty() {
+            for (at, _) in host.match_indices('.').filter(|(at, _)| *at > 0) {
+                if let Some(paths) = self.suffixes.get(&host[at + 1..]) {
+                    then(paths);
+                }
+            }
+        }
+        then(&self.any_host);
     }
 
     /// Why a route does not match a request; `None` when it matches.
@@ -101,15 +132,20 @@ impl RouteTable {
     }
 }
 
-fn tells_paths_apart(pattern: &PathPattern) -> bool {
+/// Whether a pattern covers every path that begins with `/`.
+fn is_for_all(pattern: Option<&PathPattern>) -> bool {
     match pattern {
-        PathPattern::Prefix(prefix) => prefix != "/",
-        PathPattern::Exact(_) | PathPattern::Regex(_) => true,
+        None => true,
+        Some(PathPattern::Prefix(prefix)) => prefix == "/",
+        Some(PathPattern::Exact(_) | PathPattern::Regex(_)) => false,
     }
 }
 
 impl Paths {
     fn insert(&mut self, index: RouteIndex, path: Option<&PathPattern>, rank: Rank) {
+        if !is_for_all(path) {
+            self.best_of_some = self.best_of_some.max(Some(rank));
+        }
         let list = match path {
             None => &mut self.any,
             Some(PathPattern::Regex(_)) => &mut self.regex,
@@ -134,17 +170,7 @@ impl Paths {
     }
 
     fn improve(&self, best: &mut Option<(Rank, RouteIndex)>, view: &RequestView<'_>, matchers: &[Match]) {
-        let mut offer = |list: &Candidates, path_holds: fn(&Match, &RequestView<'_>) -> bool| {
-            for &(rank, index) in list {
-                if best.is_some_and(|(winner, _)| winner >= rank) {
-                    return;
-                }
-                if matchers.get(index).is_some_and(|m| path_holds(m, view) && condition::others_hold(m, view)) {
-                    *best = Some((rank, index));
-                    return;
-                }
-            }
-        };
+        let mut offer = |list: &Candidates, path_holds: PathHolds| offer(list, path_holds, best, view, matchers);
         if let Some(list) = self.exact.get(view.path) {
             offer(list, |_, _| true);
         }
@@ -154,6 +180,18 @@ impl Paths {
         // The one kind of path that the index has not checked.
         offer(&self.regex, condition::regex_holds);
         offer(&self.any, |_, _| true);
+    }
+
+    /// The same, of those only that cover every path.
+    fn improve_for_all(&self, best: &mut Option<(Rank, RouteIndex)>, view: &RequestView<'_>, matchers: &[Match]) {
+        let root = self.prefix.get("").filter(|_| view.path.starts_with('/'));
+        for list in root.into_iter().chain([&self.any]) {
+            offer(list, |_, _| true, best, view, matchers);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(Rank, RouteIndex)> {
+        self.exact.values().chain(self.prefix.values()).chain([&self.regex, &self.any]).flatten()
     }
 
     /// Offers the prefixes that cover the path: the path itself, then each of its parents,
@@ -172,12 +210,35 @@ impl Paths {
     }
 }
 
+/// Whether the path holds of a route that the index has offered.
+type PathHolds = fn(&Match, &RequestView<'_>) -> bool;
+
+/// Takes the first of a list that matches, if it ranks above the best so far.
+fn offer(
+    list: &Candidates,
+    path_holds: PathHolds,
+    best: &mut Option<(Rank, RouteIndex)>,
+    view: &RequestView<'_>,
+    matchers: &[Match],
+) {
+    for &(rank, index) in list {
+        if best.is_some_and(|(winner, _)| winner >= rank) {
+            return;
+        }
+        if matchers.get(index).is_some_and(|m| path_holds(m, view) && condition::others_hold(m, view)) {
+            *best = Some((rank, index));
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::{HeaderMap, Method};
     use proptest::prelude::*;
     use regex::Regex;
+    use std::collections::BTreeSet;
 
     fn on(host: &str, path: Option<PathPattern>) -> Match {
         let host = match (host, host.strip_prefix("*.")) {
@@ -238,6 +299,33 @@ mod tests {
         assert_eq!(find(&table, "x", "/"), Some(1));
     }
 
+    #[test]
+    fn paths_are_told_apart_for_the_hosts_whose_routes_do() {
+        let routes = [
+            (on("plain", None), 0),
+            (on("split", None), 0),
+            (on("split", prefix("/x")), 0),
+            (on("*.any", prefix("/")), 0),
+            (on("", prefix("/y")), 0),
+        ];
+        let above_all = (on("", Some(PathPattern::Exact("/z".into()))), 1);
+        let asked = |table: &RouteTable, host: &str| {
+            let headers = HeaderMap::new();
+            let view =
+                RequestView { method: &Method::GET, host, path: "/q", query: "", headers: &headers, client_ip: None };
+            let mut routes = table.for_some_path(&view);
+            routes.sort_unstable();
+            (table.tells_paths_apart(&view), routes)
+        };
+        let table = RouteTable::new(routes.clone());
+        assert_eq!(asked(&table, "plain"), (false, vec![0]));
+        assert_eq!(asked(&table, "split"), (true, vec![1, 2]));
+        assert_eq!(asked(&table, "b.any"), (false, vec![3]));
+        assert_eq!(asked(&table, "other"), (true, vec![4]));
+        let table = RouteTable::new(routes.into_iter().chain([above_all]));
+        assert_eq!(asked(&table, "plain"), (true, vec![0, 5]));
+    }
+
     proptest! {
         /// The index agrees with a search of all routes in turn.
         #[test]
@@ -269,6 +357,12 @@ mod tests {
                 })
                 .max();
             prop_assert_eq!(table.find_ranked(&view), plain);
+            // Every path's winner is one of those for some path, and there is one where paths are not told apart.
+            let winners: BTreeSet<_> = ["/", "/x", "/x/y", "/x/y/z", "/xy", "/q", &path].into_iter()
+                .filter_map(|path| table.find(&RequestView { path, ..view })).collect();
+            let some = table.for_some_path(&view);
+            prop_assert!(winners.iter().all(|winner| some.contains(winner)));
+            prop_assert!(table.tells_paths_apart(&view) || winners.len() <= 1);
         }
     }
 }

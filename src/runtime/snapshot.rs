@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource};
+use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource, Underscores};
 use crate::filter::{self, Chain, FilterRequest, Redirect, RequestFilter, Respond, Verdict};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
@@ -20,7 +20,9 @@ pub struct Snapshot {
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
     pub limits: HeadLimits,
-    pub ambiguous_paths: AmbiguousPaths,
+    /// Whether a route minds by which reading of its path a request came to it.
+    pub minds_readings: bool,
+    pub underscores: Underscores,
     pub errors: ErrorPages,
     pub access: Arc<AccessLogger>,
     /// In the order of the configuration.
@@ -35,6 +37,7 @@ pub struct Route {
     pub name: String,
     pub line: usize,
     pub filters: Chain,
+    pub ambiguous_paths: AmbiguousPaths,
     pub mirror: Option<Mirror>,
     /// Whether its requests and responses are quiet for long by nature.
     pub stream: bool,
@@ -111,14 +114,16 @@ impl Snapshot {
         };
         let pools = config.upstreams.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
         let resolver = Resolver::new(&config.dns.nameservers, config.dns.timeout).map_err(|e| format!("dns: {e}"))?;
-        let routes = config.routes.iter().map(|route| Route::compile(route, &pools)).collect::<Result<Vec<_>, _>>()?;
+        let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools));
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
+            minds_readings: routes.iter().any(|route| route.ambiguous_paths != AmbiguousPaths::AsSent),
             routes,
             trusted_proxies: config.trusted_proxies.clone(),
             timeouts: config.timeouts.clone(),
             limits: config.limits.clone(),
-            ambiguous_paths: config.paths.ambiguous,
+            underscores: config.headers.underscores,
             errors: config.errors.clone(),
             access,
             pools,
@@ -129,7 +134,7 @@ impl Snapshot {
 }
 
 impl Route {
-    fn compile(route: &config::Route, pools: &[Arc<Pool>]) -> Result<Self, String> {
+    fn compile(route: &config::Route, config: &Config, pools: &[Arc<Pool>]) -> Result<Self, String> {
         let pool = |upstream: &config::UpstreamRef| {
             pools.get(upstream.index).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
         };
@@ -152,6 +157,7 @@ impl Route {
             name: route.name.clone(),
             line: route.line,
             filters: filter::compile(route)?,
+            ambiguous_paths: route.paths.ambiguous.unwrap_or(config.paths.ambiguous),
             mirror: mirror.transpose()?,
             stream: route.stream,
             action,

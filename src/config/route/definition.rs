@@ -5,6 +5,7 @@ use super::matching::{Conditions, Match, PathPattern};
 use super::mirror::Mirror;
 use super::request::{HostPolicy, PathEdit, RequestEdits};
 use super::response::ResponseEdits;
+use crate::config::paths::RoutePaths;
 use crate::config::section::{Fields, Form, Reader, Shape, section};
 use crate::config::upstream::Upstream;
 use crate::config::value::{Address, NAME, ServerPlace};
@@ -17,17 +18,19 @@ section! {
     "a route" pub struct Route {
         /// For logs and `explain`; by default its place in the list, as in `routes[3]`.
         name: String, with GivenName;
-        /// All conditions must hold; none is every request.
+        /// All conditions must hold. Without conditions the route takes every request.
         matcher as "match": Match = {}, with Conditions;
         /// A route with a higher priority is tried first.
         priority: i32 = 0, in -1_000_000..=1_000_000;
-        /// What is changed before a request goes to the upstream.
+        /// What happens to a path that services read in different ways, if this route is one of those that it leads to.
+        paths: RoutePaths = {};
+        /// Changes to a request before it goes to the upstream.
         request: RequestEdits = {};
-        /// What is changed before a response goes to the client.
+        /// Changes to a response before it goes to the client.
         response: ResponseEdits = {};
-        /// Copies of requests to another upstream, whatever becomes of them.
+        /// Sends copies of requests to another upstream and ignores its answers.
         mirror: Option<Mirror>;
-        /// Whether client and servers are quiet for long by nature, as in long polls: `timeouts.tunnel_idle` then holds in place of `request_body_idle` and of the upstream's `response_header` and `read_idle`, and neither `min_rate` nor the upstream's `request` does. WebSockets and responses of type text/event-stream need no such key.
+        /// Whether requests and responses may be quiet for long, as in long polls: `timeouts.tunnel_idle` then replaces `request_body_idle` and the upstream's `response_header` and `read_idle`, and `min_rate` and the upstream's `request` do not apply. WebSockets and responses of type text/event-stream need no such key.
         stream: bool = false;
     }
     last { action: Action }

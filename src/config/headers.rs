@@ -1,0 +1,24 @@
+//! `headers`: which header fields of a client are taken.
+
+use super::section::{section, words};
+
+section! {
+    /// Which header fields of a client are accepted.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "`headers`" pub struct Headers {
+        /// What happens to a field with an underscore in its name, such as `X_User`. CGI, WSGI, Rack and PHP make the same variable of `X_User` and `X-User`, so that a client could send what a route sets or removes.
+        underscores: Underscores = "drop";
+    }
+}
+
+words! {
+    /// What happens to a field with an underscore in its name.
+    pub enum Underscores {
+        /// It stays behind, as with nginx; the log says so once as a warning, and for each request at level `debug`.
+        Drop = "drop",
+        /// It goes on, unless it names the client or this connection: `X_Forwarded_For` is dropped all the same.
+        Keep = "keep",
+        /// The request is answered with 400.
+        Reject = "reject",
+    }
+}
