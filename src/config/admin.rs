@@ -5,7 +5,7 @@ use super::value::{Address, LocalAddress};
 use super::yaml::{Location, Span};
 
 section! {
-    /// Where the process says how it is.
+    /// Health, readiness and the state of servers, for probes and operators.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`admin`" pub struct Admin {
         /// `IP:port` on loopback, or `unix:/path`. It answers /health, /ready and /upstreams; on a unix socket, made with mode 0600, it changes servers too.
@@ -35,7 +35,7 @@ impl Value for AdminAddress {
         WordsOr {
             words: [
                 (Self::Auto, Word { word: "auto", doc: "127.0.0.1:9180, unless something else has it." }),
-                (Self::Off, Word { word: "off", doc: "There is none." }),
+                (Self::Off, Word { word: "off", doc: "No admin endpoint." }),
             ],
             form: LocalAddress,
             wrap: Self::At,

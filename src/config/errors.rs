@@ -12,7 +12,7 @@ section! {
     /// What a client sees when the proxy itself answers with an error.
     #[derive(Clone, Debug)]
     "`errors`" pub struct ErrorPages {
-        /// A status such as `502`, or a class such as `5xx`, to a .html, .json or .txt file. A status goes before its class.
+        /// A status such as `502`, or a class such as `5xx`, to a .html, .json or .txt file. A status takes precedence over its class.
         pages: Vec<(StatusSet, ErrorPage)> = {}, with map("statuses to files", ERROR_STATUSES, PAGE);
     }
     check ErrorPages::sort;

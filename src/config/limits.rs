@@ -5,7 +5,7 @@ use super::value::{SIZE, sizes};
 use super::yaml::Yaml;
 
 section! {
-    /// Bounds of what a client may send.
+    /// Limits for what a client may send.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`limits`" pub struct HeadLimits {
         /// Method, target and version, 256B to 64KiB; a longer line is answered with 414.

@@ -20,10 +20,10 @@ section! {
 
 const LEVELS: Words<LevelFilter, 6> = Words([
     (LevelFilter::Off, Word { word: "off", doc: "Nothing." }),
-    (LevelFilter::Error, Word { word: "error", doc: "What needs the operator." }),
-    (LevelFilter::Warn, Word { word: "warn", doc: "What may need the operator." }),
+    (LevelFilter::Error, Word { word: "error", doc: "Something needs the operator." }),
+    (LevelFilter::Warn, Word { word: "warn", doc: "Something may need the operator." }),
     (LevelFilter::Info, Word { word: "info", doc: "What the process does." }),
-    (LevelFilter::Debug, Word { word: "debug", doc: "What became of single requests." }),
+    (LevelFilter::Debug, Word { word: "debug", doc: "What happened to single requests." }),
     (LevelFilter::Trace, Word { word: "trace", doc: "Everything." }),
 ]);
 

@@ -25,7 +25,7 @@ section! {
         upgrade_sock: OwnFilePlace = "auto";
         /// Where messages go.
         error_log: ErrorLog = "stderr";
-        /// Whether the file is looked at each second and reloaded when it has changed.
+        /// Whether the process looks at the file each second and reloads it when it has changed.
         reload_on_change: bool = false;
         /// How the process ends.
         drain: Drain = {};
@@ -37,11 +37,11 @@ section! {
     /// How the process ends.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`drain`" pub struct Drain {
-        /// Between TERM, when /ready fails, and the closing of the listeners: time for a load balancer to notice.
+        /// How long everything is still served after TERM, while /ready already fails: time for a load balancer to notice.
         delay: Duration = "0s", with DURATION_OR_ZERO;
-        /// How long requests in flight may take once the listeners are closed; then they are cut, and the exit code is 3.
+        /// How long requests in flight may take after the listeners have closed; then they are cut, and the exit code is 3.
         timeout: Duration = "25s", with DURATION_OR_ZERO;
-        /// How long a WebSocket, an event stream or any other request may outlive an upgrade in the old process, which is gone after this time or after `timeout`, whichever is longer, whatever its clients do.
+        /// How long a WebSocket, an event stream or any other request may go on in the old process after an upgrade. The old process is gone after this time or after `timeout`, whichever is longer, whatever its clients do.
         tunnels: Duration = "5m", with DURATION_OR_ZERO;
     }
 }
@@ -60,7 +60,7 @@ impl Value for OwnFilePlace {
         WordsOr {
             words: [
                 (Self::Auto, Word { word: "auto", doc: "" }),
-                (Self::Off, Word { word: "off", doc: "There is none." }),
+                (Self::Off, Word { word: "off", doc: "No such file is made." }),
                 // It has always meant that there is none.
                 (Self::Off, Word { word: "null", doc: "" }),
             ],
@@ -99,7 +99,7 @@ section! {
     /// Who the process becomes, when root starts it.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`server`" pub struct Identity {
-        /// Who the process runs as once its ports are open: a name or a number. Needs root.
+        /// The user that the process becomes after it has opened its ports: a name or a number. Needs root.
         user: Option<UserAccount> = null, with or_null(USER);
         /// Its group; by default the user's own.
         group: Option<GroupAccount> = null, with or_null(GROUP);

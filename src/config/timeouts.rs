@@ -14,9 +14,9 @@ section! {
         request_header: Duration = "10s";
         /// Since the last byte of a request's body; then 408.
         request_body_idle: Duration = "60s";
-        /// How long a client may take nothing of a response, be it the upstream's or our own; then the connection is closed.
+        /// How long a client may read nothing of a response; then the connection is closed.
         write_idle: Duration = "60s";
-        /// How fast a client has to send a request's body, else 408, and to take a response, else the connection is closed. Only the time counts in which the client is waited for, and it has 30 s to begin with; whoever is faster saves up for a pause, of 30 s or of what 128 KiB take at this rate. Not for WebSockets, other upgrades, event streams and routes with `stream`.
+        /// How fast a client must send a request's body (else 408) and read a response (else the connection is closed). Only the time in which the proxy waits for the client counts. The first 30 s are free, and a client that was faster may pause: for 30 s, or for as long as 128 KiB take at this rate. Does not apply to WebSockets, other upgrades, event streams and routes with `stream`.
         min_rate: Option<NonZeroU64> = "1KiB/s", with or_word("none", "A client may be as slow as it likes.", RATE);
         /// How long a connection may be idle between two requests.
         keepalive: Duration = "75s";

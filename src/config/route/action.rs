@@ -52,11 +52,11 @@ section! {
     "a route" pub struct ActionKeys {
         /// An upstream's name, `host:port`, `http://host:port`, or a split: names to shares.
         upstream: Option<Upstreams>;
-        /// What keeps a client at its part of a split: as `balance.hash`.
+        /// What keeps a client at its part of a split: a value as for `balance.hash`.
         split_by: Option<KeySource>;
-        /// Where the client is sent.
+        /// Sends the client to another URL.
         redirect: Option<Redirect>, with optional(Redirect::short_or_map());
-        /// An answer by the proxy itself.
+        /// Answers without an upstream.
         respond: Option<Respond>;
     }
     one_of "action" { upstream, redirect, respond }
@@ -179,7 +179,7 @@ fn instead_of_list(reader: &Reader<'_>, items: &[Node]) -> Option<String> {
 }
 
 section! {
-    /// Where the client is sent.
+    /// Sends the client to another URL.
     #[derive(Clone, Debug)]
     "`redirect`" pub struct Redirect {
         /// With {scheme} {host} {hostname} {path} {query} {method} {client_ip} {request_id}; {hostname} has no port.
@@ -223,7 +223,7 @@ impl Form<Redirect> for TargetOnly {
 }
 
 section! {
-    /// An answer by the proxy itself.
+    /// Answers without an upstream.
     #[derive(Clone, Debug)]
     "`respond`" pub struct Respond {
         /// The status, 200 to 599.

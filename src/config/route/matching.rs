@@ -18,15 +18,15 @@ section! {
     "`match`" pub struct Match {
         /// `example.com`, `*.example.com` or `*`; without port.
         hosts as "host": Vec<HostPattern>, with one_or_list(HOST_PATTERN.what, HOST_PATTERN);
-        /// A prefix, by segment; or `exact` or `regex`; or a list of these.
+        /// A prefix of whole segments, or `exact` or `regex`, or a list of these.
         paths as "path": Vec<PathPattern>, with one_or_list(PREFIX_TO_MATCH.what, PathForm);
         /// One of these methods.
         methods as "method": Vec<Method>, with one_or_list(METHOD.what, METHOD);
-        /// Conditions on header fields, by name. Of several values, or elements of a list, one is enough.
+        /// Conditions on header fields, by name. It is enough if one of several values, or one element of a list, fits.
         headers as "header": Vec<(HeaderName, ValuePattern)>, with conditions(HEADER_NAME, MATCHED_HEADER_VALUE);
-        /// Conditions on query parameters, by name. Of several values one is enough; a `;` may separate them, too.
+        /// Conditions on query parameters, by name. It is enough if one of several values fits; `;` separates parameters as `&` does.
         query: Vec<(String, ValuePattern)>, with conditions(ANY_TEXT, MATCHED_PARAMETER);
-        /// Conditions on cookies, by name. Of several values one is enough, quoted or percent-encoded too.
+        /// Conditions on cookies, by name. It is enough if one of several values fits, also without its quotes or percent-decoded.
         cookies as "cookie": Vec<(String, ValuePattern)>, with conditions(COOKIE_NAME, MATCHED_COOKIE);
         /// Networks or addresses that the client is in.
         client_ips as "client_ip": Vec<IpNet>, with one_or_list(Networks::WHAT, Networks);
@@ -101,7 +101,7 @@ section! {
     "a path" pub struct PathKeys {
         /// This path and no other.
         exact: Option<String>, with optional(PATH_TO_MATCH);
-        /// A path in which this regex is found.
+        /// A path that this regex matches anywhere.
         regex: Option<Regex>, with optional(REGEX);
     }
     one_of "pattern" { exact, regex }
@@ -167,9 +167,9 @@ section! {
     /// A condition that is not an equal value.
     #[derive(Clone, Debug, Default)]
     "a condition" pub struct ValueKeys {
-        /// A value in which this regex is found.
+        /// A value that this regex matches anywhere.
         regex: Option<Regex>, with optional(REGEX);
-        /// Whether it must be there, or must not.
+        /// `true` if it must be there, `false` if it must not.
         present: Option<bool>;
     }
     one_of "test" { regex, present }

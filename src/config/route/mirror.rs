@@ -5,12 +5,12 @@ use crate::config::section::section;
 use crate::config::value::PERCENT;
 
 section! {
-    /// Copies of requests to another upstream, whatever becomes of them.
+    /// Sends copies of requests to another upstream and ignores its answers.
     #[derive(Clone, Debug)]
     "`mirror`" pub struct Mirror {
         /// Where copies of requests go; its responses are not read.
         upstream: UpstreamRef, required "shadow";
-        /// How many of the requests are copied, in percent.
+        /// The percentage of requests to copy.
         share: u8 = "100%", with PERCENT;
     }
 }

@@ -11,7 +11,7 @@ use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
 use crate::message::host::split as split_host;
 
 section! {
-    /// What is changed before a request goes to the upstream.
+    /// Changes to a request before it goes to the upstream.
     #[derive(Clone, Debug, Default)]
     "`request`" pub struct RequestEdits {
         /// One change of the path.
@@ -82,13 +82,13 @@ section! {
     /// One change of the path.
     #[derive(Clone, Debug, Default)]
     "`path`" pub struct PathEditKeys {
-        /// Takes this off the front.
+        /// Removes this prefix.
         strip_prefix: Option<String>, with optional(PREFIX_TO_MATCH);
-        /// Puts this in front.
+        /// Adds this prefix.
         add_prefix: Option<String>, with optional(PATH_PREFIX);
-        /// Puts this path in its place.
+        /// Replaces the whole path by this one.
         replace: Option<String>, with optional(PATH);
-        /// What is found by this is replaced by `with`.
+        /// Replaces the first match of this regex by `with`.
         regex: Option<Regex>, with optional(REGEX);
         /// `$1` and `$${name}` are the regex's groups.
         with: Option<String>, with optional(plain("a path such as `/$1`"));

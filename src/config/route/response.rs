@@ -6,14 +6,14 @@ use crate::config::value::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_PATH};
 use crate::config::yaml::Invalid;
 
 section! {
-    /// What is changed before a response goes to the client.
+    /// Changes to a response before it goes to the client.
     #[derive(Clone, Debug, Default)]
     "`response`" pub struct ResponseEdits {
         /// Changes of header fields.
         headers as "header": HeaderEdits = {};
         /// Changes of the cookies that the upstream sets. What browsers would refuse is not made: `SameSite=None` and Partitioned go where Secure goes, and names such as `__Host-a` keep what they demand.
         set_cookie as "cookie": SetCookieEdits = {};
-        /// Whether redirects to the upstream's own address come back as ours.
+        /// What happens to redirects to the upstream's own address.
         rewrite_location as "location": bool = "rewrite", with LOCATION;
     }
     derived {
@@ -24,7 +24,7 @@ section! {
 }
 
 const LOCATION: Words<bool, 2> = Words([
-    (true, Word { word: "rewrite", doc: "They come back as ours." }),
+    (true, Word { word: "rewrite", doc: "They get the scheme and host that the client used." }),
     (false, Word { word: "off", doc: "They stay as they are." }),
 ]);
 
@@ -43,9 +43,9 @@ section! {
     /// Changes of the cookies that the upstream sets.
     #[derive(Clone, Debug, Default)]
     "`cookie`" pub struct SetCookieEdits {
-        /// From one domain to another, in lower case and without leading dot; to nothing drops the attribute.
+        /// From one domain to another, in lower case and without leading dot; an empty value removes the attribute.
         domain: Vec<(String, String)> = {}, with map("names to values", COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE);
-        /// From one path prefix to another; the longest that fits is taken.
+        /// From one path prefix to another; the longest that fits counts.
         path: Vec<(String, String)> = {}, with map("names to values", COOKIE_PATH, COOKIE_PATH);
         /// Whether the cookie is sent back over HTTPS only.
         secure: SecurePolicy = "auto";

@@ -17,10 +17,10 @@ impl Value for Balance {
         let word = |word, doc| Word { word, doc };
         WordsOr {
             words: [
-                (Self::RoundRobin, word("round_robin", "Each in turn, by its weight.")),
+                (Self::RoundRobin, word("round_robin", "Each in turn, by weight.")),
                 (Self::LeastConn, word("least_conn", "The one with the fewest requests for its weight.")),
                 (Self::P2c, word("p2c", "The less busy of two random ones.")),
-                (Self::Random, word("random", "One by chance, by its weight.")),
+                (Self::Random, word("random", "A random one, by weight.")),
                 (Self::Hash(KeySource::ClientIp), word("ip_hash", "The same one for the same client address.")),
             ],
             form: AsSection,
@@ -37,7 +37,7 @@ section! {
     /// The same server for the same key.
     #[derive(Clone, Debug)]
     "`balance`" pub struct HashBy {
-        /// `header:name`, `cookie:name`, `query:name`, `path` or `client_ip`: requests that have the same one go to the same server.
+        /// `header:name`, `cookie:name`, `query:name`, `path` or `client_ip`: requests with the same value go to the same server.
         hash: KeySource, required "\"header:x-user\"";
     }
 }

@@ -12,13 +12,13 @@ use crate::config::value::{Address, PERCENT, STATUS_RANGE, ServerPlace, at_least
 use crate::config::yaml::{Invalid, Location, Parsed, Yaml};
 
 section! {
-    /// How it is noticed that a server is down.
+    /// How the proxy notices that a server is down.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`health`" pub struct Health {
-        /// Each server is asked at intervals.
+        /// Asks each server at intervals.
         active: Option<ActiveCheck> = null, with or_null(AsSection);
-        /// A server whose answers to real requests fail gets none for a while; never the last one.
-        passive: Option<Passive> = {}, with or_word("off", "Real requests tell nothing.", AsSection);
+        /// Ejects a server for a while if real requests to it fail; never the last one.
+        passive: Option<Passive> = {}, with or_word("off", "Failures of real requests are not counted.", AsSection);
     }
 }
 
@@ -30,7 +30,7 @@ section! {
         interval: Duration = "5s", with at_least(Duration::from_millis(100), "a server is checked at most ten times a second");
         /// How long one check may take.
         timeout: Duration = "1s";
-        /// Good checks in a row after which a server is up; one is enough while no server is there.
+        /// Good checks in a row after which a server is up; one is enough while no server is up.
         healthy_after: u32 = 2, in 1..=100;
         /// Bad checks in a row after which a server is down.
         unhealthy_after: u32 = 3, in 1..=100;
@@ -69,13 +69,13 @@ section! {
     /// What one check is.
     #[derive(Clone, Debug)]
     "`active`" pub struct CheckKeys {
-        /// The path that is asked for with GET.
+        /// The path to GET.
         path: Option<String>, with optional(CHECK_PATH);
-        /// Whether a connection is enough, without a request: then no `path`.
+        /// Whether the check only opens a connection and sends no request; then there is no `path`.
         tcp: bool = false;
-        /// The good answers: a status, or from-to.
+        /// The statuses that are good: one, or a range.
         status: (u16, u16) = "200-399", with STATUS_RANGE;
-        /// The Host asked for; by default the server's name.
+        /// The Host to send; by default the server's name.
         host: Option<String> = null, with or_null(CHECK_HOST);
     }
     no_effect CheckKeys::no_effect;
@@ -165,11 +165,11 @@ section! {
     "`passive`" pub struct Passive {
         /// Failures in a row after which a server is ejected.
         failures: u32 = 5, in 1..=10_000;
-        /// For how long, the first time; twice as long the second time in a row, and so on up to ten times.
+        /// For how long, the first time; twice as long the second time in a row, and so on, up to ten times as long.
         eject_for: Duration = "30s";
         /// The most that are ejected at once, in percent of the servers; never the last one.
         max_ejected: u8 = "50%", with PERCENT;
-        /// Responses that are failures, beside resets, timeouts and refused connections.
+        /// Statuses that count as failures, besides resets, timeouts and refused connections.
         statuses: Vec<StatusCode> = [502, 503, 504], with statuses();
     }
 }

@@ -38,7 +38,7 @@ section! {
         sticky: Option<Sticky> = null, with or_null(AsSection);
         /// TLS to the servers; `true` for its defaults.
         tls: Option<UpstreamTls> = false, with UpstreamTls::switch();
-        /// How it is noticed that a server is down.
+        /// How the proxy notices that a server is down.
         health: Health = {};
         /// When a request is tried again, at another server if there is one.
         retry: Retry = {};

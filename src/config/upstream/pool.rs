@@ -11,7 +11,7 @@ section! {
     "`pool`" pub struct Pool {
         /// Idle connections that each thread keeps, in room that all upstreams share; 0 closes each after its request.
         max_idle: Option<usize> = "auto", with or_word("auto", "128, or two for each server if that is more.", number(0..=65535_usize));
-        /// Requests at once to each server. What is more waits in the queue, or is answered with 503.
+        /// Requests that each server gets at once. Further ones wait in the queue, or get 503.
         max_connections: Option<u32> = "unlimited", with or_word("unlimited", "No bound.", number(1..=1_000_000_u32));
         /// Requests that may wait while all servers are at `max_connections`.
         queue: usize = 0, in 0..=1_000_000;

@@ -10,13 +10,13 @@ section! {
     /// When a request is tried again, at another server if there is one.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`retry`" pub struct Retry {
-        /// Tries in all; 1 is no retry. Servers that cannot be connected to are passed over without counting.
+        /// Attempts in total; 1 means no retry. A server that cannot be connected to is skipped and does not count.
         attempts: u32 = 2, in 1..=10;
-        /// What is tried again.
+        /// Which failures are retried.
         on: Vec<RetryReason> = ["connect", "reset", "timeout"], with list("words such as `connect`", RetryReason::form());
-        /// Which requests are tried again once they were sent. POST and PATCH never are.
+        /// Which requests are retried after they have been sent. POST and PATCH never are.
         methods: RetryMethods = "idempotent";
-        /// Responses that are tried again.
+        /// Statuses that are retried.
         statuses: Vec<StatusCode> = [], with statuses();
         /// Retries in percent of the requests of the last seconds.
         budget: u8 = "20%", with PERCENT;

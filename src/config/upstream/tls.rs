@@ -17,7 +17,7 @@ section! {
     /// TLS to the servers.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`tls`" pub struct UpstreamTls {
-        /// The name that is asked for and verified; by default the servers' host name.
+        /// The name that is sent as SNI and that the certificate must have; by default the host name of the server.
         sni: String = null, with Sni;
         /// Whether the certificate is verified.
         verify: bool = true;
