@@ -105,6 +105,21 @@ fn anchors(page: &Path) -> BTreeSet<String> {
 }
 
 #[test]
+fn explain_answers_as_the_docs_show() {
+    let shown = blocks(&root().join("docs/how-to.md"), "").into_iter().map(|(_, text)| text);
+    let mut count = 0;
+    for (command, output) in shown.filter_map(|text| text.split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned()))) {
+        let Some(arguments) = command.strip_prefix("$ pingora-proxy ").filter(|rest| rest.contains(" explain ")) else {
+            continue;
+        };
+        let arguments: Vec<&str> = arguments.split(' ').map(|argument| argument.trim_matches('\'')).collect();
+        assert_eq!(call(&arguments, root()).1, output, "{command}");
+        count += 1;
+    }
+    assert_eq!(count, 1);
+}
+
+#[test]
 fn every_field_of_the_access_log_is_explained() {
     let source = std::fs::read_to_string(root().join("src/telemetry/json.rs")).unwrap();
     let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

@@ -14,9 +14,9 @@ section! {
 words! {
     /// What happens to a field with an underscore in its name.
     pub enum Underscores {
-        /// It stays behind, as with nginx; the log says so once as a warning, and for each request at level `debug`.
+        /// It is dropped, as nginx does; the log says so once as a warning, and for each request at level `debug`.
         Drop = "drop",
-        /// It goes on, unless it names the client or this connection: `X_Forwarded_For` is dropped all the same.
+        /// It goes to the upstream, unless it pretends to be a field of the proxy's own: `X_Forwarded_For` is dropped all the same.
         Keep = "keep",
         /// The request is answered with 400.
         Reject = "reject",

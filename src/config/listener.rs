@@ -8,7 +8,7 @@ section! {
     /// One place where clients connect.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "a listener" pub struct Listener {
-        /// `IP:port`, `:port` for every IPv4 address, `[::]:port` for every address of IPv6, and of IPv4 where no `0.0.0.0:port` stands beside it, or `unix:/path`.
+        /// `IP:port`, `:port` for every IPv4 address, `[::]:port` for every IPv6 address, and every IPv4 address unless `0.0.0.0:port` is listed too, or `unix:/path`.
         address: Address, required "\"0.0.0.0:8080\"", with ListenAddress;
     }
     derived { location: Location }

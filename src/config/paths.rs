@@ -10,7 +10,7 @@ section! {
     /// What happens to a path that services read in different ways.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`paths`" pub struct Paths {
-        /// A path whose readings (dots, slashes, `%2f`, `%5c`, parameters) lead to different routes. Every other path goes up as it was sent.
+        /// A path whose readings (dots, slashes, `%2f`, `%5c`, parameters) lead to different routes. Every other path goes to the upstream as it was sent.
         ambiguous: AmbiguousPaths = "reject";
     }
 }
@@ -29,9 +29,9 @@ words! {
     pub enum AmbiguousPaths {
         /// It is answered with 400.
         Reject = "reject",
-        /// It takes the route of the path as it was sent, and rules for its other readings do not see it.
+        /// The path as it was sent chooses the route. The rules for its other readings do not see the request.
         AsSent = "as_sent",
-        /// It takes the route of its resolved reading, and goes up as that: dots resolved, slashes merged, `%2f` and `%5c` decoded, parameters dropped.
+        /// The resolved path chooses the route and goes to the upstream: dots resolved, slashes merged, `%2f` and `%5c` decoded, parameters dropped.
         Canonical = "canonical",
     }
 }

@@ -9,7 +9,7 @@ pub fn reference() -> String {
     page.section(&Config::keys(), "");
     let mut out = String::from(
         "# Configuration reference\n\n\
-         Made from the code by `pingora-proxy schema --markdown`; a test keeps it so. Durations are `500ms`, `10s`, \
+         Generated from the code by `pingora-proxy schema --markdown`; a test keeps it up to date. Durations are `500ms`, `10s`, \
          `5m`, `1h`.\n`${NAME}` and `${NAME:-default}` take environment variables; a value that is one and nothing else \
          may be a number or a boolean,\nquoted or not. `$${` is a literal `${`. A value without a default is left out. `<<: *name` takes over the keys of the map with \
          the anchor `&name`\nthat the map itself has not.\n\n\

@@ -21,7 +21,7 @@ section! {
         daemon: bool = false;
         /// Where the process id is written; `auto` is `pingora-proxy.pid` in the process's own folder: $RUNTIME_DIRECTORY where a service manager sets it, else /run/pingora-proxy for root, and pingora-proxy in $XDG_RUNTIME_DIR for others.
         pid_file: OwnFilePlace = "auto";
-        /// The socket by which `-u` and `-s` find the running process; `auto` is `upgrade.sock` in the same folder. Its folder is made with mode 0700, and only its own user and root are answered.
+        /// The socket by which `-u` and `-s` find the running process; `auto` is `upgrade.sock` in the same folder. Its folder is made with mode 0700, and it answers only the process's own user and root.
         upgrade_sock: OwnFilePlace = "auto";
         /// Where messages go.
         error_log: ErrorLog = "stderr";

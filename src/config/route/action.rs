@@ -190,11 +190,11 @@ section! {
 }
 
 const REDIRECT_STATUS: Words<StatusCode, 5> = Words([
-    (StatusCode::MOVED_PERMANENTLY, Word { word: "301", doc: "Moved for good; clients may make a GET of a POST." }),
-    (StatusCode::FOUND, Word { word: "302", doc: "Moved for now; clients may make a GET of a POST." }),
-    (StatusCode::SEE_OTHER, Word { word: "303", doc: "Clients make a GET." }),
-    (StatusCode::TEMPORARY_REDIRECT, Word { word: "307", doc: "Moved for now; the method stays." }),
-    (StatusCode::PERMANENT_REDIRECT, Word { word: "308", doc: "Moved for good; the method stays." }),
+    (StatusCode::MOVED_PERMANENTLY, Word { word: "301", doc: "Permanent; clients may turn a POST into a GET." }),
+    (StatusCode::FOUND, Word { word: "302", doc: "Temporary; clients may turn a POST into a GET." }),
+    (StatusCode::SEE_OTHER, Word { word: "303", doc: "Clients send a GET." }),
+    (StatusCode::TEMPORARY_REDIRECT, Word { word: "307", doc: "Temporary; clients keep the method." }),
+    (StatusCode::PERMANENT_REDIRECT, Word { word: "308", doc: "Permanent; clients keep the method." }),
 ]);
 
 impl Redirect {

@@ -11,7 +11,7 @@ section! {
     "`response`" pub struct ResponseEdits {
         /// Changes of header fields.
         headers as "header": HeaderEdits = {};
-        /// Changes of the cookies that the upstream sets. What browsers would refuse is not made: `SameSite=None` and Partitioned go where Secure goes, and names such as `__Host-a` keep what they demand.
+        /// Changes to the cookies that the upstream sets. The result is never a cookie that browsers refuse: without Secure there is no `SameSite=None` and no Partitioned, and names such as `__Host-a` keep the attributes that they need.
         set_cookie as "cookie": SetCookieEdits = {};
         /// What happens to redirects to the upstream's own address.
         rewrite_location as "location": bool = "rewrite", with LOCATION;
@@ -49,9 +49,9 @@ section! {
         path: Vec<(String, String)> = {}, with map("names to values", COOKIE_PATH, COOKIE_PATH);
         /// Whether the cookie is sent back over HTTPS only.
         secure: SecurePolicy = "auto";
-        /// Adds or drops HttpOnly; `null` leaves it.
+        /// Adds or removes HttpOnly; `null` leaves it as it is.
         http_only: Option<bool> = null, with or_null(bool::form());
-        /// Sets SameSite; `null` leaves it.
+        /// Sets SameSite; `null` leaves it as it is.
         same_site: Option<SameSite> = null, with or_null(SameSite::form());
     }
     check SetCookieEdits::check;
@@ -69,13 +69,13 @@ impl SetCookieEdits {
 words! {
     /// What becomes of the attribute Secure.
     pub enum SecurePolicy {
-        /// It is left as the upstream set it.
+        /// As the upstream set it.
         Keep = "keep",
-        /// It is dropped for clients on plain HTTP, whose browsers would refuse the cookie; `same_site: none` adds it for others.
+        /// Removed for clients on plain HTTP, whose browsers would refuse the cookie. For others `same_site: none` adds it.
         Auto = "auto",
-        /// It is added.
+        /// Added.
         Always = "true",
-        /// It is dropped.
+        /// Removed.
         Never = "false",
     }
 }
@@ -90,9 +90,9 @@ impl Default for SecurePolicy {
 words! {
     /// The attribute SameSite.
     pub enum SameSite {
-        /// The cookie is sent with requests from the same site only.
+        /// Sent with requests from the same site only.
         Strict = "strict",
-        /// Also where a link leads here.
+        /// Also when a link leads here.
         Lax = "lax",
         /// With every request.
         None = "none",

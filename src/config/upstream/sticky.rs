@@ -17,8 +17,8 @@ section! {
         /// How long a client keeps it; at least 1s.
         max_age: Duration = "1h", with WHOLE_SECONDS;
         /// Whether the cookie is sent back over HTTPS only.
-        secure: Option<bool> = "auto", with or_word("auto", "Where the client came over HTTPS.", bool::form());
-        /// A file with at least 16 bytes that sign the cookie, for several proxies with the same one; by default a key in the process's own folder.
+        secure: Option<bool> = "auto", with or_word("auto", "For clients that came over HTTPS.", bool::form());
+        /// A file with at least 16 bytes, which signs the cookie. Give several proxies the same one. By default a key in the process's own folder.
         secret as "secret_file": Option<Secret> = null, with or_null(SECRET);
     }
     check Sticky::check;
