@@ -118,6 +118,10 @@ fn this(title: &str) -> String {
     }
 }
 
+/// The problems before which an unknown key is looked for in the whole configuration. A file with
+/// more has no slips of the pen, and the search would take seconds.
+const MOST_SEARCHED: usize = 200;
+
 impl Known {
     fn delivered(&self) -> Vec<&'static str> {
         (self.keys)().iter().filter(|key| !key.is_later()).map(|key| key.name).collect()
@@ -146,9 +150,13 @@ impl Known {
         before: Option<&(MapKey, Node)>,
         title: &str,
     ) {
-        let help = before
-            .and_then(|before| hints::after_comma(before, (name, value)))
-            .unwrap_or_else(|| hints::instead_of(reader.whole(), self, title, &name.text, value));
+        let help = before.and_then(|before| hints::after_comma(before, (name, value))).unwrap_or_else(|| {
+            if reader.problems.len() < MOST_SEARCHED {
+                hints::instead_of(reader.whole(), self, title, &name.text, value)
+            } else {
+                hints::list(self, title)
+            }
+        });
         reader.error_help(name.span, format!("unknown key `{}`", name.text), help);
     }
 }

@@ -52,7 +52,14 @@ pub fn instead_of(whole: Whole, known: &Known, title: &str, key: &str, value: &N
             let map = keys.iter().find(|key| is_of_maps && matches!(key.shape, Shape::Map { .. }))?;
             Some(format!("write `{}: {{ {}: {} }}`", map.name, shown(key), nested(&[], value)))
         })
-        .unwrap_or_else(|| format!("{title} has: {}", here().collect::<Vec<_>>().join(", ")))
+        .unwrap_or_else(|| list(known, title))
+}
+
+/// The keys that there are.
+pub fn list(known: &Known, title: &str) -> String {
+    let keys = (known.keys)();
+    let names: Vec<&str> = keys.iter().filter(|key| !key.is_later()).map(|key| key.name).collect();
+    format!("{title} has: {}", names.join(", "))
 }
 
 /// What to write where a `,` cut a value inside brackets in two: its rest looks like a key.
