@@ -137,7 +137,6 @@ fn every_field_of_the_access_log_is_explained() {
 fn the_logrotate_file_of_the_docs_rotates_and_loses_no_line() {
     let Some(logrotate) = ["/usr/sbin/logrotate", "/usr/bin/logrotate"].into_iter().find(|p| Path::new(p).exists())
     else {
-        eprintln!("logrotate is not installed: nothing was tried");
         return;
     };
     let origin = Origin::fixed(OK);

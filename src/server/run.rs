@@ -26,7 +26,7 @@ use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
 use super::{announce, client, logging, privileges, socket_files, workers};
 use crate::config::{
-    AccessTarget, Address, AdminAddress, Config, Listener, OwnFilePlace, Source, Upstream, is_ipv6_only,
+    AccessTarget, Address, AdminAddress, Config, ErrorLog, Listener, OwnFilePlace, Source, Upstream, is_ipv6_only,
 };
 use crate::downstream::Connections;
 use crate::listener::AcceptGate;
@@ -209,6 +209,9 @@ fn prepare(
     }
     if daemon::is_child() && config.log.access.to == AccessTarget::Stdout {
         log::warn!("a daemon has no stdout: its access log is lost unless `log.access.to` names a file");
+    }
+    if daemon::is_child() && config.server.error_log == ErrorLog::Stderr {
+        log::warn!("a daemon has no stderr: what follows is lost unless `server.error_log` names a file");
     }
     let access = Arc::new(reload::start_access_log(config)?);
     let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config))?;

@@ -1,7 +1,7 @@
 //! Words for what a route changes, and for the values in it.
 
 use super::entry::{ANY, REQUEST, RESPONSE, ROUTE, TOP, UPSTREAM, valued, write};
-use super::translate::path;
+use super::translate::{path, rewrite_or_off};
 use crate::config::section::Foreign;
 use crate::config::section::Place::{Here, Route};
 
@@ -64,13 +64,20 @@ pub const EDITS: &[Foreign] = &[
         "",
     ),
     write(
-        words!["add_header" "add_headers" "header_down" "response_header" "response_headers" "customresponseheaders"],
+        words!["add_header" "add_headers" "response_header" "response_headers" "customresponseheaders"],
         ROUTE,
         Route,
         &["response: { header: { set: { x-a: \"1\" } } }"],
         "",
     ),
-    write(words!["add_header" "header_down"], ANY, Route, &["response: { header: { set: { x-a: \"1\" } } }"], ""),
+    write(words!["add_header"], ANY, Route, &["response: { header: { set: { x-a: \"1\" } } }"], ""),
+    write(
+        words!["header_down"],
+        ANY,
+        Route,
+        &["response: { header: { set: { x-a: \"1\" } } }", "response: { header: { remove: [x-a] } }"],
+        "",
+    ),
     write(
         words!["header" "headers" "set" "add" "remove"],
         ROUTE,
@@ -88,7 +95,7 @@ pub const EDITS: &[Foreign] = &[
         "server",
     ),
     write(words!["status"], RESPONSE, Route, &["respond: { status: % }"], "404"),
-    write(words!["proxy_redirect"], ANY, Route, &["response: { location: rewrite }"], ""),
+    valued(words!["proxy_redirect"], ANY, Route, &["response: { location: % }"], "rewrite", rewrite_or_off),
     write(words!["proxy_cookie_path"], ANY, Route, &["response: { cookie: { path: { /: /api/ } } }"], ""),
     write(
         words!["proxy_cookie_domain"],

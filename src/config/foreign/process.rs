@@ -1,11 +1,13 @@
 //! Words for listeners, the process, trust, limits and a client's deadlines.
 
 use super::entry::{ANY, LISTENER, ROUTE, TOP, later, nothing, valued, write};
-use super::translate::{listening, seconds};
+use super::translate::{listening, seconds, underscores};
 use crate::config::section::Foreign;
 use crate::config::section::Place::{Here, Top};
 
 pub const PROCESS: &[Foreign] = &[
+    // The admin endpoint.
+    write(words!["listen" "bind" "port"], &["`admin`"], Here, &["address: %"], "127.0.0.1:9180"),
     // Listeners.
     valued(
         words![
@@ -31,7 +33,7 @@ pub const PROCESS: &[Foreign] = &[
     later(
         words![
             "ssl" "ssl_certificate" "ssl_certificate_key" "ssl_protocols" "https" "certificate" "certificates"
-            "certs" "acme" "letsencrypt" "auto_https" "certificatesresolvers"
+            "certs" "acme" "letsencrypt" "certificatesresolvers"
         ],
         ANY,
         "listeners[].tls",
@@ -63,12 +65,21 @@ pub const PROCESS: &[Foreign] = &[
         "",
     ),
     write(
-        words!["stats" "dashboard" "metrics" "status_page" "stub_status" "ping" "api"],
+        words!["stats" "dashboard" "status_page" "stub_status" "ping" "api"],
         TOP,
         Top,
         &["admin: { address: \"127.0.0.1:9180\" }"],
         "",
     ),
+    nothing(
+        words!["metrics" "prometheus"],
+        ANY,
+        "metrics are not supported yet; `/upstreams` of `admin` tells of servers",
+    ),
+    nothing(words!["traces" "tracing" "opentelemetry" "otel" "opentracing"], ANY, "traces are not supported yet"),
+    nothing(words!["http2" "h2" "h2c" "http3" "quic" "grpc" "protocols"], ANY, "only HTTP/1 is supported yet"),
+    nothing(words!["cors"], TOP, "it will be `routes[].cors`, which is not supported yet"),
+    nothing(words!["auto_https" "local_certs" "on_demand_tls"], ANY, "clients connect by HTTP only: leave it out"),
     nothing(words!["http"], TOP, "its settings stand at the top of the file: `listeners`, `upstreams`, `routes`"),
     nothing(words!["global"], TOP, "its settings are `server` (the process), `log` and `limits`"),
     nothing(words!["defaults"], TOP, "every key has a default: see docs/configuration.md"),
@@ -108,6 +119,15 @@ pub const PROCESS: &[Foreign] = &[
         "",
     ),
     // Limits and a client's deadlines.
+    valued(
+        words!["underscores_in_headers" "ignore_invalid_headers"],
+        ANY,
+        Top,
+        &["headers: { underscores: % }"],
+        "keep",
+        underscores,
+    ),
+    later(words!["body" "max_body" "body_size"], &["`limits`"], "limits.request_body"),
     later(
         words!["client_max_body_size" "max_body_size" "body_limit" "request_body_max_size" "maxrequestbodybytes"],
         ANY,

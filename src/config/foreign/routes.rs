@@ -81,7 +81,8 @@ pub const ROUTES: &[Foreign] = &[
         &["client_ip: [%]"],
         "10.0.0.0/8",
     ),
-    nothing(words!["scheme" "protocol" "port"], MATCH, "a route does not look at it: leave it out"),
+    nothing(words!["port"], MATCH, "a route does not look at it: leave it out"),
+    write(words!["scheme" "protocol"], MATCH, Here, &["header: { x-forwarded-proto: % }"], "http"),
     valued(
         words![
             "proxy_pass" "grpc_pass" "reverse_proxy" "backend" "backends" "default_backend" "use_backend" "service"
@@ -153,7 +154,14 @@ pub const ROUTES: &[Foreign] = &[
     ),
     later(words!["limit_req" "limit_rate" "rate_limiting" "ratelimit" "rate_limit"], ANY, "routes[].rate_limit"),
     later(words!["limit_conn" "inflightreq"], ANY, "routes[].concurrency"),
-    later(words!["allow" "deny" "ipallowlist" "ipwhitelist" "acls"], ANY, "routes[].access"),
+    nothing(
+        words!["allow" "deny" "ipallowlist" "ipwhitelist" "acls"],
+        ANY,
+        "lists of addresses are not supported yet: until then a route with `match: { client_ip: [10.0.0.0/8] }` \
+         takes these clients, and one with `respond: { status: 403 }` the others",
+    ),
+    write(words!["error"], ROUTE, Here, &["respond: { status: % }"], "404"),
+    later(words!["request_body"], ROUTE, "limits.request_body"),
     later(words!["proxy_cache" "proxy_cache_valid" "proxy_cache_key"], ANY, "routes[].cache"),
     nothing(
         words!["websocket" "websockets" "upgrade" "proxy_http_version"],

@@ -14,6 +14,7 @@ fn file(place: Place, within: &[&str], yaml: &str) -> String {
     };
     match (place, within.first().copied().unwrap_or_default()) {
         (Top, _) | (Here, "the configuration") => format!("{yaml}\n"),
+        (Here, "`admin`") => format!("admin: {{ {yaml} }}\nlisteners: [\":80\"]\nroutes: [{{ respond: {{}} }}]\n"),
         (Here, "a listener") => format!("listeners: [{{ {yaml} }}]\nroutes: [{{ respond: {{}} }}]\n"),
         (Here, "`match`") => route(&format!("match: {{ {yaml} }}, respond: {{}}")),
         // What is written in place of the whole map.

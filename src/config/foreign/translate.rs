@@ -23,6 +23,28 @@ pub fn short(title: &str, text: &str) -> Option<String> {
     })
 }
 
+/// Whether redirects are rewritten.
+pub fn rewrite_or_off(text: &str) -> Option<String> {
+    ["rewrite", "off"].contains(&text).then(|| text.to_owned())
+}
+
+/// How many attempts there are in all: nginx turns retries off by a word.
+pub fn attempts(text: &str) -> Option<String> {
+    match text {
+        "off" | "0" | "1" => Some("1".to_owned()),
+        _ => number(text),
+    }
+}
+
+/// What becomes of header names with an underscore.
+pub fn underscores(text: &str) -> Option<String> {
+    match text {
+        "on" | "true" | "keep" => Some("keep".to_owned()),
+        "off" | "false" => Some("drop".to_owned()),
+        _ => None,
+    }
+}
+
 /// A port alone, or an address.
 pub fn listening(text: &str) -> Option<String> {
     let number = text.parse::<u16>().ok();

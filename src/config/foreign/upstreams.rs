@@ -1,7 +1,7 @@
 //! Words for upstreams and their servers.
 
 use super::entry::{ANY, SERVER, TOP, UPSTREAM, valued, write};
-use super::translate::{balance, number, seconds, server};
+use super::translate::{attempts, balance, number, seconds, server};
 use crate::config::section::Foreign;
 use crate::config::section::Place::{Here, Top, Upstream};
 
@@ -102,15 +102,16 @@ pub const UPSTREAMS: &[Foreign] = &[
         "128",
     ),
     write(words!["max_conns" "maxconn" "maxconns"], ANY, Upstream, &["pool: { max_connections: % }"], "100"),
-    write(
+    valued(
         words![
             "retries" "max_retries" "proxy_next_upstream" "proxy_next_upstream_tries" "retry_on" "lb_retries"
             "lb_try_duration" "redispatch"
         ],
         ANY,
         Upstream,
-        &["retry: { attempts: 2 }"],
-        "",
+        &["retry: { attempts: % }"],
+        "2",
+        attempts,
     ),
     write(
         words!["sticky_session" "sticky_sessions" "stickiness" "affinity" "session_affinity" "stick_table"],

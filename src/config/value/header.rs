@@ -57,7 +57,8 @@ macro_rules! editable {
         concat!(
             "^(?!(", $($except, "|",)?
             "[Cc]onnection|[Cc]ontent-[Ll]ength|[Kk]eep-[Aa]live|[Pp]roxy-[Cc]onnection|[Tt][Ee]|[Tt]railer|",
-            "[Tt]ransfer-[Ee]ncoding|[Uu]pgrade|[Hh][Tt][Tt][Pp]2-[Ss]ettings)$)[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+            "[Tt]ransfer-[Ee]ncoding|[Uu]pgrade|[Hh][Tt][Tt][Pp]2-[Ss]ettings)$)[!#$%&'*.^_`|~0-9A-Za-z]",
+            "[!#$%&'*+.^_`|~0-9A-Za-z-]*$"
         )
     };
 }
@@ -96,6 +97,15 @@ const NOT_EDITABLE: [&str; 9] = [
 
 fn edited(text: &str) -> Parsed<FieldName> {
     let field = name(text)?;
+    // Caddy's signs, which RFC 9110 allows in a name and nobody means.
+    if let Some(bare) = text.strip_prefix('-') {
+        let help = format!("write `remove: [{bare}]`");
+        return Err(Invalid::with_help(format!("`{text}` is not a header name that anybody uses"), help));
+    }
+    if let Some(bare) = text.strip_prefix('+') {
+        let help = format!("write `add: {{ {bare}: … }}`");
+        return Err(Invalid::with_help(format!("`{text}` is not a header name that anybody uses"), help));
+    }
     if NOT_EDITABLE.contains(&field.name.as_str()) {
         return Err(Invalid::with_help(
             format!("`{text}` cannot be edited"),

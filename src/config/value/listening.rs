@@ -141,6 +141,9 @@ fn listener_help(text: &str) -> String {
         return format!("without the scheme: `{rest}`");
     }
     let first = text.split_whitespace().next().unwrap_or_default();
+    if text.split_whitespace().skip(1).any(|word| ["ssl", "tls", "http2", "quic"].contains(&word)) {
+        return format!("clients connect by HTTP/1 without TLS only: `\"{first}\"` alone would be plain HTTP");
+    }
     if first != text {
         return match listener(first) {
             Ok(_) => format!("write `\"{first}\"`, the address alone"),
@@ -190,7 +193,8 @@ mod tests {
             );
         }
         assert_eq!(help(listener("::1")), "a port is missing, as in `\"[::1]:8080\"`");
-        assert_eq!(help(listener("0.0.0.0:443 ssl")), "write `\"0.0.0.0:443\"`, the address alone");
+        assert_eq!(help(listener("0.0.0.0:80 default_server")), "write `\"0.0.0.0:80\"`, the address alone");
+        assert!(help(listener("0.0.0.0:443 ssl")).contains("would be plain HTTP"));
         assert_eq!(help(listener("0.0.0.0:$PORT")), "a variable is written `${PORT}`");
         assert!(help(listener("*:80")).contains("`\":80\"`") && help(listener("a.b:80")).contains("not a name"));
         assert_eq!((LOCAL.parse)("9180").unwrap_err().help.unwrap(), "write `127.0.0.1:9180`");

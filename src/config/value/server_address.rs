@@ -169,6 +169,10 @@ fn name_and_port(text: &str) -> Parsed<(String, u16)> {
         return Err(wrong(&instead_of_url(scheme, rest)));
     }
     if let Some((address, parameter)) = text.split_once(char::is_whitespace) {
+        if parameter == "down" {
+            let help = "leave it out, or take it out of a running proxy with `pingora-proxy upstreams disable`";
+            return Err(wrong(help));
+        }
         let key = match parameter.split_once('=') {
             Some(("weight", weight)) if number(weight).is_ok() => format!("weight: {weight}"),
             _ if parameter.contains("backup") => "backup: true".to_owned(),
