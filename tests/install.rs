@@ -59,7 +59,8 @@ fn everything_has_its_place_and_an_own_configuration_stays() {
     let config = installed.path("etc/pingora-proxy/proxy.yaml");
     let checked = Command::new(BINARY).arg("-t").arg("-c").arg(&config).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    for page in ["README.md", "docs/operations.md", "conf/examples/sticky.yaml"] {
+    let pages = ["README.md", "docs/operations.md", "docs/performance.svg", "conf/examples/pages/not-found.html"];
+    for page in pages.into_iter().chain(["conf/examples/sticky.yaml", "deploy/pingora-proxy.service"]) {
         assert!(installed.path("usr/local/share/doc/pingora-proxy").join(page).is_file(), "{page}");
     }
     std::fs::write(&config, "# my own\n").unwrap();
