@@ -87,6 +87,16 @@ fn what_waits_for_an_upgrade_is_said_by_name() {
     let expected = "configuration 2 is in force; these wait for an upgrade (`-s upgrade`): log.level, server.threads\n";
     assert_eq!((code, text.as_str()), (0, expected));
     assert_eq!(proxy.get("/").text(), "two");
+    let (_, status) = proxy.order("status");
+    assert!(status.contains("; these wait for an upgrade (`-s upgrade`): log.level, server.threads"), "{status}");
+    proxy.rewrite("x: 1\n");
+    assert_eq!(proxy.order("reload").0, 1);
+    let (_, status) = proxy.order("status");
+    assert!(status.contains("configuration 2,") && status.contains("; the last reload was refused"), "{status}");
+    proxy.rewrite(&answering("three"));
+    assert_eq!(proxy.order("reload").0, 0);
+    let (_, status) = proxy.order("status");
+    assert!(!status.contains("reload") && !status.contains("wait for an upgrade"), "{status}");
 }
 
 #[test]

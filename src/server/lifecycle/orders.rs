@@ -35,16 +35,16 @@ impl RunningProcess {
                 self.config = reloaded.config;
                 let generation = self.process.status.reloaded();
                 let mut text = format!("{}configuration {generation} is in force", reloaded.warnings);
-                if !reloaded.waiting.is_empty() {
-                    text.push_str("; these wait for an upgrade (`-s upgrade`): ");
-                    text.push_str(&reloaded.waiting.join(", "));
-                }
+                self.reload_left = (!reloaded.waiting.is_empty())
+                    .then(|| format!("; these wait for an upgrade (`-s upgrade`): {}", reloaded.waiting.join(", ")));
+                text.push_str(self.reload_left.as_deref().unwrap_or_default());
                 log::info!("reload: {text}");
                 (true, text)
             }
             Err(problems) => {
                 let generation = self.process.status.generation();
                 log::error!("reload: configuration {generation} stays in force\n{}", problems.trim_end());
+                self.reload_left = Some("; the last reload was refused (`-t` says why)".to_owned());
                 (false, problems)
             }
         };

@@ -70,6 +70,8 @@ pub struct RunningProcess {
     pub watched: Option<ConfigWatch>,
     /// The tunnels that were ended when `drain.tunnels` was over.
     pub tunnels_cut: Option<ConnectionCounts>,
+    /// What the last reload left undone, for who asks later.
+    pub reload_left: Option<String>,
 }
 
 impl ProcessContext {

@@ -87,6 +87,7 @@ impl RunningProcess {
             awaiting_end: Vec::new(),
             watched: None,
             tunnels_cut: None,
+            reload_left: None,
         };
         running.watch_file();
         Ok(running)
@@ -170,13 +171,14 @@ impl RunningProcess {
         let panics = told("requests lost to a panic", contained_panics());
         let lines = told("access log lines lost", lost_lines());
         format!(
-            "process {}: {}, configuration {}, up {} s; {}{}{panics}{lines}",
+            "process {}: {}, configuration {}, up {} s; {}{}{panics}{lines}{}",
             std::process::id(),
             status.phase().describe(),
             status.generation(),
             status.started.elapsed().as_secs(),
             describe_counts(counts),
-            self.stage.describe(Instant::now())
+            self.stage.describe(Instant::now()),
+            self.reload_left.as_deref().unwrap_or_default()
         )
     }
 
