@@ -148,13 +148,5 @@ pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<
 }
 
 fn join_hosts(hosts: &[HostPattern]) -> String {
-    let texts: Vec<String> = hosts
-        .iter()
-        .map(|pattern| match pattern {
-            HostPattern::Any => "`*`".to_owned(),
-            HostPattern::Exact(exact) => format!("`{exact}`"),
-            HostPattern::Suffix(suffix) => format!("`*.{suffix}`"),
-        })
-        .collect();
-    texts.join(", ")
+    hosts.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
 }

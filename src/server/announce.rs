@@ -60,12 +60,7 @@ fn share_of(share: u32, all: u32, upstream: &crate::config::UpstreamRef) -> Stri
 
 fn describe_match(conditions: &Match) -> String {
     let Match { hosts, paths, methods, headers, query, cookies, client_ips, .. } = conditions;
-    let host = |host: &HostPattern| match host {
-        HostPattern::Exact(name) => name.clone(),
-        HostPattern::Suffix(suffix) => format!("*.{suffix}"),
-        HostPattern::Any => "*".to_owned(),
-    };
-    let hosts = hosts.iter().map(host).collect::<Vec<_>>().join(" | ");
+    let hosts = hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>().join(" | ");
     let path = |path: &PathPattern| match path {
         PathPattern::Prefix(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
         PathPattern::Exact(path) => path.clone(),

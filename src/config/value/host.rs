@@ -22,12 +22,19 @@ pub const HOST_PATTERN: Scalar<HostPattern> = Scalar {
         examples: &["example.com", "*.example.com"],
     },
     parse: pattern,
-    print: |pattern| match pattern {
-        HostPattern::Exact(host) => Yaml::text(host),
-        HostPattern::Suffix(suffix) => Yaml::text(format!("*.{suffix}")),
-        HostPattern::Any => Yaml::text("*"),
-    },
+    print: |pattern| Yaml::text(pattern.to_string()),
 };
+
+/// As an operator writes it.
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(suffix) => write!(f, "*.{suffix}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
 
 fn pattern(text: &str) -> Parsed<HostPattern> {
     if text == "*" {
