@@ -52,13 +52,12 @@ impl Listener {
     /// Waits for a connection.
     ///
     /// # Errors
-    /// Why this one was not to be had.
-    pub async fn accept(&self) -> Result<Accepted, NotAccepted> {
+    /// The system's; [`not_accepted`] says what one means.
+    pub async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, remote)| Accepted::Tcp(stream, remote)),
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
         }
-        .map_err(not_accepted)
     }
 
     /// Closes the socket and returns the connections that the kernel had accepted, at most
@@ -93,7 +92,7 @@ impl Listener {
 }
 
 /// accept(2) has errors of the network that are the connection's, not the socket's.
-fn not_accepted(e: io::Error) -> NotAccepted {
+pub(super) fn not_accepted(e: io::Error) -> NotAccepted {
     match Errno::from_io_error(&e) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => NotAccepted::Exhausted(e),
         Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => NotAccepted::Broken(e),

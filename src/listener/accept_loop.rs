@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::accept::{Accepted, Listener, NotAccepted};
+use super::accept::{Accepted, Listener, NotAccepted, not_accepted};
 use super::accept_gate::AcceptGate;
 use super::workers::{ServeConnection, Workers};
 use crate::config::Address;
@@ -77,7 +77,7 @@ pub(super) async fn run<S: ServeConnection>(
 /// When the socket is no listening one any more.
 async fn accept_next(listener: &Listener, address: &Address, warned: &mut Option<Instant>) -> io::Result<Accepted> {
     loop {
-        match listener.accept().await {
+        match listener.accept().await.map_err(not_accepted) {
             Ok(accepted) => return Ok(accepted),
             Err(NotAccepted::Lost) => {}
             Err(NotAccepted::Exhausted(e)) => {

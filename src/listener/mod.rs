@@ -8,6 +8,7 @@ mod accept_loop;
 mod threads;
 mod workers;
 
+pub use accept::{Accepted, Listener};
 pub use accept_gate::AcceptGate;
 pub use accept_loop::ListeningSocket;
 pub use threads::start_workers;

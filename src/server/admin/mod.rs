@@ -7,7 +7,6 @@ mod caller;
 mod client;
 mod servers;
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,10 +17,9 @@ use pingora_core::apps::ServerApp;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
-use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Address;
-use crate::listener::AcceptGate;
+use crate::listener::{AcceptGate, Listener};
 use crate::telemetry::contain;
 pub use api::AdminApi;
 pub use caller::Reach;
@@ -46,7 +44,7 @@ impl Service for AdminService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _ends: ShutdownWatch, _listeners_per_fd: usize) {
         let Some(socket) = self.socket.take() else { return };
         self.gate.opened().await;
-        let listener = match AdminListener::new(&self.address, socket) {
+        let listener = match Listener::new(&self.address, socket) {
             Ok(listener) => listener,
             Err(e) => return log::error!("the admin endpoint ended: {e}"),
         };
@@ -56,7 +54,10 @@ impl Service for AdminService {
                 () = self.gate.handed_over() => return,
             };
             match accepted {
-                Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&self.gate)))),
+                Ok(accepted) => match accepted.into_stream() {
+                    Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&self.gate)))),
+                    Err(e) => log::debug!("a caller of the admin endpoint was gone before it was served: {e}"),
+                },
                 Err(e) => {
                     log::warn!("the admin endpoint cannot accept: {e}");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -86,26 +87,5 @@ async fn serve(api: Arc<AdminApi>, stream: L4Stream, gate: Arc<AcceptGate>) {
             log::error!("the admin endpoint did not answer: {panicked}");
         },
         () = handed_over => {}
-    }
-}
-
-enum AdminListener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl AdminListener {
-    fn new(address: &Address, socket: OwnedFd) -> io::Result<Self> {
-        match address {
-            Address::Tcp(_) => TcpListener::from_std(socket.into()).map(Self::Tcp),
-            Address::Unix(_) => UnixListener::from_std(socket.into()).map(Self::Unix),
-        }
-    }
-
-    async fn accept(&self) -> io::Result<L4Stream> {
-        match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| stream.into()),
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| stream.into()),
-        }
     }
 }
