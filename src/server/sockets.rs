@@ -27,8 +27,7 @@ const UNSENT: u32 = 64 * 1024;
 /// The connections that may wait to be accepted until the accept loop asks for more.
 const BACKLOG: i32 = 128;
 
-/// The sockets of one listener at most, so that many listeners on many threads leave
-/// descriptors for clients.
+/// The sockets of one listener at most: as many as `server.threads` allows threads.
 const MAX_SOCKETS: usize = 1024;
 
 /// One open socket with the name by which newer and older processes know it. Several have

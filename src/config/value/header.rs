@@ -98,12 +98,12 @@ const NOT_EDITABLE: [&str; 9] = [
 fn edited(text: &str) -> Parsed<FieldName> {
     let field = name(text)?;
     // Caddy's signs, which RFC 9110 allows in a name and nobody means.
-    if let Some(bare) = text.strip_prefix('-') {
-        let help = format!("write `remove: [{bare}]`");
-        return Err(Invalid::with_help(format!("`{text}` is not a header name that anybody uses"), help));
-    }
-    if let Some(bare) = text.strip_prefix('+') {
-        let help = format!("write `add: {{ {bare}: … }}`");
+    let meant = match text.split_at_checked(1) {
+        Some(("-", bare)) => Some(format!("write `remove: [{bare}]`")),
+        Some(("+", bare)) => Some(format!("write `add: {{ {bare}: … }}`")),
+        _ => None,
+    };
+    if let Some(help) = meant {
         return Err(Invalid::with_help(format!("`{text}` is not a header name that anybody uses"), help));
     }
     if NOT_EDITABLE.contains(&field.name.as_str()) {
