@@ -5,7 +5,9 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod downstream;
+pub mod exchange;
 pub mod filter;
+pub mod http1;
 pub mod listener;
 pub mod message;
 pub mod proxy;

@@ -183,7 +183,8 @@ fn an_answer_that_cannot_be_carried_is_refused_with_its_reason() {
     let origin = answering(|target| {
         match target {
             "/250" => format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", "X: 1\r\n".repeat(250)),
-            "/300" => format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", "X: 1\r\n".repeat(300)),
+            "/1000" => format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", "X: 1\r\n".repeat(1000)),
+            "/1100" => format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", "X: 1\r\n".repeat(1100)),
             "/large" => format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: {}\r\n\r\n", "x".repeat(2 << 20)),
             "/coding" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
             _ => "HTTP/1.1 200 OK\r\nTransfer-Encoding: , chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_owned(),
@@ -195,9 +196,10 @@ fn an_answer_that_cannot_be_carried_is_refused_with_its_reason() {
         origin.address
     ));
     assert_eq!(proxy.get("/250").status, 200);
+    assert_eq!(proxy.get("/1000").all("x").len(), 1000);
     assert_eq!(proxy.get("/empty").text(), "ok");
     for (target, error, words) in [
-        ("/300", "http_response_header_section_size", "more than 256 header fields"),
+        ("/1100", "http_response_header_section_size", "more than 1024 header fields"),
         ("/large", "http_response_header_section_size", "larger than 1 MiB"),
         ("/coding", "http_response_transfer_coding", "a transfer coding other than `chunked`"),
     ] {

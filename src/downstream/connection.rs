@@ -10,7 +10,7 @@ use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
-use super::exchange::Exchange;
+use crate::exchange::Exchange;
 use crate::message::forwarded;
 
 /// What goes on on a connection.

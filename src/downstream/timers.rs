@@ -3,14 +3,8 @@
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::deadline::Overdue;
-use super::exchange::Exchange;
-use super::timer::Timer;
 use super::wait_budget::WaitBudget;
-
-/// How long a response is waited for once the upstream took no more of the request: it may
-/// have sent one before, and Pingora looks for it only then.
-const EARLY_RESPONSE: Duration = Duration::from_millis(100);
+use crate::exchange::{Exchange, Overdue, Timer};
 
 /// How long a client that has the whole response may keep back the rest of its body.
 const AFTER_RESPONSE: Duration = Duration::from_secs(5);
@@ -24,8 +18,6 @@ const HALF_CLOSED: Duration = Duration::from_secs(5);
 enum Awaited {
     /// The client's body; this is overdue when the time for that is over.
     RequestBody(Overdue),
-    /// A response that the upstream may have sent before it took no more of the request.
-    EarlyResponse,
     Response,
 }
 
@@ -96,8 +88,7 @@ impl Timers {
     }
 
     /// More of the request's body is waited for. `client_must_send` is false while the upstream
-    /// still has some of it to take: Pingora then keeps the upstream's deadline, and the client
-    /// has none.
+    /// still has some of it to take: its driver then keeps the deadline, and the client has none.
     pub fn poll_request_body(
         &mut self,
         exchange: &Exchange,
@@ -134,7 +125,7 @@ impl Timers {
     fn poll_client(&mut self, exchange: &Exchange, limit: Duration, cx: &mut Context<'_>) -> Poll<Overdue> {
         let overdue = match self.awaited {
             Some(Awaited::RequestBody(overdue)) => overdue,
-            Some(Awaited::EarlyResponse | Awaited::Response) | None => self.await_client(exchange, limit),
+            Some(Awaited::Response) | None => self.await_client(exchange, limit),
         };
         self.read.poll(cx).map(|()| overdue)
     }
@@ -156,20 +147,16 @@ impl Timers {
         overdue
     }
 
-    /// The client has said all that the upstream takes, and waits. Pingora has one deadline
-    /// for each read of a response, its head included, and sets a timer for it every time.
+    /// The client has said all that the upstream takes, and waits.
     pub fn poll_response(&mut self, exchange: &Exchange, expects_head: bool, cx: &mut Context<'_>) -> Poll<Overdue> {
         exchange.upload.register_waker(cx);
-        if expects_head && exchange.upload.is_given_up() {
-            return self.poll_read(Awaited::EarlyResponse, EARLY_RESPONSE, cx).map(|()| Overdue::Upload);
-        }
         let Some(limit) = exchange.deadlines.response(expects_head) else {
             return Poll::Pending;
         };
         if exchange.deadlines.take_response_renewed() {
             self.restart_read();
         }
-        ready!(self.poll_read(Awaited::Response, limit, cx));
+        ready!(self.poll_awaited_response(limit, cx));
         // The upstream has its time from when it had the whole request.
         let deadline = exchange.upload.taken_since().unwrap_or_else(Instant::now) + limit;
         if deadline > Instant::now() {
@@ -179,11 +166,11 @@ impl Timers {
         Poll::Ready(Overdue::Response)
     }
 
-    fn poll_read(&mut self, awaited: Awaited, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        if self.awaited != Some(awaited) {
+    fn poll_awaited_response(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        if self.awaited != Some(Awaited::Response) {
             self.restart_read();
             self.read.set(limit);
-            self.awaited = Some(awaited);
+            self.awaited = Some(Awaited::Response);
         }
         self.read.poll(cx)
     }

@@ -170,7 +170,7 @@ impl Cause {
                 502,
                 "http_response_header_section_size",
                 Upstream,
-                "the upstream's answer has more than 256 header fields, which cannot be carried",
+                "the upstream's answer has more than 1024 header fields, which cannot be carried",
             ),
             Self::UpstreamHeadTooLarge => (
                 502,

@@ -13,31 +13,39 @@ use super::workers::{ServeConnection, Workers};
 /// on them once `gate` is open. With `work_stealing` there is one worker of that many threads.
 ///
 /// # Errors
-/// When the system has no room for the threads.
+/// In words, when the system has no room for the threads, or a service cannot be made.
 pub fn start_workers<S: ServeConnection>(
     threads: usize,
     work_stealing: bool,
-    service: impl Fn() -> S,
+    service: impl Fn() -> Result<S, String>,
     sockets: Vec<ListeningSocket>,
     gate: &Arc<AcceptGate>,
-) -> io::Result<()> {
+) -> Result<(), String> {
+    let handles =
+        start_threads(threads, work_stealing).map_err(|e| format!("cannot start {threads} worker threads: {e}"))?;
+    let services = handles.iter().map(|_| service().map(Arc::new)).collect::<Result<_, _>>()?;
+    let workers = Workers::new(&handles, services);
+    for (place, socket) in sockets.into_iter().enumerate() {
+        let own = place % handles.len();
+        handles[own].spawn(accept_loop::run(socket, own, Arc::clone(&workers), Arc::clone(gate)));
+    }
+    Ok(())
+}
+
+/// Starts the threads, and returns the runtime of each worker.
+fn start_threads(threads: usize, work_stealing: bool) -> io::Result<Vec<Handle>> {
     let runtimes = if work_stealing {
         vec![Builder::new_multi_thread().worker_threads(threads).thread_name("worker").enable_all().build()?]
     } else {
         let build = |_| Builder::new_current_thread().enable_all().build();
         (0..threads).map(build).collect::<io::Result<_>>()?
     };
-    let handles: Vec<Handle> = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+    let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
     for (number, runtime) in runtimes.into_iter().enumerate() {
         // The runtime is driven to the end of the process.
         std::thread::Builder::new()
             .name(format!("worker {number}"))
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     }
-    let workers = Workers::new(&handles, service);
-    for (place, socket) in sockets.into_iter().enumerate() {
-        let own = place % handles.len();
-        handles[own].spawn(accept_loop::run(socket, own, Arc::clone(&workers), Arc::clone(gate)));
-    }
-    Ok(())
+    Ok(handles)
 }

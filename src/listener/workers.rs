@@ -52,13 +52,13 @@ impl<S> Drop for Counted<S> {
 
 impl<S: ServeConnection> Workers<S> {
     /// One worker for each runtime, each with a service of its own.
-    pub(super) fn new(runtimes: &[Handle], service: impl Fn() -> S) -> Arc<Self> {
-        let worker = |runtime: &Handle| Worker {
+    pub(super) fn new(runtimes: &[Handle], services: Vec<Arc<S>>) -> Arc<Self> {
+        let worker = |(runtime, service): (&Handle, Arc<S>)| Worker {
             runtime: runtime.clone(),
-            service: Arc::new(service()),
+            service,
             connections: AtomicUsize::new(0),
         };
-        Arc::new(Self(runtimes.iter().map(worker).collect()))
+        Arc::new(Self(runtimes.iter().zip(services).map(worker).collect()))
     }
 
     /// Has a connection that the worker `own` accepted be served.
@@ -116,7 +116,7 @@ mod tests {
     fn a_connection_goes_where_there_are_fewest_and_stays_where_there_are_as_few() {
         let runtimes: Vec<_> = (0..3).map(|_| Builder::new_current_thread().build().unwrap()).collect();
         let handles: Vec<Handle> = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
-        let workers = Workers::new(&handles, || Nothing);
+        let workers = Workers::new(&handles, (0..3).map(|_| Arc::new(Nothing)).collect());
         let set = |counts: [usize; 3]| {
             workers.0.iter().zip(counts).for_each(|(worker, count)| worker.connections.store(count, Ordering::Relaxed));
         };

@@ -55,15 +55,12 @@ pub fn begin_attempt(session: &mut Session, ctx: &RequestCtx, pool: &Pool, peer:
     if ctx.admission.upgrade {
         allow_for_tunnel(session, peer, idle);
     }
-    exchange.begin_upload(peer.options.write_timeout);
+    exchange.begin_attempt();
 }
 
 /// Pingora takes the deadlines of an upstream's connection before it knows whether that
-/// becomes a tunnel. These are long enough for one, and end a tunnel in which Pingora has stopped
-/// to look at the client, because the upstream takes nothing. Until the response is there, those
-/// of the exchange hold as well.
+/// becomes a tunnel. This one is long enough for one.
 fn allow_for_tunnel(session: &mut Session, peer: &mut HttpPeer, idle: Duration) {
-    peer.options.read_timeout = Some(idle);
     // A body is sent before the response is there.
     if session.as_mut().is_body_empty() {
         peer.options.write_timeout = Some(idle);

@@ -3,10 +3,11 @@
 
 use pingora::{Error, ErrorSource as PingoraSource, ErrorType};
 
-use crate::downstream::Overdue;
-use crate::downstream::http1::BadChunk;
+use crate::exchange::Overdue;
 use crate::filter::Cause;
+use crate::http1::BadChunk;
 use crate::upstream::CertificateFault;
+use crate::upstream::http1::BadResponse;
 
 /// What the proxy refuses a request for. It travels as the cause of a Pingora error, from
 /// the hook that refuses to `fail_to_proxy`.
@@ -66,13 +67,12 @@ fn cause_of_pingoras(error: &Error) -> Cause {
     }
 }
 
-/// A response that is valid HTTP and more than Pingora carries.
+/// A response that is valid HTTP may be more than is carried.
 fn by_head(error: &Error) -> Cause {
     match error.root_cause().downcast_ref() {
-        Some(httparse::Error::TooManyHeaders) => Cause::UpstreamFields,
-        Some(_) => Cause::UpstreamInvalid,
-        None if error.to_string().contains("Response header larger than") => Cause::UpstreamHeadTooLarge,
-        None => Cause::UpstreamInvalid,
+        Some(BadResponse::TooManyFields) => Cause::UpstreamFields,
+        Some(BadResponse::HeadTooLarge) => Cause::UpstreamHeadTooLarge,
+        Some(BadResponse::Syntax | BadResponse::Length) | None => Cause::UpstreamInvalid,
     }
 }
 
@@ -86,7 +86,6 @@ fn by_driver(error: &Error) -> Cause {
         Some(Overdue::RequestBody) => Cause::BodyTimeout,
         Some(Overdue::RequestRate) => Cause::BodyRate,
         Some(Overdue::RestOfBody) => Cause::BodyWithheld,
-        Some(Overdue::Upload) => Cause::SendTimeout,
         Some(Overdue::Response) => Cause::ResponseTimeout,
         Some(Overdue::Request) => Cause::RequestTimeout,
         Some(Overdue::Write) => Cause::ClientStalled,

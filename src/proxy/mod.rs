@@ -9,6 +9,7 @@ mod deadlines;
 mod error;
 mod explain;
 mod framing;
+mod http_proxy;
 mod keepalive;
 mod mirror;
 mod reply;
@@ -119,18 +120,18 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         request::edit_live_request(session, upstream_request, ctx)?;
         ctx.mirror = ctx.wanted_mirror().and_then(|mirror| self.mirrors.begin_copy(session, upstream_request, mirror));
+        request::attach_exchange(upstream_request, ctx);
         Ok(())
     }
 
     async fn request_body_filter(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         mirror::copy(&mut ctx.mirror, body.as_ref(), end_of_stream);
-        request::follow_body(session, body, ctx);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The request as the upstream gets it: everything in which it differs from the client's.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use pingora::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -39,11 +40,9 @@ pub fn edit_request(
     route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, authority, upstream))
 }
 
-/// Has the exchange know when the upstream took this piece of a body.
-pub fn follow_body(session: &Session, body: &mut Option<Bytes>, ctx: &RequestCtx) {
-    if let Some(exchange) = ctx.exchange()
-        && let Some(bytes) = body.take_if(|bytes| !bytes.is_empty() && !session.was_upgraded())
-    {
-        *body = Some(exchange.follow(bytes));
+/// Has the driver of the upstream's connection find the exchange with the request's head.
+pub fn attach_exchange(upstream: &mut RequestHeader, ctx: &RequestCtx) {
+    if let Some(exchange) = ctx.exchange() {
+        upstream.extensions_mut().insert(Arc::clone(exchange));
     }
 }

@@ -53,6 +53,7 @@ fn switch_protocols(ctx: &RequestCtx) -> Result<()> {
         exchange.become_tunnel(idle);
         // What is left of a body is part of the tunnel.
         exchange.deadlines.set_request_body(idle);
+        exchange.deadlines.set_response(None, Some(idle));
     }
     Ok(())
 }

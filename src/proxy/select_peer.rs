@@ -18,6 +18,7 @@ use crate::filter::Cause;
 use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
 use crate::runtime::{Action, Split};
+use crate::upstream::http1::session_of_our_own;
 use crate::upstream::{Endpoint, Pick, PickRequest, Pool, Unavailable};
 
 /// Which upstream of a route's split takes the request; 0 where there is none.
@@ -57,11 +58,10 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
         Ok(pick) => pick,
     };
     let needs_new_connection = std::mem::take(&mut ctx.attempts.needs_new_connection) || !pool.keeps_connections();
-    // A pooled connection may belong to another thread's reactor, which can see a quick 101
-    // before this thread has looked for the end of the request; Pingora then takes that
-    // end for the end of the tunnel (its issue 946).
+    // A tunnel would take a connection out of the pool for good.
     let unpooled = ctx.admission.upgrade || needs_new_connection;
     let mut peer = Box::new(if unpooled { pick.endpoint.unpooled_peer() } else { pick.endpoint.peer() });
+    peer.options.alpn = session_of_our_own();
     ctx.attempts.pick = Some(pick);
     ctx.attempts.count += 1;
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);

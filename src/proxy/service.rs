@@ -11,17 +11,18 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::{HttpProxy, http_proxy};
 use pingora_timeout::timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::Proxy;
 use super::context::next_request_id;
+use super::http_proxy::{self, OwnHttpProxy};
 use super::mirror::Mirrors;
 use super::{access_record, reply};
 use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, Session, Slot, field};
-use crate::downstream::{Connections, Initiator, Pace};
+use crate::downstream::{Connections, Initiator};
+use crate::exchange::Pace;
 use crate::filter::Cause;
 use crate::listener::ServeConnection;
 use crate::runtime::Live;
@@ -29,7 +30,7 @@ use crate::telemetry::{self, Panicked};
 
 /// What a worker's connections go to. Its connections to upstreams are its own.
 pub struct HttpService {
-    http: Arc<HttpProxy<Proxy>>,
+    http: Arc<OwnHttpProxy>,
     shared: HttpServiceParts,
 }
 
@@ -55,9 +56,11 @@ impl std::fmt::Debug for HttpServiceParts {
 }
 
 impl HttpService {
-    pub fn new(shared: HttpServiceParts) -> Self {
+    /// # Errors
+    /// In words, when Pingora's part cannot be made.
+    pub fn new(shared: HttpServiceParts) -> Result<Self, String> {
         let proxy = Proxy { live: Arc::clone(&shared.live), mirrors: Arc::clone(&shared.mirrors) };
-        Self { http: Arc::new(http_proxy(&shared.conf, proxy)), shared }
+        Ok(Self { http: http_proxy::with_connector(&shared.conf, proxy)?, shared })
     }
 
     /// `first`: a connection that never spoke is not kept as long as one that did.

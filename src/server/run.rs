@@ -272,7 +272,7 @@ fn assemble(
         connections: Arc::clone(&connections),
         mirrors: Arc::default(),
     };
-    let service = Arc::new(HttpService::new(parts.clone()));
+    let service = Arc::new(HttpService::new(parts.clone())?);
     workers::start(config, &parts, &sockets, &gate)?;
     for listener in &config.listeners {
         let bound = sockets.bound(&SocketUse::Listener(listener.address.clone()));

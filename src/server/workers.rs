@@ -22,9 +22,7 @@ pub fn start(
         let duplicates = sockets.duplicates(address).map_err(|e| format!("{address}: {e}"))?;
         listening.extend(duplicates.into_iter().map(|socket| ListeningSocket { address: address.clone(), socket }));
     }
-    let (threads, service) = (threads(config), || HttpService::new(parts.clone()));
-    start_workers(threads, steals_work(config), service, listening, gate)
-        .map_err(|e| format!("cannot start {threads} worker threads: {e}"))
+    start_workers(threads(config), steals_work(config), || HttpService::new(parts.clone()), listening, gate)
 }
 
 fn threads(config: &Config) -> usize {

@@ -18,6 +18,7 @@ mod endpoint;
 mod endpoints;
 mod health;
 mod health_check;
+pub mod http1;
 mod load;
 mod name_addresses;
 mod operator;

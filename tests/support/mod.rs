@@ -303,6 +303,14 @@ impl Wire {
         self.buffer.drain(..count).collect()
     }
 
+    /// What has come, or comes next; nothing at the end.
+    pub fn piece(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            self.fill().ok();
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
     pub fn line(&mut self) -> String {
         let end = loop {
             if let Some(at) = self.buffer.windows(2).position(|w| w == b"\r\n") {

@@ -1,7 +1,6 @@
 //! The driver of a client's connection: what is read from it and written to it in one
-//! exchange, within the exchange's deadlines. Pingora has none for a client that takes
-//! nothing, and looks at nothing else while it writes, so that they are kept on writes as on
-//! reads.
+//! exchange, within the exchange's deadlines. Nothing waits for a client to take a response
+//! before its end: whoever waits for something else of the client sends what is left of it.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,15 +13,12 @@ use bytes::Bytes;
 use pingora_core::protocols::{Digest, Stream};
 use tokio::io::AsyncWrite;
 
-use super::input::{Input, READ};
-use super::output::Output;
-use super::request_body::RequestBody;
 use super::request_head::Head;
 use crate::downstream::connection::{Activity, ClientConnection, Initiator};
-use crate::downstream::deadline::{Overdue, Pace};
-use crate::downstream::exchange::Exchange;
 use crate::downstream::registry::{Connections, Registration, TunnelsEnd};
 use crate::downstream::timers::Timers;
+use crate::exchange::{Exchange, Overdue, Pace};
+use crate::http1::{IncomingBody, Input, Output, READ};
 
 /// How long the rest of a body that nobody wants is read, for the sake of what comes behind it.
 pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -40,9 +36,17 @@ pub struct Connection {
     /// The present one, or the one before while there is none.
     pub(super) exchange: Arc<Exchange>,
     /// What is to come of the present request's body.
-    pub(super) body: RequestBody,
+    pub(super) body: IncomingBody,
     /// Whether the response has still to begin.
     expects_head: bool,
+    /// The exchange has become a tunnel.
+    is_tunnel: bool,
+    /// Pieces of the response that came since the exchange was last told.
+    arrived: usize,
+    /// Our direction ends once everything is sent.
+    ends_output: bool,
+    /// Some of the request's body was not read, and is not wanted.
+    leaves_unread: bool,
     goes_on: bool,
     /// The client sends nothing more, but may wait for its response.
     half_closed: bool,
@@ -71,8 +75,12 @@ impl Connection {
             client,
             tunnels_end: None,
             exchange: Arc::default(),
-            body: RequestBody::Done,
+            body: IncomingBody::Done,
             expects_head: true,
+            is_tunnel: false,
+            arrived: 0,
+            ends_output: false,
+            leaves_unread: false,
             goes_on: true,
             half_closed: false,
             input: Input::default(),
@@ -111,6 +119,7 @@ impl Connection {
         }
         self.exchange.deadlines.set_pace(pace);
         self.tunnels_end = None;
+        self.is_tunnel = false;
         self.timers.renew();
         self.output.take_taken();
     }
@@ -118,7 +127,7 @@ impl Connection {
     /// The request that `waiting` starts with begins.
     pub(super) fn begin_request(&mut self, head: &Head) {
         self.input.skip(head.length);
-        self.body = head.body.into();
+        self.body = head.body.body();
         self.expects_head = true;
         self.timers.restart_read();
         self.client.begin_exchange(Arc::clone(&self.exchange));
@@ -127,8 +136,9 @@ impl Connection {
     /// The final response begins. `switches`: to another protocol.
     pub(super) fn begin_response(&mut self, switches: bool) {
         self.expects_head = false;
+        self.is_tunnel = switches;
         if switches {
-            self.body = RequestBody::Tunnel;
+            self.body = IncomingBody::ToEnd;
         }
         if self.exchange.is_tunnel() {
             self.set_activity(Activity::Tunnel);
@@ -142,7 +152,7 @@ impl Connection {
 
     /// The response was written whole. `goes_on`: whether another request may follow.
     pub(super) fn end_exchange(&mut self, goes_on: bool) {
-        self.goes_on = goes_on;
+        self.goes_on = goes_on && !self.leaves_unread;
     }
 
     /// Whether another request may follow the response that was written.
@@ -170,18 +180,15 @@ impl Connection {
         self.poll_reading(cx, Self::poll_next_request_bytes)
     }
 
-    /// Sends what is left of the response meanwhile: a client that does not take it must not keep
-    /// us from reading.
+    /// Sends what is left of the response meanwhile.
     fn poll_reading<T>(
         &mut self,
         cx: &mut Context<'_>,
         poll_read: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let sent = self.output.poll_send(&mut self.stream, cx);
-        match sent {
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => self.timers.restart_write(),
-            Poll::Pending => {}
+        let sent = self.poll_output(cx);
+        if let Poll::Ready(Err(error)) = sent {
+            return Poll::Ready(Err(error));
         }
         match poll_read(self, cx) {
             Poll::Ready(read) => Poll::Ready(read),
@@ -192,16 +199,21 @@ impl Connection {
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         match self.body {
-            RequestBody::Done => return Poll::Ready(Ok(None)),
-            RequestBody::Tunnel => return self.poll_tunnel(cx),
-            RequestBody::Sized(_) | RequestBody::Chunked(_) => {}
+            IncomingBody::Done => return Poll::Ready(Ok(None)),
+            IncomingBody::ToEnd => return self.poll_tunnel(cx),
+            IncomingBody::Sized(_) | IncomingBody::Chunked(_) => {}
         }
         // The upstream expects no body either, and is not kept waiting for one.
         if self.exchange.is_answered_without_body() {
             self.exchange.continued();
             return Poll::Ready(Err(Overdue::RestOfBody.into()));
         }
-        let has_room = !self.exchange.upload.is_full(cx);
+        let has_room = self.upload_has_room(cx);
+        if !has_room && self.is_unwanted() {
+            self.leaves_unread = true;
+            self.body = IncomingBody::Done;
+            return Poll::Ready(Ok(None));
+        }
         let read = if has_room { self.poll_client(cx) } else { Poll::Pending };
         match read {
             Poll::Ready(read) => {
@@ -222,26 +234,67 @@ impl Connection {
         Poll::Ready(Ok(piece))
     }
 
+    /// Whether the upstream has room for more of the request's body.
+    fn upload_has_room(&self, cx: &Context<'_>) -> bool {
+        !self.exchange.upload.is_full(cx) && !self.exchange.upload.is_given_up()
+    }
+
+    /// Whether the client has its response and nobody takes the rest of its body.
+    fn is_unwanted(&self) -> bool {
+        self.exchange.is_answered() && self.exchange.upload.is_given_up()
+    }
+
     fn poll_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        // Each side sees the end of the tunnel as if the other side had closed it.
-        if self.poll_tunnels_end(cx).is_ready() {
+        if self.poll_cut(cx) || self.exchange.upload.is_given_up() {
             self.end_tunnel();
             return Poll::Ready(Ok(None));
         }
-        match self.poll_client(cx) {
+        let has_room = self.upload_has_room(cx);
+        match if has_room { self.poll_client(cx) } else { Poll::Pending } {
             Poll::Ready(read) => Poll::Ready(read),
+            // Something is on its way to one side, which has a deadline for that.
+            Poll::Pending if !has_room || self.output.waiting() > 0 => {
+                self.timers.restart_read();
+                Poll::Pending
+            }
             Poll::Pending => self.timers.poll_tunnel(&self.exchange, cx).map(|overdue| Err(overdue.into())),
         }
     }
 
+    /// Whether the tunnel has to end. Each side sees that as if the other side had closed it.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.exchange.download.is_cut() && self.poll_tunnels_end(cx).is_ready() {
+            self.exchange.download.cut();
+        }
+        self.exchange.download.is_cut()
+    }
+
     /// Nothing more is read of it.
     pub(super) fn end_tunnel(&mut self) {
-        self.body = RequestBody::Done;
+        self.body = IncomingBody::Done;
+    }
+
+    /// The client has closed its direction of a tunnel, and still gets what the upstream sends.
+    fn poll_rest_of_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
+        if self.poll_cut(cx) { Poll::Pending } else { self.poll_upstream(cx).map(Err) }
+    }
+
+    /// Nothing is waited for but the upstream. Ready once that took too long, which it does not
+    /// while the client holds it up.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.exchange.download.is_full() {
+            self.timers.restart_read();
+            return Poll::Pending;
+        }
+        self.timers.poll_response(&self.exchange, self.expects_head, cx).map(io::Error::from)
     }
 
     /// What the client sends meanwhile is kept for the next request, up to a bound behind which
     /// the connection is not read.
     fn poll_next_request_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
+        if self.is_tunnel {
+            return self.poll_rest_of_tunnel(cx);
+        }
         while !self.half_closed && self.waiting().len() < READ {
             match self.poll_fill(cx) {
                 Poll::Ready(read) => self.half_closed = read? == 0,
@@ -255,7 +308,7 @@ impl Connection {
         if self.poll_tunnels_end(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        self.timers.poll_response(&self.exchange, self.expects_head, cx).map(|overdue| Err(overdue.into()))
+        self.poll_upstream(cx).map(Err)
     }
 
     /// Ready once a client that sends nothing more is taken for one that has left: TCP does not
@@ -281,14 +334,47 @@ impl Connection {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.output.check()?;
         self.timers.restart_read();
-        self.exchange.upload.restart_clock();
-        match self.output.poll_send(&mut self.stream, cx) {
+        match self.poll_output(cx) {
             Poll::Pending => self.poll_stalled(cx).map(Err),
-            Poll::Ready(sent) => {
-                self.timers.restart_write();
-                Poll::Ready(sent)
-            }
+            Poll::Ready(sent) => Poll::Ready(sent),
         }
+    }
+
+    /// Sends what the client takes at once; whoever reads from it next sends the rest.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(super) fn send_some(&mut self) -> io::Result<()> {
+        self.output.check()?;
+        self.timers.restart_read();
+        match self.poll_output(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// So many pieces of the response have come, and are written before anything is sent.
+    pub(super) fn pieces_arrived(&mut self, count: usize) {
+        self.arrived += count;
+    }
+
+    /// Ends our direction once everything is sent.
+    pub(super) fn end_output(&mut self) {
+        self.ends_output = true;
+    }
+
+    /// Ready once everything that was written is sent.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = self.output.poll_send(&mut self.stream, cx);
+        let arrived = std::mem::take(&mut self.arrived);
+        self.exchange.download.set_waiting(self.output.waiting(), arrived);
+        ready!(sent)?;
+        self.timers.restart_write();
+        if self.ends_output {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.ends_output = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Sends what was written and closes our direction.
@@ -304,7 +390,7 @@ impl Connection {
             0 => {}
             taken => self.timers.response_taken(taken),
         }
-        let error = if self.poll_tunnels_end(cx).is_ready() {
+        let error = if self.exchange.download.is_cut() || self.poll_tunnels_end(cx).is_ready() {
             io::ErrorKind::ConnectionAborted.into()
         } else {
             ready!(self.timers.poll_write(&self.exchange, cx)).into()

@@ -3,6 +3,7 @@
 //! `Connection` says of the end of the connection.
 
 use super::malformed::Malformed;
+use crate::http1::IncomingBody;
 use crate::message::bytes::TOKEN;
 
 /// The fields that decide where a request goes and where it ends.
@@ -41,6 +42,15 @@ impl Coding {
         let is_other =
             |coding: &[u8]| !coding.is_empty() && !is_chunked(coding) && coding.iter().all(|b| TOKEN[usize::from(*b)]);
         (codings.next().is_some_and(is_chunked) && codings.all(is_other)).then_some(Self::Other)
+    }
+}
+
+impl Framing {
+    pub fn body(self) -> IncomingBody {
+        match self {
+            Self::Length(length) => IncomingBody::sized(length),
+            Self::Chunked => IncomingBody::chunked(),
+        }
     }
 }
 

@@ -1,18 +1,12 @@
 //! HTTP/1: where a request begins and ends, what of it is well-formed, and when written
 //! bytes leave. Pingora gets one request at a time, as a [`Session`].
 
-mod chunked;
 mod connection;
-mod field_names;
 mod framing_fields;
-mod input;
 mod lent;
 mod malformed;
 mod next_request;
-mod output;
-mod request_body;
 mod request_head;
-mod response_body;
 mod response_head;
 mod retry_buffer;
 mod session;
@@ -20,7 +14,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use chunked::BadChunk;
 pub use connection::Connection;
 pub use lent::Slot;
 pub use malformed::Malformed;

@@ -14,7 +14,7 @@ use super::malformed::Malformed;
 use super::request_head::Head;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;
-use crate::downstream::deadline::Pace;
+use crate::exchange::Pace;
 
 /// How long and how much a client may go on sending after its last response before the
 /// connection is cut.

@@ -4,18 +4,21 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
-use http::{HeaderValue, Version};
+use http::Version;
 use pingora_http::RequestHeader;
 
-use super::field_names;
 use super::framing_fields::{Framing, FramingFields};
 use super::malformed::Malformed;
 use super::target;
 use crate::config::HeadLimits;
+use crate::http1::{FieldName, append_fields};
 
 /// More fields than this are not looked at.
 const MOST_FIELDS: usize = 256;
+
+/// Usually as many fields are added on the way to an upstream: the table of fields, which is
+/// copied with the request, has room for them.
+const ADDED_FIELDS: usize = 6;
 
 /// A head that can be handed on.
 #[derive(Debug)]
@@ -46,7 +49,9 @@ impl Head {
             httparse::Status::Partial => Ok(None),
             httparse::Status::Complete(length) if length > limits.request_headers => Err(Malformed::HeadTooLarge),
             httparse::Status::Complete(length) => {
-                has_strict_lines(&bytes[..length])?;
+                if !has_strict_lines(&bytes[..length]) {
+                    return Err(Malformed::Syntax);
+                }
                 Self::of(&parsed, &bytes[..length], limits).map(Some)
             }
         }
@@ -65,34 +70,17 @@ impl Head {
         parsed.headers.iter().try_for_each(|field| framing_fields.take(field.name, field.value))?;
         let target = target::carried(method, parsed.path.unwrap_or_default(), framing_fields.host)?;
         let body = framing_fields.framing(minor)?;
-        let request = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len()));
+        let request = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len() + ADDED_FIELDS));
         let mut request = request.map_err(|_| Malformed::Target)?;
         request.set_version(if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 });
-        append_fields(&mut request, parsed.headers, bytes).ok_or(Malformed::Syntax)?;
+        append_fields(parsed.headers, bytes, |name, value| match name {
+            FieldName::Usual(name) => request.append_header(name, value).ok(),
+            FieldName::Other(name) => request.append_header(name, value).ok(),
+        })
+        .ok_or(Malformed::Syntax)?;
         let keep_alive = framing_fields.keeps_alive(minor);
         Ok(Self { request: Box::new(request), length: bytes.len(), body, keep_alive })
     }
-}
-
-/// The fields share one copy of the head's bytes, of which `fields` are parts. `None`: one of
-/// them is none to Pingora, though it was to the parser.
-fn append_fields(request: &mut RequestHeader, fields: &[httparse::Header<'_>], bytes: &[u8]) -> Option<()> {
-    let head = Bytes::copy_from_slice(bytes);
-    let shared = |part: &[u8]| {
-        let start = part.as_ptr().addr() - bytes.as_ptr().addr();
-        head.slice(start..start + part.len())
-    };
-    for field in fields {
-        // The part of an empty value may stand nowhere.
-        let value = if field.value.is_empty() { Bytes::new() } else { shared(field.value) };
-        let value = HeaderValue::from_maybe_shared(value).ok()?;
-        let appended = match field_names::usual(field.name) {
-            Some(name) => request.append_header(name, value),
-            None => request.append_header(shared(field.name.as_bytes()), value),
-        };
-        appended.ok()?;
-    }
-    Some(())
 }
 
 fn from_parser(error: httparse::Error, line: &[u8]) -> Malformed {
@@ -118,13 +106,13 @@ fn names_later_version(line: &[u8]) -> bool {
     !line.starts_with(b"PRI * ") && matches!(version, [b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9'])
 }
 
-/// RFC 9112 section 2.2 allows a bare LF for a line's end; readers that disagree on
-/// it see different requests.
-fn has_strict_lines(head: &[u8]) -> Result<(), Malformed> {
+/// RFC 9112 section 2.2 allows a bare LF for a line's end; readers that disagree on it see
+/// different messages.
+fn has_strict_lines(head: &[u8]) -> bool {
     // Without an early end, so that the compiler makes vector code of it.
     let pairs = head.iter().zip(head.iter().skip(1));
     let bare = pairs.fold(false, |bare, (before, byte)| bare | ((*byte == b'\n') & (*before != b'\r')));
-    if bare || head.starts_with(b"\n") { Err(Malformed::Syntax) } else { Ok(()) }
+    !bare && !head.starts_with(b"\n")
 }
 
 /// The value of a field in the bytes of a head, well-formed or not.

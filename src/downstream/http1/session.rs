@@ -20,9 +20,9 @@ use pingora_timeout::timeout;
 use super::connection::{Connection, DRAIN_LIMIT};
 use super::lent::{Lent, Slot};
 use super::request_head::Head;
-use super::response_body::ResponseBody;
 use super::response_head;
 use super::retry_buffer::RetryBuffer;
+use crate::http1::OutgoingBody;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -33,7 +33,7 @@ pub struct Session {
     request: Box<RequestHeader>,
     /// The last head that was written.
     response: Option<Box<ResponseHeader>>,
-    body: ResponseBody,
+    body: OutgoingBody,
     /// Whether the connection goes on after the response; settled when its head is written.
     keep_alive: bool,
     upgraded: bool,
@@ -42,8 +42,7 @@ pub struct Session {
     /// The client is gone, silent or takes nothing.
     failed: bool,
     bytes_read: usize,
-    bytes_sent: usize,
-    /// Of the response's body; not sent yet.
+    /// Of the response's body.
     bytes_written: usize,
     retry_buffer: Option<RetryBuffer>,
     drain_limit: Option<Duration>,
@@ -57,13 +56,12 @@ impl Session {
             connection: Lent::new(connection, slot),
             request: head.request,
             response: None,
-            body: ResponseBody::Unknown,
+            body: OutgoingBody::Unknown,
             keep_alive: head.keep_alive,
             upgraded: false,
             finished: false,
             failed: false,
             bytes_read: 0,
-            bytes_sent: 0,
             bytes_written: 0,
             retry_buffer: None,
             drain_limit: Some(DRAIN_LIMIT),
@@ -75,17 +73,21 @@ impl Session {
         self.body.is_done() && !self.failed
     }
 
-    fn begin_response(&mut self, head: Box<ResponseHeader>) {
-        if self.body != ResponseBody::Unknown {
+    fn begin_response(&mut self, mut head: Box<ResponseHeader>) {
+        if self.body != OutgoingBody::Unknown {
             return log::debug!("a second response to one request is not sent");
         }
         if head.status.is_informational() && head.status != http::StatusCode::SWITCHING_PROTOCOLS {
             return self.write_interim(head);
         }
         self.upgraded = self.is_upgrade_req() && head.status == http::StatusCode::SWITCHING_PROTOCOLS;
-        self.body = ResponseBody::of(&head, &self.request.method);
+        if self.request.version == Version::HTTP_10 {
+            // It reads to the end of the connection (RFC 9112 section 6.1).
+            head.remove_header(&header::TRANSFER_ENCODING);
+        }
+        self.body = OutgoingBody::of_response(&head, &self.request.method);
         self.connection.begin_response(self.upgraded);
-        let ends_with_body = self.upgraded || self.body == ResponseBody::ToEnd;
+        let ends_with_body = self.upgraded || self.body == OutgoingBody::ToEnd;
         let ends_connection = ends_with_body || self.connection.closes_after_response();
         self.keep_alive &= !ends_connection;
         let out = self.connection.output.gathered();
@@ -113,22 +115,27 @@ impl Session {
 
     /// Nothing more is written.
     fn end_response(&mut self) -> Result<()> {
+        if self.body.is_done() {
+            return Ok(());
+        }
         if self.body.finish(&mut self.connection.output).is_err() {
             self.failed = true;
             return Error::e_explain(ErrorType::InternalError, "a response is shorter than it says");
         }
         if self.upgraded {
-            self.connection.end_tunnel();
+            self.connection.end_output();
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
         let flushed = poll_fn(|cx| self.connection.poll_flush(cx)).await;
-        self.failed |= flushed.is_err();
-        flushed.map_err(|error| Error::because(ErrorType::WriteError, "to the client", error).into_down())?;
-        self.bytes_sent += std::mem::take(&mut self.bytes_written);
-        Ok(())
+        self.check_sent(flushed)
+    }
+
+    fn check_sent(&mut self, sent: io::Result<()>) -> Result<()> {
+        self.failed |= sent.is_err();
+        sent.map_err(|error| Error::because(ErrorType::WriteError, "to the client", error).into_down())
     }
 
     fn read_failed(&mut self, error: io::Error) -> Box<Error> {
@@ -195,7 +202,7 @@ impl CustomSession for Session {
         if end {
             self.end_response()?;
         }
-        if matches!(self.body, ResponseBody::Sized(_)) { Ok(()) } else { self.flush().await }
+        if matches!(self.body, OutgoingBody::Sized(_)) { Ok(()) } else { self.flush().await }
     }
 
     async fn write_response_header_ref(&mut self, head: &ResponseHeader, end: bool) -> Result<()> {
@@ -215,8 +222,10 @@ impl CustomSession for Session {
         Ok(())
     }
 
+    /// Does not wait for the client to take what is written: the upstream's driver reads no more
+    /// while much of it waits, and the client is read meanwhile.
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let mut is_end = false;
+        let (mut is_end, mut pieces) = (false, 0);
         for task in tasks {
             is_end = match task {
                 HttpTask::Header(head, end) => {
@@ -224,6 +233,7 @@ impl CustomSession for Session {
                     end
                 }
                 HttpTask::Body(piece, end) | HttpTask::UpgradedBody(piece, end) => {
+                    pieces += 1;
                     self.write_piece(piece.unwrap_or_default());
                     end
                 }
@@ -238,8 +248,16 @@ impl CustomSession for Session {
         if is_end {
             self.end_response()?;
         }
-        self.flush().await?;
-        Ok(is_end || self.body.is_done())
+        self.connection.pieces_arrived(pieces);
+        let is_over = is_end || self.body.is_done();
+        if is_over && self.connection.body.is_done() {
+            self.flush().await?;
+            return Ok(true);
+        }
+        let sent = self.connection.send_some();
+        self.check_sent(sent)?;
+        // Another `Done` comes when nothing is left of the request either.
+        Ok(false)
     }
 
     /// The exchange has its deadlines, for reads and for writes.
@@ -287,6 +305,9 @@ impl CustomSession for Session {
     /// Pingora calls it at the end of a response, and again when it is done with the exchange.
     async fn finish(&mut self) -> Result<()> {
         self.end_response()?;
+        if self.upgraded {
+            self.connection.end_tunnel();
+        }
         self.flush().await?;
         self.finished = true;
         Ok(())
@@ -307,7 +328,7 @@ impl CustomSession for Session {
     }
 
     fn body_bytes_sent(&self) -> usize {
-        self.bytes_sent
+        self.bytes_written.saturating_sub(self.connection.output.waiting())
     }
 
     fn body_bytes_read(&self) -> usize {
@@ -358,7 +379,7 @@ impl CustomSession for Session {
 
     /// HTTP/1 has no messages beside the body.
     fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        None
+        Some(Box::new(futures_util::stream::empty()))
     }
 
     fn restore_custom_message_reader(&mut self, _reader: MessageReader) -> Result<()> {
@@ -366,7 +387,7 @@ impl CustomSession for Session {
     }
 
     fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
-        None
+        Some(Box::new(()))
     }
 
     fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The body of a request, piece by piece, and where it ends.
+//! The body of a message that is read, piece by piece, and where it ends (RFC 9112 section 6.3).
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -7,31 +7,28 @@ use bytes::Bytes;
 use pingora_core::protocols::Stream;
 
 use super::chunked::Decoder;
-use super::framing_fields::Framing;
 use super::input::{Input, READ};
 
-/// What is still to come of a request's body.
+/// What is still to come of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestBody {
+pub enum IncomingBody {
     Sized(u64),
     Chunked(Decoder),
-    /// The connection has become one: it ends with what the client sends.
-    Tunnel,
-    /// Nothing: what comes belongs to the next request.
+    /// It ends with what the other end sends, as a tunnel does.
+    ToEnd,
+    /// Nothing: what comes belongs to the next message.
     Done,
 }
 
-impl From<Framing> for RequestBody {
-    fn from(framing: Framing) -> Self {
-        match framing {
-            Framing::Length(0) => Self::Done,
-            Framing::Length(length) => Self::Sized(length),
-            Framing::Chunked => Self::Chunked(Decoder::default()),
-        }
+impl IncomingBody {
+    pub fn sized(length: u64) -> Self {
+        if length == 0 { Self::Done } else { Self::Sized(length) }
     }
-}
 
-impl RequestBody {
+    pub fn chunked() -> Self {
+        Self::Chunked(Decoder::default())
+    }
+
     pub fn is_done(&self) -> bool {
         *self == Self::Done
     }
@@ -48,11 +45,11 @@ impl RequestBody {
             Self::Sized(left) => {
                 let piece = ready!(poll_some(input, from, cx, left))?;
                 let left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-                *self = Framing::Length(left).into();
+                *self = Self::sized(left);
                 Poll::Ready(Ok(Some(piece)))
             }
             Self::Chunked(decoder) => self.poll_chunked(decoder, input, from, cx),
-            Self::Tunnel => {
+            Self::ToEnd => {
                 let piece = ready!(input.poll_piece(from, cx, u64::MAX))?;
                 if piece.is_empty() {
                     *self = Self::Done;
@@ -106,7 +103,7 @@ impl RequestBody {
     }
 }
 
-/// A piece of what the client has to send.
+/// A piece of what the other end has to send.
 fn poll_some(input: &mut Input, from: &mut Stream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
     let piece = ready!(input.poll_piece(from, cx, most))?;
     Poll::Ready(if piece.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(piece) })
@@ -119,13 +116,12 @@ mod tests {
     use tokio::io::{AsyncWriteExt, duplex};
 
     /// Everything that is read of a body which arrives in such parts, with what is left for the
-    /// next request.
-    fn read(framing: Framing, parts: &[&[u8]]) -> (io::Result<Vec<Bytes>>, Vec<u8>) {
+    /// next message.
+    fn read(framing: IncomingBody, parts: &[&[u8]]) -> (io::Result<Vec<Bytes>>, Vec<u8>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut client, server) = duplex(1 << 20);
-            let (mut body, mut input, mut from): (RequestBody, _, Stream) =
-                (framing.into(), Input::default(), Box::new(server));
+            let (mut body, mut input, mut from): (_, _, Stream) = (framing, Input::default(), Box::new(server));
             for part in parts {
                 client.write_all(part).await.unwrap();
             }
@@ -147,29 +143,29 @@ mod tests {
 
     #[test]
     fn a_body_ends_where_it_says_and_the_rest_is_left() {
-        let (pieces, rest) = read(Framing::Length(5), &[b"helloGET /"]);
+        let (pieces, rest) = read(IncomingBody::sized(5), &[b"helloGET /"]);
         assert_eq!((pieces.unwrap().concat().as_slice(), rest.as_slice()), (&b"hello"[..], &b"GET /"[..]));
-        let (pieces, rest) = read(Framing::Chunked, &[b"4\r\nwiki\r\n5\r\npedia\r\n0\r\nT: 1\r\n\r\nGET /"]);
+        let (pieces, rest) = read(IncomingBody::chunked(), &[b"4\r\nwiki\r\n5\r\npedia\r\n0\r\nT: 1\r\n\r\nGET /"]);
         assert_eq!(pieces.unwrap(), ["wiki", "pedia"]);
         assert_eq!(rest, b"GET /");
-        assert_eq!(read(Framing::Length(0), &[b"x"]).1, b"x");
+        assert_eq!(read(IncomingBody::sized(0), &[b"x"]).1, b"x");
     }
 
     #[test]
     fn large_chunks_come_whole() {
         let data = vec![b'x'; 300_000];
         let chunk = [format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n0\r\n\r\nnext"].concat();
-        let (pieces, rest) = read(Framing::Chunked, &[&chunk]);
+        let (pieces, rest) = read(IncomingBody::chunked(), &[&chunk]);
         assert_eq!((pieces.unwrap().concat(), rest), (data, b"next".to_vec()));
     }
 
     #[test]
     fn what_breaks_off_or_is_malformed_is_told() {
         for (framing, bytes, kind) in [
-            (Framing::Length(5), &b"hell"[..], io::ErrorKind::UnexpectedEof),
-            (Framing::Chunked, b"4\r\nwiki\r\n", io::ErrorKind::UnexpectedEof),
-            (Framing::Chunked, b"4\r\nwikipedia\r\n", io::ErrorKind::InvalidData),
-            (Framing::Chunked, b"0\r\nX\r\n\r\n", io::ErrorKind::InvalidData),
+            (IncomingBody::sized(5), &b"hell"[..], io::ErrorKind::UnexpectedEof),
+            (IncomingBody::chunked(), b"4\r\nwiki\r\n", io::ErrorKind::UnexpectedEof),
+            (IncomingBody::chunked(), b"4\r\nwikipedia\r\n", io::ErrorKind::InvalidData),
+            (IncomingBody::chunked(), b"0\r\nX\r\n\r\n", io::ErrorKind::InvalidData),
         ] {
             assert_eq!(read(framing, &[bytes]).0.unwrap_err().kind(), kind, "{}", bytes.escape_ascii());
         }

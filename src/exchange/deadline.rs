@@ -1,5 +1,5 @@
-//! The deadlines of one exchange: the hooks set them, and the protocol's driver asks for
-//! them whenever it waits for the client, be it to read or to write.
+//! The deadlines of one exchange: the hooks set them, and the driver of the client's
+//! connection asks for them whenever it waits, be it to read or to write.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -24,8 +24,6 @@ pub enum Overdue {
     RequestRate,
     /// The client sent no more of its body once it had the whole response.
     RestOfBody,
-    /// The upstream did not take the body.
-    Upload,
     /// The upstream sent no response, or nothing more of it.
     Response,
     /// The request with all its attempts did not end.
@@ -44,7 +42,6 @@ impl std::fmt::Display for Overdue {
             Self::RequestBody => "the client's body did not arrive in time",
             Self::RequestRate => "the client sent its body too slowly",
             Self::RestOfBody => "the rest of the client's body did not arrive after the response",
-            Self::Upload => "the upstream did not take the body in time",
             Self::Response => "the upstream did not answer in time",
             Self::Request => "the request did not end in time",
             Self::Write => "the client did not take the response in time",
@@ -64,7 +61,7 @@ impl From<Overdue> for io::Error {
 
 /// A duration that one side sets while the other reads it, in milliseconds; 0 is none.
 #[derive(Debug, Default)]
-pub(super) struct Limit(AtomicU64);
+struct Limit(AtomicU64);
 
 impl Limit {
     pub fn set(&self, limit: Option<Duration>) {
@@ -124,7 +121,7 @@ impl Deadlines {
         self.request_body.set(Some(limit));
     }
 
-    pub(super) fn request_body(&self) -> Option<Duration> {
+    pub fn request_body(&self) -> Option<Duration> {
         self.request_body.get()
     }
 
@@ -137,12 +134,12 @@ impl Deadlines {
         self.response_renewed.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn response(&self, expects_head: bool) -> Option<Duration> {
+    pub fn response(&self, expects_head: bool) -> Option<Duration> {
         if expects_head { self.response_head.get() } else { self.response_body.get() }
     }
 
     /// Whether [`Self::set_response`] was called since this was last asked.
-    pub(super) fn take_response_renewed(&self) -> bool {
+    pub fn take_response_renewed(&self) -> bool {
         self.response_renewed.swap(false, Ordering::Relaxed)
     }
 
@@ -157,11 +154,11 @@ impl Deadlines {
         self.min_rate.store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn min_rate(&self) -> Option<NonZeroU64> {
+    pub fn min_rate(&self) -> Option<NonZeroU64> {
         NonZeroU64::new(self.min_rate.load(Ordering::Relaxed))
     }
 
-    pub(super) fn write(&self) -> Option<Duration> {
+    pub fn write(&self) -> Option<Duration> {
         self.write.get()
     }
 
@@ -170,7 +167,7 @@ impl Deadlines {
         self.request.set(deadline.map(|deadline| deadline.saturating_duration_since(self.born)));
     }
 
-    pub(super) fn request(&self) -> Option<Instant> {
+    pub fn request(&self) -> Option<Instant> {
         self.request.get().map(|after| self.born + after)
     }
 }

@@ -1,16 +1,16 @@
-//! How the body of a response is framed for the client (RFC 9112 section 6.3).
+//! How the body of a message is framed when it is written (RFC 9112 section 6.3).
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
-use pingora_http::ResponseHeader;
+use http::{HeaderMap, Method, StatusCode};
+use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::chunked::{LAST_CHUNK, write_size};
 use super::output::Output;
 
-/// What is still to come of a response's body.
+/// What is still to come of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ResponseBody {
+pub enum OutgoingBody {
     /// No head was written yet.
     Unknown,
     Sized(u64),
@@ -20,13 +20,13 @@ pub(super) enum ResponseBody {
     Done,
 }
 
-/// A response ended before its length.
+/// A body ended before its length.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unfinished;
+pub struct Unfinished;
 
-impl ResponseBody {
+impl OutgoingBody {
     /// That of a final response to a request with this method.
-    pub fn of(head: &ResponseHeader, method: &Method) -> Self {
+    pub fn of_response(head: &ResponseHeader, method: &Method) -> Self {
         let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if bodyless || *method == Method::HEAD {
             return Self::Done;
@@ -34,8 +34,15 @@ impl ResponseBody {
         if head.headers.contains_key(TRANSFER_ENCODING) {
             return Self::Chunked;
         }
-        let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        length.map_or(Self::ToEnd, Self::sized)
+        length(&head.headers).map_or(Self::ToEnd, Self::sized)
+    }
+
+    /// That of a request, which never ends with the connection.
+    pub fn of_request(head: &RequestHeader) -> Self {
+        if head.headers.contains_key(TRANSFER_ENCODING) {
+            return Self::Chunked;
+        }
+        Self::sized(length(&head.headers).unwrap_or(0))
     }
 
     fn sized(left: u64) -> Self {
@@ -88,35 +95,39 @@ impl ResponseBody {
     }
 }
 
+fn length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn body(status: u16, fields: &[(&'static str, &'static str)], method: &Method) -> ResponseBody {
+    fn body(status: u16, fields: &[(&'static str, &'static str)], method: &Method) -> OutgoingBody {
         let mut head = ResponseHeader::build(status, None).unwrap();
         for (name, value) in fields {
             head.append_header(*name, *value).unwrap();
         }
-        ResponseBody::of(&head, method)
+        OutgoingBody::of_response(&head, method)
     }
 
     #[test]
     fn the_head_says_how_the_body_is_framed() {
         let (length, chunked) = ([("Content-Length", "5")], [("Transfer-Encoding", "chunked")]);
-        assert_eq!(body(200, &length, &Method::GET), ResponseBody::Sized(5));
-        assert_eq!(body(200, &[("Content-Length", "0")], &Method::GET), ResponseBody::Done);
-        assert_eq!(body(200, &chunked, &Method::GET), ResponseBody::Chunked);
-        assert_eq!(body(200, &[], &Method::GET), ResponseBody::ToEnd);
-        assert_eq!(body(101, &[], &Method::GET), ResponseBody::ToEnd);
+        assert_eq!(body(200, &length, &Method::GET), OutgoingBody::Sized(5));
+        assert_eq!(body(200, &[("Content-Length", "0")], &Method::GET), OutgoingBody::Done);
+        assert_eq!(body(200, &chunked, &Method::GET), OutgoingBody::Chunked);
+        assert_eq!(body(200, &[], &Method::GET), OutgoingBody::ToEnd);
+        assert_eq!(body(101, &[], &Method::GET), OutgoingBody::ToEnd);
         for (status, method) in [(204, Method::GET), (304, Method::GET), (200, Method::HEAD)] {
             for fields in [&length[..], &chunked, &[]] {
-                assert_eq!(body(status, fields, &method), ResponseBody::Done);
+                assert_eq!(body(status, fields, &method), OutgoingBody::Done);
             }
         }
     }
 
     /// What is written for a body in these pieces, and how much of it counts.
-    fn written(mut body: ResponseBody, pieces: &[&'static str]) -> (String, usize, Result<(), Unfinished>) {
+    fn written(mut body: OutgoingBody, pieces: &[&'static str]) -> (String, usize, Result<(), Unfinished>) {
         let mut out = Output::default();
         let count = pieces.iter().map(|piece| body.write((*piece).into(), &mut out)).sum();
         let end = body.finish(&mut out);
@@ -126,16 +137,16 @@ mod tests {
 
     #[test]
     fn a_body_has_its_length_and_no_more() {
-        assert_eq!(written(ResponseBody::Sized(5), &["ab", "", "cdefg", "h"]), ("abcde".into(), 5, Ok(())));
-        assert_eq!(written(ResponseBody::Sized(5), &["ab"]), ("ab".into(), 2, Err(Unfinished)));
-        assert_eq!(written(ResponseBody::ToEnd, &["ab", "c"]), ("abc".into(), 3, Ok(())));
-        assert_eq!(written(ResponseBody::Done, &["ab"]), (String::new(), 0, Ok(())));
+        assert_eq!(written(OutgoingBody::Sized(5), &["ab", "", "cdefg", "h"]), ("abcde".into(), 5, Ok(())));
+        assert_eq!(written(OutgoingBody::Sized(5), &["ab"]), ("ab".into(), 2, Err(Unfinished)));
+        assert_eq!(written(OutgoingBody::ToEnd, &["ab", "c"]), ("abc".into(), 3, Ok(())));
+        assert_eq!(written(OutgoingBody::Done, &["ab"]), (String::new(), 0, Ok(())));
     }
 
     #[test]
     fn a_body_of_unknown_length_is_chunked() {
         let expected = "2\r\nab\r\nB\r\n0123456789a\r\n0\r\n\r\n";
-        assert_eq!(written(ResponseBody::Chunked, &["ab", "", "0123456789a"]), (expected.into(), 13, Ok(())));
-        assert_eq!(written(ResponseBody::Chunked, &[]), ("0\r\n\r\n".into(), 0, Ok(())));
+        assert_eq!(written(OutgoingBody::Chunked, &["ab", "", "0123456789a"]), (expected.into(), 13, Ok(())));
+        assert_eq!(written(OutgoingBody::Chunked, &[]), ("0\r\n\r\n".into(), 0, Ok(())));
     }
 }

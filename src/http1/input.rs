@@ -1,4 +1,4 @@
-//! What has arrived from a client and was not handed on.
+//! What has arrived on a connection and was not handed on.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,18 +11,23 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::output::KEPT;
 
-/// How much is read at once of what has no known end, and how much of a next request may lie
+/// How much is read at once of what has no known end, and how much of a next message may lie
 /// waiting.
-pub(super) const READ: usize = 16 * 1024;
+pub const READ: usize = 16 * 1024;
 /// The largest piece of a body.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 160 * 1024;
+/// With less room than this, memory for a whole piece is taken.
+const LEAST_READ: usize = 80 * 1024;
 
 /// The buffer for reading.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub struct Input {
     bytes: Vec<u8>,
     /// How many of them were handed on.
     taken: usize,
+    /// Where pieces of a body are read. Each is a part of it, and once that is dropped the same
+    /// memory, which is still in the processor's cache, takes the next.
+    scratch: BytesMut,
 }
 
 impl Input {
@@ -43,6 +48,7 @@ impl Input {
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = Vec::new();
         }
+        self.scratch = BytesMut::new();
     }
 
     /// Reads once; `Ok(0)` at the end of the connection.
@@ -59,7 +65,6 @@ impl Input {
     }
 
     /// Up to `most` bytes: those that wait, or else new ones; none at the end of the connection.
-    /// No memory is held while there are none.
     pub fn poll_piece(&mut self, from: &mut Stream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(PIECE);
         let waiting = self.waiting();
@@ -68,10 +73,16 @@ impl Input {
             self.skip(piece.len());
             return Poll::Ready(Ok(piece));
         }
-        let mut piece = BytesMut::with_capacity(most);
-        ready!(pin!(from.read_buf(&mut (&mut piece).limit(most))).poll(cx))?;
-        // A piece is held until the upstream has taken it.
-        let is_small = piece.len() < most / 4;
-        Poll::Ready(Ok(if is_small { Bytes::copy_from_slice(&piece) } else { piece.freeze() }))
+        if self.scratch.capacity() < most.min(LEAST_READ) {
+            self.scratch.reserve(most);
+        }
+        let read = ready!(pin!(from.read_buf(&mut (&mut self.scratch).limit(most))).poll(cx))?;
+        // A piece is held until the other side has taken it, with all the memory that it is part of.
+        if read < most / 4 {
+            let piece = Bytes::copy_from_slice(&self.scratch);
+            self.scratch.clear();
+            return Poll::Ready(Ok(piece));
+        }
+        Poll::Ready(Ok(self.scratch.split().freeze()))
     }
 }

@@ -1,8 +1,8 @@
-//! The names of fields that clients often send, in the spellings of browsers and of other
+//! The names of fields that are often sent, in the spellings of browsers and of other
 //! programs: one that is known costs a request no reference to the bytes of its head.
 
 /// The same name with a life of its own; `None` for one that is seldom sent.
-pub(super) fn usual(name: &str) -> Option<&'static str> {
+pub fn usual(name: &str) -> Option<&'static str> {
     let usual = USUAL.get(name.len())?;
     usual.iter().copied().find(|usual| *usual == name)
 }

@@ -1,4 +1,4 @@
-//! What was written for a client and is not sent yet. Small writes leave together, large
+//! What was written for a connection and is not sent yet. Small writes leave together, large
 //! pieces go out from where they are, and each is dropped once it was sent.
 
 use std::collections::VecDeque;
@@ -17,17 +17,19 @@ pub(super) const KEPT: usize = 1024;
 /// How many pieces one call of the kernel takes.
 const SLICES: usize = 16;
 
-/// What waits for the client to take it, and how much of it the client took.
+/// What waits for the other end to take it, and how much of it that took.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub struct Output {
     pieces: VecDeque<Bytes>,
+    /// The bytes of all `pieces`.
+    in_pieces: usize,
     /// Small writes, behind all of `pieces`.
     gathered: BytesMut,
     /// Something was sent that the stream may still hold.
     unflushed: bool,
-    /// How much the client took since this was last asked.
+    /// How much was taken since this was last asked.
     taken: usize,
-    /// The client took too long: nothing more is written.
+    /// The other end took too long: nothing more is written.
     given_up: bool,
 }
 
@@ -42,13 +44,14 @@ impl Output {
             self.gathered.extend_from_slice(&piece);
             return;
         }
+        self.in_pieces += self.gathered.len() + piece.len();
         if !self.gathered.is_empty() {
             self.pieces.push_back(self.gathered.split().freeze());
         }
         self.pieces.push_back(piece);
     }
 
-    /// How much the client took since this was last asked.
+    /// How much was taken since this was last asked.
     pub fn take_taken(&mut self) -> usize {
         std::mem::take(&mut self.taken)
     }
@@ -59,7 +62,7 @@ impl Output {
     }
 
     /// # Errors
-    /// Once the client was given up.
+    /// Once the other end was given up.
     pub fn check(&self) -> io::Result<()> {
         if self.given_up { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
@@ -70,6 +73,11 @@ impl Output {
             self.gathered = BytesMut::new();
         }
         self.pieces = VecDeque::new();
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn waiting(&self) -> usize {
+        self.in_pieces + self.gathered.len()
     }
 
     fn is_empty(&self) -> bool {
@@ -111,9 +119,11 @@ impl Output {
     fn drop_sent(&mut self, mut sent: usize) {
         while let Some(first) = self.pieces.front_mut() {
             if sent < first.len() {
+                self.in_pieces -= sent;
                 return first.advance(sent);
             }
             sent -= first.len();
+            self.in_pieces -= first.len();
             self.pieces.pop_front();
         }
         if sent == self.gathered.len() { self.gathered.clear() } else { self.gathered.advance(sent) }
@@ -145,7 +155,8 @@ mod tests {
                 let read = client.read(&mut part).await.unwrap();
                 got.extend_from_slice(&part[..read]);
                 let held: usize = output.pieces.iter().map(Bytes::len).sum();
-                assert!(held + output.gathered.len() <= expected.len() - got.len());
+                assert_eq!(held + output.gathered.len(), output.waiting());
+                assert!(output.waiting() <= expected.len() - got.len());
             }
             drop(to);
             client.read_to_end(&mut got).await.unwrap();

@@ -1,21 +1,31 @@
-//! One request of a client and its response. The context of the hooks owns it, and the
-//! driver of the protocol holds it for as long as the exchange lasts: the hooks say what
-//! is to become of it, the driver asks whether it is overdue whenever it waits.
+//! One request of a client and its response, as both sides of the proxy share them. The
+//! context of the hooks owns the [`Exchange`]; the drivers of the client's and of the upstream's
+//! connection hold it for as long as it lasts. The hooks say what is to become of it, the drivers
+//! ask whether it is overdue whenever they wait, and tell each other how much of either body is
+//! under way, so that neither direction ever waits for the other.
 
-use std::sync::Arc;
+mod deadline;
+mod download;
+mod timer;
+mod upload;
+mod window;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+pub use deadline::{Deadlines, Overdue, Pace};
+use download::Download;
+pub use timer::Timer;
+use upload::Upload;
 
-use super::deadline::{Deadlines, Pace};
-use super::upload::Upload;
-
-/// A request and its response, as the hooks and the driver share them.
+/// A request and its response, as the hooks and the drivers share them.
 #[derive(Debug, Default)]
 pub struct Exchange {
     pub deadlines: Deadlines,
-    pub(super) upload: Upload,
+    /// The request's body, on its way to the upstream.
+    pub upload: Upload,
+    /// The response's body, on its way to the client.
+    pub download: Download,
     tunnel: AtomicBool,
     /// The client waits for 100 before it sends its body.
     continue_awaited: AtomicBool,
@@ -30,26 +40,21 @@ pub struct Exchange {
 
 impl Exchange {
     /// Makes it that of the next request. Costs a connection's later requests no allocation.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.deadlines.reset();
-        self.upload.reset();
+        self.upload.begin_attempt();
+        self.download.begin_attempt();
         let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
         for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {
             *flag.get_mut() = false;
         }
     }
 
-    /// Another attempt to send the request begins. `send_limit`: how long Pingora tries to
-    /// send one piece of its body.
-    pub fn begin_upload(&self, send_limit: Option<Duration>) {
+    /// Another attempt to send the request begins.
+    pub fn begin_attempt(&self) {
         self.forwarded.store(true, Ordering::Relaxed);
-        self.upload.begin_attempt(send_limit);
-    }
-
-    /// The same bytes of the request's body, followed on their way to the upstream.
-    pub fn follow(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        self.upload.piece_sent();
-        Bytes::from_owner(TrackedBytes { bytes, exchange: Arc::clone(self) })
+        self.upload.begin_attempt();
+        self.download.begin_attempt();
     }
 
     /// A WebSocket, another upgrade or an event stream: quiet by nature, so that nothing
@@ -69,7 +74,7 @@ impl Exchange {
         self.deadlines.remove_min_rate();
     }
 
-    pub(super) fn is_tunnel(&self) -> bool {
+    pub fn is_tunnel(&self) -> bool {
         self.tunnel.load(Ordering::Relaxed)
     }
 
@@ -79,12 +84,12 @@ impl Exchange {
     }
 
     /// Whether the client has neither been told to send its body nor sent any of it.
-    pub(super) fn is_continue_awaited(&self) -> bool {
+    pub fn is_continue_awaited(&self) -> bool {
         self.continue_awaited.load(Ordering::Relaxed)
     }
 
     /// The client was told to send its body, or sent some of it.
-    pub(super) fn continued(&self) {
+    pub fn continued(&self) {
         self.continue_awaited.store(false, Ordering::Relaxed);
     }
 
@@ -99,12 +104,12 @@ impl Exchange {
     }
 
     /// Whether the client got a response in place of the 100 that it waited for.
-    pub(super) fn is_answered_without_body(&self) -> bool {
+    pub fn is_answered_without_body(&self) -> bool {
         self.is_answered() && self.is_continue_awaited()
     }
 
     /// Whether a server was asked for the response.
-    pub(super) fn is_forwarded(&self) -> bool {
+    pub fn is_forwarded(&self) -> bool {
         self.forwarded.load(Ordering::Relaxed)
     }
 
@@ -113,75 +118,15 @@ impl Exchange {
         self.closes_connection.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn closes_connection(&self) -> bool {
+    pub fn closes_connection(&self) -> bool {
         self.closes_connection.load(Ordering::Relaxed)
-    }
-}
-
-/// Made into `Bytes`, it tells the exchange when the last of them are dropped.
-struct TrackedBytes {
-    bytes: Bytes,
-    exchange: Arc<Exchange>,
-}
-
-impl AsRef<[u8]> for TrackedBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for TrackedBytes {
-    fn drop(&mut self) {
-        self.exchange.upload.piece_dropped();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::task::{Context, Waker};
     use std::time::Instant;
-
-    #[test]
-    fn pieces_are_under_way_until_they_are_dropped() {
-        let exchange = Arc::new(Exchange::default());
-        let upload = &exchange.upload;
-        let cx = Context::from_waker(Waker::noop());
-        upload.begin_attempt(Some(Duration::from_secs(60)));
-        let first = exchange.follow(Bytes::from_static(b"one"));
-        assert_eq!((&first[..], upload.is_full(&cx), upload.taken_since()), (&b"one"[..], false, None));
-        let (second, part) = (exchange.follow(Bytes::from_static(b"two")), first.slice(1..));
-        assert!(upload.is_full(&cx));
-        drop(first);
-        assert!(upload.is_full(&cx));
-        drop(part);
-        assert!(!upload.is_full(&cx) && upload.taken_since().is_none());
-        drop(second);
-        assert!(upload.taken_since().is_some_and(|since| since <= Instant::now()) && !upload.is_given_up());
-    }
-
-    #[test]
-    fn a_piece_that_is_dropped_too_late_was_given_up() {
-        let exchange = Arc::new(Exchange::default());
-        let upload = &exchange.upload;
-        let send = |wait: u64| {
-            let piece = exchange.follow(Bytes::from_static(b"x"));
-            std::thread::park_timeout(Duration::from_millis(wait));
-            piece
-        };
-        upload.begin_attempt(Some(Duration::from_millis(30)));
-        drop(send(31));
-        assert!(upload.is_given_up());
-        drop(send(0));
-        assert!(!upload.is_given_up());
-        let held = send(31);
-        upload.restart_clock();
-        drop(held);
-        assert!(!upload.is_given_up());
-        upload.begin_attempt(None);
-        drop(send(31));
-        assert!(!upload.is_given_up());
-    }
 
     #[test]
     fn an_exchange_that_is_reset_knows_nothing_of_the_request_before() {
@@ -190,7 +135,8 @@ mod tests {
         exchange.deadlines.set_request_body(second);
         exchange.deadlines.set_response(Some(second), Some(second));
         exchange.deadlines.set_request(Some(Instant::now() + second));
-        exchange.begin_upload(Some(second));
+        exchange.begin_attempt();
+        exchange.upload.give_up();
         exchange.become_tunnel(second);
         exchange.await_continue();
         exchange.end_response();

@@ -1,0 +1,132 @@
+//! How much of a request's body waits for the upstream to take it. The upstream's driver says
+//! so, the client's reads no more while that is much, and the upstream's time for its response
+//! begins when nothing waits any more.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+
+use super::window::{REFILL, WINDOW};
+
+/// The way of one request's body to the upstream.
+#[derive(Debug)]
+pub struct Upload {
+    born: Instant,
+    /// In bytes.
+    waiting: AtomicUsize,
+    /// A window waits, and has not gone yet.
+    is_full: AtomicBool,
+    /// When nothing waited any more, in microseconds from `born` on.
+    since: AtomicU64,
+    given_up: AtomicBool,
+    /// The task that reads from the client.
+    reader: AtomicWaker,
+}
+
+impl Default for Upload {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            waiting: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
+            since: AtomicU64::new(0),
+            given_up: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+        }
+    }
+}
+
+impl Upload {
+    /// Another attempt at sending begins.
+    pub(super) fn begin_attempt(&self) {
+        self.waiting.store(0, Ordering::Relaxed);
+        self.is_full.store(false, Ordering::Relaxed);
+        self.given_up.store(false, Ordering::Relaxed);
+    }
+
+    /// So many bytes wait for the upstream to take them.
+    pub fn set_waiting(&self, bytes: usize) {
+        let before = self.waiting.swap(bytes, Ordering::Relaxed);
+        if bytes == 0 && before > 0 {
+            self.since.store(self.now(), Ordering::Relaxed);
+        }
+        if bytes >= WINDOW {
+            self.is_full.store(true, Ordering::Relaxed);
+        } else if bytes <= REFILL && self.is_full.swap(false, Ordering::Relaxed) || bytes == 0 && before > 0 {
+            self.reader.wake();
+        }
+    }
+
+    /// The upstream takes no more of the body: it has closed its direction, or took too long.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        self.since.store(self.now(), Ordering::Relaxed);
+        self.reader.wake();
+    }
+
+    /// Whether the upstream takes no more of the body.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much waits that no more is read from the client. Wakes the task once that
+    /// changes.
+    pub fn is_full(&self, cx: &Context<'_>) -> bool {
+        self.register_waker(cx);
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the task when the upstream has taken everything or takes no more.
+    pub fn register_waker(&self, cx: &Context<'_>) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.reader.register(cx.waker());
+        }
+    }
+
+    /// Since when the upstream has had all that it takes; `None` while it has not.
+    pub fn taken_since(&self) -> Option<Instant> {
+        let taken = self.waiting.load(Ordering::Relaxed) == 0 || self.is_given_up();
+        taken.then(|| self.born + Duration::from_micros(self.since.load(Ordering::Relaxed)))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn the_client_is_read_until_a_window_waits() {
+        let upload = Upload::default();
+        let cx = Context::from_waker(Waker::noop());
+        upload.begin_attempt();
+        let before = Instant::now();
+        upload.set_waiting(WINDOW - 1);
+        assert!(!upload.is_full(&cx) && upload.taken_since().is_none());
+        upload.set_waiting(WINDOW);
+        assert!(upload.is_full(&cx));
+        upload.set_waiting(REFILL + 1);
+        assert!(upload.is_full(&cx));
+        upload.set_waiting(1);
+        assert!(!upload.is_full(&cx) && upload.taken_since().is_none());
+        upload.set_waiting(0);
+        let since = upload.taken_since().unwrap();
+        assert!(since + Duration::from_millis(1) >= before && since <= Instant::now());
+    }
+
+    #[test]
+    fn what_was_given_up_is_waited_for_no_longer() {
+        let upload = Upload::default();
+        upload.set_waiting(WINDOW);
+        upload.give_up();
+        assert!(upload.is_given_up() && upload.taken_since().is_some());
+        upload.begin_attempt();
+        assert!(!upload.is_given_up() && !upload.is_full(&Context::from_waker(Waker::noop())));
+    }
+}

@@ -1,0 +1,17 @@
+//! What both sides of the proxy share of HTTP/1: buffers for reading and writing, and how bodies
+//! are framed. Which message a body belongs to is the business of `downstream` and `upstream`.
+
+mod chunked;
+mod field_names;
+mod incoming;
+mod input;
+mod lines;
+mod outgoing;
+mod output;
+
+pub use chunked::BadChunk;
+pub use incoming::IncomingBody;
+pub use input::{Input, READ};
+pub use lines::{FieldName, append_fields};
+pub use outgoing::{OutgoingBody, Unfinished};
+pub use output::Output;

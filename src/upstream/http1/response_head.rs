@@ -1,0 +1,223 @@
+//! The head of a response: read once, from bytes to what Pingora carries, and how the body
+//! behind it ends.
+
+use std::mem::MaybeUninit;
+
+use http::{Method, StatusCode, Version, header};
+use pingora_http::ResponseHeader;
+
+use super::bad_response::BadResponse;
+use crate::http1::{FieldName, IncomingBody, append_fields};
+
+/// A longer head is not read.
+const MOST_BYTES: usize = 1024 * 1024;
+/// A head with more fields is not read.
+const MOST_FIELDS: usize = 1024;
+
+/// A head that was read.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub response: Box<ResponseHeader>,
+    /// In bytes, with its empty line.
+    pub length: usize,
+}
+
+impl Head {
+    /// Reads the head at the start of `bytes`; `None` while it is not whole.
+    ///
+    /// # Errors
+    /// As soon as no further byte could make it a head that we take.
+    pub fn read(bytes: &[u8]) -> Result<Option<Self>, BadResponse> {
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let mut parser = httparse::ParserConfig::default();
+        // RFC 9112 sections 5.1 and 5.2: a proxy may mend them.
+        parser.allow_spaces_after_header_name_in_responses(true);
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        let status = parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields);
+        match status.map_err(of_parser)? {
+            httparse::Status::Partial if bytes.len() >= MOST_BYTES => Err(BadResponse::HeadTooLarge),
+            httparse::Status::Partial => Ok(None),
+            httparse::Status::Complete(length) => {
+                let response = carried(&parsed, &bytes[..length]).ok_or(BadResponse::Syntax)?;
+                Ok(Some(Self { response: Box::new(response), length }))
+            }
+        }
+    }
+}
+
+fn of_parser(error: httparse::Error) -> BadResponse {
+    match error {
+        httparse::Error::TooManyHeaders => BadResponse::TooManyFields,
+        httparse::Error::HeaderName
+        | httparse::Error::HeaderValue
+        | httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token
+        | httparse::Error::Version => BadResponse::Syntax,
+    }
+}
+
+/// `parsed` is made of `bytes`.
+fn carried(parsed: &httparse::Response<'_, '_>, bytes: &[u8]) -> Option<ResponseHeader> {
+    let mut response = ResponseHeader::build(parsed.code?, Some(parsed.headers.len())).ok()?;
+    response.set_version(if parsed.version? == 0 { Version::HTTP_10 } else { Version::HTTP_11 });
+    response.set_reason_phrase(parsed.reason).ok()?;
+    append_fields(parsed.headers, bytes, |name, value| match name {
+        FieldName::Usual(name) => response.append_header(name, value).ok(),
+        FieldName::Other(name) => response.append_header(name, value).ok(),
+    })?;
+    Some(response)
+}
+
+/// How the body of a final response to a request with this method ends (RFC 9112 section 6.3).
+/// `switches`: the connection becomes a tunnel.
+///
+/// # Errors
+/// When it can be read in more than one way.
+pub(super) fn body_of(head: &mut ResponseHeader, method: &Method, switches: bool) -> Result<IncomingBody, BadResponse> {
+    if switches {
+        return Ok(IncomingBody::ToEnd);
+    }
+    let is_coded = head.headers.contains_key(header::TRANSFER_ENCODING);
+    if is_coded {
+        // RFC 9112 section 6.3: the coding overrides a length.
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
+    let length = length(head)?;
+    if head.status.is_informational()
+        || *method == Method::HEAD
+        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    {
+        return Ok(IncomingBody::Done);
+    }
+    Ok(match length {
+        _ if is_coded => {
+            if is_chunked(head) {
+                IncomingBody::chunked()
+            } else {
+                IncomingBody::ToEnd
+            }
+        }
+        Some(length) => IncomingBody::sized(length),
+        None => IncomingBody::ToEnd,
+    })
+}
+
+/// Whether `chunked` is the last coding.
+fn is_chunked(head: &ResponseHeader) -> bool {
+    let codings = head
+        .headers
+        .get_all(header::TRANSFER_ENCODING)
+        .into_iter()
+        .flat_map(|field| field.as_bytes().split(|b| *b == b','));
+    codings.map(<[u8]>::trim_ascii).next_back().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Several lengths must be the same (RFC 9110 section 8.6).
+fn length(head: &ResponseHeader) -> Result<Option<u64>, BadResponse> {
+    let fields = head.headers.get_all(header::CONTENT_LENGTH);
+    let mut lengths = fields.into_iter().flat_map(|field| field.as_bytes().split(|b| *b == b',')).map(number);
+    let Some(first) = lengths.next() else { return Ok(None) };
+    let first = first.ok_or(BadResponse::Length)?;
+    if lengths.all(|other| other == Some(first)) { Ok(Some(first)) } else { Err(BadResponse::Length) }
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.trim_ascii();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
+}
+
+/// Whether the server lets its connection go on after the response (RFC 9112 section 9.3).
+pub(super) fn keeps_alive(head: &ResponseHeader) -> bool {
+    let options =
+        head.headers.get_all(header::CONNECTION).into_iter().flat_map(|field| field.as_bytes().split(|b| *b == b','));
+    let (mut close, mut keep_alive) = (false, false);
+    for option in options.map(<[u8]>::trim_ascii) {
+        close |= option.eq_ignore_ascii_case(b"close");
+        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+    }
+    let is_old = head.version == Version::HTTP_10;
+    // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
+    !close && (!is_old || keep_alive && !head.headers.contains_key(header::TRANSFER_ENCODING))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Head>, BadResponse> {
+        Head::read(text.as_bytes())
+    }
+
+    fn with(fields: &str) -> ResponseHeader {
+        *read(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).unwrap().unwrap().response
+    }
+
+    fn body(fields: &str) -> Result<IncomingBody, BadResponse> {
+        body_of(&mut with(fields), &Method::GET, false)
+    }
+
+    #[test]
+    fn a_head_ends_at_its_empty_line() {
+        let head = "HTTP/1.0 404 Not here\r\nA: 1\r\nx-OWN : 2\r\n\r\n";
+        for end in 0..head.len() {
+            assert!(matches!(read(&head[..end]), Ok(None)), "{end}");
+        }
+        let whole = read(&format!("{head}body")).unwrap().unwrap();
+        assert_eq!(whole.length, head.len());
+        let response = whole.response;
+        assert_eq!((response.status.as_u16(), response.get_reason_phrase()), (404, Some("Not here")));
+        assert_eq!((response.version, response.headers["x-own"].as_bytes()), (Version::HTTP_10, &b"2"[..]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_apart() {
+        assert_eq!(read("HTTP/2 200 OK\r\n\r\n").unwrap_err(), BadResponse::Syntax);
+        assert_eq!(read("HTTP/1.1 200 OK\r\na\0: 1\r\n\r\n").unwrap_err(), BadResponse::Syntax);
+        assert_eq!(with(&"a: 1\r\n".repeat(MOST_FIELDS)).headers.len(), MOST_FIELDS);
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: 1\r\n".repeat(MOST_FIELDS + 1));
+        assert_eq!(read(&many).unwrap_err(), BadResponse::TooManyFields);
+        let large = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_BYTES));
+        assert_eq!(read(&large).unwrap_err(), BadResponse::HeadTooLarge);
+    }
+
+    #[test]
+    fn the_head_says_where_the_body_ends() {
+        for (fields, expected) in [
+            ("Content-Length: 5\r\n", Ok(IncomingBody::Sized(5))),
+            ("Content-Length: 005\r\ncontent-length: 5, 5\r\n", Ok(IncomingBody::Sized(5))),
+            ("Content-Length: 0\r\n", Ok(IncomingBody::Done)),
+            ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(BadResponse::Length)),
+            ("Content-Length: 5,\r\n", Err(BadResponse::Length)),
+            ("Content-Length: +5\r\n", Err(BadResponse::Length)),
+            ("Content-Length: 18446744073709551616\r\n", Err(BadResponse::Length)),
+            ("Transfer-Encoding: gzip, Chunked\r\nContent-Length: 6\r\n", Ok(IncomingBody::chunked())),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n", Ok(IncomingBody::ToEnd)),
+            ("", Ok(IncomingBody::ToEnd)),
+        ] {
+            assert_eq!(body(fields), expected, "{fields}");
+        }
+        let mut coded = with("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n");
+        body_of(&mut coded, &Method::GET, false).unwrap();
+        assert!(!coded.headers.contains_key("content-length"));
+        let mut sized = with("Content-Length: 5\r\n");
+        assert_eq!(body_of(&mut sized, &Method::HEAD, false), Ok(IncomingBody::Done));
+        assert_eq!(body_of(&mut sized, &Method::GET, true), Ok(IncomingBody::ToEnd));
+    }
+
+    #[test]
+    fn the_server_says_whether_its_connection_goes_on() {
+        for (version, fields, goes_on) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: x, Close\r\n", false),
+            ("1.0", "", false),
+            ("1.0", "Connection: keep-alive\r\n", true),
+            ("1.0", "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n", false),
+        ] {
+            let head = read(&format!("HTTP/{version} 200 OK\r\n{fields}\r\n")).unwrap().unwrap();
+            assert_eq!(keeps_alive(&head.response), goes_on, "{version} {fields}");
+        }
+    }
+}
