@@ -5,7 +5,7 @@
 use std::io;
 
 use super::port_holder::is_listened_on;
-use super::{socket_files, sockets};
+use super::{socket_files, sockets, tcp};
 use crate::config::{Address, AdminAddress, Config, is_ipv6_only};
 
 /// # Errors
@@ -27,10 +27,10 @@ pub fn check_listening(config: &Config) -> Result<(), String> {
 fn check(address: &Address, ipv6_only: bool) -> Result<(), String> {
     match address {
         Address::Unix(path) => socket_files::check_place(path),
-        Address::Tcp(tcp) => match sockets::bind_tcp(*tcp, ipv6_only) {
+        Address::Tcp(tcp) => match tcp::bind(*tcp, ipv6_only) {
             Ok(_) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::AddrInUse || is_listened_on(tcp.port()) => Ok(()),
-            Err(e) => Err(sockets::describe_refusal(*tcp, &e)),
+            Err(e) => Err(tcp::describe_refusal(*tcp, &e)),
         },
     }
 }

@@ -19,6 +19,7 @@ mod privileges;
 mod run;
 mod socket_files;
 mod sockets;
+mod tcp;
 mod upgrade;
 mod upstream_service;
 mod workers;

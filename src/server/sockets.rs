@@ -11,11 +11,10 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use listenfd::ListenFd;
-use nix::unistd::Uid;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::port_holder;
 use super::socket_files::remove_stale_socket;
+use super::tcp;
 use crate::config::{Address, Listener, is_ipv6_only};
 
 /// Bytes of a response that the kernel holds for a client before it takes more of us, where it
@@ -233,8 +232,8 @@ fn bind_beside(first: &OwnedFd, wanted: &SocketUse) -> io::Result<OwnedFd> {
 fn bind(wanted: &SocketUse, ipv6_only: bool) -> Result<OwnedFd, String> {
     match wanted.address() {
         Address::Tcp(address) => {
-            let listening = bind_tcp(*address, ipv6_only).and_then(|socket| socket.listen(BACKLOG).map(|()| socket));
-            listening.map(OwnedFd::from).map_err(|e| describe_refusal(*address, &e))
+            let listening = tcp::bind(*address, ipv6_only).and_then(|socket| socket.listen(BACKLOG).map(|()| socket));
+            listening.map(OwnedFd::from).map_err(|e| tcp::describe_refusal(*address, &e))
         }
         Address::Unix(path) => {
             remove_stale_socket(path)?;
@@ -259,40 +258,6 @@ fn bind_private(path: &Path) -> io::Result<OwnedFd> {
 
 pub fn cannot_listen(address: &Address, reason: &str) -> String {
     format!("cannot listen on {address}: {reason}")
-}
-
-/// A socket at the address, which does not listen yet. `ipv6_only` is for `[::]`, whatever the
-/// system's default is.
-///
-/// # Errors
-/// When the system refuses.
-pub fn bind_tcp(address: SocketAddr, ipv6_only: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A port is free again as soon as its process is gone.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        socket.set_only_v6(ipv6_only)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-/// Why the system refuses a TCP address.
-pub fn describe_refusal(address: SocketAddr, e: &io::Error) -> String {
-    if e.kind() == io::ErrorKind::AddrInUse {
-        return port_holder::describe(address).map_or_else(|| e.to_string(), |holder| format!("{e}: {holder}"));
-    }
-    let first = first_unprivileged_port();
-    if e.kind() != io::ErrorKind::PermissionDenied || address.port() >= first {
-        return e.to_string();
-    }
-    let user = Uid::effective();
-    format!("a port under {first} needs root or CAP_NET_BIND_SERVICE, which this process of user {user} does not have")
-}
-
-fn first_unprivileged_port() -> u16 {
-    let set = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-    set.ok().and_then(|port| port.trim().parse().ok()).unwrap_or(1024)
 }
 
 /// All listening sockets of the process.
