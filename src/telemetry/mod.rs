@@ -16,5 +16,5 @@ pub use access_log::AccessLogger;
 pub use error_log::ErrorFile;
 pub use format::render;
 pub use lost_lines::lost_lines;
-pub use panics::{Panicked, contain, contained_panics, end_process_on_panic, note_request};
+pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};
 pub use record::{AccessRecord, ErrorSource};

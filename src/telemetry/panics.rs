@@ -9,6 +9,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
 use crate::message::escaping::is_dangerous;
@@ -17,6 +18,10 @@ use crate::message::escaping::is_dangerous;
 const MAX_WORDS: usize = 500;
 
 static CONTAINED: AtomicU64 = AtomicU64::new(0);
+
+type Act = Box<dyn FnOnce() + Send>;
+/// What is done before a panic ends the process.
+static LAST_ACT: Mutex<Option<Act>> = Mutex::new(None);
 
 thread_local! {
     /// Whether this thread polls something whose panic is contained.
@@ -62,8 +67,22 @@ pub fn end_process_on_panic() {
         default(info);
         let panicked = Panicked { request: None, place: place(info), words: words(info.payload()) };
         log::error!("the process ends: {panicked}");
+        if let Some(act) = last_act() {
+            act();
+        }
         std::process::abort();
     }));
+}
+
+/// Has `act` be done before a panic ends the process. The end itself may take a while: the system may
+/// write the memory of the process to a file first.
+pub fn before_panic_ends_process(act: impl FnOnce() + Send + 'static) {
+    *LAST_ACT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+}
+
+fn last_act() -> Option<Act> {
+    // Never waited for: it may be this thread that has the lock.
+    LAST_ACT.try_lock().ok()?.take()
 }
 
 fn place(info: &PanicHookInfo<'_>) -> Option<String> {
@@ -166,6 +185,7 @@ mod tests {
     async fn child() {
         env_logger::builder().filter_level(log::LevelFilter::Error).init();
         end_process_on_panic();
+        before_panic_ends_process(|| log::error!("the last act"));
         let contained = contain(pin!(fails(7))).await.unwrap_err();
         log::error!("{contained}; lived on");
         match std::env::var("PANICS_IN").unwrap().as_str() {
@@ -194,9 +214,10 @@ mod tests {
             let (signal, text) = ends(place);
             assert!(signal == Some(6) && text.contains("the process ends: panicked at src"), "{place}: {text}");
             assert!(text.contains("src/telemetry/panics.rs") && text.contains("lived on"), "{place}: {text}");
-            assert!(!text.contains("and again"), "{place}: {text}");
+            assert!(text.contains("the last act") && !text.contains("and again"), "{place}: {text}");
         }
         let (signal, text) = ends("nothing");
         assert!(signal.is_none() && text.matches("it [31m broke").count() == 1, "{text}");
+        assert!(!text.contains("the last act"), "{text}");
     }
 }
