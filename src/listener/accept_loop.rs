@@ -38,14 +38,17 @@ impl ListeningSocket {
     }
 }
 
+/// Shares `sockets` out to the workers, which accept on them from the opening of `gate` to its
+/// closing.
+pub fn accept_on<S: ServeConnection>(workers: &Arc<Workers<S>>, sockets: Vec<ListeningSocket>, gate: &Arc<AcceptGate>) {
+    for (socket, (own, runtime)) in sockets.into_iter().zip(workers.runtimes().enumerate().cycle()) {
+        runtime.spawn(run(socket, own, Arc::clone(workers), Arc::clone(gate)));
+    }
+}
+
 /// Accepts on `socket` for the worker `own`, which hands a connection on where another worker
 /// has fewer.
-pub(super) async fn run<S: ServeConnection>(
-    socket: ListeningSocket,
-    own: usize,
-    workers: Arc<Workers<S>>,
-    gate: Arc<AcceptGate>,
-) {
+async fn run<S: ServeConnection>(socket: ListeningSocket, own: usize, workers: Arc<Workers<S>>, gate: Arc<AcceptGate>) {
     let address = socket.address.clone();
     gate.opened().await;
     let listener = match socket.listen() {
@@ -63,8 +66,8 @@ pub(super) async fn run<S: ServeConnection>(
             },
         }
     }
-    // Closing the socket would reset them. After a hand-over the newer process takes them as
-    // well, except where it has no such listener.
+    // Closing the last descriptor of the socket would reset them. After a hand-over the newer
+    // process takes them as well, except where it has no such listener.
     match listener.into_backlog(MAX_BACKLOG) {
         Ok(backlog) => backlog.into_iter().for_each(|accepted| workers.serve(own, accepted, &gate)),
         Err(e) => log::warn!("closing the listener {address}: {e}"),

@@ -10,6 +10,6 @@ mod workers;
 
 pub use accept::{Accepted, Listener};
 pub use accept_gate::AcceptGate;
-pub use accept_loop::ListeningSocket;
+pub use accept_loop::{ListeningSocket, accept_on};
 pub use threads::start_workers;
-pub use workers::ServeConnection;
+pub use workers::{ServeConnection, Workers};

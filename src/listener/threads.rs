@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Handle};
 
-use super::accept_gate::AcceptGate;
-use super::accept_loop::{self, ListeningSocket};
 use super::workers::{ServeConnection, Workers};
 
-/// Starts `threads` workers, each with what `service` makes. They share out `sockets` and accept
-/// on them once `gate` is open. With `work_stealing` there is one worker of that many threads.
+/// Starts `threads` workers, each with what `service` makes. With `work_stealing` there is one
+/// worker of that many threads.
 ///
 /// # Errors
 /// In words, when the system has no room for the threads, or a service cannot be made.
@@ -18,18 +16,11 @@ pub fn start_workers<S: ServeConnection>(
     threads: usize,
     work_stealing: bool,
     service: impl Fn() -> Result<S, String>,
-    sockets: Vec<ListeningSocket>,
-    gate: &Arc<AcceptGate>,
-) -> Result<(), String> {
+) -> Result<Arc<Workers<S>>, String> {
     let handles =
         start_threads(threads, work_stealing).map_err(|e| format!("cannot start {threads} worker threads: {e}"))?;
     let services = handles.iter().map(|_| service().map(Arc::new)).collect::<Result<_, _>>()?;
-    let workers = Workers::new(&handles, services);
-    for (place, socket) in sockets.into_iter().enumerate() {
-        let own = place % handles.len();
-        handles[own].spawn(accept_loop::run(socket, own, Arc::clone(&workers), Arc::clone(gate)));
-    }
-    Ok(())
+    Ok(Workers::new(&handles, services))
 }
 
 /// Starts the threads, and returns the runtime of each worker.

@@ -61,6 +61,11 @@ impl<S: ServeConnection> Workers<S> {
         Arc::new(Self(runtimes.iter().zip(services).map(worker).collect()))
     }
 
+    /// The runtimes of the workers, in their order.
+    pub(super) fn runtimes(&self) -> impl Iterator<Item = &Handle> + Clone {
+        self.0.iter().map(|worker| &worker.runtime)
+    }
+
     /// Has a connection that the worker `own` accepted be served.
     pub(super) fn serve(self: &Arc<Self>, own: usize, accepted: Accepted, gate: &AcceptGate) {
         let place = self.place_for(own);

@@ -24,7 +24,8 @@ use super::sockets::{self, InheritedSockets, SocketUse, Sockets};
 use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
-use super::{announce, client, logging, privileges, socket_files, workers};
+use super::workers::{self, Acceptors};
+use super::{announce, client, logging, privileges, socket_files};
 use crate::config::{
     AccessTarget, Address, AdminAddress, Config, ErrorLog, Listener, OwnFilePlace, Source, Upstream, is_ipv6_only,
 };
@@ -273,18 +274,22 @@ fn assemble(
         mirrors: Arc::default(),
     };
     let service = Arc::new(HttpService::new(parts.clone())?);
-    workers::start(config, &parts, &sockets, &gate)?;
+    let admin = admin.map(|address| {
+        let (status, servers) = (Arc::clone(&status), Arc::clone(&servers));
+        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, servers });
+        let (service, sockets) = AdminService::new(address.clone(), api);
+        server.add_service(service);
+        (address, sockets)
+    });
+    let acceptors = Acceptors::start(config, &parts, admin)?;
+    acceptors.accept_on(&sockets, &gate)?;
     for listener in &config.listeners {
         let bound = sockets.bound(&SocketUse::Listener(listener.address.clone()));
         log::info!("{}", announce::listener(&bound, is_ipv6_only(&listener.address, &config.listeners)));
     }
     announce::routes(config).iter().for_each(|route| log::info!("{route}"));
-    if let Some(address) = admin {
-        log::info!("{}", announce::admin(&address));
-        let socket = sockets.duplicate(&SocketUse::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
-        let (status, servers) = (Arc::clone(&status), Arc::clone(&servers));
-        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, servers });
-        server.add_service(AdminService { address, socket: Some(socket), gate: Arc::clone(&gate), api });
+    if let Some(address) = acceptors.admin() {
+        log::info!("{}", announce::admin(address));
     }
     server.add_service(UpstreamService { live: Arc::clone(&live) });
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));

@@ -1,28 +1,57 @@
-//! The workers that the configuration asks for, with the sockets of its listeners.
+//! What accepts connections: the workers that the configuration asks for, on the sockets of its
+//! listeners, and the admin endpoint. They can begin to more than once.
 
 use std::sync::Arc;
 
-use super::sockets::Sockets;
-use crate::config::{Config, Listener};
-use crate::listener::{AcceptGate, ListeningSocket, start_workers};
+use super::admin::AdminSockets;
+use super::sockets::{SocketUse, Sockets};
+use crate::config::{Address, Config, Listener};
+use crate::listener::{AcceptGate, ListeningSocket, Workers, accept_on, start_workers};
 use crate::proxy::{HttpService, HttpServiceParts};
 
-/// Starts the workers, which accept once `gate` is open.
-///
-/// # Errors
-/// In words, when the process has no room for its threads or descriptors.
-pub fn start(
-    config: &Config,
-    parts: &HttpServiceParts,
-    sockets: &Sockets,
-    gate: &Arc<AcceptGate>,
-) -> Result<(), String> {
-    let mut listening = Vec::new();
-    for Listener { address, .. } in &config.listeners {
-        let duplicates = sockets.duplicates(address).map_err(|e| format!("{address}: {e}"))?;
-        listening.extend(duplicates.into_iter().map(|socket| ListeningSocket { address: address.clone(), socket }));
+/// The workers and the admin endpoint of the process.
+pub struct Acceptors {
+    workers: Arc<Workers<HttpService>>,
+    listeners: Vec<Address>,
+    admin: Option<(Address, AdminSockets)>,
+}
+
+impl Acceptors {
+    /// Starts the workers, which accept nothing yet. `admin` is the endpoint, where there is one.
+    ///
+    /// # Errors
+    /// In words, when the process has no room for its threads.
+    pub fn start(
+        config: &Config,
+        parts: &HttpServiceParts,
+        admin: Option<(Address, AdminSockets)>,
+    ) -> Result<Self, String> {
+        let workers = start_workers(threads(config), steals_work(config), || HttpService::new(parts.clone()))?;
+        let listeners = config.listeners.iter().map(|Listener { address, .. }| address.clone()).collect();
+        Ok(Self { workers, listeners, admin })
     }
-    start_workers(threads(config), steals_work(config), || HttpService::new(parts.clone()), listening, gate)
+
+    /// Has connections be accepted on duplicates of `sockets` once `gate` is open.
+    ///
+    /// # Errors
+    /// In words, when the process has no room for the descriptors.
+    pub fn accept_on(&self, sockets: &Sockets, gate: &Arc<AcceptGate>) -> Result<(), String> {
+        let mut listening = Vec::new();
+        for address in &self.listeners {
+            let duplicates = sockets.duplicates(address).map_err(|e| format!("{address}: {e}"))?;
+            listening.extend(duplicates.into_iter().map(|socket| ListeningSocket { address: address.clone(), socket }));
+        }
+        accept_on(&self.workers, listening, gate);
+        if let Some((address, admin)) = &self.admin {
+            let socket = sockets.duplicate(&SocketUse::Admin(address.clone())).map_err(|e| format!("admin: {e}"))?;
+            admin.serve_on(socket, Arc::clone(gate));
+        }
+        Ok(())
+    }
+
+    pub fn admin(&self) -> Option<&Address> {
+        self.admin.as_ref().map(|(address, _)| address)
+    }
 }
 
 fn threads(config: &Config) -> usize {

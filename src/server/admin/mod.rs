@@ -17,6 +17,7 @@ use pingora_core::apps::ServerApp;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::config::Address;
 use crate::listener::{AcceptGate, Listener};
@@ -30,20 +31,37 @@ pub use servers::Servers;
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed, as it does without descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Sockets that wait for the endpoint to let go of the one before.
+const WAITING_SOCKETS: usize = 4;
 
-/// Serves an [`AdminApi`] until the process ends or another one has its socket.
+/// Serves an [`AdminApi`] on one socket after the other, on each until another process has it.
 pub struct AdminService {
-    pub address: Address,
-    pub socket: Option<OwnedFd>,
-    pub gate: Arc<AcceptGate>,
-    pub api: Arc<AdminApi>,
+    address: Address,
+    sockets: Receiver<(OwnedFd, Arc<AcceptGate>)>,
+    api: Arc<AdminApi>,
 }
 
-#[async_trait]
-impl Service for AdminService {
-    async fn start_service(&mut self, _fds: Option<ListenFds>, _ends: ShutdownWatch, _listeners_per_fd: usize) {
-        let Some(socket) = self.socket.take() else { return };
-        self.gate.opened().await;
+/// Gives the endpoint its sockets.
+#[derive(Debug)]
+pub struct AdminSockets(Sender<(OwnedFd, Arc<AcceptGate>)>);
+
+impl AdminSockets {
+    /// Has the endpoint accept on `socket` from the opening of `gate` to a hand-over.
+    pub fn serve_on(&self, socket: OwnedFd, gate: Arc<AcceptGate>) {
+        if let Err(e) = self.0.try_send((socket, gate)) {
+            log::error!("the admin endpoint takes no socket: {e}");
+        }
+    }
+}
+
+impl AdminService {
+    pub fn new(address: Address, api: Arc<AdminApi>) -> (Self, AdminSockets) {
+        let (sender, sockets) = channel(WAITING_SOCKETS);
+        (Self { address, sockets, api }, AdminSockets(sender))
+    }
+
+    async fn serve_on(&self, socket: OwnedFd, gate: Arc<AcceptGate>) {
+        gate.opened().await;
         let listener = match Listener::new(&self.address, socket) {
             Ok(listener) => listener,
             Err(e) => return log::error!("the admin endpoint ended: {e}"),
@@ -51,11 +69,11 @@ impl Service for AdminService {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.gate.handed_over() => return,
+                () = gate.handed_over() => return,
             };
             match accepted {
                 Ok(accepted) => match accepted.into_stream() {
-                    Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&self.gate)))),
+                    Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&gate)))),
                     Err(e) => log::debug!("a caller of the admin endpoint was gone before it was served: {e}"),
                 },
                 Err(e) => {
@@ -63,6 +81,15 @@ impl Service for AdminService {
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
+        }
+    }
+}
+
+#[async_trait]
+impl Service for AdminService {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, _ends: ShutdownWatch, _listeners_per_fd: usize) {
+        while let Some((socket, gate)) = self.sockets.recv().await {
+            self.serve_on(socket, gate).await;
         }
     }
 
