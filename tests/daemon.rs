@@ -24,7 +24,8 @@ impl Background {
         let (folder, port) = (Folder::new(), support::free_port());
         let yaml =
             yaml.replace("{listen}", &format!("127.0.0.1:{port}")).replace("{folder}", folder.0.to_str().unwrap());
-        folder.write("proxy.yaml", &format!("{yaml}admin: {{ address: 'unix:{}/admin.sock' }}\n", folder.0.display()));
+        let yaml = format!("{yaml}admin: {{ address: 'unix:{}/admin.sock' }}\n", folder.0.display());
+        folder.write("proxy.yaml", &support::without_probation(&yaml));
         Self { folder, port }
     }
 
@@ -281,9 +282,9 @@ fn a_service_manager_is_told_everything() {
     let port = support::free_port();
     folder.write(
         "proxy.yaml",
-        &format!(
+        &support::without_probation(&format!(
             "admin: {{ address: off }}\nlisteners: ['127.0.0.1:{port}']\nroutes: [{{ respond: {{ body: one }} }}]\n"
-        ),
+        )),
     );
     let child = command(&folder, &["-c", "proxy.yaml"])
         .current_dir(&folder.0)
@@ -325,10 +326,10 @@ fn sockets_of_a_service_manager_are_used_and_their_files_left() {
     }
     folder.write(
         "proxy.yaml",
-        &format!(
+        &support::without_probation(&format!(
             "admin: {{ address: off }}\nlisteners: ['{address}', 'unix:{}']\nroutes: [{{ respond: {{ body: one }} }}]\n",
             path.display()
-        ),
+        )),
     );
     let (tcp, other) = (listener.as_raw_fd(), unix.as_raw_fd());
     // 3 and 4 may be the very descriptors that are moved there.

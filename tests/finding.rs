@@ -27,10 +27,10 @@ impl Elsewhere {
         std::fs::set_permissions(&session, PermissionsExt::from_mode(0o777)).unwrap();
         let file = folder.write(
             "p.yaml",
-            &format!(
+            &support::without_probation(&format!(
                 "listeners: ['127.0.0.1:{}']\nadmin: {{ address: off }}\nroutes: [{{ respond: {{}} }}]\n",
                 free_port()
-            ),
+            )),
         );
         let log = std::fs::File::create(folder.0.join("stderr")).unwrap();
         let mut command = as_user(BINARY);

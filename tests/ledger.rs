@@ -50,7 +50,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn yaml(origin: &Origin, word: &str) -> String {
     format!(
-        "server: {{ threads: 2, drain: {{ tunnels: 1h }} }}\nlog: {{ access: {{ to: off }} }}\nlisteners: ['{{listen}}']\nupstreams:\n  a: {{ servers: ['{0}'] }}\nroutes:\n  - upstream: a\n  - match: {{ path: /{word} }}\n    respond: {{ status: 204 }}\n",
+        "server: {{ threads: 2, drain: {{ tunnels: 1h }}, upgrade: {{ probation: 30s }} }}\nlog: {{ access: {{ to: off }} }}\nlisteners: ['{{listen}}']\nupstreams:\n  a: {{ servers: ['{0}'] }}\nroutes:\n  - upstream: a\n  - match: {{ path: /{word} }}\n    respond: {{ status: 204 }}\n",
         origin.address
     )
 }

@@ -29,6 +29,8 @@ section! {
         reload_on_change: bool = false;
         /// How the process ends.
         drain: Drain = {};
+        /// How the process is replaced by a newer one.
+        upgrade: Upgrade = {};
     }
     last { identity: Identity }
 }
@@ -41,8 +43,17 @@ section! {
         delay: Duration = "0s", with DURATION_OR_ZERO;
         /// How long requests in flight may take after the listeners have closed; then they are cut, and the exit code is 3.
         timeout: Duration = "25s", with DURATION_OR_ZERO;
-        /// How long a WebSocket, an event stream or any other request may go on in the old process after an upgrade. The old process is gone after this time or after `timeout`, whichever is longer, whatever its clients do.
+        /// How long a WebSocket, an event stream or any other request may go on in the old process after an upgrade. The old process is gone after this time, after `timeout` or after `upgrade.probation`, whichever is longest, whatever its clients do.
         tunnels: Duration = "5m", with DURATION_OR_ZERO;
+    }
+}
+
+section! {
+    /// How the process is replaced by a newer one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    "`upgrade`" pub struct Upgrade {
+        /// How long the old process waits after an upgrade and serves again if the new one dies: it is killed, crashes, or a listener of its breaks. `0s` has an upgrade be final.
+        probation: Duration = "30s", with DURATION_OR_ZERO;
     }
 }
 

@@ -11,7 +11,7 @@ use super::*;
 const FULL: &str = r#"
 server: { threads: 2, work_stealing: false, pid_file: @DIR@/run/p.pid, error_log: @DIR@/error.log,
   daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true,
-  drain: { delay: 1s, timeout: 0s, tunnels: 1h } }
+  drain: { delay: 1s, timeout: 0s, tunnels: 1h }, upgrade: { probation: 1m } }
 admin: { address: "[::1]:9180" }
 log: { level: debug, access: { to: @DIR@/access.log, format: combined } }
 listeners: ["0.0.0.0:8080", ":8081", { address: "[::]:8443" }, unix:/run/p.sock]
@@ -150,6 +150,7 @@ fn the_full_config_is_read_as_written() {
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(c.server.pid_file, OwnFilePlace::At(folder.0.join("run/p.pid")));
     assert_eq!(c.server.drain.timeout, std::time::Duration::ZERO);
+    assert_eq!(c.server.upgrade.probation, std::time::Duration::from_secs(60));
     assert_eq!(c.server.identity.ids().unwrap().uid, nix::unistd::Uid::effective().as_raw());
     assert_eq!(c.admin.address, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));
     assert_eq!(c.upstreams.len(), 6);

@@ -41,6 +41,13 @@ impl Connections {
         self.closing.store(true, Ordering::Relaxed);
     }
 
+    /// Connections go on after their responses again, and tunnels to their own end: the process
+    /// lives on after all.
+    pub fn go_on(&self) {
+        self.closing.store(false, Ordering::Relaxed);
+        self.tunnels_end.send_replace(false);
+    }
+
     /// Ends every tunnel and event stream, now and from now on.
     pub fn end_tunnels(&self) {
         self.tunnels_end.send_replace(true);
@@ -139,5 +146,7 @@ mod tests {
         assert!(!open.closes_after_response());
         connections.close_after_responses();
         assert!(open.closes_after_response());
+        connections.go_on();
+        assert!(!open.closes_after_response());
     }
 }

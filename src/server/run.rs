@@ -76,6 +76,7 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     let source = start.source.clone();
     match prepare(config, start, control, &mut inherited, keeps_files) {
         Ok(prepared) => {
+            let unclaimed = inherited.names();
             let unwanted = inherited.unclaimed();
             for address in &unwanted {
                 log::info!("the inherited listener {address} is not wanted any more");
@@ -85,7 +86,7 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
                 (None, Some(own)) => prepared.servers.restore_from_file(&server_states::place_for(&own.path)),
                 (None, None) => {}
             }
-            Ok(serve(config, prepared, older, SocketFiles { unwanted, keeps_files }))
+            Ok(serve(config, prepared, older, Leftovers { unclaimed, unwanted, keeps_files }))
         }
         Err(reason) => {
             if let Some(older) = older {
@@ -130,8 +131,10 @@ impl OlderProcess {
     }
 }
 
-/// What becomes of the files of unix sockets.
-struct SocketFiles {
+/// What the new process leaves of the older one's listeners, and the files of unix sockets.
+struct Leftovers {
+    /// The names of the sockets that it has no use for.
+    unclaimed: Vec<String>,
     /// The addresses of the older process's listeners that this process does not have.
     unwanted: Vec<Address>,
     /// Whether a service manager owns all files.
@@ -244,8 +247,8 @@ fn open_admin(
     }
 }
 
-fn serve(config: &Config, prepared: Prepared, older: Option<OlderProcess>, socket_files: SocketFiles) -> Ended {
-    match assemble(config, prepared, older, socket_files) {
+fn serve(config: &Config, prepared: Prepared, older: Option<OlderProcess>, leftovers: Leftovers) -> Ended {
+    match assemble(config, prepared, older, leftovers) {
         Ok((server, supervisor, ended)) => {
             server.run(RunArgs { shutdown_signal: Box::new(supervisor) });
             ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -260,7 +263,7 @@ fn assemble(
     config: &Config,
     prepared: Prepared,
     older: Option<OlderProcess>,
-    socket_files: SocketFiles,
+    leftovers: Leftovers,
 ) -> Result<Assembled, String> {
     let Prepared { start, control, pid_file, sockets, admin, error_file, live, servers } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
@@ -309,6 +312,7 @@ fn assemble(
         live,
         service,
         connections,
+        acceptors,
         gate,
         status,
         sockets,
@@ -316,8 +320,9 @@ fn assemble(
         requests,
         takeover,
         replaces,
-        unwanted: socket_files.unwanted,
-        keeps_files: socket_files.keeps_files,
+        unclaimed: leftovers.unclaimed,
+        unwanted: leftovers.unwanted,
+        keeps_files: leftovers.keeps_files,
         pid_file,
         control,
         error_file,

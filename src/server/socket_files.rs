@@ -6,6 +6,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use crate::config::{Address, Ids, Listener};
 
 /// Whether a socket's file can stand there.
@@ -34,6 +36,16 @@ pub fn remove_stale_socket(path: &Path) -> Result<(), String> {
         Ok(_) if UnixStream::connect(path).is_ok() => Err("another process serves there".to_owned()),
         Ok(_) => std::fs::remove_file(path).map_err(|e| e.to_string()),
     }
+}
+
+/// Whether nobody listens at a unix socket's file. A full queue is not waited for.
+pub fn is_refused(path: &Path) -> bool {
+    let connected = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connected().is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Gives the files of unix sockets to the user that the process becomes. Their groups stay,
@@ -95,7 +107,9 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let served = UnixListener::bind(&path).unwrap();
         assert_eq!(remove_stale_socket(&path).unwrap_err(), "another process serves there");
+        assert!(!is_refused(&path));
         drop(served);
+        assert!(is_refused(&path));
         remove_stale_socket(&path).unwrap();
         assert!(!path.exists());
         assert_eq!(remove_stale_socket(&folder.join("none/x")).unwrap_err(), "its folder does not exist");

@@ -13,7 +13,7 @@ use std::path::Path;
 use listenfd::ListenFd;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::socket_files::remove_stale_socket;
+use super::socket_files::{is_refused, remove_stale_socket};
 use super::tcp;
 use crate::config::{Address, Listener, is_ipv6_only};
 
@@ -185,20 +185,41 @@ impl InheritedSockets {
         Ok(())
     }
 
+    /// The names of the sockets that nobody has claimed, each once.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.iter().map(|named| named.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Closes the unix sockets whose files lead to no process any more: they were bound anew by one
+    /// that is dead.
+    pub fn close_unreachable(&mut self) {
+        self.0.retain(|named| match address_of(&named.name) {
+            Some(Address::Unix(path)) => !is_refused(&path),
+            Some(Address::Tcp(_)) | None => true,
+        });
+    }
+
     /// Closes the sockets that nobody claimed and returns their addresses.
     pub fn unclaimed(self) -> Vec<Address> {
-        let address = |name: &str| match name.strip_prefix("unix:") {
-            Some(path) => Some(Address::Unix(path.into())),
-            None => name.parse().ok().map(Address::Tcp),
-        };
-        let named = self.0.iter().map(|named| named.name.strip_prefix("admin ").unwrap_or(&named.name));
         let mut unclaimed: Vec<Address> = Vec::new();
-        for address in named.filter_map(address) {
+        for address in self.0.iter().filter_map(|named| address_of(&named.name)) {
             if !unclaimed.contains(&address) {
                 unclaimed.push(address);
             }
         }
         unclaimed
+    }
+}
+
+/// The address of a socket of this name.
+fn address_of(name: &str) -> Option<Address> {
+    let address = name.strip_prefix("admin ").unwrap_or(name);
+    match address.strip_prefix("unix:") {
+        Some(path) => Some(Address::Unix(path.into())),
+        None => address.parse().ok().map(Address::Tcp),
     }
 }
 
@@ -299,6 +320,16 @@ impl Sockets {
     pub fn duplicate(&self, wanted: &SocketUse) -> io::Result<OwnedFd> {
         let named = self.0.iter().find(|named| named.name == wanted.name());
         named.ok_or(io::ErrorKind::NotFound)?.socket.try_clone()
+    }
+
+    /// Another descriptor of every socket but those of the names in `without`, to be claimed again.
+    ///
+    /// # Errors
+    /// As [`Self::duplicate`].
+    pub fn hold(&self, without: &[String]) -> io::Result<InheritedSockets> {
+        let held = self.0.iter().filter(|named| !without.contains(&named.name));
+        let duplicates = held.map(|named| named.socket.try_clone().map(|socket| (named.name.clone(), socket)));
+        duplicates.collect::<io::Result<Vec<_>>>().map(InheritedSockets::new)
     }
 
     /// Another descriptor of each socket of a listener.

@@ -1,5 +1,6 @@
 //! What accepts connections: the workers that the configuration asks for, on the sockets of its
-//! listeners, and the admin endpoint. They can begin to more than once.
+//! listeners, and the admin endpoint. They begin to at the start of the process, and once more
+//! each time that it gets its listeners back.
 
 use std::sync::Arc;
 
@@ -47,6 +48,10 @@ impl Acceptors {
             admin.serve_on(socket, Arc::clone(gate));
         }
         Ok(())
+    }
+
+    pub fn listeners(&self) -> &[Address] {
+        &self.listeners
     }
 
     pub fn admin(&self) -> Option<&Address> {

@@ -192,7 +192,20 @@ fn text_for(yaml: &str, address: SocketAddr, folder: &Folder) -> String {
     let text = yaml.replace("{listen}", &address.to_string()).replace("{folder}", folder.0.to_str().unwrap());
     // Tests that run side by side would take turns at its port.
     let admin = if text.contains("admin:") { "" } else { "admin: { address: off }\n" };
-    format!("{text}{admin}")
+    without_probation(&format!("{text}{admin}"))
+}
+
+/// Has an old process end after an upgrade as soon as its clients are done, unless the text says
+/// something else of its probation.
+pub fn without_probation(yaml: &str) -> String {
+    const OFF: &str = "server: { upgrade: { probation: 0s }";
+    if yaml.contains("probation:") {
+        return yaml.to_owned();
+    }
+    match yaml.contains("server: {") {
+        true => yaml.replacen("server: {", &format!("{OFF},"), 1),
+        false => format!("{yaml}{OFF} }}\n"),
+    }
 }
 
 /// Copies the program, by another process: a file that this one writes is open in the children of

@@ -78,8 +78,8 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
             let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
             Message::Outcome { ok, text }
         }
-        (Ok(()), Message::TakeOver { version, pid, several_sockets, .. }) => {
-            hand_over(&mut channel, control_state, NewerProcess { version, pid, several_sockets });
+        (Ok(()), Message::TakeOver { version, pid, several_sockets, probation, .. }) => {
+            hand_over(channel, control_state, NewerProcess { version, pid, several_sockets, probation });
             return None;
         }
         (Ok(()), other) => Message::Refused { reason: format!("{other:?} is no order") },

@@ -10,4 +10,4 @@ mod socket;
 mod state;
 
 pub use socket::ControlSocket;
-pub use state::{ControlState, SupervisorRequest};
+pub use state::{ControlState, HandOver, SupervisorRequest};

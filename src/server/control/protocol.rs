@@ -68,9 +68,22 @@ pub enum Message {
         /// listener and would close the others, with the clients that wait there.
         #[serde(default)]
         several_sockets: bool,
+        /// Whether it keeps the connection after [`Message::Done`], so that the older process sees
+        /// it end. An older program closes it.
+        #[serde(default)]
+        probation: bool,
     },
     /// To the new process: some of the sockets, by name and in the order of the descriptors.
-    Sockets { names: Vec<String>, more: bool },
+    Sockets {
+        names: Vec<String>,
+        more: bool,
+        /// Whether this process may hold its sockets after [`Message::Done`], and takes
+        /// [`Message::Unclaimed`].
+        #[serde(default)]
+        probation: bool,
+    },
+    /// From the new process, before it is ready: the names of the sockets that it does not use.
+    Unclaimed { names: Vec<String> },
     /// From the new process: it has started and accepts nothing yet.
     Ready,
     /// To the new process: it may accept connections.
@@ -79,6 +92,9 @@ pub enum Message {
     Started,
     /// To the new process: this one accepts no more.
     Done,
+    /// From the new process, after that: the older one is not to take the sockets back when this
+    /// connection ends, and why.
+    Released { reason: String },
     /// From either: it goes no further, and why.
     Refused { reason: String },
     /// To a caller: what came of its order.
@@ -104,6 +120,14 @@ impl Channel {
     /// When the process has no descriptors left.
     pub fn try_clone(&self) -> io::Result<Self> {
         self.stream.try_clone().map(Self::new)
+    }
+
+    /// Closes the connection for both sides, whoever else has it open.
+    ///
+    /// # Errors
+    /// When it is closed already.
+    pub fn shut_down(&self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Both)
     }
 
     /// Whether the caller may give orders to this process: its own user and root may.
@@ -139,13 +163,13 @@ impl Channel {
 
     /// # Errors
     /// When the other side is gone or does not read.
-    pub fn send(&mut self, message: &Message) -> io::Result<()> {
+    pub fn send(&self, message: &Message) -> io::Result<()> {
         self.send_with(message, &[])
     }
 
     /// # Errors
     /// As [`Self::send`].
-    pub fn send_with(&mut self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub fn send_with(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
@@ -154,7 +178,7 @@ impl Channel {
             return Err(io::Error::other("too many descriptors for one message"));
         }
         let sent = rustix::net::sendmsg(&self.stream, &[IoSlice::new(&line)], &mut control, SendFlags::NOSIGNAL)?;
-        self.stream.write_all(line.get(sent..).unwrap_or_default())
+        (&self.stream).write_all(line.get(sent..).unwrap_or_default())
     }
 
     /// The next message. Descriptors that came with it wait for [`Self::descriptors`].
@@ -181,6 +205,18 @@ impl Channel {
     /// before the message that they belong to.
     pub fn descriptors(&mut self, count: usize) -> Vec<OwnedFd> {
         self.descriptors.drain(..count.min(self.descriptors.len())).collect()
+    }
+
+    /// Whether the other side is gone. What it has sent meanwhile is thrown away.
+    pub fn is_closed(&self) -> bool {
+        let mut bytes = [0; 4096];
+        loop {
+            match rustix::net::recv(&self.stream, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return true,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return e != rustix::io::Errno::AGAIN,
+            }
+        }
     }
 
     fn fill(&mut self, end: Instant) -> io::Result<()> {
@@ -228,11 +264,11 @@ mod tests {
 
     #[test]
     fn messages_and_descriptors_arrive_together() {
-        let (mut one, mut other) = pair();
+        let (one, mut other) = pair();
         other.check_caller().unwrap();
         one.check_server().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
-        let sockets = Message::Sockets { names: vec!["a b".into(); 40], more: false };
+        let sockets = Message::Sockets { names: vec!["a b".into(); 40], more: false, probation: true };
         let ask = Message::Order { order: Order::Reload, file: None };
         one.send(&ask).unwrap();
         one.send_with(&sockets, &[file.as_fd(); 40]).unwrap();
@@ -254,5 +290,25 @@ mod tests {
         assert_eq!(kind(other.receive(Duration::from_secs(1))), io::ErrorKind::InvalidData);
         drop(one);
         assert_eq!(kind(other.receive(Duration::from_secs(1))), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn an_open_connection_is_told_from_a_closed_one_whatever_was_sent() {
+        let (one, other) = pair();
+        assert!(!one.is_closed());
+        other.send(&Message::Done).unwrap();
+        assert!(!one.is_closed());
+        other.send(&Message::Done).unwrap();
+        drop(other);
+        assert!(one.is_closed());
+    }
+
+    #[test]
+    fn a_program_of_before_knows_no_probation() {
+        let of = |line: &str| serde_json::from_str::<Message>(line).unwrap();
+        let ask = of(r#"{"take_over":{"version":1,"pid":7,"file":null}}"#);
+        assert!(matches!(ask, Message::TakeOver { several_sockets: false, probation: false, .. }));
+        let sockets = of(r#"{"sockets":{"names":[],"more":false}}"#);
+        assert!(matches!(sockets, Message::Sockets { probation: false, .. }));
     }
 }

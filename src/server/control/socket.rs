@@ -1,5 +1,6 @@
-//! The place of the control socket: taken, left to a newer process, removed.
+//! The place of the control socket: taken, left to a newer process, taken back, removed.
 
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use super::old;
 use super::state::ControlState;
 use crate::server::files::own_file::OwnFileError;
 use crate::server::files::runtime_dir;
-use crate::server::socket_files::remove_stale_socket;
+use crate::server::socket_files::{is_refused, remove_stale_socket};
 
 /// The file of the control socket. It is removed when its process ends, unless a newer
 /// process took over.
@@ -70,6 +71,39 @@ impl ControlSocket {
             Ok(()) => self.beside = Some(beside),
             Err(e) => log::debug!("`-s status` will not know of this process: {}: {e}", beside.display()),
         }
+    }
+
+    /// Whether the process is reached in its place, and nowhere else.
+    pub fn is_at_home(&self) -> bool {
+        self.beside.is_none() && self.is_in_place()
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.identity.is_some() && identity_of(&self.path) == self.identity
+    }
+
+    /// Takes the place again that [`Self::step_aside`] has left to a process that is dead now.
+    ///
+    /// # Errors
+    /// When another process answers there, or the files cannot be changed.
+    pub fn return_to_place(&mut self) -> Result<(), OwnFileError> {
+        let failed = |e: io::Error| {
+            OwnFileError::Failed(format!("cannot take the control socket {} back: {e}", self.path.display()))
+        };
+        if !self.is_in_place() && self.path.exists() && !is_refused(&self.path) {
+            return Err(OwnFileError::Taken(format!("another pingora-proxy answers on {}", self.path.display())));
+        }
+        let moved = match &self.beside {
+            // The newer process had another place: both names are this process's own, and a rename
+            // would leave both.
+            Some(beside) if self.is_in_place() => std::fs::remove_file(beside),
+            Some(beside) => std::fs::rename(beside, &self.path),
+            None if self.is_in_place() => Ok(()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        moved.map_err(failed)?;
+        self.beside = None;
+        Ok(())
     }
 
     /// Removes the files at the end of the process, where they are still the process's own.

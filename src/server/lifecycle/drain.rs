@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::notify;
 use super::process::{RunningProcess, describe_counts, reply};
-use super::stage::{Ended, Stage, TICK};
+use super::stage::{Ended, Probation, Stage, TICK};
 use super::status::Phase;
 use crate::config::AdminAddress;
 use crate::downstream::ConnectionCounts;
+use crate::server::control::HandOver;
 use crate::server::socket_files;
 use crate::telemetry::lost_lines;
 
@@ -34,12 +35,16 @@ impl RunningProcess {
         }
     }
 
-    pub(super) fn hand_over(&mut self, pid: u32) {
-        let now = Instant::now();
+    /// Returns how long the newer process is watched.
+    pub(super) fn hand_over(&mut self, newer: &HandOver) -> Option<Duration> {
+        let (now, pid) = (Instant::now(), newer.pid);
         self.process.gate.hand_over();
         self.process.connections.close_after_responses();
+        let time = self.hold_sockets(newer);
+        self.process.control_state.note_hand_over(pid, time);
         self.process.status.enter(Phase::HandedOver);
-        self.process.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // What was known before is of another upgrade.
+        (self.takeover_deadline, self.files_due, self.tunnels_cut, self.taken_back) = (None, None, None, None);
         if let Some(pid_file) = self.pid_file.take() {
             pid_file.hand_over(pid);
         }
@@ -48,17 +53,21 @@ impl RunningProcess {
         }
         notify::handed_over(pid);
         let drain = &self.config.server.drain;
-        let until = now + drain.timeout.max(drain.tunnels);
-        self.stage = Stage::HandedOver { since: now, tunnels_until: Some(now + drain.tunnels), until };
+        let probation = time.map(|time| Probation { pid, until: now + time });
+        let until = now + drain.timeout.max(drain.tunnels).max(time.unwrap_or_default());
+        self.stage = Stage::HandedOver { since: now, tunnels_until: Some(now + drain.tunnels), until, probation };
+        time
     }
 
     pub(super) fn drain(&mut self) {
         let now = Instant::now();
         if let Stage::HandedOver { until, .. } = self.stage {
+            self.held = None;
             self.stage = Stage::Draining { since: now, until: until.min(now + self.config.server.drain.timeout) };
             return;
         }
         self.process.control_state.refuse_newer(Phase::Draining.describe());
+        self.process.control_state.release_older("it was told to end");
         log::info!("draining: {}", describe_counts(self.process.connections.counts()));
         notify::stopping();
         self.process.status.enter(Phase::Draining);
@@ -92,14 +101,18 @@ impl RunningProcess {
                 }
                 (now >= until).then(|| self.outcome_if_ended_now())
             }
-            Stage::HandedOver { since, tunnels_until, until } => {
+            Stage::HandedOver { since, tunnels_until, until, probation } => {
+                if probation.is_some_and(|probation| now >= probation.until) {
+                    self.end_probation("it has lived through its probation");
+                    return None;
+                }
                 let counts = self.process.connections.counts();
-                if counts.is_empty() && now >= since + BACKLOG_GRACE {
+                if counts.is_empty() && now >= since + BACKLOG_GRACE && probation.is_none() {
                     return Some(self.tunnels_cut.map_or(Ended::Fine, |cut| Ended::Forced(describe_counts(cut))));
                 }
                 if tunnels_until.is_some_and(|until| now >= until) {
                     self.end_tunnels(counts);
-                    self.stage = Stage::HandedOver { since, tunnels_until: None, until };
+                    self.stage = Stage::HandedOver { since, tunnels_until: None, until, probation };
                 }
                 let over = now >= (until + LAST_BYTES).max(since + BACKLOG_GRACE);
                 over.then(|| self.cut_after_hand_over(counts))
@@ -140,6 +153,11 @@ impl RunningProcess {
         };
         log::info!("process {} {text}", std::process::id());
         self.process.control_state.refuse_newer("it was told to end");
+        // One that cannot serve leaves everything to the older process, which is told by its end.
+        let goes_back = matches!(ended, Ended::Failed(_)) && self.process.control_state.is_watched();
+        if !goes_back {
+            self.process.control_state.release_older("it was told to end");
+        }
         if let Err(e) = self.process.live.load().access.flush() {
             log::warn!("access log: {e}");
         }
@@ -153,7 +171,7 @@ impl RunningProcess {
         if let Some(pid_file) = self.pid_file.take() {
             pid_file.remove();
         }
-        if !handed_over && !self.process.keeps_files {
+        if !handed_over && !goes_back && !self.process.keeps_files {
             self.process.config.listeners.iter().for_each(|listener| socket_files::remove_file(&listener.address));
             if let AdminAddress::At(address) = &self.process.config.admin.address {
                 socket_files::remove_file(address);

@@ -10,3 +10,4 @@ pub mod signals;
 pub mod stage;
 pub mod status;
 pub mod supervisor;
+mod take_back;

@@ -29,6 +29,11 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// Says that this process is the service again, after another one was.
+pub fn took_back(status: &str) {
+    tell(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready, NotifyState::Status(status)]);
+}
+
 /// Says that another process is the service now.
 pub fn handed_over(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);

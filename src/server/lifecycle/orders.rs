@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::process::{RunningProcess, reply};
 use super::stage::Stage;
@@ -109,23 +109,29 @@ impl RunningProcess {
         };
         self.upgrading.store(true, Ordering::Release);
         let (control_state, upgrading) = (Arc::clone(&self.process.control_state), Arc::clone(&self.upgrading));
+        let last = Arc::clone(&self.last_started);
         // The failure of an earlier upgrade says nothing of this one.
         drop(control_state.take_failure());
         std::thread::spawn(move || {
-            let upgraded = respawn.upgrade(&control, || match control_state.take_failure() {
+            let upgraded = respawn.upgrade(&control, &last, |pid| match control_state.take_failure() {
                 Some(reason) => UpgradeProgress::Failed(reason),
+                // It may be dead already, and this process serve again.
+                None if control_state.newest().is_some_and(|(newest, _)| newest == pid) => UpgradeProgress::HandedOver,
                 None if control_state.status.phase() == Phase::HandedOver => UpgradeProgress::HandedOver,
                 None if control_state.is_handing_over() => UpgradeProgress::UnderWay,
                 None => UpgradeProgress::Starting,
             });
-            tell(match upgraded {
-                Ok(pid) => (
-                    true,
-                    format!("process {pid} serves now, process {} ends when its clients are done", std::process::id()),
-                ),
-                Err(reason) => (false, reason),
-            });
             upgrading.store(false, Ordering::Release);
+            match upgraded {
+                Ok(child) => {
+                    tell((
+                        true,
+                        describe_upgrade(child.id(), control_state.newest().and_then(|(_, probation)| probation)),
+                    ));
+                    last.wait(child);
+                }
+                Err(reason) => tell((false, reason)),
+            }
         });
     }
 
@@ -144,4 +150,9 @@ impl RunningProcess {
         let watched = self.process.file().filter(|_| self.config.server.reload_on_change);
         self.watched = watched.map(ConfigWatch::new);
     }
+}
+
+fn describe_upgrade(newer: u32, probation: Option<Duration>) -> String {
+    let watches = probation.map_or(String::new(), |time| format!("watches it for {} s and ", time.as_secs_f64()));
+    format!("process {newer} serves now, process {} {watches}ends when its clients are done", std::process::id())
 }

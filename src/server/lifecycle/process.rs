@@ -21,9 +21,10 @@ use crate::server::control::{ControlSocket, ControlState, SupervisorRequest};
 use crate::server::files::config_watch::ConfigWatch;
 use crate::server::files::own_file::OwnFile;
 use crate::server::files::pid_file::PidFile;
-use crate::server::sockets::Sockets;
-use crate::server::upgrade::respawn::Respawn;
+use crate::server::sockets::{InheritedSockets, Sockets};
+use crate::server::upgrade::respawn::{LastStarted, Respawn};
 use crate::server::upgrade::takeover::Takeover;
+use crate::server::workers::Acceptors;
 use crate::telemetry::ErrorFile;
 
 /// What a process is started with.
@@ -34,6 +35,8 @@ pub struct ProcessContext {
     pub live: Arc<Live>,
     pub service: Arc<HttpService>,
     pub connections: Arc<Connections>,
+    pub acceptors: Acceptors,
+    /// Of the acceptors as they are now: it is another one when the listeners come back.
     pub gate: Arc<AcceptGate>,
     pub status: Arc<Status>,
     pub sockets: Arc<Mutex<Option<Arc<Sockets>>>>,
@@ -44,6 +47,8 @@ pub struct ProcessContext {
     pub replaces: Option<PathBuf>,
     /// Whether a service manager owns the files of unix sockets.
     pub keeps_files: bool,
+    /// The names of the older process's sockets that this process does not use.
+    pub unclaimed: Vec<String>,
     /// The addresses of the older process's listeners that this process does not have.
     pub unwanted: Vec<Address>,
     pub pid_file: Option<OwnFile>,
@@ -52,7 +57,7 @@ pub struct ProcessContext {
     pub respawn: Option<Respawn>,
 }
 
-/// The process while it runs. What it does is in `orders` and `drain`.
+/// The process while it runs. What it does is in `orders`, `drain` and `take_back`.
 pub struct RunningProcess {
     pub process: ProcessContext,
     pub signals: Signals,
@@ -65,6 +70,13 @@ pub struct RunningProcess {
     pub takeover_deadline: Option<Instant>,
     /// Whether a new process is being started.
     pub upgrading: Arc<AtomicBool>,
+    pub last_started: Arc<LastStarted>,
+    /// The listeners, while a newer process is on probation.
+    pub held: Option<InheritedSockets>,
+    /// Until when the files of its own are taken back.
+    pub files_due: Option<Instant>,
+    /// Why the last upgrade was undone, for who asks later.
+    pub taken_back: Option<String>,
     /// The callers that wait for the end of the process.
     pub awaiting_end: Vec<SyncSender<Outcome>>,
     pub watched: Option<ConfigWatch>,

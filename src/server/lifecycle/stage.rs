@@ -27,7 +27,27 @@ pub enum Stage {
         tunnels_until: Option<Instant>,
         /// What is still in flight then is cut.
         until: Instant,
+        /// `None` once the hand-over is final.
+        probation: Option<Probation>,
     },
+}
+
+/// The time in which a newer process is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probation {
+    /// The newer process.
+    pub pid: u32,
+    pub until: Instant,
+}
+
+impl Probation {
+    fn describe(self, now: Instant) -> String {
+        format!(", on watch over process {} for {} s more", self.pid, seconds_left(self.until, now))
+    }
+}
+
+fn seconds_left(until: Instant, now: Instant) -> f64 {
+    until.saturating_duration_since(now).as_secs_f64().ceil()
 }
 
 impl Stage {
@@ -44,18 +64,15 @@ impl Stage {
 impl Stage {
     /// Since when the process is on its way to the end and when it is gone, as a clause.
     pub fn describe(self, now: Instant) -> String {
-        let (done, since, until) = match self {
+        let (done, since, until, probation) = match self {
             Self::Serving => return String::new(),
-            Self::Delay { until } => {
-                let left = until.saturating_duration_since(now).as_secs_f64().ceil();
-                return format!("; it closes its listeners in {left} s");
-            }
-            Self::Draining { since, until } => ("began to drain", since, until),
-            Self::HandedOver { since, until, .. } => ("handed over", since, until),
+            Self::Delay { until } => return format!("; it closes its listeners in {} s", seconds_left(until, now)),
+            Self::Draining { since, until } => ("began to drain", since, until, None),
+            Self::HandedOver { since, until, probation, .. } => ("handed over", since, until, probation),
         };
         let ago = now.saturating_duration_since(since).as_secs();
-        let left = until.saturating_duration_since(now).as_secs_f64().ceil();
-        format!("; {done} {ago} s ago, gone in {left} s at the latest")
+        let watch = probation.map_or(String::new(), |probation| probation.describe(now));
+        format!("; {done} {ago} s ago{watch}, gone in {} s at the latest", seconds_left(until, now))
     }
 }
 
@@ -77,8 +94,13 @@ mod tests {
     fn a_stage_tells_since_when_and_until_when() {
         let began = Instant::now();
         let (now, until) = (began + Duration::from_secs(12), began + Duration::from_millis(300_500));
-        let old = Stage::HandedOver { since: began, tunnels_until: None, until };
-        assert_eq!(old.describe(now), "; handed over 12 s ago, gone in 289 s at the latest");
+        let old = |probation| Stage::HandedOver { since: began, tunnels_until: None, until, probation };
+        assert_eq!(old(None).describe(now), "; handed over 12 s ago, gone in 289 s at the latest");
+        let probation = Probation { pid: 7, until: began + Duration::from_secs(30) };
+        assert_eq!(
+            old(Some(probation)).describe(now),
+            "; handed over 12 s ago, on watch over process 7 for 18 s more, gone in 289 s at the latest"
+        );
         let draining = Stage::Draining { since: began, until: began };
         assert_eq!(draining.describe(now), "; began to drain 12 s ago, gone in 0 s at the latest");
         assert_eq!(Stage::Delay { until }.describe(now), "; it closes its listeners in 289 s");

@@ -2,7 +2,6 @@
 //! shut down; it answers when nothing is left to wait for, and in the meantime acts on
 //! signals and orders.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +25,8 @@ use crate::telemetry::{contained_panics, lost_lines};
 
 /// How long a listener that cannot be served takes to end the process.
 const LISTENER_GRACE: Duration = Duration::from_millis(20);
+/// What a process says of itself while an older one watches it.
+const ON_PROBATION: &str = "; on probation: the process before it serves again if this one dies";
 
 /// What Pingora waits on for the end of the process.
 pub struct Supervisor {
@@ -67,7 +68,7 @@ impl RunningProcess {
             return Err(reason);
         }
         if let Some(takeover) = takeover {
-            take_over(&process, takeover).await?;
+            take_over(&mut process, takeover).await?;
         }
         let (pid_file, control) = own_files(&process, after_takeover)?;
         process.gate.open();
@@ -84,6 +85,10 @@ impl RunningProcess {
             control,
             takeover_deadline: None,
             upgrading: Arc::default(),
+            last_started: Arc::default(),
+            held: None,
+            files_due: None,
+            taken_back: None,
             awaiting_end: Vec::new(),
             watched: None,
             tunnels_cut: None,
@@ -94,8 +99,6 @@ impl RunningProcess {
     }
 
     async fn until_the_end(&mut self) -> Ended {
-        let gate = Arc::clone(&self.process.gate);
-        let mut listener_failed = pin!(gate.failed());
         let ended = loop {
             if let Some(ended) = self.advance() {
                 break ended;
@@ -108,11 +111,11 @@ impl RunningProcess {
                     }
                 }
                 Some(request) = self.process.requests.recv() => {
-                    if let Some(ended) = self.requested(request) {
+                    if let Some(ended) = self.requested(request).await {
                         break ended;
                     }
                 }
-                reason = &mut listener_failed => break Ended::Failed(reason),
+                reason = self.process.gate.failed() => break Ended::Failed(reason),
                 () = tokio::time::sleep(tick) => self.check_timers(),
             }
         };
@@ -133,7 +136,7 @@ impl RunningProcess {
         None
     }
 
-    fn requested(&mut self, request: SupervisorRequest) -> Option<Ended> {
+    async fn requested(&mut self, request: SupervisorRequest) -> Option<Ended> {
         match request {
             SupervisorRequest::Order(Order::Status, answer) => reply(&answer, (true, self.describe())),
             SupervisorRequest::Order(Order::Ready, answer) => {
@@ -153,13 +156,11 @@ impl RunningProcess {
                 return Some(self.outcome_if_ended_now());
             }
             SupervisorRequest::MayHandOver(answer) => reply(&answer, self.may_hand_over()),
-            SupervisorRequest::HandedOver { pid, answer } => {
+            SupervisorRequest::HandedOver(newer, answer) => {
                 let allowed = self.may_hand_over();
-                if allowed.is_ok() {
-                    self.hand_over(pid);
-                }
-                reply(&answer, allowed);
+                reply(&answer, allowed.map(|()| self.hand_over(&newer)));
             }
+            SupervisorRequest::ProbationEnded { pid, end } => self.probation_ended(pid, end).await,
         }
         None
     }
@@ -170,20 +171,23 @@ impl RunningProcess {
         let told = |what: &str, count: u64| if count == 0 { String::new() } else { format!("; {what}: {count}") };
         let panics = told("requests lost to a panic", contained_panics());
         let lines = told("access log lines lost", lost_lines());
+        let watched = if self.process.control_state.is_watched() { ON_PROBATION } else { "" };
         format!(
-            "process {}: {}, configuration {}, up {} s; {}{}{panics}{lines}{}",
+            "process {}: {}, configuration {}, up {} s; {}{}{watched}{panics}{lines}{}{}",
             std::process::id(),
             status.phase().describe(),
             status.generation(),
             status.started.elapsed().as_secs(),
             describe_counts(counts),
             self.stage.describe(Instant::now()),
-            self.reload_left.as_deref().unwrap_or_default()
+            self.reload_left.as_deref().unwrap_or_default(),
+            self.taken_back.as_deref().unwrap_or_default()
         )
     }
 
-    /// Checks what sends no event: whether the file has changed, and whether the time that
-    /// QUIT gives a newer process is over.
+    /// Checks what sends no event: whether the file has changed, whether the time that QUIT gives a
+    /// newer process is over, whether an older one still watches this one, and whether the files of a
+    /// dead one can be had.
     fn check_timers(&mut self) {
         if !matches!(self.stage, Stage::Serving) {
             return;
@@ -192,6 +196,8 @@ impl RunningProcess {
             self.takeover_deadline = None;
             log::error!("QUIT: no process asked for the listeners; start one with -u. This process serves on");
         }
+        self.take_files_back();
+        self.process.control_state.forget_older();
         let changed = self.watched.as_mut().zip(self.process.file());
         if changed.is_some_and(|(watch, file)| watch.has_changed(file)) {
             self.reload();
@@ -199,25 +205,35 @@ impl RunningProcess {
     }
 }
 
-async fn take_over(process: &ProcessContext, takeover: Takeover) -> Result<(), String> {
-    let committed = blocking(move || takeover.ready()).await?;
+async fn take_over(process: &mut ProcessContext, takeover: Takeover) -> Result<(), String> {
+    let unclaimed = std::mem::take(&mut process.unclaimed);
+    let committed = blocking(move || takeover.ready(unclaimed)).await?;
     process.gate.open();
     // A listener that cannot be served has ended the process by then.
     tokio::time::sleep(LISTENER_GRACE).await;
     let started = blocking(move || committed.started()).await;
-    if started.is_err() {
-        // The older process serves on; clients that came here meanwhile get their answers.
-        process.gate.hand_over();
-        process.connections.close_after_responses();
-        let end = Instant::now() + process.config.server.drain.timeout;
-        tokio::time::sleep(LISTENER_GRACE).await;
-        while process.connections.counts().requests > 0 && Instant::now() < end {
-            tokio::time::sleep(LISTENER_GRACE).await;
+    match started {
+        Ok(older) => process.control_state.is_watched_by(older),
+        Err(reason) => {
+            answer_last_requests(process).await;
+            return Err(reason);
         }
-    } else if !process.keeps_files {
+    }
+    if !process.keeps_files {
         process.unwanted.iter().for_each(socket_files::remove_file);
     }
-    started
+    Ok(())
+}
+
+/// The older process serves on after all; clients that came here meanwhile get their answers.
+async fn answer_last_requests(process: &ProcessContext) {
+    process.gate.hand_over();
+    process.connections.close_after_responses();
+    let end = Instant::now() + process.config.server.drain.timeout;
+    tokio::time::sleep(LISTENER_GRACE).await;
+    while process.connections.counts().requests > 0 && Instant::now() < end {
+        tokio::time::sleep(LISTENER_GRACE).await;
+    }
 }
 
 /// Runs a blocking call of the takeover off the threads that serve.

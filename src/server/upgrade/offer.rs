@@ -18,19 +18,23 @@ pub struct NewerProcess {
     pub version: u32,
     pub pid: u32,
     pub several_sockets: bool,
+    /// Whether the end of the connection after the hand-over tells that it is dead.
+    pub probation: bool,
 }
 
-/// Passes the sockets to the newer process at the other end of `channel`. `commit` is asked once that process is ready, `stop` is called once it accepts.
+/// Passes the sockets to the newer process at the other end of `channel`. `commit` is asked once that
+/// process is ready, `stop` is called once it accepts, with the names of the sockets that it does not
+/// use. Returns what `stop` did.
 ///
 /// # Errors
 /// Why the hand-over came to nothing; this process serves on as before.
-pub fn offer(
+pub fn offer<T>(
     channel: &mut Channel,
     newer: NewerProcess,
     sockets: &Sockets,
     commit: impl FnOnce() -> Result<(), String>,
-    stop: impl FnOnce() -> Result<(), String>,
-) -> Result<(), String> {
+    stop: impl FnOnce(Vec<String>) -> Result<T, String>,
+) -> Result<T, String> {
     let gone = |stage: &'static str| move |e: std::io::Error| format!("the new process was lost {stage}: {e}");
     if newer.version != VERSION {
         let version = newer.version;
@@ -43,20 +47,21 @@ pub fn offer(
         return refuse(channel, TAKES_ONE.to_owned());
     }
     send_sockets(channel, sockets).map_err(gone("while it was given the listeners"))?;
-    expect(channel, &Message::Ready, "before it was ready")?;
+    let unclaimed = ready(channel)?;
     if let Err(reason) = commit() {
         return refuse(channel, reason);
     }
     channel.send(&Message::Commit).map_err(gone("before it could commit"))?;
     expect(channel, &Message::Started, "before it accepted connections")?;
-    if let Err(reason) = stop() {
-        return refuse(channel, reason);
-    }
+    let stopped = match stop(unclaimed) {
+        Ok(stopped) => stopped,
+        Err(reason) => return refuse(channel, reason),
+    };
     // The newer process serves whether or not it receives this.
     if let Err(e) = channel.send(&Message::Done) {
         log::warn!("the new process did not hear that it is alone: {e}");
     }
-    Ok(())
+    Ok(stopped)
 }
 
 fn send_sockets(channel: &mut Channel, sockets: &Sockets) -> std::io::Result<()> {
@@ -65,16 +70,37 @@ fn send_sockets(channel: &mut Channel, sockets: &Sockets) -> std::io::Result<()>
     while let Some(batch) = batches.next() {
         let names = batch.iter().map(|(name, _)| (*name).to_owned()).collect();
         let descriptors: Vec<BorrowedFd<'_>> = batch.iter().map(|(_, socket)| *socket).collect();
-        channel.send_with(&Message::Sockets { names, more: batches.peek().is_some() }, &descriptors)?;
+        channel
+            .send_with(&Message::Sockets { names, more: batches.peek().is_some(), probation: true }, &descriptors)?;
     }
     Ok(())
 }
 
+/// Waits until the newer process is ready. A program of before does not say what it does not use.
+fn ready(channel: &mut Channel) -> Result<Vec<String>, String> {
+    const STAGE: &str = "before it was ready";
+    match receive(channel, STAGE)? {
+        Message::Ready => Ok(Vec::new()),
+        Message::Unclaimed { names } => expect(channel, &Message::Ready, STAGE).map(|()| names),
+        other => unexpected(channel, &other, STAGE),
+    }
+}
+
 fn expect(channel: &mut Channel, wanted: &Message, stage: &'static str) -> Result<(), String> {
+    match receive(channel, stage)? {
+        message if message == *wanted => Ok(()),
+        other => unexpected(channel, &other, stage),
+    }
+}
+
+fn unexpected<T>(channel: &mut Channel, message: &Message, stage: &'static str) -> Result<T, String> {
+    refuse(channel, format!("the new process said {message:?} {stage}"))
+}
+
+fn receive(channel: &mut Channel, stage: &'static str) -> Result<Message, String> {
     match channel.receive(STEP_TIMEOUT) {
-        Ok(message) if message == *wanted => Ok(()),
         Ok(Message::Refused { reason }) => Err(format!("the new process gave up: {reason}")),
-        Ok(other) => refuse(channel, format!("the new process said {other:?} {stage}")),
+        Ok(message) => Ok(message),
         Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
             refuse(channel, format!("the new process said nothing for {} s {stage}", STEP_TIMEOUT.as_secs()))
         }
@@ -82,7 +108,7 @@ fn expect(channel: &mut Channel, wanted: &Message, stage: &'static str) -> Resul
     }
 }
 
-fn refuse(channel: &mut Channel, reason: String) -> Result<(), String> {
+fn refuse<T>(channel: &mut Channel, reason: String) -> Result<T, String> {
     if let Err(e) = channel.send(&Message::Refused { reason: reason.clone() }) {
         log::debug!("the new process does not hear why it is refused: {e}");
     }

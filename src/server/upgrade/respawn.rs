@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::step::STEP_TIMEOUT;
@@ -39,6 +40,44 @@ pub enum UpgradeProgress {
     Failed(String),
 }
 
+/// The process that this one has started last, and how it ended.
+#[derive(Debug, Default)]
+pub struct LastStarted(Mutex<Option<(u32, Option<String>)>>);
+
+/// What is known of the end of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessEnd {
+    /// This process has not started it, so that it is told nothing.
+    Unknown,
+    /// Nobody has waited for it yet.
+    Pending,
+    /// As "was killed by signal 9".
+    Told(String),
+}
+
+impl LastStarted {
+    fn began(&self, pid: u32) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((pid, None));
+    }
+
+    /// Waits for the end of the process, which stays a zombie otherwise. It blocks.
+    pub fn wait(&self, mut child: Child) {
+        let told = child.wait().map_or_else(|e| format!("cannot be waited for: {e}"), describe);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, end)) = last.as_mut().filter(|(pid, _)| *pid == child.id()) {
+            *end = Some(told);
+        }
+    }
+
+    pub fn end_of(&self, pid: u32) -> ProcessEnd {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((last, Some(told))) if *last == pid => ProcessEnd::Told(told.clone()),
+            Some((last, None)) if *last == pid => ProcessEnd::Pending,
+            Some(_) | None => ProcessEnd::Unknown,
+        }
+    }
+}
+
 /// How this process was started.
 #[derive(Clone, Debug)]
 pub struct Respawn {
@@ -62,14 +101,21 @@ impl Respawn {
         Self { folder: Some(folder.to_owned()), keeps_files, ..self }
     }
 
-    /// Starts the new process and waits, for [`STEP_TIMEOUT`] a step, until `progress` says that it has taken over.
+    /// Starts the new process and waits, for [`STEP_TIMEOUT`] a step, until `progress` says that the
+    /// process of this id has taken over. It is noted in `last`, and the caller waits for its end.
     ///
     /// # Errors
     /// Why the new process did not take over. It has ended then.
-    pub fn upgrade(&self, control: &Path, progress: impl Fn() -> UpgradeProgress) -> Result<u32, String> {
+    pub fn upgrade(
+        &self,
+        control: &Path,
+        last: &LastStarted,
+        progress: impl Fn(u32) -> UpgradeProgress,
+    ) -> Result<Child, String> {
         self.check_config()?;
         let mut child = self.start(self.command().arg("-u").env(TAKE_OVER_FROM, control))?;
         let pid = child.id();
+        last.began(pid);
         let mut until = Instant::now() + STEP_TIMEOUT;
         let mut ended = None;
         loop {
@@ -79,8 +125,8 @@ impl Respawn {
                     until = Instant::now() + LAST_WORDS;
                 }
             }
-            match (progress(), ended) {
-                (UpgradeProgress::HandedOver, _) => return Ok(pid),
+            match (progress(pid), ended) {
+                (UpgradeProgress::HandedOver, _) => return Ok(child),
                 (UpgradeProgress::Failed(reason), _) => {
                     end(&mut child);
                     return Err(reason);
@@ -172,5 +218,27 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("ended with exit code {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_process_ended_is_known_of_the_last_child_only() {
+        let last = LastStarted::default();
+        assert_eq!(last.end_of(7), ProcessEnd::Unknown);
+        let child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
+        let pid = child.id();
+        last.began(pid);
+        assert_eq!((last.end_of(pid), last.end_of(pid + 1)), (ProcessEnd::Pending, ProcessEnd::Unknown));
+        last.wait(child);
+        assert_eq!(last.end_of(pid), ProcessEnd::Told("was killed by signal 9".to_owned()));
+        // The end of one before the last is nobody's concern any more.
+        let child = Command::new("true").spawn().unwrap();
+        last.began(pid);
+        last.wait(child);
+        assert_eq!(last.end_of(pid), ProcessEnd::Pending);
     }
 }

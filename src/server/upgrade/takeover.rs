@@ -4,17 +4,22 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::probation::OlderOnWatch;
 use super::step::STEP_TIMEOUT;
 use crate::server::control::protocol::{Channel, Message, VERSION};
 use crate::server::sockets::InheritedSockets;
 
 /// The sockets have been received; the older process still serves.
 #[derive(Debug)]
-pub struct Takeover(Channel);
+pub struct Takeover {
+    channel: Channel,
+    /// Whether the older process may watch this one after the hand-over.
+    probation: bool,
+}
 
 /// The older process waits until this one accepts, or is dead.
 #[derive(Debug)]
-pub struct Committed(Option<Channel>);
+pub struct Committed(Option<Takeover>);
 
 impl Takeover {
     /// Asks the process at the other end of a control socket for its listeners, if it runs with
@@ -26,12 +31,13 @@ impl Takeover {
         let mut channel = Channel::new(control);
         channel.check_server()?;
         let file = file.map(Path::to_owned);
-        let ask = Message::TakeOver { version: VERSION, pid: std::process::id(), file, several_sockets: true };
+        let (version, pid) = (VERSION, std::process::id());
+        let ask = Message::TakeOver { version, pid, file, several_sockets: true, probation: true };
         channel.send(&ask).map_err(|e| format!("the running process was lost: {e}"))?;
         let mut sockets = Vec::new();
         loop {
             let message = receive(&mut channel)?;
-            let Message::Sockets { names, more } = message else {
+            let Message::Sockets { names, more, probation } = message else {
                 return Err(unexpected(&message));
             };
             let descriptors = channel.descriptors(names.len());
@@ -40,27 +46,33 @@ impl Takeover {
             }
             sockets.extend(names.into_iter().zip(descriptors));
             if !more {
-                return Ok((Self(channel), InheritedSockets::new(sockets)));
+                return Ok((Self { channel, probation }, InheritedSockets::new(sockets)));
             }
         }
     }
 
-    /// Says that this process is ready and waits until it may accept. Where the older process
-    /// has died since it passed its sockets on, it may.
+    /// Says that this process is ready, with the names of the sockets that it does not use, and
+    /// waits until it may accept. Where the older process has died since it passed its sockets on,
+    /// it may.
     ///
     /// # Errors
     /// When the older process refuses, or does not answer.
-    pub fn ready(mut self) -> Result<Committed, String> {
-        match exchange(&mut self.0, &Message::Ready).map_err(String::from)? {
-            Message::Commit => Ok(Committed(Some(self.0))),
+    pub fn ready(mut self, unclaimed: Vec<String>) -> Result<Committed, String> {
+        if self.probation
+            && let Err(e) = self.channel.send(&Message::Unclaimed { names: unclaimed })
+        {
+            log::debug!("upgrade: the running process does not hear what is not used: {e}");
+        }
+        match exchange(&mut self.channel, &Message::Ready).map_err(String::from)? {
+            Message::Commit => Ok(Committed(Some(self))),
             Message::Done => Ok(Committed(None)),
             other => Err(unexpected(&other)),
         }
     }
 
     /// Tells the older process why this one ends.
-    pub fn give_up(mut self, reason: &str) {
-        if let Err(e) = self.0.send(&Message::Refused { reason: reason.to_owned() }) {
+    pub fn give_up(self, reason: &str) {
+        if let Err(e) = self.channel.send(&Message::Refused { reason: reason.to_owned() }) {
             log::debug!("the running process does not hear why: {e}");
         }
     }
@@ -68,19 +80,22 @@ impl Takeover {
 
 impl Committed {
     /// Says that this process accepts connections and waits until the older one does no more.
+    /// Returns that one if it may watch this process from now on.
     ///
     /// # Errors
     /// When the older process refuses after all; it serves on then.
-    pub fn started(self) -> Result<(), String> {
-        let Some(mut channel) = self.0 else { return Ok(()) };
-        match exchange(&mut channel, &Message::Started) {
-            Ok(Message::Done) => Ok(()),
+    pub fn started(self) -> Result<Option<OlderOnWatch>, String> {
+        let Some(Takeover { mut channel, probation }) = self.0 else { return Ok(None) };
+        let answer = exchange(&mut channel, &Message::Started);
+        let watch = probation.then(|| OlderOnWatch::new(channel));
+        match answer {
+            Ok(Message::Done) => Ok(watch),
             Ok(other) => Err(unexpected(&other)),
             // The older process may stop as soon as it receives this, and nobody else would
             // serve then.
             Err(NoAnswer::TimedOut) => {
                 log::warn!("upgrade: the running process does not say that it has stopped; both serve until it does");
-                Ok(())
+                Ok(watch)
             }
             Err(NoAnswer::Refused(reason)) => Err(reason),
         }
