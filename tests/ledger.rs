@@ -48,9 +48,9 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-fn yaml(origin: &Origin, word: &str) -> String {
+fn yaml(origin: &Origin, word: &str, threads: u32) -> String {
     format!(
-        "server: {{ threads: 2, drain: {{ tunnels: 1h }}, upgrade: {{ probation: 30s }} }}\nlog: {{ access: {{ to: off }} }}\nlisteners: ['{{listen}}']\nupstreams:\n  a: {{ servers: ['{0}'] }}\nroutes:\n  - upstream: a\n  - match: {{ path: /{word} }}\n    respond: {{ status: 204 }}\n",
+        "server: {{ threads: {threads}, drain: {{ tunnels: 1h }}, upgrade: {{ probation: 30s }} }}\nlog: {{ access: {{ to: off }} }}\nlisteners: ['{{listen}}']\nupstreams:\n  a: {{ servers: ['{0}'] }}\nroutes:\n  - upstream: a\n  - match: {{ path: /{word} }}\n    respond: {{ status: 204 }}\n",
         origin.address
     )
 }
@@ -87,7 +87,7 @@ fn between(least: Duration, most: Duration, step: u32) -> Duration {
 fn upgrades(times: u32, least: Duration, most: Duration) -> Report {
     let runtime = runtime();
     let origin = runtime.block_on(Origin::start());
-    let proxy = Proxy::start(&yaml(&origin, "first"));
+    let proxy = Proxy::start(&yaml(&origin, "first", 2));
     let mut generations = Generations { proxy: &proxy, newest: None };
     // Slow transfers live through several upgrades.
     let slow = (most * 3).min(Duration::from_secs(20));
@@ -95,7 +95,9 @@ fn upgrades(times: u32, least: Duration, most: Duration) -> Report {
     let (traffic, tasks) = runtime.block_on(async { Traffic::start(proxy.address, origin.book.clone(), load) });
     for step in 0..times {
         std::thread::sleep(between(least, most, step));
-        proxy.rewrite(&yaml(&origin, &format!("step-{step}")));
+        // Upgrades to as many threads, to fewer and to more.
+        let threads = [2, 1, 3, 3][step as usize % 4];
+        proxy.rewrite(&yaml(&origin, &format!("step-{step}"), threads));
         let (code, text) = proxy.order("reload");
         assert_eq!(code, 0, "{text}");
         generations.upgrade();
@@ -146,7 +148,7 @@ fn compared(
 fn a_plain_restart_is_seen_to_lose() {
     let runtime = runtime();
     let origin = runtime.block_on(Origin::start());
-    let proxy = Proxy::start(&yaml(&origin, "first"));
+    let proxy = Proxy::start(&yaml(&origin, "first", 2));
     let newest = std::sync::Mutex::new(None);
     let report = compared("plain restart of this proxy", proxy.address, &origin, &runtime, || {
         proxy.order("stop");
