@@ -1,9 +1,9 @@
 //! A timer for a deadline that is moved at each request and almost never met. The runtime's
 //! timer is set once and looked at again when it fires too early, so that moving it costs
-//! nothing.
+//! nothing, and waiting for it once more little.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -12,6 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct Timer {
     deadline: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// The task that `sleep` wakes.
+    waiting: Option<Waker>,
 }
 
 impl Timer {
@@ -36,12 +38,17 @@ impl Timer {
             return Poll::Pending;
         };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let is_known = self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(cx.waker()));
+        if is_known && !sleep.is_elapsed() {
+            return Poll::Pending;
+        }
         while sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(deadline);
         }
+        self.waiting = Some(cx.waker().clone());
         Poll::Pending
     }
 }
