@@ -333,7 +333,7 @@ fn assemble(
 }
 
 fn server_conf(config: &Config) -> ServerConf {
-    // All upstreams share the room in Pingora's pool, and each worker has a pool of its own.
+    // All upstreams share the room in the pool of a worker.
     let idle: usize = config.upstreams.iter().map(Upstream::max_idle).sum();
     ServerConf {
         upstream_keepalive_pool_size: idle.max(1),

@@ -1,5 +1,5 @@
-//! The open connections to one endpoint. Those that lie idle in Pingora's pool cannot be
-//! reached through Pingora, but an endpoint that is gone must lose them.
+//! The open connections to one endpoint. Those that lie idle are in the pools of all workers, and
+//! an endpoint that is gone must lose them.
 
 use std::net::{SocketAddr as InetAddr, SocketAddrV6};
 use std::os::fd::RawFd;
@@ -22,7 +22,7 @@ struct ConnectionTable {
 
 #[derive(Debug)]
 struct Connection {
-    /// The key under which Pingora's pool keeps the connection.
+    /// The key under which the connection is kept while it is idle.
     pool_key: u64,
     socket: RawFd,
     alive: Weak<SocketDigest>,
@@ -40,7 +40,7 @@ impl OpenConnections {
     }
 
     /// Shuts down all connections of a key and returns their number. The endpoint, which is at
-    /// `address` or at any of `others`, must have no requests. Pingora watches idle connections,
+    /// `address` or at any of `others`, must have no requests. Its pool looks at idle connections,
     /// sees the end and closes them.
     pub fn close(&self, pool_key: u64, address: &SocketAddr, others: &[InetAddr]) -> usize {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -55,7 +55,7 @@ pub struct Endpoint {
     /// Requests at once; `u32::MAX` is no limit.
     max_connections: u32,
     slow_start: Duration,
-    /// The key under which Pingora's pool keeps idle connections to the endpoint.
+    /// The key under which idle connections to the endpoint are kept.
     pool_key: u64,
 }
 
@@ -286,8 +286,9 @@ pub fn millis(time: Duration) -> u64 {
 fn peer(spec: &EndpointSpec, upstream: &Upstream) -> Result<HttpPeer, String> {
     let tls = upstream.tls.as_ref();
     let address = match &spec.address {
-        // `NameAddresses` says where the connection goes. For Pingora's pool `0.0.0.0` is the
-        // address of any connection, so that those to every address of the name are reused.
+        // `NameAddresses` says where the connection goes. In Pingora's own pool, which mirrors use,
+        // `0.0.0.0` is the address of any connection, so that those to every address of the name
+        // are reused.
         Address::Tcp(address) if spec.addresses.is_some() => SocketAddr::Inet(([0; 4], address.port()).into()),
         Address::Tcp(address) => SocketAddr::Inet(*address),
         Address::Unix(path) => unix_address(path)?,

@@ -1,4 +1,4 @@
-//! The keys of connections in Pingora's pool.
+//! The keys of idle connections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -30,9 +30,9 @@ pub struct Connection {
     client: Arc<ClientConnection>,
     digest: Digest,
     /// Counts the connection until it is dropped.
-    registration: Registration,
+    pub(super) registration: Registration,
     /// `None` until the exchange is a tunnel or an event stream and had to wait.
-    tunnels_end: Option<TunnelsEnd>,
+    pub(super) tunnels_end: Option<TunnelsEnd>,
     /// The present one, or the one before while there is none.
     pub(super) exchange: Arc<Exchange>,
     /// What is to come of the present request's body.
@@ -40,7 +40,7 @@ pub struct Connection {
     /// Whether the response has still to begin.
     expects_head: bool,
     /// The exchange has become a tunnel.
-    is_tunnel: bool,
+    pub(super) is_tunnel: bool,
     /// Pieces of the response that came since the exchange was last told.
     arrived: usize,
     /// Our direction ends once everything is sent.
@@ -228,14 +228,14 @@ impl Connection {
     }
 
     /// What the client sends of its body or into its tunnel.
-    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    pub(super) fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         let piece = ready!(self.body.poll_read(&mut self.input, &mut self.stream, cx))?;
         self.timers.body_arrived(piece.as_ref().map_or(0, Bytes::len));
         Poll::Ready(Ok(piece))
     }
 
     /// Whether the upstream has room for more of the request's body.
-    fn upload_has_room(&self, cx: &Context<'_>) -> bool {
+    pub(super) fn upload_has_room(&self, cx: &Context<'_>) -> bool {
         !self.exchange.upload.is_full(cx) && !self.exchange.upload.is_given_up()
     }
 
@@ -244,44 +244,9 @@ impl Connection {
         self.exchange.is_answered() && self.exchange.upload.is_given_up()
     }
 
-    fn poll_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        if self.poll_cut(cx) || self.exchange.upload.is_given_up() {
-            self.end_tunnel();
-            return Poll::Ready(Ok(None));
-        }
-        let has_room = self.upload_has_room(cx);
-        match if has_room { self.poll_client(cx) } else { Poll::Pending } {
-            Poll::Ready(read) => Poll::Ready(read),
-            // Something is on its way to one side, which has a deadline for that.
-            Poll::Pending if !has_room || self.output.waiting() > 0 => {
-                self.timers.restart_read();
-                Poll::Pending
-            }
-            Poll::Pending => self.timers.poll_tunnel(&self.exchange, cx).map(|overdue| Err(overdue.into())),
-        }
-    }
-
-    /// Whether the tunnel has to end. Each side sees that as if the other side had closed it.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.exchange.download.is_cut() && self.poll_tunnels_end(cx).is_ready() {
-            self.exchange.download.cut();
-        }
-        self.exchange.download.is_cut()
-    }
-
-    /// Nothing more is read of it.
-    pub(super) fn end_tunnel(&mut self) {
-        self.body = IncomingBody::Done;
-    }
-
-    /// The client has closed its direction of a tunnel, and still gets what the upstream sends.
-    fn poll_rest_of_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
-        if self.poll_cut(cx) { Poll::Pending } else { self.poll_upstream(cx).map(Err) }
-    }
-
     /// Nothing is waited for but the upstream. Ready once that took too long, which it does not
     /// while the client holds it up.
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    pub(super) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.exchange.download.is_full() {
             self.timers.restart_read();
             return Poll::Pending;
@@ -320,14 +285,6 @@ impl Connection {
             return Poll::Ready(());
         }
         if self.expects_head { self.timers.poll_half_closed(cx) } else { Poll::Pending }
-    }
-
-    /// Ready once tunnels and event streams have to end, if this is one.
-    fn poll_tunnels_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.exchange.is_tunnel() {
-            return Poll::Pending;
-        }
-        self.tunnels_end.get_or_insert_with(|| self.registration.tunnels_end()).poll(cx)
     }
 
     /// Everything that was written is sent, or the client took too long.

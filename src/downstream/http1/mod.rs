@@ -13,6 +13,7 @@ mod session;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 pub use connection::Connection;
 pub use lent::Slot;
