@@ -199,7 +199,39 @@ fn the_end_of_one_direction_of_a_tunnel_is_not_that_of_the_other() {
     assert_eq!(client.wire.until_end(), b"300000 bytes");
     let mut client = upgrade(&proxy, "/first-to-close");
     assert_eq!(client.wire.until_end(), b"that is all");
+    // Longer than a client may keep back the rest of a body that has its answer.
+    park_timeout(Duration::from_millis(5500));
     client.send("and this");
     client.wire.stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(proxy.access_log(2)[1]["bytes_in"], 8);
+    let line = &proxy.access_log(2)[1];
+    assert_eq!((&line["bytes_in"], &line["error"]), (&8.into(), &serde_json::Value::Null), "{line}");
+}
+
+/// The upstream answers in the middle of the body and is gone: the copy must not look whole.
+#[test]
+fn a_body_that_is_given_up_does_not_look_whole_to_a_mirror() {
+    let origin = Origin::start(|_, wire| {
+        wire.piece();
+        wire.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+        rustix::net::sockopt::set_socket_linger(&wire.stream, Some(Duration::ZERO)).unwrap();
+        false
+    });
+    let (told, ended) = std::sync::mpsc::channel();
+    let shadow = Origin::start(move |_, wire| {
+        let copied = wire.until_end();
+        told.send(copied).unwrap();
+        false
+    });
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nupstreams: {{ a: {{ servers: ['{}'] }}, b: {{ servers: ['{}'] }} }}\n\
+         routes: [{{ upstream: a, mirror: {{ upstream: b }} }}]\n",
+        origin.address, shadow.address
+    ));
+    let mut client = proxy.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+    assert_eq!(client.response().status, 413);
+    let chunk = [b"10000\r\n", &[b'x'; 65_536][..], b"\r\n"].concat();
+    while client.wire.stream.write_all(&chunk).is_ok() {}
+    let copied = ended.recv_timeout(4 * LATE).unwrap();
+    assert!(copied.starts_with(b"5\r\nfirst\r\n") && !copied.ends_with(b"0\r\n\r\n"), "{}", copied.escape_ascii());
 }

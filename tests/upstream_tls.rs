@@ -87,6 +87,58 @@ impl TlsOrigin {
     }
 }
 
+/// A server that lets an upload wait, reads it to its end and then answers with its length.
+fn late_reader(identity: &Identity) -> SocketAddr {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
+    let certificate = vec![identity.certificate.clone()];
+    let config = Arc::new(builder.with_no_client_auth().with_single_cert(certificate, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            std::thread::spawn(move || {
+                let mut stream = StreamOwned::new(connection, stream);
+                stream.sock.set_read_timeout(Some(support::DEADLINE)).unwrap();
+                let (mut seen, mut piece) = (Vec::new(), [0; 65_536]);
+                while !seen.ends_with(b"the end") {
+                    let Ok(read @ 1..) = stream.read(&mut piece) else { return };
+                    seen.extend_from_slice(&piece[..read]);
+                    if seen.len() == read {
+                        std::thread::park_timeout(std::time::Duration::from_millis(700));
+                    }
+                }
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            });
+        }
+    });
+    address
+}
+
+/// What TLS still held was sent by nobody once the rest was: the server waited for the end of the
+/// upload, and was blamed for it.
+#[test]
+fn an_upload_is_sent_to_its_end_when_the_server_reads_late() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    folder.write("ca.pem", &authority.0.pem());
+    let address = late_reader(&authority.issue("a.test"));
+    let tls = format!("servers: ['{address}'], tls: {{ sni: a.test, ca: {}/ca.pem }}", folder.0.display());
+    let proxy = proxy(&[("a", tls)], &folder);
+    std::thread::scope(|all| {
+        for size in 0..32 {
+            let proxy = &proxy;
+            all.spawn(move || {
+                let body = [&vec![b'x'; 2_000_000 + size * 70_001][..], b"the end"].concat();
+                let head = format!("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+                let answer = proxy.ask([head.as_bytes(), &body].concat());
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            });
+        }
+    });
+}
+
 fn answer(mut stream: StreamOwned<ServerConnection, TcpStream>) {
     stream.sock.set_read_timeout(Some(support::DEADLINE)).unwrap();
     let mut seen = Vec::new();

@@ -37,9 +37,11 @@ pub fn end_bodyless_response(session: &Session, head: &ResponseHeader, ctx: &Req
     }
 }
 
-/// The same at the end of a response's body.
+/// The same at the end of a response's body. The end of one direction of a tunnel is not that of the
+/// other.
 pub fn end_response(session: &mut Session, ctx: &RequestCtx) {
     if !session.as_mut().is_body_done()
+        && !session.was_upgraded()
         && let Some(exchange) = ctx.exchange()
     {
         exchange.end_response();

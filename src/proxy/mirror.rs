@@ -16,6 +16,7 @@ use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::context::RequestCtx;
 use crate::runtime::Mirror;
 use crate::telemetry;
 use crate::upstream::{Pick, PickRequest};
@@ -138,12 +139,16 @@ async fn send(
     Ok(())
 }
 
-/// Gives a copy this piece of the body, if it can take it now.
-pub fn copy(mirror: &mut Option<Copies>, piece: Option<&Bytes>, end: bool) {
-    let Some(copies) = mirror else { return };
+/// Gives a copy this piece of the body, if it can take it now. A body that is given up ends without
+/// its end, and so does its copy.
+pub fn copy(ctx: &mut RequestCtx, piece: Option<&Bytes>, end: bool) {
+    if ctx.mirror.is_some() && ctx.exchange().is_some_and(|exchange| exchange.upload.is_given_up()) {
+        ctx.mirror = None;
+    }
+    let Some(copies) = &ctx.mirror else { return };
     let data = piece.filter(|bytes| !bytes.is_empty()).map(|bytes| MirrorPiece::Data(bytes.clone()));
     let sent = data.into_iter().chain(end.then_some(MirrorPiece::End)).all(|piece| copies.try_send(piece).is_ok());
     if !sent || end {
-        *mirror = None;
+        ctx.mirror = None;
     }
 }

@@ -131,7 +131,7 @@ impl ProxyHttp for Proxy {
         end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        mirror::copy(&mut ctx.mirror, body.as_ref(), end_of_stream);
+        mirror::copy(ctx, body.as_ref(), end_of_stream);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora_timeout::timeout;
+use tokio::task::unconstrained;
 
 use super::connection::{Connection, DRAIN_LIMIT};
 use super::malformed::Malformed;
@@ -121,7 +122,7 @@ impl Connection {
     pub async fn close(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await?;
         let has_sent_all = self.body.is_done() && self.waiting().is_empty();
-        let is_quiet = has_sent_all && poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_pending())).await;
+        let is_quiet = has_sent_all && unconstrained(poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_pending()))).await;
         if is_quiet { Ok(()) } else { self.linger().await }
     }
 

@@ -9,6 +9,8 @@ pub enum BadResponse {
     Length,
     HeadTooLarge,
     TooManyFields,
+    /// 101 to a request that asked for no upgrade (RFC 9110 section 15.2.2).
+    Switch,
 }
 
 impl std::fmt::Display for BadResponse {
@@ -18,6 +20,7 @@ impl std::fmt::Display for BadResponse {
             Self::Length => "a response whose length can be read in more than one way",
             Self::HeadTooLarge => "a response with a larger head than is read",
             Self::TooManyFields => "a response with more fields than are read",
+            Self::Switch => "a change of protocols that was not asked for",
         })
     }
 }

@@ -158,6 +158,20 @@ mod tests {
         });
     }
 
+    /// Tokio lets a task read 128 times before others have their turn.
+    #[test]
+    fn a_server_that_closes_all_its_connections_leaves_none() {
+        run(async {
+            let pool = IdlePool::new(1000);
+            for _ in 0..300 {
+                let (closed, server) = connection();
+                pool.put(1, closed, None);
+                drop(server);
+            }
+            assert!(pool.take(1).is_none());
+        });
+    }
+
     #[test]
     fn one_that_is_closed_or_speaks_or_is_too_old_is_not_taken() {
         run(async {

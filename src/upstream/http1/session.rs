@@ -127,7 +127,10 @@ impl Session {
             self.response = Some(head);
             return Ok(());
         }
-        self.upgraded = switches && self.asks_for_upgrade;
+        if switches && !self.asks_for_upgrade {
+            return Err(refused(BadResponse::Switch));
+        }
+        self.upgraded = switches;
         let body = body_of(&mut head, &self.method, self.upgraded).map_err(refused)?;
         self.keep_alive = keeps_alive(&head) && body != IncomingBody::ToEnd && !switches;
         self.body = Some(body);
