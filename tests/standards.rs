@@ -251,3 +251,21 @@ fn bytes_outside_ascii_pass_in_fields_of_either_side_and_harm_no_status_line() {
     assert_eq!(seen.header("x-name"), Some("\u{fffd}\u{fffd}"));
     assert_eq!(seen.header("cookie"), Some("u=\u{fffd}"));
 }
+
+/// RFC 9112 section 4: a reason may have bytes outside ASCII.
+#[test]
+fn a_reason_outside_ascii_goes_on_as_it_is() {
+    for reason in [&b"gef\xfcnden"[..], "gefünden".as_bytes(), b"\xff"] {
+        let line = [b"HTTP/1.1 404 ", reason, b"\r\n"].concat();
+        let answer = [&line[..], b"Content-Length: 0\r\n\r\n"].concat();
+        let origin = Origin::start(move |_, wire| {
+            wire.send(&answer);
+            true
+        });
+        let proxy = Proxy::before(origin.address);
+        let mut client = proxy.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let got = client.wire.until_end();
+        assert!(got.starts_with(&line), "{}", got.escape_ascii());
+    }
+}

@@ -8,6 +8,7 @@ mod input;
 mod lines;
 mod outgoing;
 mod output;
+mod reason;
 
 pub use chunked::BadChunk;
 pub use incoming::IncomingBody;
@@ -15,3 +16,4 @@ pub use input::{Input, READ};
 pub use lines::{FieldName, append_fields};
 pub use outgoing::{OutgoingBody, Unfinished};
 pub use output::Output;
+pub use reason::RawReason;

@@ -6,6 +6,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::{HeaderNameVariant, ResponseHeader};
 
+use crate::http1::RawReason;
+
 /// Many heads are no longer.
 const USUAL_LENGTH: usize = 256;
 
@@ -47,8 +49,11 @@ pub(super) fn write_final(out: &mut BytesMut, head: &ResponseHeader, keep_alive:
 /// The version is ours, not the upstream's (RFC 9110 section 2.5).
 fn write_status(out: &mut BytesMut, head: &ResponseHeader) {
     out.reserve(USUAL_LENGTH);
-    let reason = head.get_reason_phrase().unwrap_or_default();
-    [b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]
+    let reason = match head.extensions.get::<RawReason>() {
+        Some(raw) => &raw.0,
+        None => head.get_reason_phrase().unwrap_or_default().as_bytes(),
+    };
+    [b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason, b"\r\n"]
         .iter()
         .for_each(|part| out.extend_from_slice(part));
 }

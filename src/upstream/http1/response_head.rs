@@ -7,7 +7,7 @@ use http::{Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 
 use super::bad_response::BadResponse;
-use crate::http1::{FieldName, IncomingBody, append_fields};
+use crate::http1::{FieldName, IncomingBody, RawReason, append_fields};
 
 /// A longer head is not read.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -63,6 +63,12 @@ fn carried(parsed: &httparse::Response<'_, '_>, bytes: &[u8]) -> Option<Response
     let mut response = ResponseHeader::build(parsed.code?, Some(parsed.headers.len())).ok()?;
     response.set_version(if parsed.version? == 0 { Version::HTTP_10 } else { Version::HTTP_11 });
     response.set_reason_phrase(parsed.reason).ok()?;
+    // The parser hands out nothing of one with bytes outside ASCII.
+    if parsed.reason == Some("")
+        && let Some(reason) = RawReason::of(bytes)
+    {
+        response.extensions_mut().insert(reason);
+    }
     append_fields(parsed.headers, bytes, |name, value| match name {
         FieldName::Usual(name) => response.append_header(name, value).ok(),
         FieldName::Other(name) => response.append_header(name, value).ok(),
