@@ -294,3 +294,28 @@ fn ended_early(client: &Client) -> bool {
 fn start_unbounded(origin: &Origin, rest: &str) -> Proxy {
     Proxy::start(&format!("listeners: ['{{listen}}']\n{rest}\nroutes: [{{ upstream: '{}' }}]\n", origin.address))
 }
+
+/// What a client asks for and does not read waits in the kernel and at the upstream, not here. The
+/// first readers are not counted: they fill what the allocator keeps for others.
+#[test]
+fn a_stalled_reader_holds_less_than_a_quarter_of_a_megabyte() {
+    const FIRST: usize = 40;
+    const MORE: usize = 120;
+    let origin = origin();
+    let proxy = Proxy::before(origin.address);
+    let mut readers = Vec::new();
+    let mut held_with = |count: usize| {
+        readers.extend((0..count).map(|_| stall(&proxy, "/large", "")));
+        // Until everything that can fill has filled.
+        let mut last = 0;
+        support::await_until("the memory stays as it is", || {
+            std::thread::park_timeout(Duration::from_millis(500));
+            let now = proxy.resident_memory();
+            now == std::mem::replace(&mut last, now)
+        });
+        last
+    };
+    let (few, many) = (held_with(FIRST), held_with(MORE));
+    let each = many.saturating_sub(few) / MORE;
+    assert!(each < 256 * 1024, "{} KiB each", each / 1024);
+}

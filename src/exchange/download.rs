@@ -6,7 +6,7 @@ use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 
-use super::window::{REFILL, WINDOW};
+use super::window::WINDOW;
 
 /// So many pieces may be between the two drivers, as Pingora's pipe has room for.
 const PIECES: usize = 4;
@@ -61,7 +61,7 @@ impl Download {
                 self.between.store(0, Ordering::Relaxed);
             }
         }
-        if self.is_full() && self.under_way() <= REFILL && self.pieces.load(Ordering::Relaxed) == 0 {
+        if self.is_full() && self.under_way() == 0 && self.pieces.load(Ordering::Relaxed) == 0 {
             self.is_full.store(false, Ordering::Relaxed);
             self.reader.wake();
         }
@@ -109,12 +109,14 @@ mod tests {
         }
         assert!(!has_room());
         download.set_waiting(PIECES, PIECES);
+        assert!(!has_room());
+        download.set_waiting(0, 0);
         assert!(has_room());
-        download.piece_read(WINDOW - PIECES);
+        download.piece_read(WINDOW);
         assert!(!has_room());
-        download.set_waiting(REFILL + 1, 1);
+        download.set_waiting(1, 1);
         assert!(!has_room());
-        download.set_waiting(REFILL, 0);
+        download.set_waiting(0, 0);
         assert!(has_room() && !download.is_cut());
         download.piece_read(WINDOW);
         download.begin_attempt();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
-use super::window::{REFILL, WINDOW};
+use super::window::WINDOW;
 
 /// The way of one request's body to the upstream.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Upload {
         }
         if bytes >= WINDOW {
             self.is_full.store(true, Ordering::Relaxed);
-        } else if bytes <= REFILL && self.is_full.swap(false, Ordering::Relaxed) || bytes == 0 && before > 0 {
+        } else if bytes == 0 && before > 0 {
+            self.is_full.store(false, Ordering::Relaxed);
             self.reader.wake();
         }
     }
@@ -111,11 +112,10 @@ mod tests {
         assert!(!upload.is_full(&cx) && upload.taken_since().is_none());
         upload.set_waiting(WINDOW);
         assert!(upload.is_full(&cx));
-        upload.set_waiting(REFILL + 1);
-        assert!(upload.is_full(&cx));
         upload.set_waiting(1);
-        assert!(!upload.is_full(&cx) && upload.taken_since().is_none());
+        assert!(upload.is_full(&cx) && upload.taken_since().is_none());
         upload.set_waiting(0);
+        assert!(!upload.is_full(&cx));
         let since = upload.taken_since().unwrap();
         assert!(since + Duration::from_millis(1) >= before && since <= Instant::now());
     }
