@@ -269,3 +269,18 @@ fn a_reason_outside_ascii_goes_on_as_it_is() {
         assert!(got.starts_with(&line), "{}", got.escape_ascii());
     }
 }
+
+/// Also those that come together with a head that is refused.
+#[test]
+fn interim_responses_go_on_whatever_follows_them() {
+    let origin = Origin::fixed(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nno field\r\n\r\n",
+    );
+    let proxy = Proxy::before(origin.address);
+    for _ in 0..50 {
+        let mut client = proxy.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let heads: Vec<u16> = (0..3).map(|_| client.head().status).collect();
+        assert_eq!(heads, [103, 102, 502]);
+    }
+}

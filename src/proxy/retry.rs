@@ -16,6 +16,7 @@ use super::keepalive::is_unanswered;
 use crate::config::{Retry, RetryMethods, RetryReason};
 use crate::filter::Cause;
 use crate::upstream::Pool;
+use crate::upstream::http1::idle_limit;
 
 /// Servers that one request finds dead, before it gives up.
 const MOST_PASSED_OVER: usize = 32;
@@ -121,8 +122,11 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     ctx.attempts.ttfb = Some(ctx.started.elapsed());
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempts.pick {
-        if !ctx.attempts.reused {
-            note_idle_time(head, pick.endpoint.as_ref());
+        // They say it in each answer; the first one of a connection is enough.
+        if !ctx.attempts.reused
+            && let Some(limit) = idle_limit(head)
+        {
+            pick.endpoint.note_idle_limit(limit);
         }
         if pool.is_failure(head.status.as_u16()) {
             pool.record_failure(&pick.endpoint, &format!("it answered {}", head.status.as_u16()));
@@ -149,16 +153,6 @@ pub fn note_end(ctx: &RequestCtx, failed: bool) {
 
 /// An upstream that answers with ever more interim responses is broken.
 const MOST_INTERIM: u32 = 16;
-
-/// `Keep-Alive: timeout=5` is what many servers close idle connections after. They say
-/// it in each answer; the first one of a connection is enough.
-fn note_idle_time(head: &ResponseHeader, server: &crate::upstream::Endpoint) {
-    let Some(field) = head.headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
-    let timeout = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
-    if let Some(seconds) = timeout.and_then(|seconds| seconds.trim().parse().ok()) {
-        server.note_keep_alive(seconds);
-    }
-}
 
 fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
     let rules = pool.retry();

@@ -76,8 +76,7 @@ pub struct EndpointStats {
     /// When the endpoint came back, in milliseconds from `created`; 0 once it has its whole
     /// share.
     slow_start_since: AtomicU64,
-    /// How long the server says that it keeps idle connections, in milliseconds; 0 is
-    /// unknown.
+    /// How long connections may be idle by what the server says, in milliseconds; 0 is unknown.
     keep_alive_ms: AtomicU64,
     health: Mutex<HealthState>,
 }
@@ -189,13 +188,11 @@ impl Endpoint {
         self.pool_key
     }
 
-    /// Notes what the server says in `Keep-Alive: timeout=`. Connections are closed a little
-    /// before the server closes them: a request that it crosses would be lost.
-    pub fn note_keep_alive(&self, seconds: u32) {
-        let ours = u64::from(seconds) * 1000;
-        let early = ours.saturating_sub(1000).max(ours / 2).max(1);
-        if self.stats.keep_alive_ms.load(Ordering::Relaxed) != early {
-            self.stats.keep_alive_ms.store(early, Ordering::Relaxed);
+    /// Notes how long connections to the server may be idle, because it says so.
+    pub fn note_idle_limit(&self, limit: Duration) {
+        let limit = millis(limit);
+        if self.stats.keep_alive_ms.load(Ordering::Relaxed) != limit {
+            self.stats.keep_alive_ms.store(limit, Ordering::Relaxed);
         }
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora_core::connectors::http::custom::{Connection as Made, Connector as CustomConnector};
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::http::custom::client::Session as _;
 use pingora_core::protocols::tls::{ALPN, CustomALPN};
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_core::{Error, ErrorType, Result};
 
 use super::connection::Connection;
 use super::idle_pool::IdlePool;
+use super::response_head::idle_limit;
 use super::session::Session;
 
 /// What has Pingora give a peer to [`Connector`]. No server is ever offered it.
@@ -62,8 +64,10 @@ impl CustomConnector for Connector {
         peer: &P,
         idle_timeout: Option<Duration>,
     ) {
+        // The first response of a server may say it after the peer was made.
+        let limits = [idle_timeout, session.response_header().and_then(idle_limit)];
         if let Some(connection) = session.into_idle() {
-            self.idle.put(peer.reuse_hash(), connection, idle_timeout);
+            self.idle.put(peer.reuse_hash(), connection, limits.into_iter().flatten().min());
         }
     }
 }

@@ -12,3 +12,4 @@ mod upload_queue;
 
 pub use bad_response::BadResponse;
 pub use connector::{Connector, session_of_our_own};
+pub use response_head::idle_limit;

@@ -2,6 +2,7 @@
 //! behind it ends.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use http::{Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
@@ -149,6 +150,15 @@ pub(super) fn keeps_alive(head: &ResponseHeader) -> bool {
     !close && (!is_old || keep_alive && !head.headers.contains_key(header::TRANSFER_ENCODING))
 }
 
+/// How long a connection may wait for another request, if the server says how long it keeps one
+/// (`Keep-Alive: timeout=`): a little less, since a request that crosses its end would be lost.
+pub fn idle_limit(head: &ResponseHeader) -> Option<Duration> {
+    let field = head.headers.get("keep-alive")?.to_str().ok()?;
+    let timeout = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    let theirs = u64::from(timeout.trim().parse::<u32>().ok()?) * 1000;
+    Some(Duration::from_millis(theirs.saturating_sub(1000).max(theirs / 2).max(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +221,21 @@ mod tests {
         let mut sized = with("Content-Length: 5\r\n");
         assert_eq!(body_of(&mut sized, &Method::HEAD, false), Ok(IncomingBody::Done));
         assert_eq!(body_of(&mut sized, &Method::GET, true), Ok(IncomingBody::ToEnd));
+    }
+
+    #[test]
+    fn the_server_says_how_long_its_connection_may_wait() {
+        for (field, millis) in [
+            ("timeout=5", Some(4000)),
+            ("max=100, timeout=2", Some(1000)),
+            ("timeout=1", Some(500)),
+            ("timeout=0", Some(1)),
+            ("max=5", None),
+            ("timeout=soon", None),
+        ] {
+            let limit = idle_limit(&with(&format!("Keep-Alive: {field}\r\n")));
+            assert_eq!(limit, millis.map(Duration::from_millis), "{field}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use pingora_core::protocols::{Digest, UniqueIDType};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::AsyncWrite;
+use tokio::task::yield_now;
 
 use super::bad_response::BadResponse;
 use super::body_writer::BodyWriter;
@@ -295,7 +296,14 @@ impl CustomSession for Session {
 
     async fn read_response_header(&mut self) -> Result<()> {
         let exchange = self.exchange()?;
-        poll_fn(|cx| self.poll_head(&exchange, cx)).await
+        let read = poll_fn(|cx| self.poll_head(&exchange, cx)).await;
+        // An error ends Pingora's loop at once. Interim responses that came with what is wrong go to
+        // the client first, by the half of the loop that has its turn before or behind this one.
+        if read.is_err() && self.response.is_some() {
+            yield_now().await;
+            yield_now().await;
+        }
+        read
     }
 
     async fn read_response_body(&mut self) -> Result<Option<Bytes>> {
