@@ -2,6 +2,7 @@
 //! are framed. Which message a body belongs to is the business of `downstream` and `upstream`.
 
 mod chunked;
+mod connection_options;
 mod field_names;
 mod incoming;
 mod input;
@@ -11,6 +12,7 @@ mod output;
 mod reason;
 
 pub use chunked::BadChunk;
+pub use connection_options::ConnectionOptions;
 pub use incoming::IncomingBody;
 pub use input::{Input, READ};
 pub use lines::{FieldName, append_fields};

@@ -11,7 +11,7 @@ use super::error::Refusal;
 use crate::filter::{Cause, Edited};
 
 /// Several equal lengths, or one with leading zeros, become the one that was meant.
-/// Pingora has refused those that differ.
+/// The upstream's session has refused those that differ.
 ///
 /// # Errors
 /// When the length is no number.
@@ -67,8 +67,8 @@ pub fn settle_coding(response: &mut ResponseHeader, client: Version) -> Result<b
 }
 
 /// Whether the codings come to `chunked`, once, with empty elements in front of it (RFC 9110
-/// section 5.6.1.2). Pingora reads such a body as chunked, and one whose list ends in an empty
-/// element as one without an end.
+/// section 5.6.1.2). The upstream's session reads such a body as chunked, and one whose list ends in
+/// an empty element as one without an end.
 fn check_codings(response: &ResponseHeader) -> Result<()> {
     let fields = response.headers.get_all(header::TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes);
     let codings: Vec<&[u8]> = fields.flat_map(|field| field.split(|b| *b == b',')).map(<[u8]>::trim_ascii).collect();

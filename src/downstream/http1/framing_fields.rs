@@ -3,7 +3,7 @@
 //! `Connection` says of the end of the connection.
 
 use super::malformed::Malformed;
-use crate::http1::IncomingBody;
+use crate::http1::{ConnectionOptions, IncomingBody};
 use crate::message::bytes::TOKEN;
 
 /// The fields that decide where a request goes and where it ends.
@@ -12,9 +12,7 @@ pub struct FramingFields<'h> {
     pub host: Option<&'h [u8]>,
     length: Option<u64>,
     coding: Option<Coding>,
-    /// What `Connection` says.
-    close: bool,
-    keep_alive: bool,
+    connection: ConnectionOptions,
 }
 
 /// How the end of a request's body is found (RFC 9112 section 6).
@@ -62,7 +60,7 @@ impl<'h> FramingFields<'h> {
             return if userinfo || second { Err(Malformed::Host) } else { Ok(()) };
         }
         if name.len() == 10 && name.eq_ignore_ascii_case("connection") {
-            self.take_connection(value);
+            self.connection.take(value);
             return Ok(());
         }
         let known = if is_named(name, "content-length") {
@@ -73,13 +71,6 @@ impl<'h> FramingFields<'h> {
             return Ok(());
         };
         if known && !name.contains('_') { Ok(()) } else { Err(Malformed::Framing) }
-    }
-
-    fn take_connection(&mut self, value: &[u8]) {
-        for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
     }
 
     /// How the request, of HTTP/1.`minor`, is framed.
@@ -98,7 +89,7 @@ impl<'h> FramingFields<'h> {
 
     /// Whether the client lets its connection go on after the response (RFC 9112 section 9.3).
     pub fn keeps_alive(&self, minor: u8) -> bool {
-        !self.close && (minor == 1 || self.keep_alive)
+        self.connection.keeps_alive(minor == 1)
     }
 }
 

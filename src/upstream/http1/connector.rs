@@ -1,7 +1,7 @@
 //! Connections to upstreams for sessions of our own. Pingora makes them and shakes hands on them.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,7 +19,8 @@ use super::session::Session;
 
 /// What has Pingora give a peer to [`Connector`]. No server is ever offered it.
 pub fn session_of_our_own() -> ALPN {
-    ALPN::Custom(CustomALPN::new(b"own".to_vec()))
+    static OWN: LazyLock<ALPN> = LazyLock::new(|| ALPN::Custom(CustomALPN::new(b"own".to_vec())));
+    OWN.clone()
 }
 
 /// The connections of one worker.
@@ -51,11 +52,11 @@ impl CustomConnector for Connector {
         } else {
             self.transport.new_stream(peer).await?
         };
-        Ok((Made::Session(Session::new(Box::new(Connection::new(stream)))), false))
+        Ok((Made::Session(Session::new(Box::new(Connection::new(stream)), true)), false))
     }
 
     async fn reused_http_session<P: Peer + Send + Sync + 'static>(&self, peer: &P) -> Option<Session> {
-        self.idle.take(peer.reuse_hash()).map(Session::new)
+        self.idle.take(peer.reuse_hash()).map(|connection| Session::new(connection, false))
     }
 
     async fn release_http_session<P: Peer + Send + Sync + 'static>(
@@ -64,8 +65,9 @@ impl CustomConnector for Connector {
         peer: &P,
         idle_timeout: Option<Duration>,
     ) {
-        // The first response of a server may say it after the peer was made.
-        let limits = [idle_timeout, session.response_header().and_then(idle_limit)];
+        // The first response of a connection may say it after the peer was made.
+        let said = session.response_header().filter(|_| session.is_first()).and_then(idle_limit);
+        let limits = [idle_timeout, said];
         if let Some(connection) = session.into_idle() {
             self.idle.put(peer.reuse_hash(), connection, limits.into_iter().flatten().min());
         }

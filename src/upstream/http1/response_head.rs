@@ -4,11 +4,11 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use http::{Method, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 
 use super::bad_response::BadResponse;
-use crate::http1::{FieldName, IncomingBody, RawReason, append_fields};
+use crate::http1::{ConnectionOptions, FieldName, IncomingBody, RawReason, append_fields};
 
 /// A longer head is not read.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -111,43 +111,37 @@ pub(super) fn body_of(head: &mut ResponseHeader, method: &Method, switches: bool
     })
 }
 
+/// The elements of all fields of a name that is a list.
+fn elements(head: &ResponseHeader, name: HeaderName) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let fields = head.headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    fields.flat_map(|field| field.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+}
+
 /// Whether `chunked` is the last coding.
 fn is_chunked(head: &ResponseHeader) -> bool {
-    let codings = head
-        .headers
-        .get_all(header::TRANSFER_ENCODING)
-        .into_iter()
-        .flat_map(|field| field.as_bytes().split(|b| *b == b','));
-    codings.map(<[u8]>::trim_ascii).next_back().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
+    elements(head, header::TRANSFER_ENCODING).next_back().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Several lengths must be the same (RFC 9110 section 8.6).
 fn length(head: &ResponseHeader) -> Result<Option<u64>, BadResponse> {
-    let fields = head.headers.get_all(header::CONTENT_LENGTH);
-    let mut lengths = fields.into_iter().flat_map(|field| field.as_bytes().split(|b| *b == b',')).map(number);
+    let mut lengths = elements(head, header::CONTENT_LENGTH).map(number);
     let Some(first) = lengths.next() else { return Ok(None) };
     let first = first.ok_or(BadResponse::Length)?;
     if lengths.all(|other| other == Some(first)) { Ok(Some(first)) } else { Err(BadResponse::Length) }
 }
 
-fn number(text: &[u8]) -> Option<u64> {
-    let digits = text.trim_ascii();
+fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }
 
 /// Whether the server lets its connection go on after the response (RFC 9112 section 9.3).
 pub(super) fn keeps_alive(head: &ResponseHeader) -> bool {
-    let options =
-        head.headers.get_all(header::CONNECTION).into_iter().flat_map(|field| field.as_bytes().split(|b| *b == b','));
-    let (mut close, mut keep_alive) = (false, false);
-    for option in options.map(<[u8]>::trim_ascii) {
-        close |= option.eq_ignore_ascii_case(b"close");
-        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-    }
+    let mut options = ConnectionOptions::default();
+    head.headers.get_all(header::CONNECTION).iter().for_each(|field| options.take(field.as_bytes()));
     let is_old = head.version == Version::HTTP_10;
     // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
-    !close && (!is_old || keep_alive && !head.headers.contains_key(header::TRANSFER_ENCODING))
+    options.keeps_alive(!is_old) && !(is_old && head.headers.contains_key(header::TRANSFER_ENCODING))
 }
 
 /// How long a connection may wait for another request, if the server says how long it keeps one

@@ -38,6 +38,7 @@ const AFTER_RESPONSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Session {
     connection: Box<Connection>,
+    is_first: bool,
     /// Comes with the request's head.
     exchange: Option<Arc<Exchange>>,
     method: Method,
@@ -58,9 +59,11 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(connection: Box<Connection>) -> Self {
+    /// `is_first`: the connection is a new one.
+    pub(super) fn new(connection: Box<Connection>, is_first: bool) -> Self {
         Self {
             connection,
+            is_first,
             exchange: None,
             method: Method::GET,
             asks_for_upgrade: false,
@@ -91,6 +94,10 @@ impl Session {
             log::debug!("closing a connection to an upstream: {error}");
         }
         None
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
     }
 
     fn is_response_over(&self) -> bool {

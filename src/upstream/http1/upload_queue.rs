@@ -94,11 +94,7 @@ impl Queue {
 
     /// Whether nothing is left to be sent, and nothing more is written.
     pub fn is_over(&self) -> bool {
-        match self.state {
-            State::Open => false,
-            State::Ended => self.output.waiting() == 0,
-            State::Broken => true,
-        }
+        self.state == State::Broken || self.is_sent()
     }
 
     /// Whether the upstream has the whole request.
@@ -111,7 +107,7 @@ impl Queue {
         if self.state == State::Open && self.sender.as_ref().is_none_or(|sender| !sender.will_wake(cx.waker())) {
             self.sender = Some(cx.waker().clone());
         }
-        if self.output.waiting() == 0 { Poll::Ready(Ok(())) } else { self.output.poll_send(to, cx) }
+        self.output.poll_send(to, cx)
     }
 
     fn wake(&mut self) {
