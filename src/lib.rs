@@ -15,4 +15,5 @@ pub mod route;
 pub mod runtime;
 pub mod server;
 pub mod telemetry;
+pub mod transport;
 pub mod upstream;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors from the ground up; rooms on one floor do not know each other.
 const FLOORS: [&[&str]; 8] = [
-    &["message"],
+    &["message", "transport"],
     &["config", "http1", "exchange"],
     &["route", "upstream", "telemetry", "demo", "downstream", "listener"],
     &["filter"],

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use pingora_core::protocols::Stream;
+use tokio::io::AsyncRead;
 
 use super::chunked::Decoder;
 use super::input::{Input, READ};
@@ -37,7 +37,7 @@ impl IncomingBody {
     pub fn poll_read(
         &mut self,
         input: &mut Input,
-        from: &mut Stream,
+        from: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Option<Bytes>>> {
         match *self {
@@ -64,7 +64,7 @@ impl IncomingBody {
         &mut self,
         mut decoder: Decoder,
         input: &mut Input,
-        from: &mut Stream,
+        from: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Option<Bytes>>> {
         loop {
@@ -104,7 +104,12 @@ impl IncomingBody {
 }
 
 /// A piece of what the other end has to send.
-fn poll_some(input: &mut Input, from: &mut Stream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
+fn poll_some(
+    input: &mut Input,
+    from: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    most: u64,
+) -> Poll<io::Result<Bytes>> {
     let piece = ready!(input.poll_piece(from, cx, most))?;
     Poll::Ready(if piece.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(piece) })
 }
@@ -121,7 +126,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut client, server) = duplex(1 << 20);
-            let (mut body, mut input, mut from): (_, _, Stream) = (framing, Input::default(), Box::new(server));
+            let (mut body, mut input, mut from) = (framing, Input::default(), server);
             for part in parts {
                 client.write_all(part).await.unwrap();
             }

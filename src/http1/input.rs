@@ -6,7 +6,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::output::KEPT;
@@ -52,7 +51,11 @@ impl Input {
     }
 
     /// Reads once; `Ok(0)` at the end of the connection.
-    pub fn poll_fill(&mut self, from: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub fn poll_fill(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let mut space = [const { MaybeUninit::uninit() }; READ];
         let mut read = ReadBuf::uninit(&mut space);
         ready!(Pin::new(from).poll_read(cx, &mut read))?;
@@ -65,7 +68,12 @@ impl Input {
     }
 
     /// Up to `most` bytes: those that wait, or else new ones; none at the end of the connection.
-    pub fn poll_piece(&mut self, from: &mut Stream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
+    pub fn poll_piece(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+        most: u64,
+    ) -> Poll<io::Result<Bytes>> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(PIECE);
         let waiting = self.waiting();
         if !waiting.is_empty() {

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use pingora_core::protocols::Stream;
 use tokio::io::AsyncWrite;
 
 /// Up to here a piece is copied, so that it leaves with the head in front of it.
@@ -86,7 +85,7 @@ impl Output {
     }
 
     /// Ready once everything is sent.
-    pub fn poll_send(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_send(&mut self, to: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let sent = ready!(self.poll_write(to, cx))?;
             if sent == 0 {
@@ -103,7 +102,7 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write(&self, to: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.pieces.is_empty() {
             return Pin::new(to).poll_write(cx, &self.gathered);
         }
@@ -141,7 +140,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut client, server) = duplex(3000);
-            let (mut output, mut to): (_, Stream) = (Output::default(), Box::new(server));
+            let (mut output, mut to) = (Output::default(), server);
             let large = |byte: u8| Bytes::from(vec![byte; 5000]);
             output.gathered().extend_from_slice(b"head");
             for byte in [b'a', b'b'] {

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Handle;
 
 use crate::config::Address;
+use crate::transport::Socket;
 
 /// A listening socket on the runtime that was entered.
 #[derive(Debug)]
@@ -116,6 +117,19 @@ impl Accepted {
                 let stream = stream.into_std()?;
                 let _entered = runtime.enter();
                 UnixStream::from_std(stream).map(Self::Unix)
+            }
+        }
+    }
+
+    /// The socket, and the client's address; `None` on a unix socket.
+    pub fn into_socket(self) -> (Socket, Option<SocketAddr>) {
+        match self {
+            Self::Unix(stream) => (Socket::from(stream), None),
+            Self::Tcp(stream, remote) => {
+                if let Err(e) = stream.set_nodelay(true) {
+                    log::debug!("a client's connection: {e}");
+                }
+                (Socket::from(stream), Some(remote))
             }
         }
     }

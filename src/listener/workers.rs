@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
 use tokio::runtime::Handle;
 
@@ -16,7 +15,7 @@ pub trait ServeConnection: Send + Sync + 'static {
     /// `shutdown` tells when connections are no longer accepted.
     fn serve_connection(
         self: Arc<Self>,
-        stream: L4Stream,
+        accepted: Accepted,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static;
 }
@@ -73,11 +72,11 @@ impl<S: ServeConnection> Workers<S> {
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let counted = Counted { workers: Arc::clone(self), worker: place };
         let moved = if place == own { Ok(accepted) } else { accepted.move_to(&worker.runtime) };
-        let stream = match moved.and_then(Accepted::into_stream) {
-            Ok(stream) => stream,
+        let accepted = match moved {
+            Ok(accepted) => accepted,
             Err(e) => return log::debug!("a connection was gone before it was served: {e}"),
         };
-        let serving = Arc::clone(&worker.service).serve_connection(stream, gate.watch());
+        let serving = Arc::clone(&worker.service).serve_connection(accepted, gate.watch());
         worker.runtime.spawn(async move {
             serving.await;
             drop(counted);
@@ -110,7 +109,7 @@ mod tests {
     impl ServeConnection for Nothing {
         fn serve_connection(
             self: Arc<Self>,
-            _stream: L4Stream,
+            _accepted: Accepted,
             _shutdown: ShutdownWatch,
         ) -> impl Future<Output = ()> + Send + 'static {
             std::future::ready(())

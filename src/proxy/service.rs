@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_timeout::timeout;
@@ -24,9 +23,10 @@ use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, Session, Slot,
 use crate::downstream::{Connections, Initiator};
 use crate::exchange::Pace;
 use crate::filter::Cause;
-use crate::listener::ServeConnection;
+use crate::listener::{Accepted, ServeConnection};
 use crate::runtime::Live;
 use crate::telemetry::{self, Panicked};
+use crate::transport::Socket;
 
 /// What a worker's connections go to. Its connections to upstreams are its own.
 pub struct HttpService {
@@ -98,10 +98,12 @@ impl HttpService {
 impl ServeConnection for HttpService {
     fn serve_connection(
         self: Arc<Self>,
-        stream: L4Stream,
+        accepted: Accepted,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let client = Box::new(Connection::new(Box::new(stream), Initiator::Client, &self.shared.connections));
+        let (socket, remote) = accepted.into_socket();
+        let client = Connection::new(socket.into(), remote, Initiator::Client, &self.shared.connections);
+        let client = Box::new(client);
         async move {
             match telemetry::contain(pin!(self.serve(client, &shutdown))).await {
                 Ok(()) => {}
@@ -134,8 +136,8 @@ impl HttpService {
         const WAIT: Duration = Duration::from_secs(5);
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
-            let stream = Box::new(L4Stream::from(server));
-            let connection = Connection::new(stream, Initiator::Probe, &self.shared.connections);
+            let socket = Socket::from(server);
+            let connection = Connection::new(socket.into(), None, Initiator::Probe, &self.shared.connections);
             let (service, shutdown) = (Arc::clone(self), shutdown.clone());
             let serving = tokio::spawn(async move { service.serve(Box::new(connection), &shutdown).await });
             // Refused for its missing Host, by the hooks.

@@ -4,13 +4,15 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pingora_core::protocols::{Digest, Stream};
+use pingora_core::protocols::{Digest, SocketDigest};
 use tokio::io::AsyncWrite;
 
 use super::request_head::Head;
@@ -19,6 +21,7 @@ use crate::downstream::registry::{Connections, Registration, TunnelsEnd};
 use crate::downstream::timers::Timers;
 use crate::exchange::{Exchange, Overdue, Pace};
 use crate::http1::{IncomingBody, Input, Output, READ};
+use crate::transport::Transport;
 
 /// How long the rest of a body that nobody wants is read, for the sake of what comes behind it.
 pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -26,7 +29,7 @@ pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// A connection from its first request to its last.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Stream,
+    stream: Transport,
     client: Arc<ClientConnection>,
     digest: Digest,
     /// Counts the connection until it is dropped.
@@ -56,17 +59,23 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(stream: Stream, initiator: Initiator, connections: &Arc<Connections>) -> Self {
-        let socket_digest = stream.get_socket_digest();
-        let address = socket_digest.as_ref().and_then(|digest| digest.peer_addr().cloned());
-        let ip = address.and_then(|address| address.as_inet().map(|inet| inet.ip().to_canonical()));
+    /// `remote`: the client's address; `None` on a unix socket.
+    pub fn new(
+        stream: Transport,
+        remote: Option<SocketAddr>,
+        initiator: Initiator,
+        connections: &Arc<Connections>,
+    ) -> Self {
+        let ip = remote.map(|remote| remote.ip().to_canonical());
+        let socket_digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
+        socket_digest.peer_addr.set(remote.map(Into::into)).unwrap_or_default();
         let client = Arc::new(ClientConnection::new(ip, initiator, connections.closing()));
         let digest = Digest {
-            ssl_digest: stream.get_ssl_digest(),
-            // Nobody here asks for it.
+            // Nobody here asks for these two.
+            ssl_digest: None,
             timing_digest: Vec::new(),
             proxy_digest: client.digest(),
-            socket_digest,
+            socket_digest: Some(Arc::new(socket_digest)),
         };
         Self {
             stream,

@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::lent::Slot;
 use super::next_request::{Arrival, HeadTimeouts};
 use super::session::Session;
+use crate::transport::Socket;
 use crate::config::HeadLimits;
 use crate::downstream::connection::{ClientConnection, Initiator};
 use crate::downstream::registry::Connections;
@@ -39,7 +40,7 @@ fn run(test: impl Future<Output = ()>) {
 fn connect() -> (Box<Connection>, DuplexStream, Arc<Connections>) {
     let (client, server) = duplex(1024);
     let connections = Arc::new(Connections::default());
-    (Box::new(Connection::new(Box::new(server), Initiator::Client, &connections)), client, connections)
+    (Box::new(Connection::new(Socket::from(server).into(), None, Initiator::Client, &connections)), client, connections)
 }
 
 /// The exchange of the next request that has arrived, as Pingora and the hooks get it.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use pingora_core::protocols::Stream;
+use tokio::io::AsyncWrite;
 
 use crate::exchange::Exchange;
 use crate::http1::{OutgoingBody, Output};
@@ -103,7 +103,11 @@ impl Queue {
     }
 
     /// Ready once everything that was written is sent.
-    pub fn poll_send(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    pub fn poll_send(
+        &mut self,
+        to: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         if self.state == State::Open && self.sender.as_ref().is_none_or(|sender| !sender.will_wake(cx.waker())) {
             self.sender = Some(cx.waker().clone());
         }
