@@ -1,6 +1,7 @@
 //! The bytes of a connection: a socket, and TLS on it where there is some. The same type towards
 //! clients and towards upstreams.
 
+mod client_tls;
 mod socket;
 
 use std::io::{self, IoSlice};
@@ -10,6 +11,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use tokio_rustls::TlsStream;
 
+pub use client_tls::{ClientAuthRule, ClientCert, ClientTls};
 pub use socket::Socket;
 
 /// A connection that bytes are read from and written to.

@@ -1,0 +1,31 @@
+//! What the TLS handshake with a client settled.
+
+use http::HeaderValue;
+
+/// Which of a listener's rules for client certificates applies: 0 is the listener's own, the
+/// others are those of hosts with one of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientAuthRule(pub usize);
+
+/// TLS between a client and a listener.
+#[derive(Debug)]
+pub struct ClientTls {
+    /// The name that the client asked for (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The rule under which the client was let in. A request for a host with another rule is
+    /// misdirected (RFC 9110 section 15.5.20).
+    pub client_auth: ClientAuthRule,
+    /// The certificate that the client presented.
+    pub client_cert: Option<ClientCert>,
+}
+
+/// A client's certificate as upstreams are told of it (RFC 9440).
+#[derive(Debug)]
+pub struct ClientCert {
+    /// The value of `Client-Cert`.
+    pub cert: HeaderValue,
+    /// The value of `Client-Cert-Chain`: what the client sent beside its own certificate.
+    pub chain: Option<HeaderValue>,
+}
