@@ -2,10 +2,14 @@
 //! through which Pingora reads and writes.
 
 mod connection;
+mod driver;
 pub mod http1;
 mod registry;
+mod retry_buffer;
+mod session;
 mod timers;
 mod wait_budget;
 
 pub use connection::{ClientConnection, Initiator};
 pub use registry::{ConnectionCounts, Connections};
+pub use session::Session;

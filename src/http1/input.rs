@@ -51,11 +51,7 @@ impl Input {
     }
 
     /// Reads once; `Ok(0)` at the end of the connection.
-    pub fn poll_fill(
-        &mut self,
-        from: &mut (impl AsyncRead + Unpin),
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_fill(&mut self, from: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [const { MaybeUninit::uninit() }; READ];
         let mut read = ReadBuf::uninit(&mut space);
         ready!(Pin::new(from).poll_read(cx, &mut read))?;

@@ -19,8 +19,8 @@ use super::context::next_request_id;
 use super::http_proxy::{self, OwnHttpProxy};
 use super::mirror::Mirrors;
 use super::{access_record, reply};
-use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, Session, Slot, field};
-use crate::downstream::{Connections, Initiator};
+use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, RequestDriver, Slot, field};
+use crate::downstream::{Connections, Initiator, Session};
 use crate::exchange::Pace;
 use crate::filter::Cause;
 use crate::listener::{Accepted, ServeConnection};
@@ -163,7 +163,7 @@ impl HttpService {
         loop {
             let refused = match self.next(&mut client, first).await {
                 Arrival::Request(head) => {
-                    let session = Box::new(Session::new(client, head, slot.clone()));
+                    let session = Box::new(Session::new(RequestDriver::new(client, head, slot.clone())));
                     // Pingora gives nothing back; the session does.
                     drop(self.http.process_new_http(ServerSession::new_custom(session), shutdown).await);
                     let Some(back) = slot.take() else { return };

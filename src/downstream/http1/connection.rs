@@ -9,7 +9,6 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use pingora_core::protocols::{Digest, SocketDigest};
@@ -22,9 +21,6 @@ use crate::downstream::timers::Timers;
 use crate::exchange::{Exchange, Overdue, Pace};
 use crate::http1::{IncomingBody, Input, Output, READ};
 use crate::transport::Transport;
-
-/// How long the rest of a body that nobody wants is read, for the sake of what comes behind it.
-pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection from its first request to its last.
 #[derive(Debug)]

@@ -1,15 +1,14 @@
 //! HTTP/1: where a request begins and ends, what of it is well-formed, and when written
-//! bytes leave. Pingora gets one request at a time, as a [`Session`].
+//! bytes leave. Pingora gets one request at a time, as a [`RequestDriver`].
 
 mod connection;
 mod framing_fields;
 mod lent;
 mod malformed;
 mod next_request;
+mod request_driver;
 mod request_head;
 mod response_head;
-mod retry_buffer;
-mod session;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -19,5 +18,5 @@ pub use connection::Connection;
 pub use lent::Slot;
 pub use malformed::Malformed;
 pub use next_request::{Arrival, HeadTimeouts};
+pub use request_driver::RequestDriver;
 pub use request_head::{Head, field};
-pub use session::Session;

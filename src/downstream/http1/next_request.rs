@@ -10,11 +10,12 @@ use bytes::Bytes;
 use pingora_timeout::timeout;
 use tokio::task::unconstrained;
 
-use super::connection::{Connection, DRAIN_LIMIT};
+use super::connection::Connection;
 use super::malformed::Malformed;
 use super::request_head::Head;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;
+use crate::downstream::session::DRAIN_LIMIT;
 use crate::exchange::Pace;
 
 /// How long and how much a client may go on sending after its last response before the

@@ -15,13 +15,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connection::Connection;
 use super::lent::Slot;
 use super::next_request::{Arrival, HeadTimeouts};
-use super::session::Session;
-use crate::transport::Socket;
+use super::request_driver::RequestDriver;
 use crate::config::HeadLimits;
 use crate::downstream::connection::{ClientConnection, Initiator};
 use crate::downstream::registry::Connections;
 use crate::exchange::Exchange;
 use crate::exchange::{Overdue, Pace};
+use crate::transport::Socket;
+
+type Session = crate::downstream::Session<RequestDriver>;
 
 const LIMITS: HeadLimits = HeadLimits { request_line: 8192, request_headers: 32768, request_header_count: 100 };
 const TIMEOUTS: HeadTimeouts = HeadTimeouts { idle: Duration::from_secs(10), head: Duration::from_secs(5) };
@@ -49,7 +51,7 @@ async fn accept(mut connection: Box<Connection>, pace: Pace) -> (Session, Arc<Ex
         panic!("no request");
     };
     let slot = Slot::default();
-    let session = Session::new(connection, head, slot.clone());
+    let session = Session::new(RequestDriver::new(connection, head, slot.clone()));
     let exchange = ClientConnection::of(session.digest()).unwrap().take_exchange().unwrap();
     (session, exchange, slot)
 }

@@ -103,11 +103,7 @@ impl Queue {
     }
 
     /// Ready once everything that was written is sent.
-    pub fn poll_send(
-        &mut self,
-        to: &mut (impl AsyncWrite + Unpin),
-        cx: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    pub fn poll_send(&mut self, to: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         if self.state == State::Open && self.sender.as_ref().is_none_or(|sender| !sender.will_wake(cx.waker())) {
             self.sender = Some(cx.waker().clone());
         }
