@@ -1,17 +1,19 @@
 //! What is true of a client's connection, for all the exchanges on it. Made once, and
-//! found by the hooks through Pingora's digest of the connection.
+//! found by the hooks through the digest that Pingora is given of each exchange.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
-use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{Digest, SocketDigest};
 use pingora_http::ResponseHeader;
 
 use crate::exchange::Exchange;
 use crate::message::forwarded;
+use crate::transport::{ClientTls, Transport};
 
 /// What goes on on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +45,32 @@ pub enum Initiator {
     Probe,
 }
 
+/// The other end of a connection, as it is known before the first request.
+#[derive(Debug)]
+pub struct Remote {
+    /// `None` on a unix socket.
+    pub address: Option<SocketAddr>,
+    /// `None` without TLS.
+    pub tls: Option<ClientTls>,
+    pub initiator: Initiator,
+}
+
+impl Remote {
+    /// A client without TLS, of which no more than its address is known.
+    pub fn plain(ip: Option<IpAddr>) -> Self {
+        Self { address: ip.map(|ip| SocketAddr::new(ip, 0)), tls: None, initiator: Initiator::Client }
+    }
+}
+
 /// The connection of a client.
 #[derive(Debug)]
 pub struct ClientConnection {
     /// `None` on a unix socket.
+    pub address: Option<SocketAddr>,
+    /// That of `address`, an IPv4 address in IPv6 form as the IPv4 address that it is.
     pub ip: Option<IpAddr>,
+    /// `None` without TLS.
+    pub tls: Option<ClientTls>,
     /// As `X-Forwarded-For` names the client.
     pub forwarded_for: HeaderValue,
     /// The `for=` parameter of `Forwarded` (RFC 7239).
@@ -56,37 +79,25 @@ pub struct ClientConnection {
     activity: AtomicU8,
     /// Shared by all connections of the process.
     closing: Arc<AtomicBool>,
-    /// The exchange that the HTTP/1 driver has begun and no hook has taken yet.
-    untaken_exchange: Mutex<Option<Arc<Exchange>>>,
 }
 
 impl ClientConnection {
     /// `closing`: whether connections are closed after their responses, because the process is
     /// about to end.
-    pub fn new(ip: Option<IpAddr>, initiator: Initiator, closing: Arc<AtomicBool>) -> Self {
-        let address = HeaderValue::try_from(forwarded::address(ip));
+    pub fn new(remote: Remote, closing: Arc<AtomicBool>) -> Self {
+        let Remote { address, tls, initiator } = remote;
+        let ip = address.map(|address| address.ip().to_canonical());
+        let forwarded_for = HeaderValue::try_from(forwarded::address(ip));
         Self {
+            address,
             ip,
-            forwarded_for: address.unwrap_or(HeaderValue::from_static("unknown")),
+            tls,
+            forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
             forwarded_for_param: forwarded::node(ip),
             initiator,
             activity: AtomicU8::new(Activity::Idle as u8),
             closing,
-            untaken_exchange: Mutex::new(None),
         }
-    }
-
-    /// The connection that Pingora's digest tells of. Pingora keeps one thing of ours with
-    /// each connection, in the digest that it has for CONNECT proxies.
-    pub fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
-        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
-    }
-
-    /// A digest by which [`Self::of`] finds this connection; `None` when Pingora cannot make
-    /// the empty response that belongs to one.
-    pub(super) fn digest(self: &Arc<Self>) -> Option<Arc<ProxyDigest>> {
-        let response = ResponseHeader::build(200, Some(0)).ok()?;
-        Some(Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(Arc::clone(self))))))
     }
 
     /// Whether the connection is closed after the next response.
@@ -101,6 +112,42 @@ impl ClientConnection {
     pub(super) fn set_activity(&self, activity: Activity) {
         self.activity.store(activity as u8, Ordering::Relaxed);
     }
+}
+
+/// Where a request came from, as the hooks find it. One for a connection on which one exchange
+/// follows the other, one for each of several that go on at once.
+#[derive(Debug)]
+pub struct RequestSource {
+    pub connection: Arc<ClientConnection>,
+    /// The exchange that the driver has begun and no hook has taken yet.
+    untaken_exchange: Mutex<Option<Arc<Exchange>>>,
+}
+
+impl RequestSource {
+    pub(super) fn new(connection: Arc<ClientConnection>) -> Arc<Self> {
+        Arc::new(Self { connection, untaken_exchange: Mutex::new(None) })
+    }
+
+    /// The source that Pingora's digest tells of. Pingora keeps one thing of ours with each
+    /// digest, in the part that it has for CONNECT proxies.
+    pub fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
+        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// A digest by which [`Self::of`] finds this source. `socket`: our end of the connection.
+    pub(super) fn digest(self: &Arc<Self>, socket: &Arc<SocketDigest>) -> Digest {
+        // Pingora wants the empty response that belongs to one, and can always make it.
+        let response = ResponseHeader::build(200, Some(0)).ok();
+        let user_data = Box::new(Arc::clone(self));
+        let proxy_digest = response.map(|response| Arc::new(ProxyDigest::new(Box::new(response), Some(user_data))));
+        Digest {
+            // Nobody here asks for these two.
+            ssl_digest: None,
+            timing_digest: Vec::new(),
+            proxy_digest,
+            socket_digest: Some(Arc::clone(socket)),
+        }
+    }
 
     /// Has the hooks find the exchange of the request that they are about to get.
     pub(super) fn begin_exchange(&self, exchange: Arc<Exchange>) {
@@ -111,4 +158,11 @@ impl ClientConnection {
     pub fn take_exchange(&self) -> Option<Arc<Exchange>> {
         self.untaken_exchange.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// Our end of a client's connection, for Pingora.
+pub(super) fn socket_digest(stream: &Transport, client: &ClientConnection) -> Arc<SocketDigest> {
+    let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
+    digest.peer_addr.set(client.address.map(Into::into)).unwrap_or_default();
+    Arc::new(digest)
 }

@@ -10,6 +10,6 @@ mod session;
 mod timers;
 mod wait_budget;
 
-pub use connection::{ClientConnection, Initiator};
+pub use connection::{ClientConnection, Initiator, Remote, RequestSource};
 pub use registry::{ConnectionCounts, Connections};
 pub use session::Session;

@@ -120,11 +120,11 @@ impl std::fmt::Debug for TunnelsEnd {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::Initiator;
+    use super::super::connection::Remote;
     use super::*;
 
     fn connection(connections: &Connections) -> Arc<ClientConnection> {
-        Arc::new(ClientConnection::new(None, Initiator::Client, connections.closing()))
+        Arc::new(ClientConnection::new(Remote::plain(None), connections.closing()))
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub enum Origin<'r> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::downstream::Initiator;
+    use crate::downstream::Remote;
     use std::sync::Arc;
 
     /// Asks `then` about a GET for `target` at the host `h`, over plain HTTP.
@@ -176,7 +176,7 @@ pub(super) mod tests {
         upstream: &mut RequestHeader,
         edit: impl FnOnce(&mut UpstreamRequestContext<'_>),
     ) -> Result<(), Cause> {
-        let client = ClientConnection::new(request.client_ip, Initiator::Client, Arc::default());
+        let client = ClientConnection::new(Remote::plain(request.client_ip), Arc::default());
         let mut cx = UpstreamRequestContext::new(request, &client, authority, Edited::new(upstream));
         edit(&mut cx);
         cx.finish()

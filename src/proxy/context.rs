@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 use super::admission::Admission;
 use super::attempts::Attempts;
 use super::mirror::Copies;
-use crate::downstream::ClientConnection;
+use crate::downstream::{ClientConnection, RequestSource};
 use crate::exchange::Exchange;
 use crate::filter::{Cause, FilterRequest};
 use crate::message::hash;
@@ -45,14 +45,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Finds the connection by Pingora's digest, and takes the exchange that its driver has
+    /// Finds the connection by Pingora's digest of it, and takes the exchange that its driver has
     /// just begun. The only use of the digest.
     ///
     /// # Errors
     /// When there is none: without its deadlines no request is served.
     pub fn of(session: &Session) -> pingora::Result<Self> {
-        let found = ClientConnection::of(session.digest());
-        let found = found.and_then(|connection| Some((Arc::clone(connection), connection.take_exchange()?)));
+        let found = RequestSource::of(session.digest());
+        let found = found.and_then(|source| Some((Arc::clone(&source.connection), source.take_exchange()?)));
         let (connection, exchange) = found.or_err(ErrorType::InternalError, "a request without a connection")?;
         Ok(Self { connection, exchange })
     }

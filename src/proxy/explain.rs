@@ -13,7 +13,7 @@ use super::routing::Decision;
 use super::{reply, request, select_peer};
 use crate::config::Underscores;
 use crate::downstream::http1::Head;
-use crate::downstream::{ClientConnection, Initiator};
+use crate::downstream::{ClientConnection, Remote};
 use crate::filter::{Cause, Reply};
 use crate::message::path::split_query;
 use crate::message::readings::SentPath;
@@ -126,7 +126,7 @@ fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapsho
         Err(unavailable) => return Outcome::Refused(select_peer::cause_of(unavailable)),
     };
     let mut upstream = request.clone();
-    let connection = ClientConnection::new(Some(client), Initiator::Client, Arc::default());
+    let connection = ClientConnection::new(Remote::plain(Some(client)), Arc::default());
     if let Err(cause) = request::edit_request(&request, &connection, &mut upstream, &ctx) {
         return Outcome::Refused(cause);
     }

@@ -20,7 +20,7 @@ use super::http_proxy::{self, OwnHttpProxy};
 use super::mirror::Mirrors;
 use super::{access_record, reply};
 use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, RequestDriver, Slot, field};
-use crate::downstream::{Connections, Initiator, Session};
+use crate::downstream::{Connections, Initiator, Remote, Session};
 use crate::exchange::Pace;
 use crate::filter::Cause;
 use crate::listener::{Accepted, ServeConnection};
@@ -102,8 +102,8 @@ impl ServeConnection for HttpService {
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (socket, remote) = accepted.into_socket();
-        let client = Connection::new(socket.into(), remote, Initiator::Client, &self.shared.connections);
-        let client = Box::new(client);
+        let remote = Remote { address: remote, tls: None, initiator: Initiator::Client };
+        let client = Box::new(Connection::new(socket.into(), remote, &self.shared.connections));
         async move {
             match telemetry::contain(pin!(self.serve(client, &shutdown))).await {
                 Ok(()) => {}
@@ -137,7 +137,8 @@ impl HttpService {
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
             let socket = Socket::from(server);
-            let connection = Connection::new(socket.into(), None, Initiator::Probe, &self.shared.connections);
+            let remote = Remote { address: None, tls: None, initiator: Initiator::Probe };
+            let connection = Connection::new(socket.into(), remote, &self.shared.connections);
             let (service, shutdown) = (Arc::clone(self), shutdown.clone());
             let serving = tokio::spawn(async move { service.serve(Box::new(connection), &shutdown).await });
             // Refused for its missing Host, by the hooks.

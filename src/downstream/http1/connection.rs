@@ -4,18 +4,16 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use pingora_core::protocols::{Digest, SocketDigest};
+use pingora_core::protocols::Digest;
 use tokio::io::AsyncWrite;
 
 use super::request_head::Head;
-use crate::downstream::connection::{Activity, ClientConnection, Initiator};
+use crate::downstream::connection::{Activity, ClientConnection, Remote, RequestSource, socket_digest};
 use crate::downstream::registry::{Connections, Registration, TunnelsEnd};
 use crate::downstream::timers::Timers;
 use crate::exchange::{Exchange, Overdue, Pace};
@@ -27,6 +25,7 @@ use crate::transport::Transport;
 pub struct Connection {
     stream: Transport,
     client: Arc<ClientConnection>,
+    source: Arc<RequestSource>,
     digest: Digest,
     /// Counts the connection until it is dropped.
     pub(super) registration: Registration,
@@ -55,27 +54,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// `remote`: the client's address; `None` on a unix socket.
-    pub fn new(
-        stream: Transport,
-        remote: Option<SocketAddr>,
-        initiator: Initiator,
-        connections: &Arc<Connections>,
-    ) -> Self {
-        let ip = remote.map(|remote| remote.ip().to_canonical());
-        let socket_digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
-        socket_digest.peer_addr.set(remote.map(Into::into)).unwrap_or_default();
-        let client = Arc::new(ClientConnection::new(ip, initiator, connections.closing()));
-        let digest = Digest {
-            // Nobody here asks for these two.
-            ssl_digest: None,
-            timing_digest: Vec::new(),
-            proxy_digest: client.digest(),
-            socket_digest: Some(Arc::new(socket_digest)),
-        };
+    pub fn new(stream: Transport, remote: Remote, connections: &Arc<Connections>) -> Self {
+        let client = Arc::new(ClientConnection::new(remote, connections.closing()));
+        let source = RequestSource::new(Arc::clone(&client));
         Self {
+            digest: source.digest(&socket_digest(&stream, &client)),
             stream,
-            digest,
+            source,
             registration: connections.register(Arc::clone(&client)),
             client,
             tunnels_end: None,
@@ -135,7 +120,7 @@ impl Connection {
         self.body = head.body.body();
         self.expects_head = true;
         self.timers.restart_read();
-        self.client.begin_exchange(Arc::clone(&self.exchange));
+        self.source.begin_exchange(Arc::clone(&self.exchange));
     }
 
     /// The final response begins. `switches`: to another protocol.

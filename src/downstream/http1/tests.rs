@@ -17,7 +17,7 @@ use super::lent::Slot;
 use super::next_request::{Arrival, HeadTimeouts};
 use super::request_driver::RequestDriver;
 use crate::config::HeadLimits;
-use crate::downstream::connection::{ClientConnection, Initiator};
+use crate::downstream::connection::{Remote, RequestSource};
 use crate::downstream::registry::Connections;
 use crate::exchange::Exchange;
 use crate::exchange::{Overdue, Pace};
@@ -42,7 +42,7 @@ fn run(test: impl Future<Output = ()>) {
 fn connect() -> (Box<Connection>, DuplexStream, Arc<Connections>) {
     let (client, server) = duplex(1024);
     let connections = Arc::new(Connections::default());
-    (Box::new(Connection::new(Socket::from(server).into(), None, Initiator::Client, &connections)), client, connections)
+    (Box::new(Connection::new(Socket::from(server).into(), Remote::plain(None), &connections)), client, connections)
 }
 
 /// The exchange of the next request that has arrived, as Pingora and the hooks get it.
@@ -52,7 +52,7 @@ async fn accept(mut connection: Box<Connection>, pace: Pace) -> (Session, Arc<Ex
     };
     let slot = Slot::default();
     let session = Session::new(RequestDriver::new(connection, head, slot.clone()));
-    let exchange = ClientConnection::of(session.digest()).unwrap().take_exchange().unwrap();
+    let exchange = RequestSource::of(session.digest()).unwrap().take_exchange().unwrap();
     (session, exchange, slot)
 }
 
@@ -227,8 +227,8 @@ fn an_exchange_is_used_again_unless_somebody_holds_it() {
 #[test]
 fn a_connection_is_found_by_its_digest_and_gives_its_exchange_once() {
     let (connection, _client, _connections) = connect();
-    let found = ClientConnection::of(Some(connection.digest())).unwrap();
-    assert!(std::ptr::eq(&raw const **found, connection.client()));
+    let found = RequestSource::of(Some(connection.digest())).unwrap();
+    assert!(std::ptr::eq(&raw const *found.connection, connection.client()));
     assert!(found.take_exchange().is_none());
     found.begin_exchange(Arc::default());
     assert!(found.take_exchange().is_some() && found.take_exchange().is_none());
