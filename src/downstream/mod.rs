@@ -9,6 +9,7 @@ mod retry_buffer;
 mod session;
 mod timers;
 mod wait_budget;
+mod waits;
 
 pub use connection::{ClientConnection, Initiator, Remote, RequestSource};
 pub use registry::{ConnectionCounts, Connections};

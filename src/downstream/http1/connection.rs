@@ -14,9 +14,9 @@ use tokio::io::AsyncWrite;
 
 use super::request_head::Head;
 use crate::downstream::connection::{Activity, ClientConnection, Remote, RequestSource, socket_digest};
-use crate::downstream::registry::{Connections, Registration, TunnelsEnd};
-use crate::downstream::timers::Timers;
-use crate::exchange::{Exchange, Overdue, Pace};
+use crate::downstream::registry::Connections;
+use crate::downstream::waits::Waits;
+use crate::exchange::{Overdue, Pace};
 use crate::http1::{IncomingBody, Input, Output, READ};
 use crate::transport::Transport;
 
@@ -27,16 +27,9 @@ pub struct Connection {
     client: Arc<ClientConnection>,
     source: Arc<RequestSource>,
     digest: Digest,
-    /// Counts the connection until it is dropped.
-    pub(super) registration: Registration,
-    /// `None` until the exchange is a tunnel or an event stream and had to wait.
-    pub(super) tunnels_end: Option<TunnelsEnd>,
-    /// The present one, or the one before while there is none.
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) waits: Waits,
     /// What is to come of the present request's body.
     pub(super) body: IncomingBody,
-    /// Whether the response has still to begin.
-    expects_head: bool,
     /// The exchange has become a tunnel.
     pub(super) is_tunnel: bool,
     /// Pieces of the response that came since the exchange was last told.
@@ -50,7 +43,6 @@ pub struct Connection {
     half_closed: bool,
     pub(super) input: Input,
     pub(super) output: Output,
-    pub(super) timers: Timers,
 }
 
 impl Connection {
@@ -61,12 +53,9 @@ impl Connection {
             digest: source.digest(&socket_digest(&stream, &client)),
             stream,
             source,
-            registration: connections.register(Arc::clone(&client)),
+            waits: Waits::new(Arc::default(), Arc::new(connections.register(Arc::clone(&client)))),
             client,
-            tunnels_end: None,
-            exchange: Arc::default(),
             body: IncomingBody::Done,
-            expects_head: true,
             is_tunnel: false,
             arrived: 0,
             ends_output: false,
@@ -75,7 +64,6 @@ impl Connection {
             half_closed: false,
             input: Input::default(),
             output: Output::default(),
-            timers: Timers::default(),
         }
     }
 
@@ -103,14 +91,8 @@ impl Connection {
     /// Makes an exchange for the next request: the same one, unless somebody still holds
     /// that of the request before.
     pub(super) fn renew_exchange(&mut self, pace: Pace) {
-        match Arc::get_mut(&mut self.exchange) {
-            Some(exchange) => exchange.reset(),
-            None => self.exchange = Arc::default(),
-        }
-        self.exchange.deadlines.set_pace(pace);
-        self.tunnels_end = None;
+        self.waits.renew(pace);
         self.is_tunnel = false;
-        self.timers.renew();
         self.output.take_taken();
     }
 
@@ -118,26 +100,26 @@ impl Connection {
     pub(super) fn begin_request(&mut self, head: &Head) {
         self.input.skip(head.length);
         self.body = head.body.body();
-        self.expects_head = true;
-        self.timers.restart_read();
-        self.source.begin_exchange(Arc::clone(&self.exchange));
+        self.waits.expects_head = true;
+        self.waits.timers.restart_read();
+        self.source.begin_exchange(Arc::clone(&self.waits.exchange));
     }
 
     /// The final response begins. `switches`: to another protocol.
     pub(super) fn begin_response(&mut self, switches: bool) {
-        self.expects_head = false;
+        self.waits.expects_head = false;
         self.is_tunnel = switches;
         if switches {
             self.body = IncomingBody::ToEnd;
         }
-        if self.exchange.is_tunnel() {
+        if self.waits.exchange.is_tunnel() {
             self.set_activity(Activity::Tunnel);
         }
     }
 
     /// Whether the connection ends after a response that begins now.
     pub(super) fn closes_after_response(&self) -> bool {
-        self.client.closes_after_response() || self.exchange.closes_connection()
+        self.client.closes_after_response() || self.waits.exchange.closes_connection()
     }
 
     /// The response was written whole. `goes_on`: whether another request may follow.
@@ -183,7 +165,7 @@ impl Connection {
         match poll_read(self, cx) {
             Poll::Ready(read) => Poll::Ready(read),
             Poll::Pending if sent.is_pending() => self.poll_stalled(cx).map(Err),
-            Poll::Pending => self.timers.poll_request(&self.exchange, cx).map(|overdue| Err(overdue.into())),
+            Poll::Pending => self.waits.poll_request(cx).map(Err),
         }
     }
 
@@ -194,12 +176,12 @@ impl Connection {
             IncomingBody::Sized(_) | IncomingBody::Chunked(_) => {}
         }
         // The upstream expects no body either, and is not kept waiting for one.
-        if self.exchange.is_answered_without_body() {
-            self.exchange.continued();
+        if self.waits.exchange.is_answered_without_body() {
+            self.waits.exchange.continued();
             return Poll::Ready(Err(Overdue::RestOfBody.into()));
         }
-        let has_room = self.upload_has_room(cx);
-        if !has_room && self.is_unwanted() {
+        let has_room = self.waits.upload_has_room(cx);
+        if !has_room && self.waits.is_upload_unwanted() {
             self.leaves_unread = true;
             self.body = IncomingBody::Done;
             return Poll::Ready(Ok(None));
@@ -207,41 +189,18 @@ impl Connection {
         let read = if has_room { self.poll_client(cx) } else { Poll::Pending };
         match read {
             Poll::Ready(read) => {
-                self.exchange.continued();
+                self.waits.exchange.continued();
                 Poll::Ready(read)
             }
-            Poll::Pending => {
-                let overdue = self.timers.poll_request_body(&self.exchange, self.expects_head, has_room, cx);
-                overdue.map(|overdue| Err(overdue.into()))
-            }
+            Poll::Pending => self.waits.poll_request_body(has_room, cx).map(Err),
         }
     }
 
     /// What the client sends of its body or into its tunnel.
     pub(super) fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         let piece = ready!(self.body.poll_read(&mut self.input, &mut self.stream, cx))?;
-        self.timers.body_arrived(piece.as_ref().map_or(0, Bytes::len));
+        self.waits.timers.body_arrived(piece.as_ref().map_or(0, Bytes::len));
         Poll::Ready(Ok(piece))
-    }
-
-    /// Whether the upstream has room for more of the request's body.
-    pub(super) fn upload_has_room(&self, cx: &Context<'_>) -> bool {
-        !self.exchange.upload.is_full(cx) && !self.exchange.upload.is_given_up()
-    }
-
-    /// Whether the client has its response and nobody takes the rest of its body.
-    fn is_unwanted(&self) -> bool {
-        self.exchange.is_answered() && self.exchange.upload.is_given_up()
-    }
-
-    /// Nothing is waited for but the upstream. Ready once that took too long, which it does not
-    /// while the client holds it up.
-    pub(super) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.exchange.download.is_full() {
-            self.timers.restart_read();
-            return Poll::Pending;
-        }
-        self.timers.poll_response(&self.exchange, self.expects_head, cx).map(io::Error::from)
     }
 
     /// What the client sends meanwhile is kept for the next request, up to a bound behind which
@@ -260,10 +219,10 @@ impl Connection {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         // What is missing of an event stream must not be taken for its end.
-        if self.poll_tunnels_end(cx).is_ready() {
+        if self.waits.poll_tunnels_end(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        self.poll_upstream(cx).map(Err)
+        self.waits.poll_upstream(cx).map(Err)
     }
 
     /// Ready once a client that sends nothing more is taken for one that has left: TCP does not
@@ -271,16 +230,16 @@ impl Connection {
     /// an event stream, waits no longer; any other has a while until its response begins, and
     /// after that the writes tell.
     fn poll_departed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.exchange.is_tunnel() || !self.exchange.is_forwarded() {
+        if self.waits.exchange.is_tunnel() || !self.waits.exchange.is_forwarded() {
             return Poll::Ready(());
         }
-        if self.expects_head { self.timers.poll_half_closed(cx) } else { Poll::Pending }
+        if self.waits.expects_head { self.waits.timers.poll_half_closed(cx) } else { Poll::Pending }
     }
 
     /// Everything that was written is sent, or the client took too long.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.output.check()?;
-        self.timers.restart_read();
+        self.waits.timers.restart_read();
         match self.poll_output(cx) {
             Poll::Pending => self.poll_stalled(cx).map(Err),
             Poll::Ready(sent) => Poll::Ready(sent),
@@ -293,7 +252,7 @@ impl Connection {
     /// When the client is gone.
     pub(super) fn send_some(&mut self) -> io::Result<()> {
         self.output.check()?;
-        self.timers.restart_read();
+        self.waits.timers.restart_read();
         match self.poll_output(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(sent) => sent,
             Poll::Pending => Ok(()),
@@ -314,9 +273,9 @@ impl Connection {
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = self.output.poll_send(&mut self.stream, cx);
         let arrived = std::mem::take(&mut self.arrived);
-        self.exchange.download.set_waiting(self.output.waiting(), arrived);
+        self.waits.exchange.download.set_waiting(self.output.waiting(), arrived);
         ready!(sent)?;
-        self.timers.restart_write();
+        self.waits.timers.restart_write();
         if self.ends_output {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.ends_output = false;
@@ -333,15 +292,7 @@ impl Connection {
     /// The client does not take what is written. Ready once it took too long; nothing more
     /// is written then, not even another reply.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        match self.output.take_taken() {
-            0 => {}
-            taken => self.timers.response_taken(taken),
-        }
-        let error = if self.exchange.download.is_cut() || self.poll_tunnels_end(cx).is_ready() {
-            io::ErrorKind::ConnectionAborted.into()
-        } else {
-            ready!(self.timers.poll_write(&self.exchange, cx)).into()
-        };
+        let error = ready!(self.waits.poll_stalled(self.output.take_taken(), cx));
         self.output.give_up();
         Poll::Ready(error)
     }

@@ -57,7 +57,7 @@ impl Connection {
             return arrival;
         }
         self.shrink();
-        self.timers.set_next_request(if idle { timeouts.idle } else { timeouts.head });
+        self.waits.timers.set_next_request(if idle { timeouts.idle } else { timeouts.head });
         poll_fn(|cx| {
             while let Poll::Ready(read) = self.poll_fill(cx) {
                 if !matches!(read, Ok(1..)) {
@@ -68,10 +68,10 @@ impl Connection {
                     return Poll::Ready(arrival);
                 }
                 if std::mem::take(&mut idle) {
-                    self.timers.set_next_request(timeouts.head);
+                    self.waits.timers.set_next_request(timeouts.head);
                 }
             }
-            self.timers.poll_next_request(cx).map(|()| if idle { Arrival::Gone } else { Arrival::TooSlow })
+            self.waits.timers.poll_next_request(cx).map(|()| if idle { Arrival::Gone } else { Arrival::TooSlow })
         })
         .await
     }
@@ -110,7 +110,10 @@ impl Connection {
     /// # Errors
     /// When the client is gone, or does not take the reply.
     pub async fn close_with(&mut self, reply: Bytes) -> io::Result<()> {
-        self.exchange.deadlines.set_request(self.exchange.deadlines.write().map(|idle| Instant::now() + idle));
+        self.waits
+            .exchange
+            .deadlines
+            .set_request(self.waits.exchange.deadlines.write().map(|idle| Instant::now() + idle));
         self.output.push(reply);
         poll_fn(|cx| self.poll_shutdown(cx)).await?;
         self.linger().await

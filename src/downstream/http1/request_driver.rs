@@ -48,7 +48,7 @@ impl RequestDriver {
         if self.request.version == Version::HTTP_10 {
             return;
         }
-        self.connection.exchange.continued();
+        self.connection.waits.exchange.continued();
         response_head::write_as_is(self.connection.output.gathered(), &head);
         self.response = Some(head);
     }
