@@ -100,6 +100,11 @@ impl ClientConnection {
         }
     }
 
+    /// How the client came, as far as this proxy saw it.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Whether the connection is closed after the next response.
     pub fn closes_after_response(&self) -> bool {
         self.closing.load(Ordering::Relaxed)

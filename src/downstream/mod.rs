@@ -3,14 +3,19 @@
 
 mod connection;
 mod driver;
+mod framing_fields;
 pub mod http1;
+pub mod http2;
+mod malformed;
 mod registry;
 mod retry_buffer;
 mod session;
+mod target;
 mod timers;
 mod wait_budget;
 mod waits;
 
 pub use connection::{ClientConnection, Initiator, Remote, RequestSource};
+pub use malformed::Malformed;
 pub use registry::{ConnectionCounts, Connections};
 pub use session::Session;

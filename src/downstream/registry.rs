@@ -32,6 +32,8 @@ pub struct Connections {
     open: Mutex<HashMap<u64, Arc<ClientConnection>>>,
     next: AtomicU64,
     closing: Arc<AtomicBool>,
+    /// The same, for who waits for it.
+    closing_begins: watch::Sender<bool>,
     tunnels_end: watch::Sender<bool>,
 }
 
@@ -39,12 +41,14 @@ impl Connections {
     /// From now on every connection is closed after its response: the process is about to end.
     pub fn close_after_responses(&self) {
         self.closing.store(true, Ordering::Relaxed);
+        self.closing_begins.send_replace(true);
     }
 
     /// Connections go on after their responses again, and tunnels to their own end: the process
     /// lives on after all.
     pub fn go_on(&self) {
         self.closing.store(false, Ordering::Relaxed);
+        self.closing_begins.send_replace(false);
         self.tunnels_end.send_replace(false);
     }
 
@@ -56,6 +60,11 @@ impl Connections {
     /// What [`Self::close_after_responses`] sets, for a connection to look at.
     pub(super) fn closing(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.closing)
+    }
+
+    /// Ready once connections are closed after their responses.
+    pub(super) fn when_closing(&self) -> Closing {
+        Closing(Reached::new(&self.closing_begins))
     }
 
     pub fn counts(&self) -> ConnectionCounts {
@@ -88,12 +97,7 @@ pub(super) struct Registration {
 impl Registration {
     /// For a connection that has become a tunnel.
     pub fn tunnels_end(&self) -> TunnelsEnd {
-        let mut ends = self.connections.tunnels_end.subscribe();
-        TunnelsEnd(Box::pin(async move {
-            if ends.wait_for(|end| *end).await.is_err() {
-                // The table is gone, and with it the process.
-            }
-        }))
+        TunnelsEnd(Reached::new(&self.connections.tunnels_end))
     }
 }
 
@@ -104,17 +108,46 @@ impl Drop for Registration {
 }
 
 /// Ready once every tunnel has to end.
-pub(super) struct TunnelsEnd(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+#[derive(Debug)]
+pub(super) struct TunnelsEnd(Reached);
 
 impl TunnelsEnd {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll(cx)
+    }
+}
+
+/// Ready once connections are closed after their responses.
+#[derive(Debug)]
+pub(super) struct Closing(Reached);
+
+impl Closing {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll(cx)
+    }
+}
+
+/// Ready once a flag is set.
+struct Reached(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+
+impl Reached {
+    fn new(flag: &watch::Sender<bool>) -> Self {
+        let mut flag = flag.subscribe();
+        Self(Box::pin(async move {
+            if flag.wait_for(|set| *set).await.is_err() {
+                // The table is gone, and with it the process.
+            }
+        }))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx)
     }
 }
 
-impl std::fmt::Debug for TunnelsEnd {
+impl std::fmt::Debug for Reached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TunnelsEnd")
+        f.write_str("Reached")
     }
 }
 

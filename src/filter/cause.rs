@@ -1,7 +1,7 @@
 //! Why the proxy answers by itself: one [`Cause`] for each reason, with its
 //! status, its words and its Proxy-Status error (RFC 9209).
 
-use crate::downstream::http1::Malformed;
+use crate::downstream::Malformed;
 use crate::telemetry::ErrorSource;
 use crate::upstream::CertificateFault;
 

@@ -1,14 +1,13 @@
 //! The access record of a finished request.
 
-use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use http::{Version, header};
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
-use crate::downstream::Initiator;
 use crate::downstream::http1::field;
+use crate::downstream::{ClientConnection, Initiator};
 use crate::filter::Cause;
 use crate::telemetry::{AccessLogger, AccessRecord};
 
@@ -67,7 +66,7 @@ pub struct MalformedRequest<'r> {
     pub cause: Cause,
     /// Whatever came.
     pub head: &'r [u8],
-    pub ip: Option<IpAddr>,
+    pub connection: &'r ClientConnection,
 }
 
 /// Logs what can be read of them.
@@ -83,10 +82,10 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
     logger.log(&AccessRecord {
         at: malformed.at,
         request_id: malformed.id,
-        client_ip: malformed.ip,
-        remote_ip: malformed.ip,
+        client_ip: malformed.connection.ip,
+        remote_ip: malformed.connection.ip,
         method,
-        scheme: "http",
+        scheme: malformed.connection.scheme(),
         host: field(malformed.head, "host").unwrap_or_default(),
         path: &target[..split],
         query: target.get(split + 1..).unwrap_or_default(),

@@ -141,6 +141,21 @@ pub fn to_malformed(cause: Cause, accept: Option<&[u8]>, pages: &ErrorPages, id:
     Ok(out)
 }
 
+/// The reply to what is no request on a stream of HTTP/2.
+///
+/// # Errors
+/// Never: each of its fields is made here.
+pub fn to_refused_stream(
+    cause: Cause,
+    accept: Option<&[u8]>,
+    pages: &ErrorPages,
+    id: u64,
+) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let (mut head, body) = error_reply(cause, accept, pages, id)?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    Ok((head, body))
+}
+
 fn error_reply(
     cause: Cause,
     accept: Option<&[u8]>,

@@ -2,21 +2,17 @@
 //! bytes leave. Pingora gets one request at a time, as a [`RequestDriver`].
 
 mod connection;
-mod framing_fields;
 mod lent;
-mod malformed;
 mod next_request;
 mod request_driver;
 mod request_head;
 mod response_head;
-mod target;
 #[cfg(test)]
 mod tests;
 mod tunnel;
 
 pub use connection::Connection;
 pub use lent::Slot;
-pub use malformed::Malformed;
 pub use next_request::{Arrival, HeadTimeouts};
 pub use request_driver::RequestDriver;
 pub use request_head::{Head, field};

@@ -11,10 +11,10 @@ use pingora_timeout::timeout;
 use tokio::task::unconstrained;
 
 use super::connection::Connection;
-use super::malformed::Malformed;
 use super::request_head::Head;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;
+use crate::downstream::malformed::Malformed;
 use crate::downstream::session::DRAIN_LIMIT;
 use crate::exchange::Pace;
 

@@ -7,10 +7,10 @@ use std::mem::MaybeUninit;
 use http::Version;
 use pingora_http::RequestHeader;
 
-use super::framing_fields::{Framing, FramingFields};
-use super::malformed::Malformed;
-use super::target;
 use crate::config::HeadLimits;
+use crate::downstream::framing_fields::{Framing, FramingFields};
+use crate::downstream::malformed::Malformed;
+use crate::downstream::target;
 use crate::http1::{FieldName, append_fields};
 
 /// More fields than this are not looked at.

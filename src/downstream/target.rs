@@ -43,7 +43,7 @@ fn check(method: &str, target: &str, host: Option<&[u8]>) -> Result<bool, Malfor
 
 /// Whether Host and the authority of a target differ in the case of letters only, or by the
 /// default port of the scheme (RFC 3986 section 6.2.3).
-fn is_same_host(host: &[u8], authority: &str, scheme: &str) -> bool {
+pub(super) fn is_same_host(host: &[u8], authority: &str, scheme: &str) -> bool {
     let default = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
     let (Some((name, port)), Some((wanted_name, wanted_port))) =
         (std::str::from_utf8(host).ok().and_then(host::split), host::split(authority))

@@ -1,0 +1,113 @@
+//! The bytes of an HTTP/2 connection: those that come are metered, and those that go have a
+//! deadline, for a client that reads nothing would hold the frames of all its streams.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frame_meter::FrameMeter;
+use crate::exchange::{Overdue, Timer};
+use crate::transport::Transport;
+
+/// A client's connection with its meter.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    transport: Transport,
+    meter: SharedMeter,
+    /// How long the client may take nothing.
+    write_idle: Duration,
+    stalled: Timer,
+    is_stalled: bool,
+}
+
+/// The meter, as the driver of the connection sees it, too.
+#[derive(Clone, Debug)]
+pub(super) struct SharedMeter(Arc<Mutex<FrameMeter>>);
+
+impl SharedMeter {
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(FrameMeter::new())))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, FrameMeter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guarded {
+    pub fn new(transport: Transport, meter: SharedMeter, write_idle: Duration) -> Self {
+        Self { transport, meter, write_idle, stalled: Timer::default(), is_stalled: false }
+    }
+
+    /// What came of writing: an error once nothing was taken for too long.
+    fn check<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.is_stalled = false;
+            return written;
+        }
+        if !std::mem::replace(&mut self.is_stalled, true) {
+            self.stalled.set(self.write_idle);
+        }
+        ready!(self.stalled.poll(cx));
+        Poll::Ready(Err(Overdue::Write.into()))
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.meter.lock().is_flood() {
+            // Nothing more is read; the driver, which sees the meter, ends the connection.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+        this.meter.lock().read(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.transport).poll_write(cx, bytes);
+        if written.is_ready() {
+            this.meter.lock().written();
+        }
+        this.check(written, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.transport).poll_write_vectored(cx, slices);
+        if written.is_ready() {
+            this.meter.lock().written();
+        }
+        this.check(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.transport).poll_flush(cx);
+        this.check(flushed, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.transport).poll_shutdown(cx);
+        this.check(shut, cx)
+    }
+}

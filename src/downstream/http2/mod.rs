@@ -1,0 +1,15 @@
+//! HTTP/2 (RFC 9113): many exchanges of one client at once. The crate `h2` frames them; what a
+//! client may cost, how long it has, and what a request may look like is decided here.
+
+mod cancellations;
+mod connection;
+mod frame_meter;
+mod guarded;
+mod output;
+mod request_head;
+mod response_head;
+mod seat;
+mod stream;
+
+pub use connection::{Arrival, Connection, RefusedStream, Timeouts};
+pub use stream::StreamDriver;

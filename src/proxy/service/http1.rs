@@ -1,0 +1,79 @@
+//! The requests of an HTTP/1 connection, one after the other. Bytes that are no request are
+//! answered here, with the reason and a line in the access log.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+
+use super::{HttpService, pace};
+use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, RequestDriver, Slot, field};
+use crate::downstream::{Remote, Session};
+use crate::filter::Cause;
+use crate::proxy::context::next_request_id;
+use crate::proxy::{access_record, reply};
+use crate::transport::Transport;
+
+impl HttpService {
+    pub(super) async fn serve_http1(self: &Arc<Self>, stream: Transport, remote: Remote, shutdown: &ShutdownWatch) {
+        let mut client = Box::new(Connection::new(stream, remote, &self.shared.connections));
+        let slot = Slot::default();
+        let mut first = true;
+        loop {
+            let refused = match self.next(&mut client, first).await {
+                Arrival::Request(head) => {
+                    let session = Box::new(Session::new(RequestDriver::new(client, head, slot.clone())));
+                    // Pingora gives nothing back; the session does.
+                    drop(self.http.process_new_http(ServerSession::new_custom(session), shutdown).await);
+                    let Some(back) = slot.take() else { return };
+                    (client, first) = (back, false);
+                    if client.goes_on() {
+                        continue;
+                    }
+                    return close(client).await;
+                }
+                Arrival::Gone => return,
+                Arrival::TooSlow => Cause::HeadTimeout,
+                Arrival::Malformed(malformed) => malformed.into(),
+            };
+            return self.refuse(&mut client, refused).await;
+        }
+    }
+
+    /// `first`: a connection that never spoke is not kept as long as one that did.
+    async fn next(&self, client: &mut Connection, first: bool) -> Arrival {
+        let (timeouts, pace, limits) = {
+            let snapshot = self.shared.live.load();
+            let head = snapshot.timeouts.request_header;
+            let idle = if first { head } else { snapshot.timeouts.keepalive };
+            (HeadTimeouts { idle, head }, pace(&snapshot), snapshot.limits.clone())
+        };
+        client.next_request(timeouts, pace, &limits).await
+    }
+
+    async fn refuse(&self, client: &mut Connection, cause: Cause) {
+        let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
+        let snapshot = self.shared.live.pin();
+        let accept = field(client.waiting(), "accept");
+        let reply = match reply::to_malformed(cause, accept, &snapshot.errors, id) {
+            Ok(reply) => reply,
+            Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
+        };
+        let head = client.waiting().to_vec();
+        let length = reply.len();
+        if let Err(e) = client.close_with(reply.into()).await {
+            log::debug!("request {id:016x}: the client did not take the reply: {e}");
+        }
+        let malformed =
+            access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client.client() };
+        access_record::log_malformed(&snapshot.access, &malformed, length);
+    }
+}
+
+async fn close(mut client: Box<Connection>) {
+    if let Err(e) = client.close().await {
+        log::debug!("closing a client's connection: {e}");
+    }
+}

@@ -1,0 +1,79 @@
+//! The streams of an HTTP/2 connection, each in a task of its own. What is no request is
+//! answered here, with the reason and a line in the access log.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+
+use super::{HttpService, log_panic, pace};
+use crate::downstream::http1::field;
+use crate::downstream::http2::{Arrival, Connection, RefusedStream, StreamDriver, Timeouts};
+use crate::downstream::{ClientConnection, Remote, Session};
+use crate::filter::Cause;
+use crate::proxy::context::next_request_id;
+use crate::proxy::{access_record, reply};
+use crate::runtime::Snapshot;
+use crate::telemetry;
+use crate::transport::Transport;
+
+impl HttpService {
+    pub(super) async fn serve_http2(self: &Arc<Self>, stream: Transport, remote: Remote, shutdown: &ShutdownWatch) {
+        let (timeouts, limits, streams) = {
+            let snapshot = self.shared.live.load();
+            (timeouts(&snapshot), snapshot.limits.clone(), 100)
+        };
+        let accepted = Connection::accept(stream, remote, &self.shared.connections, timeouts, &limits, streams);
+        let mut connection = match accepted.await {
+            Ok(connection) => connection,
+            Err(e) => return log::debug!("a client's HTTP/2 connection did not begin: {e}"),
+        };
+        loop {
+            // The limits of a connection stay; those of its requests may change.
+            let (timeouts, pace, limits) = {
+                let snapshot = self.shared.live.load();
+                (self::timeouts(&snapshot), pace(&snapshot), snapshot.limits.clone())
+            };
+            match connection.next(timeouts, pace, &limits).await {
+                Some(Arrival::Request(stream)) => {
+                    let serving = Arc::clone(self).serve_stream(stream, shutdown.clone());
+                    drop(tokio::spawn(serving));
+                }
+                Some(Arrival::Refused(refused)) => self.refuse_stream(refused, connection.client()),
+                None => return,
+            }
+        }
+    }
+
+    async fn serve_stream(self: Arc<Self>, stream: Box<StreamDriver>, shutdown: ShutdownWatch) {
+        let session = ServerSession::new_custom(Box::new(Session::new(*stream)));
+        let serving = pin!(self.http.process_new_http(session, &shutdown));
+        if let Err(panicked) = telemetry::contain(serving).await {
+            log_panic(&panicked);
+        }
+    }
+
+    fn refuse_stream(&self, refused: RefusedStream, client: &ClientConnection) {
+        let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
+        let snapshot = self.shared.live.pin();
+        let (cause, head) = (Cause::from(refused.malformed), refused.head.clone());
+        let reply = match reply::to_refused_stream(cause, field(&head, "accept"), &snapshot.errors, id) {
+            Ok(reply) => reply,
+            Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
+        };
+        let length = reply.1.len();
+        if let Err(e) = refused.reply(reply.0, reply.1) {
+            log::debug!("request {id:016x}: the client did not take the reply: {e}");
+        }
+        let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client };
+        access_record::log_malformed(&snapshot.access, &malformed, length);
+    }
+}
+
+fn timeouts(snapshot: &Snapshot) -> Timeouts {
+    let timeouts = &snapshot.timeouts;
+    Timeouts { head: timeouts.request_header, idle: timeouts.keepalive, write_idle: timeouts.write_idle }
+}

@@ -1,0 +1,90 @@
+//! The service of a worker: takes a client's connection from a listener, and hands each of its
+//! requests to the hooks through Pingora's `HttpProxy`.
+
+mod http1;
+mod http2;
+mod probe;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use pingora_core::server::ShutdownWatch;
+use pingora_core::server::configuration::ServerConf;
+
+use super::Proxy;
+use super::http_proxy::{self, OwnHttpProxy};
+use super::mirror::Mirrors;
+use crate::downstream::{Connections, Initiator, Remote};
+use crate::exchange::Pace;
+use crate::listener::{Accepted, ServeConnection};
+use crate::runtime::{Live, Snapshot};
+use crate::telemetry::{self, Panicked};
+
+/// What a worker's connections go to. Its connections to upstreams are its own.
+pub struct HttpService {
+    http: Arc<OwnHttpProxy>,
+    shared: HttpServiceParts,
+}
+
+/// What the services of all workers share.
+#[derive(Clone)]
+pub struct HttpServiceParts {
+    pub conf: Arc<ServerConf>,
+    pub live: Arc<Live>,
+    pub connections: Arc<Connections>,
+    pub mirrors: Arc<Mirrors>,
+}
+
+impl std::fmt::Debug for HttpService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpService").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for HttpServiceParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpServiceParts").finish_non_exhaustive()
+    }
+}
+
+impl HttpService {
+    /// # Errors
+    /// In words, when Pingora's part cannot be made.
+    pub fn new(shared: HttpServiceParts) -> Result<Self, String> {
+        let proxy = Proxy { live: Arc::clone(&shared.live), mirrors: Arc::clone(&shared.mirrors) };
+        Ok(Self { http: http_proxy::with_connector(&shared.conf, proxy)?, shared })
+    }
+
+    async fn serve(self: Arc<Self>, accepted: Accepted, shutdown: &ShutdownWatch) {
+        let (socket, address) = accepted.into_socket();
+        let remote = Remote { address, tls: None, initiator: Initiator::Client };
+        self.serve_http1(socket.into(), remote, shutdown).await;
+    }
+}
+
+impl ServeConnection for HttpService {
+    fn serve_connection(
+        self: Arc<Self>,
+        accepted: Accepted,
+        shutdown: ShutdownWatch,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            match telemetry::contain(pin!(self.serve(accepted, &shutdown))).await {
+                Ok(()) => {}
+                Err(panicked) => log_panic(&panicked),
+            }
+        }
+    }
+}
+
+/// How a client has to keep up.
+fn pace(snapshot: &Snapshot) -> Pace {
+    Pace { write_idle: snapshot.timeouts.write_idle, min_rate: snapshot.timeouts.min_rate }
+}
+
+fn log_panic(panicked: &Panicked) {
+    match panicked.request {
+        Some(id) => log::error!("request {id:016x}: {panicked}; its connection is closed"),
+        None => log::error!("a client's connection is closed: {panicked}"),
+    }
+}
