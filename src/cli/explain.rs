@@ -8,10 +8,12 @@ use std::sync::Arc;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
 use proxy_service::config::{Config, FieldName, ResponseEdits, Source, Underscores};
+use proxy_service::downstream::Remote;
 use proxy_service::filter::Cause;
 use proxy_service::proxy::{Explanation, Outcome, explain};
 use proxy_service::runtime::Snapshot;
 use proxy_service::server::INITIAL_LOOKUP_TIMEOUT;
+use proxy_service::transport::ClientTls;
 use proxy_service::upstream::resolve_initial;
 
 #[derive(Args, Debug)]
@@ -42,11 +44,18 @@ impl Explain {
         let snapshot = Arc::new(super::check::compile(&config)?);
         // As at start-up: a request to an upstream whose name has no address is refused.
         resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
-        let explanation = explain(&self.head(), self.client_ip, &snapshot);
+        let explanation = explain(&self.head(), self.remote(), &snapshot);
         let mut out = format!("{} {} ", self.method, self.url);
         // Writing to a String cannot fail.
         self.describe(&mut out, &explanation, &config, &snapshot).unwrap_or_default();
         super::out::show(&out)
+    }
+
+    /// The client, with TLS where the URL says so.
+    fn remote(&self) -> Remote {
+        let mut remote = Remote::plain(Some(self.client_ip));
+        remote.tls = self.url.starts_with("https://").then(ClientTls::default);
+        remote
     }
 
     /// The request as it would come over the wire. A request without a host is one of

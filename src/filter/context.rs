@@ -10,6 +10,7 @@ use super::cause::Cause;
 use super::fields::Edited;
 use super::rare_fields::RareFields;
 use crate::downstream::ClientConnection;
+use crate::message::forwarded::believed_host;
 use crate::message::path::split_query;
 
 /// The client's request, with what admission found out about it.
@@ -41,6 +42,14 @@ impl<'r> FilterRequest<'r> {
         self.host.to_str().unwrap_or("")
     }
 
+    /// The host by which the client knows the proxy: as a trusted proxy forwards it, or else the
+    /// request's own Host.
+    pub fn known_as(&self) -> &'r str {
+        let field = |name: &str| self.head.headers.get(name).map(HeaderValue::as_bytes);
+        let believed = self.remote_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
+        believed.flatten().unwrap_or_else(|| self.host())
+    }
+
     pub fn is_secure(&self) -> bool {
         self.scheme == "https"
     }
@@ -53,6 +62,8 @@ pub struct UpstreamRequestContext<'r> {
     pub client: &'r ClientConnection,
     /// The name of the chosen server, where it has one.
     pub authority: Option<&'r str>,
+    /// How the upstream is reached: `http` or `https`.
+    pub scheme: &'static str,
     /// A copy of the client's, without what ends at this hop.
     pub upstream: Edited<'r, RequestHeader>,
     target: Option<Target<'r>>,
@@ -86,10 +97,10 @@ impl<'r> UpstreamRequestContext<'r> {
     pub fn new(
         request: FilterRequest<'r>,
         client: &'r ClientConnection,
-        authority: Option<&'r str>,
+        (scheme, authority): (&'static str, Option<&'r str>),
         upstream: Edited<'r, RequestHeader>,
     ) -> Self {
-        Self { request, client, authority, upstream, target: None }
+        Self { request, client, authority, scheme, upstream, target: None }
     }
 
     /// The target, to be edited; most requests go up with the one that they came with.
@@ -177,7 +188,7 @@ pub(super) mod tests {
         edit: impl FnOnce(&mut UpstreamRequestContext<'_>),
     ) -> Result<(), Cause> {
         let client = ClientConnection::new(Remote::plain(request.client_ip), Arc::default());
-        let mut cx = UpstreamRequestContext::new(request, &client, authority, Edited::new(upstream));
+        let mut cx = UpstreamRequestContext::new(request, &client, ("http", authority), Edited::new(upstream));
         edit(&mut cx);
         cx.finish()
     }

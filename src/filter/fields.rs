@@ -145,9 +145,18 @@ impl EditableHead for RequestHeader {
     }
 
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
-        let mut kept = Self::build(self.method.clone(), b"/", Some(self.headers.len() + 4))?;
+        let room = Some(self.headers.len() + 4);
+        let build = if self.has_case() { Self::build } else { Self::build_no_case };
+        let mut kept = build(self.method.clone(), b"/", room)?;
         kept.set_version(self.version);
         kept.set_raw_path(self.raw_path())?;
+        if !self.has_case() {
+            // It came over HTTP/2, where names have one spelling.
+            for (name, value) in self.headers.iter().filter(|(name, _)| keep(name, &self.headers)) {
+                kept.append_header(name, value)?;
+            }
+            return Ok(kept);
+        }
         for (name, value) in self.case_header_iter() {
             if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &self.headers)) {
                 kept.append_header(name.clone(), value.clone())?;
@@ -175,10 +184,17 @@ impl EditableHead for ResponseHeader {
     }
 
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
-        let mut kept = Self::build(self.status, Some(self.headers.len()))?;
+        let build = if self.has_case() { Self::build } else { Self::build_no_case };
+        let mut kept = build(self.status, Some(self.headers.len()))?;
         kept.set_version(self.version);
         if self.get_reason_phrase() != self.status.canonical_reason() {
             kept.set_reason_phrase(self.get_reason_phrase())?;
+        }
+        if !self.has_case() {
+            for (name, value) in self.headers.iter().filter(|(name, _)| keep(name, &self.headers)) {
+                kept.append_header(name, value)?;
+            }
+            return Ok(kept);
         }
         for (name, value) in self.case_header_iter() {
             if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &self.headers)) {
@@ -227,6 +243,32 @@ pub(super) mod tests {
 
     fn line(name: &[u8], value: &HeaderValue) -> String {
         format!("{}: {}", String::from_utf8_lossy(name), value.to_str().unwrap())
+    }
+
+    /// Heads of HTTP/2 say nothing of how their names are spelled.
+    #[test]
+    fn what_came_over_http_2_keeps_its_other_fields() {
+        let fields = [("a", "1"), ("te", "trailers"), ("b", "2"), ("a", "3")];
+        let (mut request, mut response) = (
+            RequestHeader::build_no_case("GET", b"/x", None).unwrap(),
+            ResponseHeader::build_no_case(200, None).unwrap(),
+        );
+        for (name, value) in fields {
+            request.append_header(name, value).unwrap();
+            response.append_header(name, value).unwrap();
+        }
+        let mut edited = Edited::new(&mut request);
+        edited.retain(|name, _| name != "te");
+        edited.set("X-New", HeaderValue::from_static("4"));
+        assert_eq!(edited.outcome(), Ok(()));
+        Edited::new(&mut response).retain(|name, _| name != "te");
+        let values =
+            |headers: &HeaderMap| headers.iter().map(|(_, v)| v.to_str().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            (values(&request.headers), request.raw_path()),
+            (["1", "3", "2", "4"].map(str::to_owned).to_vec(), &b"/x"[..])
+        );
+        assert_eq!(values(&response.headers), ["1", "3", "2"]);
     }
 
     #[test]

@@ -15,8 +15,6 @@ use crate::message::forwarded::{forwarded, forwarded_for};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// What the listeners speak.
-const SCHEME: &str = "http";
 
 #[derive(Debug)]
 struct Forwarding;
@@ -35,11 +33,11 @@ impl UpstreamRequestFilter for Forwarding {
 fn start_list(cx: &mut UpstreamRequestContext<'_>) {
     let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
     upstream.append("X-Forwarded-For", client.forwarded_for.clone());
-    upstream.append("X-Forwarded-Proto", HeaderValue::from_static(SCHEME));
+    upstream.append("X-Forwarded-Proto", HeaderValue::from_static(client.scheme()));
     if !host.is_empty() {
         upstream.append("X-Forwarded-Host", host.clone());
     }
-    let element = forwarded([].into_iter(), &client.forwarded_for_param, cx.request.host(), SCHEME);
+    let element = forwarded([].into_iter(), &client.forwarded_for_param, cx.request.host(), client.scheme());
     if let Some(element) = made(upstream, element) {
         upstream.append("Forwarded", element);
     }
@@ -53,13 +51,13 @@ fn append_to_list(cx: &mut UpstreamRequestContext<'_>) {
         upstream.set("X-Forwarded-For", addresses);
     }
     if !upstream.headers.contains_key(&X_FORWARDED_PROTO) {
-        upstream.set("X-Forwarded-Proto", HeaderValue::from_static(SCHEME));
+        upstream.set("X-Forwarded-Proto", HeaderValue::from_static(client.scheme()));
     }
     if !upstream.headers.contains_key(&X_FORWARDED_HOST) && !host.is_empty() {
         upstream.set("X-Forwarded-Host", host.clone());
     }
     let elements = upstream.headers.get_all(&header::FORWARDED).iter().map(HeaderValue::as_bytes);
-    let elements = forwarded(elements, &client.forwarded_for_param, cx.request.host(), SCHEME);
+    let elements = forwarded(elements, &client.forwarded_for_param, cx.request.host(), client.scheme());
     if let Some(elements) = made(upstream, elements) {
         upstream.set("Forwarded", elements);
     }

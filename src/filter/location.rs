@@ -8,7 +8,6 @@ use super::chain::{Chain, ResponseFilter};
 use super::context::{FilterRequest, Origin, ResponseContext};
 use super::fields::Edited;
 use crate::config::{HostPolicy, PathEdit, Route};
-use crate::message::forwarded::believed_host;
 use crate::message::location::{Names, Paths, rewrite, rewrite_refresh};
 use crate::message::path::{after_prefix, split_query};
 
@@ -62,7 +61,7 @@ impl ResponseFilter for Location {
             upstream: authorities,
             given_host: self.given_host.as_deref(),
             our_scheme: cx.request.scheme,
-            our_host: our_host(&cx.request),
+            our_host: cx.request.known_as(),
             asked_host: cx.request.host(),
             paths: self.paths(&cx.request),
         };
@@ -73,14 +72,6 @@ impl ResponseFilter for Location {
         let to = text(&cx.response, &header::REFRESH).and_then(|field| rewrite_refresh(field, &names));
         replace(&mut cx.response, header::REFRESH, to);
     }
-}
-
-/// The host by which the client knows the proxy: as a trusted proxy forwards it, or else the
-/// request's own Host.
-fn our_host<'r>(request: &FilterRequest<'r>) -> &'r str {
-    let field = |name: &str| request.head.headers.get(name).map(HeaderValue::as_bytes);
-    let believed = request.remote_trusted.then(|| believed_host(field("x-forwarded-host"), field("forwarded")));
-    believed.flatten().unwrap_or_else(|| request.host())
 }
 
 fn text<'r>(response: &'r ResponseHeader, name: &HeaderName) -> Option<&'r str> {

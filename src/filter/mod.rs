@@ -65,6 +65,7 @@ mod cause;
 mod chain;
 mod context;
 mod cookies;
+mod destination;
 mod fields;
 mod forwarding;
 mod headers;
@@ -102,6 +103,7 @@ const ORDER: &[Add] = &[
     query::add,
     // Fields that the proxy sets, before those that the operator may set instead.
     host::add,
+    destination::add,
     forwarding::add,
     location::add,
     set_cookie::add,
@@ -137,10 +139,10 @@ mod tests {
     #[test]
     fn a_route_has_the_filters_that_it_asks_for() {
         // Host and forwarding fields; Location and Set-Cookie.
-        assert_eq!(lengths(""), [0, 2, 2]);
-        assert_eq!(lengths("response: { location: off, cookie: { secure: keep } }"), [0, 2, 0]);
-        assert_eq!(lengths("request: { path: { strip_prefix: /a }, query: { remove: [b] } }"), [0, 4, 2]);
-        assert_eq!(lengths("request: { header: { remove: [b] }, cookie: { remove: [b] } }"), [0, 4, 2]);
-        assert_eq!(lengths("response: { header: { remove: [b] } }"), [0, 2, 3]);
+        assert_eq!(lengths(""), [0, 3, 2]);
+        assert_eq!(lengths("response: { location: off, cookie: { secure: keep } }"), [0, 3, 0]);
+        assert_eq!(lengths("request: { path: { strip_prefix: /a }, query: { remove: [b] } }"), [0, 5, 2]);
+        assert_eq!(lengths("request: { header: { remove: [b] }, cookie: { remove: [b] } }"), [0, 5, 2]);
+        assert_eq!(lengths("response: { header: { remove: [b] } }"), [0, 3, 3]);
     }
 }

@@ -4,6 +4,7 @@
 pub mod bytes;
 pub mod client;
 pub mod cookie;
+pub mod destination;
 pub mod escaping;
 pub mod forwarded;
 pub mod hash;

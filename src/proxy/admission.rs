@@ -9,6 +9,7 @@ use pingora_http::RequestHeader;
 
 use super::routing::{TargetView, find_route};
 use crate::config::Underscores;
+use crate::downstream::ClientConnection;
 use crate::filter::Cause;
 use crate::filter::hop_by_hop::{asks_for_upgrade, has_underscore};
 use crate::filter::loops::{self, CDN_LOOP};
@@ -54,9 +55,9 @@ impl Admission {
 }
 
 /// Decides on a request. The same for a live one and for one that is only asked about.
-/// `client`: the other end of its connection.
-pub fn decide(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> Admission {
-    let mut admission = identify(request, client, &snapshot.trusted_proxies);
+/// `connection`: on which it came.
+pub fn decide(request: &RequestHeader, connection: &ClientConnection, snapshot: &Snapshot) -> Admission {
+    let mut admission = identify(request, connection, &snapshot.trusted_proxies);
     admission.route = check_fields(&request.headers, snapshot.underscores)
         .and_then(|()| checked_host(request))
         .and_then(|(host, name_length)| {
@@ -151,8 +152,9 @@ fn expectations(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whom the request is from; nothing else of it is decided yet.
-fn identify(request: &RequestHeader, remote: Option<IpAddr>, trusted: &[IpNet]) -> Admission {
-    let mut admission = Admission { client_ip: remote, ..Admission::undecided() };
+fn identify(request: &RequestHeader, connection: &ClientConnection, trusted: &[IpNet]) -> Admission {
+    let (remote, scheme) = (connection.ip, connection.scheme());
+    let mut admission = Admission { client_ip: remote, scheme, ..Admission::undecided() };
     let Some(remote) = remote.filter(|remote| !trusted.is_empty() && client::is_in(*remote, trusted)) else {
         return admission;
     };

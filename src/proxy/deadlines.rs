@@ -23,7 +23,7 @@ pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
 /// HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).
 fn asks_for_continue(session: &Session) -> bool {
     let request = session.req_header();
-    request.version == Version::HTTP_11 && request.headers.contains_key(header::EXPECT)
+    request.version != Version::HTTP_10 && request.headers.contains_key(header::EXPECT)
 }
 
 /// Sets the deadlines of a request that waits for a server: that of the whole request only.

@@ -58,8 +58,8 @@ pub enum Outcome {
     },
 }
 
-/// `head`: a whole request's, as it would come over the wire.
-pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> Explanation {
+/// `head`: a whole request's, as it would come over the wire; `client`: the connection on which it would.
+pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explanation {
     let refused = |cause| Explanation {
         client_ip: None,
         remote_trusted: false,
@@ -75,7 +75,8 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> Explana
         Ok(None) => return refused(Cause::RequestInvalid),
         Err(malformed) => return refused(malformed.into()),
     };
-    let admission = admission::decide(&request, Some(client), snapshot);
+    let connection = ClientConnection::new(client, Arc::default());
+    let admission = admission::decide(&request, &connection, snapshot);
     let matched = admission::with_view(&request, &admission, |view| {
         let readings = view.readings();
         let examined = readings.as_ref().filter(|_| view.is_examined(snapshot));
@@ -97,7 +98,7 @@ pub fn explain(head: &[u8], client: IpAddr, snapshot: &Arc<Snapshot>) -> Explana
     let winner = winner.filter(|_| admission.route.is_ok());
     let mismatches = if is_ambiguous { Vec::new() } else { mismatches };
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
-    let outcome = outcome(request, client, admission, snapshot);
+    let outcome = outcome(request, &connection, admission, snapshot);
     Explanation { client_ip, remote_trusted, scheme, readings, decision, winner, mismatches, outcome }
 }
 
@@ -107,7 +108,12 @@ fn taken_as(admission: &Admission) -> Option<String> {
     SentPath::of(path).map(|path| path.text.into_owned())
 }
 
-fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapshot: &Arc<Snapshot>) -> Outcome {
+fn outcome(
+    request: RequestHeader,
+    connection: &ClientConnection,
+    admission: Admission,
+    snapshot: &Arc<Snapshot>,
+) -> Outcome {
     let mut ctx = RequestCtx::new(Arc::clone(snapshot));
     if let Err(cause) = admission.route {
         return Outcome::Refused(cause);
@@ -126,8 +132,7 @@ fn outcome(request: RequestHeader, client: IpAddr, admission: Admission, snapsho
         Err(unavailable) => return Outcome::Refused(select_peer::cause_of(unavailable)),
     };
     let mut upstream = request.clone();
-    let connection = ClientConnection::new(Remote::plain(Some(client)), Arc::default());
-    if let Err(cause) = request::edit_request(&request, &connection, &mut upstream, &ctx) {
+    if let Err(cause) = request::edit_request(&request, connection, &mut upstream, &ctx) {
         return Outcome::Refused(cause);
     }
     Outcome::Forwarded {

@@ -9,6 +9,7 @@ mod deadlines;
 mod error;
 mod explain;
 mod framing;
+mod grpc;
 mod http_proxy;
 mod keepalive;
 mod mirror;
@@ -30,6 +31,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use crate::filter::Cause;
 use crate::runtime::Live;
 use context::Client;
 pub use context::RequestCtx;
@@ -64,8 +66,8 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
-        let ip = ctx.connection().and_then(|connection| connection.ip);
-        ctx.admission = admission::decide(session.req_header(), ip, &ctx.snapshot);
+        let Some(client) = &ctx.client else { return Err(Refusal::of(Cause::Internal).into()) };
+        ctx.admission = admission::decide(session.req_header(), &client.connection, &ctx.snapshot);
         ctx.admission.route.map_err(Refusal::of)?;
         ctx.split_index = select_peer::split_index(session.req_header(), ctx);
         match reply::local_reply(session.req_header(), ctx) {

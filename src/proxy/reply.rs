@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::error::Refusal;
+use super::grpc;
 use super::keepalive::{close_if_body_is_withheld, discard_body, give_up_rest_of_body, is_unanswered};
 use super::retry::note_end;
 use crate::config::{ErrorPages, StatusSet};
@@ -95,8 +96,13 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
 }
 
 async fn send_error(session: &mut Session, ctx: &RequestCtx, refusal: Refusal) -> pingora::Result<()> {
-    let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
-    let (mut head, body) = error_reply(refusal.cause, accept, &ctx.snapshot.errors, ctx.request_id)?;
+    let (mut head, body) = match grpc::content_type(session.req_header()) {
+        Some(kind) => (grpc::error_reply(refusal.cause, kind, ctx.request_id)?, Bytes::new()),
+        None => {
+            let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
+            error_reply(refusal.cause, accept, &ctx.snapshot.errors, ctx.request_id)?
+        }
+    };
     if let Some(seconds) = refusal.retry_after {
         head.insert_header("Retry-After", seconds)?;
     }

@@ -37,7 +37,9 @@ pub fn edit_request(
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);
     let request = ctx.request(client);
-    route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, authority, upstream))
+    let is_tls = ctx.pool().is_some_and(|pool| pool.settings().tls.is_some());
+    let place = (if is_tls { "https" } else { "http" }, authority);
+    route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, place, upstream))
 }
 
 /// Has the driver of the upstream's connection find the exchange with the request's head.

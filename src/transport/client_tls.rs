@@ -8,7 +8,7 @@ use http::HeaderValue;
 pub struct ClientAuthRule(pub usize);
 
 /// TLS between a client and a listener.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ClientTls {
     /// The name that the client asked for (SNI), in lower case.
     pub server_name: Option<Box<str>>,

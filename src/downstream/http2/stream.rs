@@ -328,8 +328,10 @@ impl Driver for StreamDriver {
         }
     }
 
+    /// What the client still sends on the stream is thrown away.
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.output.reset(Reason::INTERNAL_ERROR);
+        self.is_read = true;
         Poll::Ready(Ok(()))
     }
 
