@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proxy_service::config::{self, Config, Problem, Source};
+use proxy_service::listener::TicketKeys;
 use proxy_service::runtime::Snapshot;
 use proxy_service::server;
 use proxy_service::telemetry::AccessLogger;
@@ -36,7 +37,8 @@ pub fn accept(name: &str, read: Result<(Config, Vec<Problem>), config::Rejected>
 
 /// Compiles the configuration as start-up does, without an access log.
 pub fn compile(config: &Config) -> Result<Snapshot, String> {
-    Snapshot::compile(config, Arc::new(AccessLogger::off()), None, &CookieKey::new(Vec::new()))
+    let ticket_keys = Arc::new(TicketKeys::new(&[]));
+    Snapshot::compile(config, Arc::new(AccessLogger::off()), None, &CookieKey::new(Vec::new()), &ticket_keys)
         .map_err(|e| format!("error: {e}"))
 }
 

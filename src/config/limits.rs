@@ -14,8 +14,10 @@ section! {
         request_headers: usize = "32KiB", with sizes(1 << 10..=1 << 20);
         /// Fields in the head; more are answered with 431.
         request_header_count: usize = 100, with number(1..=256_usize);
+        /// Requests that a connection of HTTP/2 may have under way at once.
+        h2_streams: u32 = 100, with number(1..=1000_u32);
     }
-    later { request_body, response_headers, connections, connections_per_ip, h2_streams }
+    later { request_body, response_headers, connections, connections_per_ip }
     check HeadLimits::compare;
 }
 

@@ -13,6 +13,7 @@ mod log;
 mod overlap;
 mod paths;
 mod pattern;
+mod pem;
 mod reference;
 mod root;
 mod route;
@@ -32,10 +33,15 @@ pub use dns::Dns;
 pub use errors::{ErrorPage, ErrorPages};
 pub use headers::{Headers, Underscores};
 pub use limits::HeadLimits;
-pub use listener::Listener;
+pub use listener::{
+    CertificateFiles, CertificateRefusal, ClientAuth, ClientAuthMode, HostClientAuth, Listener, ListenerTls,
+    ProxyProtocol, ServerCertificate, TicketKey, TicketKeyFile, TicketKeySource, TlsVersion,
+    Versions as CertificateVersions,
+};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Log};
 pub use overlap::is_ipv6_only;
 pub use paths::{AmbiguousPaths, Paths, RoutePaths};
+pub use pem::PemFile;
 pub use reference::reference;
 pub use root::Config;
 pub use route::*;
@@ -44,11 +50,12 @@ pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Server, Upgrade};
 pub use source::{INPUT, Source, text_of};
 pub use timeouts::ClientTimeouts;
 pub use upstream::{
-    ActiveCheck, Balance, CheckKind, Health, Passive, PemFile, Pool, Retry, RetryMethods, RetryReason, Secret, Sticky,
-    Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls,
+    ActiveCheck, Balance, CheckKind, Health, Passive, Pool, Retry, RetryMethods, RetryReason, Secret, Sticky, Upstream,
+    UpstreamServer, UpstreamTimeouts, UpstreamTls,
 };
 pub use value::{
-    Address, FieldName, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template, TemplatePart,
+    Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template,
+    TemplatePart,
 };
 pub use yaml::{Look, Problem, Rejected, Severity, excerpt, render};
 

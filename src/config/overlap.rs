@@ -87,7 +87,6 @@ fn real_path(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::yaml::Location;
 
     fn conflicts(first: &str, second: &str) -> Option<String> {
         let listeners = [first, second].map(|text| {
@@ -95,7 +94,7 @@ mod tests {
                 Some(path) => Address::Unix(path.into()),
                 None => Address::Tcp(text.parse().unwrap()),
             };
-            Listener { address, location: Location::default() }
+            Listener::at(address)
         });
         conflict(&listeners[1].address, &listeners[0].address, &listeners)
     }

@@ -76,7 +76,7 @@ impl Config {
     /// Reports each address that cannot be listened on beside those before it.
     fn refuse_conflicts(&self, reader: &mut Reader<'_>) {
         let all = &self.listeners;
-        for (index, Listener { address, location }) in all.iter().enumerate() {
+        for (index, Listener { address, location, .. }) in all.iter().enumerate() {
             let before = all.iter().take(index).map(|listener| &listener.address);
             if let Some(first) = all.iter().take(index).find(|earlier| earlier.address == *address) {
                 let help = format!("it is the same as the one on line {}", first.location.0.line);

@@ -22,6 +22,9 @@ section! {
         keepalive: Duration = "75s";
         /// How long a WebSocket, another upgrade or an event stream may be silent in both directions.
         tunnel_idle: Duration = "1h";
+        /// How long a TLS handshake may take, from the moment that the client may begin with it; then the connection is closed.
+        tls_handshake: Duration = "10s";
+        /// How long a connection of HTTP/2 may have no stream.
+        h2_idle: Duration = "75s";
     }
-    later { tls_handshake, h2_idle }
 }

@@ -48,6 +48,8 @@ pub enum Initiator {
 /// The other end of a connection, as it is known before the first request.
 #[derive(Debug)]
 pub struct Remote {
+    /// Where it came in.
+    pub listener: usize,
     /// `None` on a unix socket.
     pub address: Option<SocketAddr>,
     /// `None` without TLS.
@@ -58,13 +60,22 @@ pub struct Remote {
 impl Remote {
     /// A client without TLS, of which no more than its address is known.
     pub fn plain(ip: Option<IpAddr>) -> Self {
-        Self { address: ip.map(|ip| SocketAddr::new(ip, 0)), tls: None, initiator: Initiator::Client }
+        let address = ip.map(|ip| SocketAddr::new(ip, 0));
+        Self { listener: 0, address, tls: None, initiator: Initiator::Client }
+    }
+
+    /// This process itself.
+    pub fn probe() -> Self {
+        Self { initiator: Initiator::Probe, ..Self::plain(None) }
     }
 }
 
 /// The connection of a client.
 #[derive(Debug)]
 pub struct ClientConnection {
+    /// The place of the listener where it came in.
+    pub listener: usize,
+    pub is_http2: bool,
     /// `None` on a unix socket.
     pub address: Option<SocketAddr>,
     /// That of `address`, an IPv4 address in IPv6 form as the IPv4 address that it is.
@@ -85,10 +96,12 @@ impl ClientConnection {
     /// `closing`: whether connections are closed after their responses, because the process is
     /// about to end.
     pub fn new(remote: Remote, closing: Arc<AtomicBool>) -> Self {
-        let Remote { address, tls, initiator } = remote;
+        let Remote { listener, address, tls, initiator } = remote;
         let ip = address.map(|address| address.ip().to_canonical());
         let forwarded_for = HeaderValue::try_from(forwarded::address(ip));
         Self {
+            listener,
+            is_http2: false,
             address,
             ip,
             tls,

@@ -17,5 +17,5 @@ mod waits;
 
 pub use connection::{ClientConnection, Initiator, Remote, RequestSource};
 pub use malformed::Malformed;
-pub use registry::{ConnectionCounts, Connections};
+pub use registry::{ConnectionCounts, Connections, Entering};
 pub use session::Session;

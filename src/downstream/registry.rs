@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -35,6 +35,41 @@ pub struct Connections {
     /// The same, for who waits for it.
     closing_begins: watch::Sender<bool>,
     tunnels_end: watch::Sender<bool>,
+    entering: EnteringCounts,
+}
+
+/// Connections before their first request.
+#[derive(Debug, Default)]
+struct EnteringCounts {
+    silent: AtomicUsize,
+    speaking: AtomicUsize,
+}
+
+/// A connection before its first request, while a PROXY header or a TLS handshake is awaited. It
+/// is waited for like a request once it has begun to speak.
+#[derive(Debug)]
+pub struct Entering {
+    connections: Arc<Connections>,
+    speaks: AtomicBool,
+}
+
+impl Entering {
+    /// The client has sent something.
+    pub fn begin(&self) {
+        if !self.speaks.swap(true, Ordering::Relaxed) {
+            let counts = &self.connections.entering;
+            counts.speaking.fetch_add(1, Ordering::Relaxed);
+            counts.silent.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Entering {
+    fn drop(&mut self) {
+        let counts = &self.connections.entering;
+        let count = if *self.speaks.get_mut() { &counts.speaking } else { &counts.silent };
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Connections {
@@ -68,7 +103,9 @@ impl Connections {
     }
 
     pub fn counts(&self) -> ConnectionCounts {
-        let mut counts = ConnectionCounts::default();
+        let idle = self.entering.silent.load(Ordering::Relaxed);
+        let requests = self.entering.speaking.load(Ordering::Relaxed);
+        let mut counts = ConnectionCounts { idle, requests, tunnels: 0 };
         for connection in self.open.lock().unwrap_or_else(PoisonError::into_inner).values() {
             match connection.activity() {
                 Activity::Idle => counts.idle += 1,
@@ -77,6 +114,12 @@ impl Connections {
             }
         }
         counts
+    }
+
+    /// Counts a connection that has no request yet, because of what comes before the first one.
+    pub fn entering(self: &Arc<Self>) -> Entering {
+        self.entering.silent.fetch_add(1, Ordering::Relaxed);
+        Entering { connections: Arc::clone(self), speaks: AtomicBool::new(false) }
     }
 
     /// Counts a connection until the registration is dropped.
@@ -169,6 +212,11 @@ mod tests {
         open[1].set_activity(Activity::Tunnel);
         assert_eq!(connections.counts(), ConnectionCounts { idle: 1, requests: 1, tunnels: 1 });
         drop(registered);
+        assert!(connections.counts().is_empty());
+        let (silent, speaking) = (connections.entering(), connections.entering());
+        (0..2).for_each(|_| speaking.begin());
+        assert_eq!(connections.counts(), ConnectionCounts { idle: 1, requests: 1, tunnels: 0 });
+        drop((silent, speaking));
         assert!(connections.counts().is_empty());
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::accept::{Accepted, Listener, NotAccepted, not_accepted};
 use super::accept_gate::AcceptGate;
+use super::entrances::ListenerIndex;
 use super::workers::{ServeConnection, Workers};
 use crate::config::Address;
 
@@ -25,7 +26,8 @@ const NEXT_WARNING: Duration = Duration::from_secs(10);
 /// A socket of a listener.
 #[derive(Debug)]
 pub struct ListeningSocket {
-    /// The listener, as the configuration names it.
+    pub listener: ListenerIndex,
+    /// The listener's, as the configuration names it.
     pub address: Address,
     /// It is bound and does not block. It may listen already.
     pub socket: OwnedFd,
@@ -49,7 +51,7 @@ pub fn accept_on<S: ServeConnection>(workers: &Arc<Workers<S>>, sockets: Vec<Lis
 /// Accepts on `socket` for the worker `own`, which hands a connection on where another worker
 /// has fewer.
 async fn run<S: ServeConnection>(socket: ListeningSocket, own: usize, workers: Arc<Workers<S>>, gate: Arc<AcceptGate>) {
-    let address = socket.address.clone();
+    let (index, address) = (socket.listener, socket.address.clone());
     gate.opened().await;
     let listener = match socket.listen() {
         Ok(listener) => listener,
@@ -61,7 +63,7 @@ async fn run<S: ServeConnection>(socket: ListeningSocket, own: usize, workers: A
             biased;
             () = &mut stopped => break,
             accepted = accept_next(&listener, &address, &mut warned) => match accepted {
-                Ok(accepted) => workers.serve(own, accepted, &gate),
+                Ok(accepted) => workers.serve(own, index, accepted, &gate),
                 Err(e) => return gate.fail(format!("the listener {address} accepts no connections any more: {e}")),
             },
         }
@@ -69,7 +71,7 @@ async fn run<S: ServeConnection>(socket: ListeningSocket, own: usize, workers: A
     // Closing the last descriptor of the socket would reset them. After a hand-over the newer
     // process takes them as well, except where it has no such listener.
     match listener.into_backlog(MAX_BACKLOG) {
-        Ok(backlog) => backlog.into_iter().for_each(|accepted| workers.serve(own, accepted, &gate)),
+        Ok(backlog) => backlog.into_iter().for_each(|accepted| workers.serve(own, index, accepted, &gate)),
         Err(e) => log::warn!("closing the listener {address}: {e}"),
     }
 }

@@ -8,13 +8,15 @@ use tokio::runtime::Handle;
 
 use super::accept::Accepted;
 use super::accept_gate::AcceptGate;
+use super::entrances::ListenerIndex;
 
 /// What serves the connections of one worker.
 pub trait ServeConnection: Send + Sync + 'static {
-    /// Begins to serve a connection, which counts from now on; the future goes on to its end.
-    /// `shutdown` tells when connections are no longer accepted.
+    /// Begins to serve a connection of a listener, which counts from now on; the future goes on to
+    /// its end. `shutdown` tells when connections are no longer accepted.
     fn serve_connection(
         self: Arc<Self>,
+        listener: ListenerIndex,
         accepted: Accepted,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static;
@@ -66,7 +68,7 @@ impl<S: ServeConnection> Workers<S> {
     }
 
     /// Has a connection that the worker `own` accepted be served.
-    pub(super) fn serve(self: &Arc<Self>, own: usize, accepted: Accepted, gate: &AcceptGate) {
+    pub(super) fn serve(self: &Arc<Self>, own: usize, listener: ListenerIndex, accepted: Accepted, gate: &AcceptGate) {
         let place = self.place_for(own);
         let worker = &self.0[place];
         worker.connections.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +78,7 @@ impl<S: ServeConnection> Workers<S> {
             Ok(accepted) => accepted,
             Err(e) => return log::debug!("a connection was gone before it was served: {e}"),
         };
-        let serving = Arc::clone(&worker.service).serve_connection(accepted, gate.watch());
+        let serving = Arc::clone(&worker.service).serve_connection(listener, accepted, gate.watch());
         worker.runtime.spawn(async move {
             serving.await;
             drop(counted);
@@ -109,6 +111,7 @@ mod tests {
     impl ServeConnection for Nothing {
         fn serve_connection(
             self: Arc<Self>,
+            _listener: ListenerIndex,
             _accepted: Accepted,
             _shutdown: ShutdownWatch,
         ) -> impl Future<Output = ()> + Send + 'static {

@@ -35,8 +35,9 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         path: &target[..split],
         query: target.get(split + 1..).unwrap_or_default(),
         proto: match request.version {
+            // A WebSocket comes to the hooks as the request of HTTP/1.1 that it stands for.
+            _ if connection.is_some_and(|connection| connection.is_http2) => "HTTP/2.0",
             Version::HTTP_10 => "HTTP/1.0",
-            Version::HTTP_2 => "HTTP/2.0",
             _ => "HTTP/1.1",
         },
         status,

@@ -120,6 +120,7 @@ fn hand_out(sender: oneshot::Sender<Arc<OwnHttpProxy>>) -> ProcessCustomSession<
 mod tests {
     use super::*;
     use crate::config;
+    use crate::listener::TicketKeys;
     use crate::runtime::{Live, Snapshot};
     use crate::telemetry::AccessLogger;
     use crate::upstream::CookieKey;
@@ -129,7 +130,8 @@ mod tests {
         let text = "listeners: ['127.0.0.1:1']\nroutes: [{ respond: { status: 204 } }]\n";
         let (config, _) = config::parse("test.yaml", text, &|_| None).unwrap();
         let (log, key) = (Arc::new(AccessLogger::off()), CookieKey::new(Vec::new()));
-        let live = Arc::new(Live::new(Snapshot::compile(&config, log, None, &key).unwrap()));
+        let live =
+            Arc::new(Live::new(Snapshot::compile(&config, log, None, &key, &Arc::new(TicketKeys::new(&[]))).unwrap()));
         let conf = Arc::new(ServerConf::default());
         for door in [Door::tcp().unwrap(), Door::unix().unwrap()] {
             let file = std::path::PathBuf::from(door.address.as_ref());

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource, Underscores};
 use crate::filter::{self, Chain, FilterRequest, Redirect, RequestFilter, Respond, Verdict};
+use crate::listener::{Entrances, TicketKeys};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
 use crate::upstream::{CookieKey, Pool, Resolver, WeightedChoice};
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub resolver: Arc<Resolver>,
     /// The key that signs the cookies of upstreams without a secret.
     pub key: CookieKey,
+    /// What stands before the first request of a connection, for each listener.
+    pub entrances: Entrances,
+    /// The keys of listeners whose `ticket_keys` are `auto`.
+    pub ticket_keys: Arc<TicketKeys>,
 }
 
 #[derive(Debug)]
@@ -100,6 +105,7 @@ impl Snapshot {
         access: Arc<AccessLogger>,
         previous: Option<&Self>,
         key: &CookieKey,
+        ticket_keys: &Arc<TicketKeys>,
     ) -> Result<Self, String> {
         let known: HashMap<&str, &Arc<Pool>> =
             previous.into_iter().flat_map(|snapshot| &snapshot.pools).map(|pool| (&*pool.name, pool)).collect();
@@ -129,6 +135,13 @@ impl Snapshot {
             pools,
             resolver: Arc::new(resolver),
             key: key.clone(),
+            entrances: Entrances::compile(
+                &config.listeners,
+                &config.timeouts,
+                ticket_keys,
+                previous.map(|previous| &previous.entrances),
+            )?,
+            ticket_keys: Arc::clone(ticket_keys),
         })
     }
 }

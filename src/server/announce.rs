@@ -11,23 +11,26 @@ use crate::config::{
 const MOST_ROUTES: usize = 10;
 
 /// A listener as a client calls it. `bound` is its address once the kernel has chosen a port.
-pub fn listener(bound: &Address, ipv6_only: bool) -> String {
+pub fn listener(bound: &Address, ipv6_only: bool, tls: bool) -> String {
     match bound {
+        Address::Unix(path) if tls => format!("listening on unix:{} with TLS", path.display()),
         Address::Unix(path) => format!("listening on unix:{}", path.display()),
-        Address::Tcp(address) => format!("listening on {}", url(*address, ipv6_only)),
+        Address::Tcp(address) => {
+            format!("listening on {}://{}", if tls { "https" } else { "http" }, place(*address, ipv6_only))
+        }
     }
 }
 
-fn url(address: SocketAddr, ipv6_only: bool) -> String {
+fn place(address: SocketAddr, ipv6_only: bool) -> String {
     if !address.ip().is_unspecified() {
-        return format!("http://{address}");
+        return address.to_string();
     }
     let which = match (address.is_ipv4(), ipv6_only) {
         (true, _) => "every IPv4 address",
         (false, true) => "every IPv6 address",
         (false, false) => "every address",
     };
-    format!("http://localhost:{} ({address}: {which})", address.port())
+    format!("localhost:{} ({address}: {which})", address.port())
 }
 
 /// A line for each route: what it takes, and where that goes.
@@ -135,14 +138,20 @@ mod tests {
 
     #[test]
     fn a_listener_is_a_url() {
-        let tcp = |text: &str| listener(&Address::Tcp(text.parse().unwrap()), false);
+        let tcp = |text: &str| listener(&Address::Tcp(text.parse().unwrap()), false, false);
         assert_eq!(tcp("127.0.0.1:8080"), "listening on http://127.0.0.1:8080");
         assert_eq!(tcp("[::1]:8080"), "listening on http://[::1]:8080");
         assert_eq!(tcp("0.0.0.0:80"), "listening on http://localhost:80 (0.0.0.0:80: every IPv4 address)");
         assert_eq!(tcp("[::]:80"), "listening on http://localhost:80 ([::]:80: every address)");
-        let ipv6 = listener(&Address::Tcp("[::]:80".parse().unwrap()), true);
+        let ipv6 = listener(&Address::Tcp("[::]:80".parse().unwrap()), true, false);
         assert_eq!(ipv6, "listening on http://localhost:80 ([::]:80: every IPv6 address)");
-        assert_eq!(listener(&Address::Unix("/a.sock".into()), false), "listening on unix:/a.sock");
+        let unix = |tls| listener(&Address::Unix("/a.sock".into()), false, tls);
+        assert_eq!(
+            (unix(false), unix(true)),
+            ("listening on unix:/a.sock".into(), "listening on unix:/a.sock with TLS".into())
+        );
+        let tls = listener(&Address::Tcp("0.0.0.0:443".parse().unwrap()), false, true);
+        assert_eq!(tls, "listening on https://localhost:443 (0.0.0.0:443: every IPv4 address)");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod run;
 mod socket_files;
 mod sockets;
 mod tcp;
+mod tls_service;
 mod upgrade;
 mod upstream_service;
 mod workers;

@@ -13,6 +13,7 @@ use super::control::ControlState;
 use super::control::client::send_message;
 use super::control::protocol::{Message, Order};
 use super::files::own_file::{self, OwnFile};
+use super::files::ticket_keys::TicketKeyKeeper;
 use super::files::{cookie_key, runtime_dir, server_states};
 use super::find::{self, Running};
 use super::lifecycle::process::ProcessContext;
@@ -21,6 +22,7 @@ use super::lifecycle::status::Status;
 use super::lifecycle::supervisor::Supervisor;
 use super::lifecycle::{daemon, reload};
 use super::sockets::{self, InheritedSockets, SocketUse, Sockets};
+use super::tls_service::TlsService;
 use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
@@ -177,6 +179,7 @@ struct Prepared {
     error_file: Option<ErrorFile>,
     live: Arc<Live>,
     servers: Arc<Servers>,
+    ticket_keys: Arc<TicketKeyKeeper>,
 }
 
 fn prepare(
@@ -218,11 +221,23 @@ fn prepare(
         log::warn!("a daemon has no stderr: what follows is lost unless `server.error_log` names a file");
     }
     let access = Arc::new(reload::start_access_log(config)?);
-    let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config))?;
+    let ticket_keys = Arc::new(TicketKeyKeeper::new());
+    let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config), ticket_keys.keys())?;
+    ticket_keys.refresh_for(&snapshot.entrances);
     resolve_initial(&snapshot.pools, &snapshot.resolver, reload::INITIAL_LOOKUP_TIMEOUT);
     let live = Arc::new(Live::new(snapshot));
     let servers = Arc::new(Servers::new(Arc::clone(&live), start.source.as_ref().map(Source::name)));
-    Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_file, live, servers })
+    Ok(Prepared {
+        start,
+        control,
+        pid_file,
+        sockets: Sockets::new(open),
+        admin,
+        error_file,
+        live,
+        servers,
+        ticket_keys,
+    })
 }
 
 /// The address of the admin endpoint; or why there is none, where the configuration names
@@ -265,7 +280,7 @@ fn assemble(
     older: Option<OlderProcess>,
     leftovers: Leftovers,
 ) -> Result<Assembled, String> {
-    let Prepared { start, control, pid_file, sockets, admin, error_file, live, servers } = prepared;
+    let Prepared { start, control, pid_file, sockets, admin, error_file, live, servers, ticket_keys } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
     let (connections, gate, status) =
@@ -288,13 +303,17 @@ fn assemble(
     acceptors.accept_on(&sockets, &gate)?;
     for listener in &config.listeners {
         let bound = sockets.bound(&SocketUse::Listener(listener.address.clone()));
-        log::info!("{}", announce::listener(&bound, is_ipv6_only(&listener.address, &config.listeners)));
+        log::info!(
+            "{}",
+            announce::listener(&bound, is_ipv6_only(&listener.address, &config.listeners), listener.tls.is_some())
+        );
     }
     announce::routes(config).iter().for_each(|route| log::info!("{route}"));
     if let Some(address) = acceptors.admin() {
         log::info!("{}", announce::admin(address));
     }
     server.add_service(UpstreamService { live: Arc::clone(&live) });
+    server.add_service(TlsService { live: Arc::clone(&live), ticket_keys });
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(SUPERVISOR_QUEUE);
     let control_state = Arc::new(ControlState::new(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::admin::AdminSockets;
 use super::sockets::{SocketUse, Sockets};
 use crate::config::{Address, Config, Listener};
-use crate::listener::{AcceptGate, ListeningSocket, Workers, accept_on, start_workers};
+use crate::listener::{AcceptGate, ListenerIndex, ListeningSocket, Workers, accept_on, start_workers};
 use crate::proxy::{HttpService, HttpServiceParts};
 
 /// The workers and the admin endpoint of the process.
@@ -38,9 +38,11 @@ impl Acceptors {
     /// In words, when the process has no room for the descriptors.
     pub fn accept_on(&self, sockets: &Sockets, gate: &Arc<AcceptGate>) -> Result<(), String> {
         let mut listening = Vec::new();
-        for address in &self.listeners {
+        for (index, address) in self.listeners.iter().enumerate() {
             let duplicates = sockets.duplicates(address).map_err(|e| format!("{address}: {e}"))?;
-            listening.extend(duplicates.into_iter().map(|socket| ListeningSocket { address: address.clone(), socket }));
+            let listener = ListenerIndex(index);
+            let listening_on = |socket| ListeningSocket { listener, address: address.clone(), socket };
+            listening.extend(duplicates.into_iter().map(listening_on));
         }
         accept_on(&self.workers, listening, gate);
         if let Some((address, admin)) = &self.admin {

@@ -2,6 +2,7 @@
 //! clients and towards upstreams.
 
 mod client_tls;
+mod provider;
 mod socket;
 
 use std::io::{self, IoSlice};
@@ -12,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use tokio_rustls::TlsStream;
 
 pub use client_tls::{ClientAuthRule, ClientCert, ClientTls};
+pub use provider::tls_provider;
 pub use socket::Socket;
 
 /// A connection that bytes are read from and written to.

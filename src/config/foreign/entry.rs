@@ -13,6 +13,7 @@ pub const RESPONSE: &[&str] = &["`response`"];
 pub const PATH: &[&str] = &["a path"];
 pub const REDIRECT: &[&str] = &["`redirect`"];
 pub const TLS: &[&str] = &["`tls`"];
+pub const LISTENER_TLS: &[&str] = &["a listener's `tls`"];
 pub const RESPOND: &[&str] = &["`respond`"];
 pub const UPSTREAM: &[&str] = &["an upstream"];
 pub const SERVER: &[&str] = &["a server"];

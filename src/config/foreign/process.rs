@@ -1,9 +1,15 @@
 //! Words for listeners, the process, trust, limits and a client's deadlines.
 
-use super::entry::{ANY, LISTENER, ROUTE, TOP, later, nothing, valued, write};
+use super::entry::{ANY, LISTENER, LISTENER_TLS, ROUTE, TOP, later, nothing, valued, write};
 use super::translate::{listening, seconds, underscores};
 use crate::config::section::Foreign;
 use crate::config::section::Place::{Here, Top};
+
+const LISTENER_WITH_TLS: &str =
+    "listeners: [{ address: \"0.0.0.0:443\", tls: { certificates: [{ cert: a.pem, key: a.key }] } }]";
+const LISTENER_WITH_HTTP2: &str = "listeners: [{ address: \"0.0.0.0:8080\", http2: true }]";
+const LISTENER_WITH_PROXY_PROTOCOL: &str =
+    "listeners: [{ address: \"0.0.0.0:8080\", proxy_protocol: { from: [\"10.0.0.0/8\"] } }]";
 
 pub const PROCESS: &[Foreign] = &[
     // The admin endpoint.
@@ -30,18 +36,43 @@ pub const PROCESS: &[Foreign] = &[
         "0.0.0.0:8080",
         listening,
     ),
-    later(
+    write(
         words![
-            "ssl" "ssl_certificate" "ssl_certificate_key" "ssl_protocols" "https" "certificate" "certificates"
-            "certs" "acme" "letsencrypt" "certificatesresolvers"
+            "ssl" "ssl_certificate" "ssl_certificate_key" "https" "certificate" "certificates" "certs"
+            "tls_certificate"
         ],
         ANY,
-        "listeners[].tls",
+        Top,
+        &[LISTENER_WITH_TLS],
+        "",
     ),
-    later(words!["tls"], ROUTE, "listeners[].tls"),
-    later(words!["tls"], TOP, "listeners[].tls"),
+    write(words!["tls"], ROUTE, Top, &[LISTENER_WITH_TLS], ""),
+    write(words!["tls"], TOP, Top, &[LISTENER_WITH_TLS], ""),
+    write(
+        words!["cert" "cert_file" "crt" "key" "key_file" "cert_key"],
+        LISTENER_TLS,
+        Here,
+        &["certificates: [{ cert: a.pem, key: a.key }]"],
+        "",
+    ),
+    write(words!["ssl_protocols" "protocols" "minversion"], LISTENER_TLS, Here, &["min_version: \"1.2\""], ""),
+    write(
+        words!["ssl_client_certificate" "ca" "clientauth" "mtls" "verify"],
+        LISTENER_TLS,
+        Here,
+        &["client_auth: { ca: clients.pem, mode: require }"],
+        "",
+    ),
+    write(words!["ssl_session_ticket_key" "session_tickets" "tickets"], LISTENER_TLS, Here, &["ticket_keys: auto"], ""),
+    nothing(
+        words!["ssl_ciphers" "ciphers" "cipher_suites" "ciphersuites" "curves" "ssl_prefer_server_ciphers"],
+        ANY,
+        "only strong cipher suites are offered, and none can be chosen: leave it out",
+    ),
+    write(words!["proxy_protocol" "accept_proxy" "proxyprotocol"], TOP, Top, &[LISTENER_WITH_PROXY_PROTOCOL], ""),
+    later(words!["acme" "letsencrypt" "certificatesresolvers"], ANY, "listeners[].tls.acme"),
     later(words!["stream" "tcp"], TOP, "listeners[].tcp"),
-    later(words!["http_redirect" "https_redirect" "redirectscheme"], LISTENER, "listeners[].redirect_https"),
+    write(words!["http_redirect" "https_redirect" "redirectscheme"], LISTENER, Here, &["redirect_https: true"], ""),
     // The process.
     write(
         words!["worker_processes" "worker_threads" "workers" "worker" "nbthread" "nbproc" "cores"],
@@ -77,9 +108,14 @@ pub const PROCESS: &[Foreign] = &[
         "metrics are not supported yet; `/upstreams` of `admin` tells of servers",
     ),
     nothing(words!["traces" "tracing" "opentelemetry" "otel" "opentracing"], ANY, "traces are not supported yet"),
-    nothing(words!["http2" "h2" "h2c" "http3" "quic" "grpc" "protocols"], ANY, "only HTTP/1 is supported yet"),
+    nothing(words!["http3" "quic"], ANY, "HTTP/3 is not supported yet"),
+    write(words!["http2" "h2" "h2c" "grpc" "protocols"], ANY, Top, &[LISTENER_WITH_HTTP2], ""),
     nothing(words!["cors"], TOP, "it will be `routes[].cors`, which is not supported yet"),
-    nothing(words!["auto_https" "local_certs" "on_demand_tls"], ANY, "clients connect by HTTP only: leave it out"),
+    nothing(
+        words!["auto_https" "local_certs" "on_demand_tls"],
+        ANY,
+        "there are no automatic certificates yet: leave it out",
+    ),
     nothing(words!["http"], TOP, "its settings stand at the top of the file: `listeners`, `upstreams`, `routes`"),
     nothing(words!["global"], TOP, "its settings are `server` (the process), `log` and `limits`"),
     nothing(words!["defaults"], TOP, "every key has a default: see docs/configuration.md"),

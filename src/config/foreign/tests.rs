@@ -16,6 +16,9 @@ fn file(place: Place, within: &[&str], yaml: &str) -> String {
         (Top, _) | (Here, "the configuration") => format!("{yaml}\n"),
         (Here, "`admin`") => format!("admin: {{ {yaml} }}\nlisteners: [\":80\"]\nroutes: [{{ respond: {{}} }}]\n"),
         (Here, "a listener") => format!("listeners: [{{ {yaml} }}]\nroutes: [{{ respond: {{}} }}]\n"),
+        (Here, "a listener's `tls`") => {
+            format!("listeners: [{{ address: \":443\", tls: {{ {yaml} }} }}]\nroutes: [{{ respond: {{}} }}]\n")
+        }
         (Here, "`match`") => route(&format!("match: {{ {yaml} }}, respond: {{}}")),
         // What is written in place of the whole map.
         (Here, "a path") => route(&format!("match: {{ {yaml} }}, respond: {{}}")),

@@ -19,7 +19,7 @@ pub use retry::{Retry, RetryMethods, RetryReason};
 pub use server::UpstreamServer;
 pub use sticky::{Secret, Sticky};
 pub use timeouts::UpstreamTimeouts;
-pub use tls::{PemFile, UpstreamTls};
+pub use tls::UpstreamTls;
 
 use super::listener::Listener;
 use super::section::{AsSection, Fields, Form, Reader, Shape, or_null, section, some_of};

@@ -1,16 +1,11 @@
 //! An upstream's `tls`: files that can be used, and a name to verify.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
-
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::{PemObject, SectionKind};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::server::UpstreamServer;
+use crate::config::pem::{self, CERTIFICATES, PRIVATE_KEY, PemFile};
 use crate::config::section::{AsSection, Fields, Form, Reader, Scalar, Shape, Syntax, or_null, section};
-use crate::config::value::{Address, FileToRead, ServerPlace, dns_name};
+use crate::config::value::{Address, ServerPlace, dns_name};
 use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
 
 section! {
@@ -31,14 +26,6 @@ section! {
     together { cert, key }
     no_effect UpstreamTls::no_effect;
     check UpstreamTls::check;
-}
-
-/// A PEM file that was readable and held what it should when the configuration was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PemFile {
-    pub path: PathBuf,
-    /// DER of each certificate, or of the one key.
-    pub der: Vec<Vec<u8>>,
 }
 
 impl UpstreamTls {
@@ -152,63 +139,9 @@ const SNI: Scalar<String> = Scalar {
     print: |name| Yaml::text(name),
 };
 
-const CERTIFICATES: FileToRead<PemFile> = FileToRead {
-    what: "a PEM file's path",
-    pattern: None,
-    accepts: |_| Ok(()),
-    parse: |path, bytes| {
-        let der = sections(&bytes, "certificate", |kind| kind == SectionKind::Certificate)?;
-        let unusable = der.iter().find_map(|der| X509Certificate::from_der(der).err());
-        match unusable {
-            Some(e) => Err(Invalid::new(format!("the certificate in this file cannot be used: {e}"))),
-            None => Ok(PemFile { path, der }),
-        }
-    },
-    path: |file| &file.path,
-};
-
-const PRIVATE_KEY: FileToRead<PemFile> = FileToRead {
-    parse: |path, bytes| {
-        let is_key =
-            |kind| matches!(kind, SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey);
-        let mut der = sections(&bytes, "private key", is_key)?;
-        der.truncate(1);
-        match PrivateKeyDer::try_from(der.first().map_or(&[][..], Vec::as_slice)) {
-            Err(e) => Err(Invalid::new(format!("the private key in this file cannot be used: {e}"))),
-            Ok(_) => Ok(PemFile { path, der }),
-        }
-    },
-    ..CERTIFICATES
-};
-
-/// The content of each section of a PEM file that is wanted; at least one.
-fn sections(pem: &[u8], what: &str, wanted: fn(SectionKind) -> bool) -> Parsed<Vec<Vec<u8>>> {
-    let mut der = Vec::new();
-    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
-        match section {
-            Ok((kind, content)) if wanted(kind) => der.push(content),
-            Ok(_) => {}
-            Err(e) => return Err(Invalid::new(format!("this file is not valid PEM: {e}"))),
-        }
-    }
-    if der.is_empty() {
-        return Err(Invalid::new(format!("there is no {what} in this file")));
-    }
-    Ok(der)
-}
-
 /// Asks rustls itself, which is what will use them.
 fn belong_together(cert: &PemFile, key: &PemFile) -> Parsed<()> {
-    let chain = cert.der.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let unusable = |reason: &dyn std::fmt::Display| Invalid::new(format!("the private key cannot be used: {reason}"));
     let der = key.der.first().cloned().unwrap_or_default();
-    let der = PrivateKeyDer::try_from(der).map_err(|e| unusable(&e))?;
-    match CertifiedKey::from_der(chain, der, &rustls::crypto::ring::default_provider()) {
-        Ok(_) => Ok(()),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            let help = format!("it is not the key of {}", cert.path.display());
-            Err(Invalid::with_help("`cert` and `key` do not belong together", help))
-        }
-        Err(e) => Err(unusable(&e)),
-    }
+    let provider = rustls::crypto::ring::default_provider();
+    pem::certified_key(cert.der.clone(), der, &cert.path.display(), &provider).map(drop)
 }

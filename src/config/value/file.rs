@@ -44,8 +44,30 @@ impl<T> Form<T> for FileToRead<T> {
     }
 }
 
+/// The path of a file that is read together with others: by the check of its section.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedFile(pub &'static str);
+
+impl Form<PathBuf> for NamedFile {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<PathBuf> {
+        let Some(text) = node.text() else {
+            reader.expected(node, &[self.0]);
+            return None;
+        };
+        Some(reader.path(text))
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text(Syntax { kind: "file", numbers: true, pattern: None, examples: &[] })
+    }
+
+    fn print(&self, value: &PathBuf) -> Yaml {
+        Yaml::text(value.display())
+    }
+}
+
 /// The bytes of a file that the configuration names as `written`.
-fn read_file(path: &Path, written: &str) -> Parsed<Vec<u8>> {
+pub fn read_file(path: &Path, written: &str) -> Parsed<Vec<u8>> {
     const LARGEST: u64 = 1024 * 1024;
     let read = std::fs::metadata(path).map_err(|e| e.to_string()).and_then(|metadata| {
         if !metadata.is_file() {

@@ -142,7 +142,10 @@ fn listener_help(text: &str) -> String {
     }
     let first = text.split_whitespace().next().unwrap_or_default();
     if text.split_whitespace().skip(1).any(|word| ["ssl", "tls", "http2", "quic"].contains(&word)) {
-        return format!("clients connect by HTTP/1 without TLS only: `\"{first}\"` alone would be plain HTTP");
+        return format!(
+            "write `{{ address: \"{first}\", tls: {{ certificates: [{{ cert: a.pem, key: a.key }}] }} }}`: the address \
+             alone would be plain HTTP"
+        );
     }
     if first != text {
         return match listener(first) {

@@ -36,6 +36,7 @@ mod address;
 mod cookie;
 mod duration;
 mod file;
+mod file_version;
 mod header;
 mod host;
 mod key_source;
@@ -54,7 +55,8 @@ mod zone;
 pub use address::{Address, Lookup, Named, ServerPlace};
 pub use cookie::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, MATCHED_COOKIE};
 pub use duration::{DURATION, DURATION_OR_ZERO, at_least};
-pub use file::{FileToMake, FileToRead};
+pub use file::{FileToMake, FileToRead, NamedFile, read_file};
+pub use file_version::FileVersion;
 pub use header::{
     EDITED_HEADER, EDITED_IN_REQUESTS, EDITED_NAME, FieldName, HEADER_NAME, HEADER_VALUE, MATCHED_HEADER_VALUE, METHOD,
 };

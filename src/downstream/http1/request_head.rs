@@ -127,7 +127,8 @@ pub fn field<'h>(head: &'h [u8], name: &str) -> Option<&'h [u8]> {
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits = HeadLimits { request_line: 8192, request_headers: 32768, request_header_count: 100 };
+    const LIMITS: HeadLimits =
+        HeadLimits { request_line: 8192, request_headers: 32768, request_header_count: 100, h2_streams: 100 };
 
     fn read(text: &str) -> Result<Option<Head>, Malformed> {
         Head::read(text.as_bytes(), &LIMITS)

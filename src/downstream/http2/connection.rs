@@ -110,7 +110,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Reads the client's preface and sends ours. `streams`: how many may be open at once.
+    /// Reads the client's preface and sends ours.
     ///
     /// # Errors
     /// When the client does not send it in time, or it is none.
@@ -120,14 +120,15 @@ impl Connection {
         connections: &Arc<Connections>,
         timeouts: Timeouts,
         limits: &HeadLimits,
-        streams: u32,
     ) -> io::Result<Self> {
-        let client = Arc::new(ClientConnection::new(remote, connections.closing()));
+        let mut client = ClientConnection::new(remote, connections.closing());
+        client.is_http2 = true;
+        let client = Arc::new(client);
         let socket = socket_digest(&transport, &client);
         let registration = connections.register(Arc::clone(&client));
         let meter = SharedMeter::new();
         let guarded = Guarded::new(transport, meter.clone(), timeouts.write_idle);
-        let handshake = settings(limits, streams).handshake(guarded);
+        let handshake = settings(limits).handshake(guarded);
         let h2 = match timeout(timeouts.head, handshake).await {
             Ok(shaken) => shaken.map_err(super::output::lost)?,
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 preface in time")),
@@ -258,13 +259,13 @@ impl Connection {
     }
 }
 
-fn settings(limits: &HeadLimits, streams: u32) -> server::Builder {
+fn settings(limits: &HeadLimits) -> server::Builder {
     let list = limits.request_headers + limits.request_line + PER_FIELD * limits.request_header_count;
     let mut builder = server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(streams)
+        .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(u32::try_from(2 * list).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_local_error_reset_streams(Some(MOST_FAULTS))

@@ -180,7 +180,8 @@ fn become_upgrade(parts: &mut request::Parts, protocol: &Protocol) -> Result<(),
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits = HeadLimits { request_line: 64, request_headers: 256, request_header_count: 4 };
+    const LIMITS: HeadLimits =
+        HeadLimits { request_line: 64, request_headers: 256, request_header_count: 4, h2_streams: 1 };
 
     fn read(method: &str, uri: &str, fields: &[(&str, &str)]) -> Result<Head, Malformed> {
         let mut request = Request::builder().method(method).uri(uri).version(Version::HTTP_2);

@@ -1,7 +1,6 @@
 //! The requests of an HTTP/1 connection, one after the other. Bytes that are no request are
 //! answered here, with the reason and a line in the access log.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
@@ -9,16 +8,14 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 
 use super::{HttpService, pace};
+use crate::downstream::Session;
 use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, RequestDriver, Slot, field};
-use crate::downstream::{Remote, Session};
 use crate::filter::Cause;
 use crate::proxy::context::next_request_id;
 use crate::proxy::{access_record, reply};
-use crate::transport::Transport;
 
 impl HttpService {
-    pub(super) async fn serve_http1(self: &Arc<Self>, stream: Transport, remote: Remote, shutdown: &ShutdownWatch) {
-        let mut client = Box::new(Connection::new(stream, remote, &self.shared.connections));
+    pub(super) async fn serve_http1(&self, mut client: Box<Connection>, shutdown: &ShutdownWatch) {
         let slot = Slot::default();
         let mut first = true;
         loop {

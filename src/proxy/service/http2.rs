@@ -12,7 +12,7 @@ use pingora_core::server::ShutdownWatch;
 use super::{HttpService, log_panic, pace};
 use crate::downstream::http1::field;
 use crate::downstream::http2::{Arrival, Connection, RefusedStream, StreamDriver, Timeouts};
-use crate::downstream::{ClientConnection, Remote, Session};
+use crate::downstream::{ClientConnection, Entering, Remote, Session};
 use crate::filter::Cause;
 use crate::proxy::context::next_request_id;
 use crate::proxy::{access_record, reply};
@@ -21,16 +21,24 @@ use crate::telemetry;
 use crate::transport::Transport;
 
 impl HttpService {
-    pub(super) async fn serve_http2(self: &Arc<Self>, stream: Transport, remote: Remote, shutdown: &ShutdownWatch) {
-        let (timeouts, limits, streams) = {
+    /// `entering` counts the connection until its preface is there.
+    pub(super) async fn serve_http2(
+        self: &Arc<Self>,
+        stream: Transport,
+        remote: Remote,
+        entering: Entering,
+        shutdown: &ShutdownWatch,
+    ) {
+        let (timeouts, limits) = {
             let snapshot = self.shared.live.load();
-            (timeouts(&snapshot), snapshot.limits.clone(), 100)
+            (timeouts(&snapshot), snapshot.limits.clone())
         };
-        let accepted = Connection::accept(stream, remote, &self.shared.connections, timeouts, &limits, streams);
-        let mut connection = match accepted.await {
+        let mut connection = match Connection::accept(stream, remote, &self.shared.connections, timeouts, &limits).await
+        {
             Ok(connection) => connection,
             Err(e) => return log::debug!("a client's HTTP/2 connection did not begin: {e}"),
         };
+        drop(entering);
         loop {
             // The limits of a connection stay; those of its requests may change.
             let (timeouts, pace, limits) = {
@@ -75,5 +83,5 @@ impl HttpService {
 
 fn timeouts(snapshot: &Snapshot) -> Timeouts {
     let timeouts = &snapshot.timeouts;
-    Timeouts { head: timeouts.request_header, idle: timeouts.keepalive, write_idle: timeouts.write_idle }
+    Timeouts { head: timeouts.request_header, idle: timeouts.h2_idle, write_idle: timeouts.write_idle }
 }

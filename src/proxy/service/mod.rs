@@ -14,9 +14,10 @@ use pingora_core::server::configuration::ServerConf;
 use super::Proxy;
 use super::http_proxy::{self, OwnHttpProxy};
 use super::mirror::Mirrors;
-use crate::downstream::{Connections, Initiator, Remote};
+use crate::downstream::http1::Connection;
+use crate::downstream::{Connections, Entering, Initiator, Remote};
 use crate::exchange::Pace;
-use crate::listener::{Accepted, ServeConnection};
+use crate::listener::{Accepted, ListenerIndex, Protocol, ServeConnection};
 use crate::runtime::{Live, Snapshot};
 use crate::telemetry::{self, Panicked};
 
@@ -55,21 +56,42 @@ impl HttpService {
         Ok(Self { http: http_proxy::with_connector(&shared.conf, proxy)?, shared })
     }
 
-    async fn serve(self: Arc<Self>, accepted: Accepted, shutdown: &ShutdownWatch) {
+    /// Serves a connection from its first byte to its end. `entering` counts it until its protocol
+    /// is known, and something else does.
+    async fn serve(
+        self: Arc<Self>,
+        listener: ListenerIndex,
+        accepted: Accepted,
+        entering: Entering,
+        shutdown: &ShutdownWatch,
+    ) {
         let (socket, address) = accepted.into_socket();
-        let remote = Remote { address, tls: None, initiator: Initiator::Client };
-        self.serve_http1(socket.into(), remote, shutdown).await;
+        let Some(entrance) = self.shared.live.load().entrances.get(listener).cloned() else { return };
+        // The entrance says why one is not let in.
+        let Ok(entered) = entrance.enter(socket, address, || entering.begin()).await else { return };
+        let remote =
+            Remote { listener: listener.0, address: entered.remote, tls: entered.tls, initiator: Initiator::Client };
+        match entered.protocol {
+            Protocol::Http1 => {
+                let client = Connection::new(entered.transport, remote, &self.shared.connections);
+                drop(entering);
+                self.serve_http1(Box::new(client), shutdown).await;
+            }
+            Protocol::Http2 => self.serve_http2(entered.transport, remote, entering, shutdown).await,
+        }
     }
 }
 
 impl ServeConnection for HttpService {
     fn serve_connection(
         self: Arc<Self>,
+        listener: ListenerIndex,
         accepted: Accepted,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static {
+        let entering = self.shared.connections.entering();
         async move {
-            match telemetry::contain(pin!(self.serve(accepted, &shutdown))).await {
+            match telemetry::contain(pin!(self.serve(listener, accepted, entering, &shutdown))).await {
                 Ok(()) => {}
                 Err(panicked) => log_panic(&panicked),
             }

@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::HttpService;
-use crate::downstream::{Initiator, Remote};
+use crate::downstream::Remote;
+use crate::downstream::http1::Connection;
 use crate::transport::Socket;
 
 impl HttpService {
@@ -23,9 +24,9 @@ impl HttpService {
         let answer = async {
             let (mut client, server) = UnixStream::pair()?;
             let socket = Socket::from(server);
-            let remote = Remote { address: None, tls: None, initiator: Initiator::Probe };
+            let connection = Connection::new(socket.into(), Remote::probe(), &self.shared.connections);
             let (service, shutdown) = (Arc::clone(self), shutdown.clone());
-            let serving = tokio::spawn(async move { service.serve_http1(socket.into(), remote, &shutdown).await });
+            let serving = tokio::spawn(async move { service.serve_http1(Box::new(connection), &shutdown).await });
             // Refused for its missing Host, by the hooks.
             client.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
             let mut answer = Vec::new();

@@ -1,9 +1,10 @@
 //! [`ConfigWatch`] looks at the configuration's file at intervals. Unlike the system's
 //! notifications, it also sees mounts and symlinks that are swapped.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use crate::config::FileVersion;
 
 /// The time between two looks. A file that was written within the last half of it may still
 /// be incomplete.
@@ -15,18 +16,10 @@ pub struct ConfigWatch {
     known: Option<FileVersion>,
 }
 
-/// What is known of a file without its content. A new content changes some of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileVersion {
-    modified: SystemTime,
-    file: (u64, u64),
-    length: u64,
-}
-
 impl ConfigWatch {
     /// What changes from now on is a change.
     pub fn new(file: &Path) -> Self {
-        Self { looked: Instant::now(), known: stamp(file) }
+        Self { looked: Instant::now(), known: FileVersion::of(file) }
     }
 
     /// Whether the file has changed and is not being written.
@@ -35,20 +28,16 @@ impl ConfigWatch {
             return false;
         }
         self.looked = Instant::now();
-        let now = stamp(file);
-        let rested = now.and_then(|now| now.modified.elapsed().ok()).is_none_or(|age| age >= INTERVAL / 2);
+        let now = FileVersion::of(file);
+        let rested = now.and_then(|now| now.modified().elapsed().ok()).is_none_or(|age| age >= INTERVAL / 2);
         now.is_some() && now != self.known && rested
     }
 }
 
-fn stamp(file: &Path) -> Option<FileVersion> {
-    let found = std::fs::metadata(file).ok()?;
-    let file = (found.dev(), found.ino());
-    Some(FileVersion { modified: found.modified().ok()?, file, length: found.len() })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]

@@ -6,3 +6,4 @@ pub mod own_file;
 pub mod pid_file;
 pub mod runtime_dir;
 pub mod server_states;
+pub mod ticket_keys;

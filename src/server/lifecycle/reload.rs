@@ -41,7 +41,8 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     };
     // No upstream may have needed a key so far.
     let key = if before.key.bytes().is_empty() { cookie_key::find(&config) } else { before.key.clone() };
-    let snapshot = Snapshot::compile(&config, access, Some(&before), &key).map_err(|e| format!("error: {e}\n"))?;
+    let snapshot = Snapshot::compile(&config, access, Some(&before), &key, &before.ticket_keys)
+        .map_err(|e| format!("error: {e}\n"))?;
     resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
     live.publish(snapshot);
     let file = path.display().to_string();
@@ -63,9 +64,12 @@ pub fn start_access_log(config: &Config) -> Result<AccessLogger, String> {
 /// differ.
 fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
     let (a, b) = (&started.server, &new.server);
+    // Everything else of a listener is looked at for each connection.
+    let addresses =
+        |config: &Config| config.listeners.iter().map(|listener| listener.address.clone()).collect::<Vec<_>>();
     let idle = |config: &Config| config.upstreams.iter().map(Upstream::max_idle).sum::<usize>();
     [
-        ("listeners", started.listeners != new.listeners),
+        ("listeners", addresses(started) != addresses(new)),
         ("admin.address", started.admin != new.admin),
         ("log.level", started.log.level != new.log.level),
         ("server.threads", a.threads != b.threads),

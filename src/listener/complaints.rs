@@ -1,0 +1,57 @@
+//! What the log says of connections that are not let in: one line now and then, because anybody
+//! can cause as many as he likes.
+
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+/// The time between two lines.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The lines of one listener.
+#[derive(Debug, Default)]
+pub struct Complaints(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Complaints {
+    /// Says it, or counts it for the next line; level `debug` has every one.
+    pub fn say(&self, level: Level, what: &dyn Display) {
+        match self.turn(Instant::now()) {
+            Some(0) => log::log!(level, "{what}"),
+            Some(more) => log::log!(level, "{what} ({more} more were not let in since the last such line)"),
+            None => log::debug!("{what}"),
+        }
+    }
+
+    /// How many were not said before this one; `None` where this one is not said either.
+    fn turn(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.last.is_some_and(|last| now.duration_since(last) < INTERVAL) {
+            state.unsaid += 1;
+            return None;
+        }
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_line_that_counts_the_others() {
+        let (complaints, start) = (Complaints::default(), Instant::now());
+        let turns: Vec<_> = (0..5).map(|_| complaints.turn(start)).collect();
+        assert_eq!(turns, [Some(0), None, None, None, None]);
+        assert_eq!(complaints.turn(start + INTERVAL), Some(4));
+        assert_eq!(complaints.turn(start + 3 * INTERVAL), Some(0));
+    }
+}
