@@ -25,6 +25,7 @@ pub enum Cause {
     ChunkInvalid,
     NoRoute,
     MethodRefused,
+    Misdirected,
     HeadTimeout,
     BodyTimeout,
     BodyTooSlow,
@@ -105,6 +106,12 @@ impl Cause {
             Self::ChunkInvalid => (400, "http_request_error", Client, "the request body is not chunked as it says"),
             Self::NoRoute => (404, "destination_not_found", Client, "no route matches this request"),
             Self::MethodRefused => (405, "http_request_error", Client, "this method is not forwarded"),
+            Self::Misdirected => (
+                421,
+                "http_request_error",
+                Client,
+                "this host wants another client certificate than the one that the connection was made for",
+            ),
             Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
             Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
             Self::BodyTooSlow => (

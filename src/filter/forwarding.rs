@@ -7,6 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
 
 use super::chain::{Chain, UpstreamRequestFilter};
+use super::client_cert;
 use super::context::UpstreamRequestContext;
 use super::fields::Edited;
 use crate::config::Route;
@@ -26,7 +27,12 @@ pub fn add(_: &Route, chain: &mut Chain) -> Result<(), String> {
 
 impl UpstreamRequestFilter for Forwarding {
     fn on_upstream_request(&self, cx: &mut UpstreamRequestContext<'_>) {
-        if cx.request.remote_trusted { append_to_list(cx) } else { start_list(cx) }
+        if cx.request.remote_trusted {
+            append_to_list(cx)
+        } else {
+            start_list(cx)
+        }
+        client_cert::pass_on(cx);
     }
 }
 

@@ -79,7 +79,7 @@ pub fn asks_for_upgrade(request: &RequestHeader) -> bool {
 }
 
 fn tells_of_the_client(name: &str) -> bool {
-    matches!(name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
+    matches!(name, "forwarded" | "x-real-ip" | "client-cert" | "client-cert-chain") || name.starts_with("x-forwarded-")
 }
 
 /// Takes away what ends at this hop, from an interim response as from a final one.

@@ -63,6 +63,7 @@
 
 mod cause;
 mod chain;
+mod client_cert;
 mod context;
 mod cookies;
 mod destination;

@@ -19,6 +19,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         return;
     }
     let request = session.req_header();
+    let tls = connection.and_then(|connection| connection.tls.as_ref());
     let sent = session.response_written().map(|head| head.status.as_u16());
     let status = sent.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
     let target = request.raw_path();
@@ -51,6 +52,8 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         ttfb: ctx.attempts.ttfb,
         retries: ctx.attempts.count.saturating_sub(1),
         reused: ctx.attempts.reused,
+        tls_version: tls.map(|tls| tls.version),
+        sni: tls.and_then(|tls| tls.server_name.as_deref()),
         user_agent: header_bytes(header::USER_AGENT),
         referer: header_bytes(header::REFERER),
         error: ctx.failure.map(|cause| cause.message()),
@@ -75,6 +78,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
     if !logger.is_on() {
         return;
     }
+    let tls = malformed.connection.tls.as_ref();
     let line = malformed.head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.split(|b| *b == b' ');
     let method = words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or("");
@@ -102,6 +106,8 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         ttfb: None,
         retries: 0,
         reused: false,
+        tls_version: tls.map(|tls| tls.version),
+        sni: tls.and_then(|tls| tls.server_name.as_deref()),
         user_agent: field(malformed.head, "user-agent"),
         referer: field(malformed.head, "referer"),
         error: Some(malformed.cause.message()),

@@ -13,6 +13,7 @@ use crate::downstream::ClientConnection;
 use crate::filter::Cause;
 use crate::filter::hop_by_hop::{asks_for_upgrade, has_underscore};
 use crate::filter::loops::{self, CDN_LOOP};
+use crate::listener::ListenerIndex;
 use crate::message::readings::SentPath;
 use crate::message::{client, forwarded, hop, host, path};
 use crate::route::{RequestView, RouteIndex};
@@ -54,6 +55,15 @@ impl Admission {
     }
 }
 
+impl Admission {
+    /// The host without its port, as sent.
+    pub fn host_name(&self) -> &str {
+        // A checked host is ASCII.
+        let name = self.host.as_bytes().get(..self.name_length).unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or("")
+    }
+}
+
 /// Decides on a request. The same for a live one and for one that is only asked about.
 /// `connection`: on which it came.
 pub fn decide(request: &RequestHeader, connection: &ClientConnection, snapshot: &Snapshot) -> Admission {
@@ -63,6 +73,7 @@ pub fn decide(request: &RequestHeader, connection: &ClientConnection, snapshot: 
         .and_then(|(host, name_length)| {
             admission.upgrade = asks_for_upgrade(request);
             (admission.host, admission.name_length) = (host, name_length);
+            check_client_auth(connection, admission.host_name(), snapshot)?;
             with_view(request, &admission, |view| find_route(request, snapshot, view))
         })
         .and_then(|found| {
@@ -83,18 +94,24 @@ pub fn with_view<T>(
     let target = origin_form(request)?;
     let (path, query) = path::split_query(&target);
     let sent = SentPath::of(path).ok_or(Cause::TargetInvalid)?;
-    // A checked host is ASCII.
-    let name = admission.host.as_bytes().get(..admission.name_length).unwrap_or_default();
-    let bare_host = std::str::from_utf8(name).unwrap_or("");
     let route_view = RequestView {
         method: &request.method,
-        host: &host::normalize(bare_host),
+        host: &host::normalize(admission.host_name()),
         path: &sent.text,
         query: query.unwrap_or(""),
         headers: &request.headers,
         client_ip: admission.client_ip,
     };
     Ok(ask(&TargetView { route_view, target: &target, path, query, has_one_reading: sent.has_one_reading }))
+}
+
+/// The client was let in under the rule of the name that it asked for in the handshake: a
+/// certificate that one host takes opens no other (RFC 9110 section 15.5.20).
+fn check_client_auth(connection: &ClientConnection, host: &str, snapshot: &Snapshot) -> Result<(), Cause> {
+    let Some(tls) = &connection.tls else { return Ok(()) };
+    let entrance = snapshot.entrances.get(ListenerIndex(connection.listener));
+    let is_met = entrance.is_none_or(|entrance| entrance.client_auth_of(host) == tls.client_auth);
+    if is_met { Ok(()) } else { Err(Cause::Misdirected) }
 }
 
 /// Fields that Connection may not take away, expectations we cannot meet, and requests that
@@ -195,7 +212,7 @@ fn authority(request: &RequestHeader) -> Result<(HeaderValue, usize), Cause> {
 
 /// The target without scheme and authority (RFC 9112 section 3.2.2), which agree
 /// with Host: that was seen to before.
-fn origin_form(request: &RequestHeader) -> Result<Cow<'_, str>, Cause> {
+pub fn origin_form(request: &RequestHeader) -> Result<Cow<'_, str>, Cause> {
     let raw = std::str::from_utf8(request.raw_path()).map_err(|_| Cause::TargetInvalid)?;
     if raw.starts_with('/') || raw == "*" {
         return Ok(Cow::Borrowed(raw));

@@ -11,6 +11,7 @@ mod explain;
 mod framing;
 mod grpc;
 mod http_proxy;
+mod https_redirect;
 mod keepalive;
 mod mirror;
 mod reply;
@@ -68,6 +69,9 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let Some(client) = &ctx.client else { return Err(Refusal::of(Cause::Internal).into()) };
         ctx.admission = admission::decide(session.req_header(), &client.connection, &ctx.snapshot);
+        if let Some(reply) = https_redirect::reply(session.req_header(), ctx) {
+            return reply::send(session, ctx, reply).await.map(|()| true);
+        }
         ctx.admission.route.map_err(Refusal::of)?;
         ctx.split_index = select_peer::split_index(session.req_header(), ctx);
         match reply::local_reply(session.req_header(), ctx) {

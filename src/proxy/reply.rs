@@ -11,6 +11,7 @@ use super::context::RequestCtx;
 use super::error::Refusal;
 use super::grpc;
 use super::keepalive::{close_if_body_is_withheld, discard_body, give_up_rest_of_body, is_unanswered};
+use super::response::add_hsts;
 use super::retry::note_end;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
@@ -119,6 +120,7 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
         let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
         edited.map_err(Refusal::of)?;
     }
+    add_hsts(&mut head, ctx)?;
     close_if_body_is_withheld(session, ctx);
     let silent = bodyless || body.is_empty() || session.req_header().method == Method::HEAD;
     // Pingora does not say whose failure it is that a reply was not taken.

@@ -12,6 +12,7 @@ use super::error::Refusal;
 use super::framing;
 use super::keepalive::{close_if_body_is_withheld, end_bodyless_response};
 use crate::filter::{Edited, Origin, RareFields, ResponseContext, hop_by_hop};
+use crate::listener::ListenerIndex;
 
 /// `head` is the upstream's.
 pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
@@ -39,7 +40,8 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     if rare.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
         ctx.close_connection();
     }
-    edit(session, head, rare, ctx)
+    edit(session, head, rare, ctx)?;
+    add_hsts(head, ctx)
 }
 
 /// The connection becomes a tunnel, if the client asked for one.
@@ -68,6 +70,18 @@ fn begin_event_stream(ctx: &RequestCtx) {
         let idle = ctx.snapshot.timeouts.tunnel_idle;
         exchange.become_tunnel(idle);
         exchange.deadlines.set_response(None, Some(idle));
+    }
+}
+
+/// RFC 6797: what the client shall remember of this host, unless the upstream says it itself.
+pub fn add_hsts(head: &mut ResponseHeader, ctx: &RequestCtx) -> Result<()> {
+    let Some(connection) = ctx.connection().filter(|connection| connection.tls.is_some()) else { return Ok(()) };
+    let entrance = ctx.snapshot.entrances.get(ListenerIndex(connection.listener));
+    match entrance.and_then(|entrance| entrance.hsts.as_ref()) {
+        Some(hsts) if !head.headers.contains_key(header::STRICT_TRANSPORT_SECURITY) => {
+            head.insert_header("Strict-Transport-Security", hsts.clone())
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

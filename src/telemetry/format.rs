@@ -112,6 +112,8 @@ mod tests {
             ttfb: None,
             retries: 0,
             reused: false,
+            tls_version: None,
+            sni: None,
             user_agent: Some(b"ua"),
             referer: None,
             error: Some("refused"),

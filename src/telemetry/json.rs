@@ -49,6 +49,8 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
         number(out, ",\"retries\":", r.retries);
         raw(out, if r.reused { ",\"reused\":true" } else { ",\"reused\":false" });
     }
+    optional(out, ",\"tls_version\":\"", r.tls_version.map(str::as_bytes));
+    optional(out, ",\"sni\":\"", r.sni.map(str::as_bytes));
     optional(out, ",\"user_agent\":\"", r.user_agent);
     optional(out, ",\"referer\":\"", r.referer);
     if let Some(error) = r.error {

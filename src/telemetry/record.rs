@@ -46,6 +46,9 @@ pub struct AccessRecord<'r> {
     pub ttfb: Option<Duration>,
     pub retries: u32,
     pub reused: bool,
+    /// Of the client's connection.
+    pub tls_version: Option<&'r str>,
+    pub sni: Option<&'r str>,
     pub user_agent: Option<&'r [u8]>,
     pub referer: Option<&'r [u8]>,
     pub error: Option<&'r str>,
