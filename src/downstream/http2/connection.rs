@@ -14,7 +14,7 @@ use http::Request;
 use pingora_http::ResponseHeader;
 use pingora_timeout::timeout;
 
-use super::guarded::{Guarded, SharedMeter};
+use super::guarded::{Guarded, SharedWatch};
 use super::request_head::Head;
 use super::response_head;
 use super::seat::Seats;
@@ -69,6 +69,27 @@ pub struct RefusedStream {
 }
 
 impl RefusedStream {
+    /// Whether the request is malformed (RFC 9113 section 8.1.1): then its stream is reset. Any
+    /// other is one that we do not take, and gets a reply.
+    pub fn is_malformed(&self) -> bool {
+        match self.malformed {
+            Malformed::Syntax | Malformed::Host | Malformed::HostConflict => true,
+            Malformed::LineTooLong
+            | Malformed::HeadTooLarge
+            | Malformed::TooManyFields
+            | Malformed::Version
+            | Malformed::Method
+            | Malformed::Target
+            | Malformed::Framing
+            | Malformed::Coding => false,
+        }
+    }
+
+    /// Resets the stream.
+    pub fn reset(mut self) {
+        self.respond.send_reset(Reason::PROTOCOL_ERROR);
+    }
+
     /// Sends the reply.
     ///
     /// # Errors
@@ -95,7 +116,7 @@ enum Ending {
 pub struct Connection {
     h2: server::Connection<Guarded, Bytes>,
     seats: Arc<Seats>,
-    meter: SharedMeter,
+    watch: SharedWatch,
     /// The process is about to end.
     closing: Closing,
     ending: Ending,
@@ -126,8 +147,8 @@ impl Connection {
         let client = Arc::new(client);
         let socket = socket_digest(&transport, &client);
         let registration = connections.register(Arc::clone(&client));
-        let meter = SharedMeter::new();
-        let guarded = Guarded::new(transport, meter.clone(), timeouts.write_idle);
+        let watch = SharedWatch::new();
+        let guarded = Guarded::new(transport, watch.clone(), timeouts.write_idle);
         let handshake = settings(limits).handshake(guarded);
         let h2 = match timeout(timeouts.head, handshake).await {
             Ok(shaken) => shaken.map_err(super::output::lost)?,
@@ -136,7 +157,7 @@ impl Connection {
         Ok(Self {
             h2,
             seats: Seats::new(client, socket, registration),
-            meter,
+            watch,
             closing: connections.when_closing(),
             ending: Ending::Not,
             is_new: true,
@@ -189,8 +210,10 @@ impl Connection {
                 self.end_gracefully();
                 continue;
             }
-            if self.ending != Ending::Abrupt && (self.is_flooding() || self.is_head_overdue(timeouts.head, cx)) {
-                self.end_abruptly();
+            if self.ending != Ending::Abrupt
+                && let Some(reason) = self.verdict(timeouts.head, cx)
+            {
+                self.end_abruptly(reason);
                 continue;
             }
             if !self.is_idle_for_too_long(timeouts, cx) {
@@ -210,24 +233,29 @@ impl Connection {
         self.h2.graceful_shutdown();
     }
 
-    fn end_abruptly(&mut self) {
-        log::info!("{}: an HTTP/2 client was cut off: it floods or stalls the connection", self.name());
+    fn end_abruptly(&mut self, reason: Reason) {
+        log::info!("the HTTP/2 connection of {} is cut off: {}", self.name(), reason.description());
         self.ending = Ending::Abrupt;
         self.is_idle = false;
-        self.h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        self.h2.abrupt_shutdown(reason);
     }
 
     fn name(&self) -> String {
         self.client().address.map_or_else(|| "a unix socket".to_owned(), |address| address.to_string())
     }
 
-    fn is_flooding(&self) -> bool {
-        self.meter.lock().is_flood() || self.seats.cancellations.are_too_many()
+    /// What the connection has to end with at once; `None` while the client behaves.
+    fn verdict(&mut self, head: Duration, cx: &mut Context<'_>) -> Option<Reason> {
+        if let Some(reason) = self.watch.lock().verdict() {
+            return Some(reason);
+        }
+        let is_calm = !self.seats.cancellations.are_too_many() && !self.is_head_overdue(head, cx);
+        (!is_calm).then_some(Reason::ENHANCE_YOUR_CALM)
     }
 
     /// Whether a frame or a header block that has begun does not come to its end.
     fn is_head_overdue(&mut self, limit: Duration, cx: &mut Context<'_>) -> bool {
-        let unfinished = self.meter.lock().unfinished();
+        let unfinished = self.watch.lock().unfinished();
         if unfinished.is_none() {
             self.unfinished_frame = None;
             return false;

@@ -1,4 +1,4 @@
-//! The bytes of an HTTP/2 connection: those that come are metered, and those that go have a
+//! The bytes of an HTTP/2 connection: those that come are watched, and those that go have a
 //! deadline, for a client that reads nothing would hold the frames of all its streams.
 
 use std::io;
@@ -9,38 +9,38 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::frame_meter::FrameMeter;
+use super::frame_watch::FrameWatch;
 use crate::exchange::{Overdue, Timer};
 use crate::transport::Transport;
 
-/// A client's connection with its meter.
+/// A client's connection and the watch over it.
 #[derive(Debug)]
 pub(super) struct Guarded {
     transport: Transport,
-    meter: SharedMeter,
+    watch: SharedWatch,
     /// How long the client may take nothing.
     write_idle: Duration,
     stalled: Timer,
     is_stalled: bool,
 }
 
-/// The meter, as the driver of the connection sees it, too.
+/// The watch, as the driver of the connection sees it, too.
 #[derive(Clone, Debug)]
-pub(super) struct SharedMeter(Arc<Mutex<FrameMeter>>);
+pub(super) struct SharedWatch(Arc<Mutex<FrameWatch>>);
 
-impl SharedMeter {
+impl SharedWatch {
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(FrameMeter::new())))
+        Self(Arc::new(Mutex::new(FrameWatch::new())))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, FrameMeter> {
+    pub fn lock(&self) -> MutexGuard<'_, FrameWatch> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Guarded {
-    pub fn new(transport: Transport, meter: SharedMeter, write_idle: Duration) -> Self {
-        Self { transport, meter, write_idle, stalled: Timer::default(), is_stalled: false }
+    pub fn new(transport: Transport, watch: SharedWatch, write_idle: Duration) -> Self {
+        Self { transport, watch, write_idle, stalled: Timer::default(), is_stalled: false }
     }
 
     /// What came of writing: an error once nothing was taken for too long.
@@ -60,15 +60,19 @@ impl Guarded {
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.meter.lock().is_flood() {
-            // Nothing more is read; the driver, which sees the meter, ends the connection.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
-        this.meter.lock().read(&buf.filled()[before..]);
-        Poll::Ready(Ok(()))
+        let mut watch = this.watch.lock();
+        if watch.verdict().is_none() {
+            ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+            watch.note_read(&buf.filled()[before..]);
+        }
+        if watch.verdict().is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        // Nothing more is read; the driver, which sees the verdict, ends the connection.
+        buf.set_filled(before);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -77,7 +81,7 @@ impl AsyncWrite for Guarded {
         let this = self.get_mut();
         let written = Pin::new(&mut this.transport).poll_write(cx, bytes);
         if written.is_ready() {
-            this.meter.lock().written();
+            this.watch.lock().note_written();
         }
         this.check(written, cx)
     }
@@ -90,7 +94,7 @@ impl AsyncWrite for Guarded {
         let this = self.get_mut();
         let written = Pin::new(&mut this.transport).poll_write_vectored(cx, slices);
         if written.is_ready() {
-            this.meter.lock().written();
+            this.watch.lock().note_written();
         }
         this.check(written, cx)
     }

@@ -3,7 +3,10 @@
 
 mod cancellations;
 mod connection;
-mod frame_meter;
+mod flood;
+mod frame_faults;
+mod frame_watch;
+mod frames;
 mod guarded;
 mod output;
 mod request_head;

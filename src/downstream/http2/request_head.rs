@@ -46,6 +46,9 @@ impl Head {
 /// Makes a request one of HTTP/1.1; whether it asks for another protocol.
 fn settle(parts: &mut request::Parts, is_whole: bool, limits: &HeadLimits) -> Result<bool, Malformed> {
     let protocol = parts.extensions.remove::<Protocol>();
+    if parts.method == Method::CONNECT && parts.uri.authority().is_none() {
+        return Err(Malformed::Syntax);
+    }
     if parts.method == Method::TRACE || parts.method == Method::CONNECT && protocol.is_none() {
         return Err(Malformed::Method);
     }

@@ -68,14 +68,20 @@ impl HttpService {
         let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
         let snapshot = self.shared.live.pin();
         let (cause, head) = (Cause::from(refused.malformed), refused.head.clone());
-        let reply = match reply::to_refused_stream(cause, field(&head, "accept"), &snapshot.errors, id) {
-            Ok(reply) => reply,
-            Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
+        let length = if refused.is_malformed() {
+            refused.reset();
+            0
+        } else {
+            let (reply, body) = match reply::to_refused_stream(cause, field(&head, "accept"), &snapshot.errors, id) {
+                Ok(reply) => reply,
+                Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
+            };
+            let length = body.len();
+            if let Err(e) = refused.reply(reply, body) {
+                log::debug!("request {id:016x}: the client did not take the reply: {e}");
+            }
+            length
         };
-        let length = reply.1.len();
-        if let Err(e) = refused.reply(reply.0, reply.1) {
-            log::debug!("request {id:016x}: the client did not take the reply: {e}");
-        }
         let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client };
         access_record::log_malformed(&snapshot.access, &malformed, length);
     }
