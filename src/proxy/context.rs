@@ -10,6 +10,7 @@ use pingora_proxy::Session;
 
 use super::admission::Admission;
 use super::attempts::Attempts;
+use super::grpc_web::GrpcWeb;
 use super::mirror::Copies;
 use crate::downstream::{ClientConnection, RequestSource};
 use crate::exchange::Exchange;
@@ -35,6 +36,8 @@ pub struct RequestCtx {
     pub failure: Option<Cause>,
     /// Where copies of its body go.
     pub mirror: Option<Copies>,
+    /// A call of gRPC-Web that goes to the upstream as one of gRPC.
+    pub grpc_web: Option<Box<GrpcWeb>>,
 }
 
 /// Where a request came in.
@@ -77,6 +80,7 @@ impl RequestCtx {
             attempts: Attempts::default(),
             failure: None,
             mirror: None,
+            grpc_web: None,
         }
     }
 

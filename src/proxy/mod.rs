@@ -10,6 +10,7 @@ mod error;
 mod explain;
 mod framing;
 mod grpc;
+mod grpc_web;
 mod http_proxy;
 mod https_redirect;
 mod keepalive;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::{Error, Result};
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -38,6 +40,7 @@ use context::Client;
 pub use context::RequestCtx;
 use error::Refusal;
 pub use explain::{Explanation, Outcome, explain};
+use grpc_web::GrpcWeb;
 use mirror::Mirrors;
 pub use routing::Decision;
 pub use service::{HttpService, HttpServiceParts};
@@ -74,6 +77,7 @@ impl ProxyHttp for Proxy {
         }
         ctx.admission.route.map_err(Refusal::of)?;
         ctx.split_index = select_peer::split_index(session.req_header(), ctx);
+        ctx.grpc_web = GrpcWeb::of(session.req_header(), ctx);
         match reply::local_reply(session.req_header(), ctx) {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
             None => Ok(false),
@@ -127,7 +131,7 @@ impl ProxyHttp for Proxy {
         request::edit_live_request(session, upstream_request, ctx)?;
         ctx.mirror = ctx.wanted_mirror().and_then(|mirror| self.mirrors.begin_copy(session, upstream_request, mirror));
         request::attach_exchange(upstream_request, ctx);
-        Ok(())
+        ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_request(upstream_request))
     }
 
     async fn request_body_filter(
@@ -138,7 +142,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         mirror::copy(ctx, body.as_ref(), end_of_stream);
-        Ok(())
+        ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_request_body(body, end_of_stream))
     }
 
     async fn upstream_response_filter(
@@ -156,20 +160,33 @@ impl ProxyHttp for Proxy {
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        response::prepare_response(session, upstream_response, ctx)
+        response::prepare_response(session, upstream_response, ctx)?;
+        ctx.grpc_web.as_ref().map_or(Ok(()), |call| call.edit_response(upstream_response))
     }
 
     fn response_body_filter(
         &self,
         session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> Result<Option<std::time::Duration>> {
+        if let Some(call) = &ctx.grpc_web {
+            call.edit_response_body(body);
+        }
         if end_of_stream {
             keepalive::end_response(session, ctx);
         }
         Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        ctx: &mut RequestCtx,
+    ) -> Result<Option<Bytes>> {
+        Ok(ctx.grpc_web.as_ref().map(|call| call.trailers(trailers)))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {

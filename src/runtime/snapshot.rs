@@ -46,6 +46,8 @@ pub struct Route {
     pub mirror: Option<Mirror>,
     /// Whether its requests and responses are quiet for long by nature.
     pub stream: bool,
+    /// Whether calls of gRPC-Web become calls of gRPC.
+    pub grpc_web: bool,
     pub action: Action,
 }
 
@@ -173,6 +175,7 @@ impl Route {
             ambiguous_paths: route.paths.ambiguous.unwrap_or(config.paths.ambiguous),
             mirror: mirror.transpose()?,
             stream: route.stream,
+            grpc_web: route.grpc_web,
             action,
         })
     }

@@ -32,6 +32,8 @@ section! {
         mirror: Option<Mirror>;
         /// Whether requests and responses may be quiet for long, as in long polls: `timeouts.tunnel_idle` then replaces `request_body_idle` and the upstream's `response_header` and `read_idle`, and `min_rate` and the upstream's `request` do not apply. WebSockets and responses of type text/event-stream need no such key.
         stream: bool = false;
+        /// Whether calls of gRPC-Web, in its binary and its text form, go to the upstream as calls of gRPC, which that takes by HTTP/2. A server that speaks gRPC-Web itself needs no such key.
+        grpc_web: bool = false;
     }
     last { action: Action }
     derived {
@@ -62,7 +64,8 @@ pub struct Locations {
 
 impl Route {
     fn no_effect(&self, key: &str) -> Option<Invalid> {
-        let has_no_effect = matches!(key, "request" | "mirror" | "stream") && self.action.upstreams().is_empty();
+        let has_no_effect =
+            matches!(key, "request" | "mirror" | "stream" | "grpc_web") && self.action.upstreams().is_empty();
         has_no_effect.then(|| self.without_effect(key))
     }
 
