@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 pub mod dns;
 pub mod faults;
+pub mod ocsp;
+pub mod tls;
 
 pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const BINARY: &str = env!("CARGO_BIN_EXE_pingora-proxy");

@@ -56,7 +56,7 @@ impl Value for TicketKeySource {
                 Self::Auto,
                 Word {
                     word: "auto",
-                    doc: "The process makes the keys and replaces them every 12 hours; they outlive reloads, upgrades and restarts.",
+                    doc: "The process makes the keys and replaces them every 12 hours; they outlive reloads and upgrades, and restarts where the process's own folder does.",
                 },
             )],
             form: FILE,
