@@ -7,7 +7,8 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use support::{BINARY, Folder, Origin, Proxy, call};
+use support::tls::write_examples;
+use support::{BINARY, Folder, Origin, Proxy, call, call_with};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -44,6 +45,9 @@ fn every_example_is_accepted_and_its_effective_form_is_stable() {
     let mut files = yaml_files("conf/examples");
     assert!(files.len() >= 8, "{}", files.len());
     files.push(root().join("conf/proxy.yaml"));
+    let certificates = Folder::new();
+    write_examples(&certificates);
+    let call = |arguments: &[&str], folder: &Path| call_with(arguments, folder, ("CERTS", &certificates.0));
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         let folder = file.parent().unwrap();

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::tls::write_examples;
 use support::{Folder, Origin, Proxy, await_until, call};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -48,6 +49,9 @@ fn every_snippet_of_the_docs_is_a_good_configuration() {
     for page in ["pages/not-found.html", "pages/sorry.html"] {
         folder.write(page, "<p>");
     }
+    let certificates = Folder::new();
+    write_examples(&certificates);
+    std::os::unix::fs::symlink(&certificates.0, folder.0.join("certs")).unwrap();
     let mut count = 0;
     for page in pages() {
         for (line, text) in blocks(&page, "yaml") {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use support::tls::{Authority, TlsClient};
 use support::{BINARY, Client, Folder, Origin, Process, Response, await_until, free_port, signal};
 
 struct Example {
@@ -19,9 +20,13 @@ struct Example {
 
 impl Example {
     fn start(name: &str, service: &str, second: &str) -> Self {
+        Self::start_in(Folder::new(), name, service, second)
+    }
+
+    /// `folder` holds the certificates, if there are any.
+    fn start_in(folder: Folder, name: &str, service: &str, second: &str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let folder = Folder::new();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/examples").join(name);
         let child = Command::new(BINARY)
             .arg("-c")
@@ -31,6 +36,7 @@ impl Example {
             .env("SECOND", second)
             .env("NAME", format!("localhost:{}", service.rsplit(':').next().unwrap()))
             .env("ADMIN", admin.to_string())
+            .env("CERTS", &folder.0)
             .env("RUNTIME_DIRECTORY", &folder.0)
             .stdout(Stdio::null())
             .spawn()
@@ -328,4 +334,50 @@ fn queue() {
         })
         .collect();
     assert_eq!((statuses, origin.count()), (vec![200; 6], 6));
+}
+
+#[test]
+fn tls() {
+    let (authority, folder, origin) = (Authority::default(), Folder::new(), mirror());
+    let [com, org] = ["example.com", "example.org"].map(|name| {
+        let identity = authority.issue(&[name]);
+        identity.write(&folder, name);
+        identity
+    });
+    let example = Example::start_in(folder, "tls.yaml", &origin.address.to_string(), "");
+    let client = TlsClient::new(&authority).of_any_name(&authority);
+    for (name, identity) in [("example.com", &com), ("example.org", &org), ("other.test", &com)] {
+        let answer = client.ask(example.address, name).unwrap();
+        assert!(answer.is_of(identity) && answer.body.contains(&format!("host: {name}\n")), "{answer:?}");
+    }
+}
+
+#[test]
+fn client_certificates() {
+    let (authority, folder, origin) = (Authority::default(), Folder::new(), mirror());
+    authority.issue(&["example.com", "*.example.com"]).write(&folder, "example.com");
+    let (clients, admins) = (Authority::new("clients"), Authority::new("admins"));
+    folder.write("clients.pem", &clients.0.pem());
+    folder.write("admins.pem", &admins.0.pem());
+    let example = Example::start_in(folder, "client-certificates.yaml", &origin.address.to_string(), "");
+    let (client, admin) = (clients.issue_to_client("client"), admins.issue_to_client("admin"));
+    for (name, nobody, of_clients, of_admins) in [
+        ("example.com", true, true, false),
+        ("admin.example.com", false, false, true),
+        ("status.example.com", true, true, true),
+    ] {
+        let ask = |identity| {
+            let client = TlsClient::with(&authority, support::tls::BOTH, identity);
+            client.ask(example.address, name).is_ok()
+        };
+        let got = (ask(None), ask(Some(&client)), ask(Some(&admin)));
+        assert_eq!(got, (nobody, of_clients, of_admins), "{name}");
+    }
+}
+
+#[test]
+fn proxy_protocol() {
+    let (example, _origin) = with_mirror("proxy-protocol.yaml");
+    let text = example.ask("PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").text();
+    assert!(text.contains("x-forwarded-for: 192.0.2.7\n"), "{text}");
 }

@@ -145,8 +145,7 @@ fn the_first_five_minutes_work_as_they_are_typed() {
 fn what_is_called_missing_is_missing() {
     let folder = Folder::new();
     for (place, key) in [
-        ("listeners: [{ address: ':1', KEY: {} }]", "tls"),
-        ("listeners: [{ address: ':1', KEY: {} }]", "http2"),
+        ("listeners: [{ address: ':1', tls: { KEY: {} } }]", "acme"),
         ("listeners: [{ address: ':1', KEY: x }]", "tcp"),
         ("routes: [{ respond: {}, KEY: {} }]", "cache"),
         ("routes: [{ respond: {}, KEY: {} }]", "compress"),

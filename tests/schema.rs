@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use proxy_service::config::{self, Config, Rejected};
 use serde_json::{Value, json};
+use support::Folder;
+use support::tls::write_examples;
 
 /// A configuration file with one mistake.
 #[derive(Clone, Copy)]
@@ -28,6 +32,8 @@ enum Place {
     Top,
     /// The value of `listeners`.
     Listeners,
+    /// A key beside `certificates` in the `tls` of the only listener.
+    Tls,
     /// The only upstream.
     Upstream,
     /// The only entry of an upstream's `servers`.
@@ -48,6 +54,10 @@ const fn top(name: &'static str, yaml: &'static str) -> Mistake {
 
 const fn listeners(name: &'static str, yaml: &'static str) -> Mistake {
     Mistake { name, place: Place::Listeners, yaml }
+}
+
+const fn tls(name: &'static str, yaml: &'static str) -> Mistake {
+    Mistake { name, place: Place::Tls, yaml }
 }
 
 const fn upstream(name: &'static str, yaml: &'static str) -> Mistake {
@@ -76,6 +86,9 @@ impl Place {
             Self::File => yaml.to_owned(),
             Self::Top => format!("{LISTENERS}{yaml}\n{ROUTES}"),
             Self::Listeners => format!("listeners: {yaml}\n{ROUTES}"),
+            Self::Tls => format!(
+                "listeners: [{{ address: ':443', tls: {{ certificates: [{{ cert: a.pem, key: a.key }}], {yaml} }} }}]\n{ROUTES}"
+            ),
             Self::Upstream => upstream(yaml),
             Self::Server => upstream(&format!("{{ servers: [{yaml}] }}")),
             Self::Setting => upstream(&format!("{{ servers: ['a.b:3000'], {yaml} }}")),
@@ -109,6 +122,22 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     top("too many threads", "server: { threads: 9999 }"),
     top("`yes` for a boolean", "server: { daemon: yes }"),
     top("a misspelt error log", "server: { error_log: sterr }"),
+    listeners("TLS without certificates", "[{ address: ':443', tls: {} }]"),
+    listeners("no certificate", "[{ address: ':443', tls: { certificates: [] } }]"),
+    listeners("a certificate without a key", "[{ address: ':443', tls: { certificates: [{ cert: a.pem }] } }]"),
+    listeners("TLS that is switched on", "[{ address: ':443', tls: true }]"),
+    listeners("HTTP/2 by another word", "[{ address: ':80', http2: maybe }]"),
+    listeners("a redirect by another word", "[{ address: ':80', redirect_https: maybe }]"),
+    listeners("a PROXY header of no network", "[{ address: ':80', proxy_protocol: { from: [a] } }]"),
+    listeners("a PROXY header that is switched on", "[{ address: ':80', proxy_protocol: true }]"),
+    tls("an old version", "min_version: '1.1'"),
+    tls("HSTS by another word", "hsts: true"),
+    tls("client certificates without a CA", "client_auth: { mode: require }"),
+    tls("another mode", "client_auth: { ca: a.pem, mode: maybe }"),
+    tls("hosts without a rule", "hosts: [{ host: a.test }]"),
+    tls("ACME", "acme: {}"),
+    top("no streams", "limits: { h2_streams: 0 }"),
+    top("too many streams", "limits: { h2_streams: 1001 }"),
     top("a misspelt pid file", "server: { pid_file: atuo }"),
     top("a drain without unit", "server: { drain: { timeout: 25 } }"),
     top("a unit that is none", "server: { drain: { timeout: 25sec } }"),
@@ -239,6 +268,20 @@ const SEEN_BY_T_ALONE: &[(Mistake, &str)] = &[
         "it depends on the value of `tcp`",
     ),
     (setting("a queue without bound", "pool: { queue: 5 }"), "a queue of 0 is allowed without `max_connections`"),
+    (tls("a misspelt word for ticket keys", "ticket_keys: atuo"), "it could be a file"),
+    (tls("a host that is every host", "hosts: [{ host: '*', client_auth: off }]"), "it is a pattern elsewhere"),
+    (tls("two rules for a host", "hosts: [{ host: [a.test, A.test], client_auth: off }]"), "two spellings of one name"),
+    (
+        listeners("a PROXY header from nobody", "[{ address: ':80', proxy_protocol: {} }]"),
+        "it depends on the address beside it",
+    ),
+    (
+        listeners(
+            "a PROXY header from networks on a unix socket",
+            "[{ address: 'unix:/tmp/x', proxy_protocol: { from: [10.0.0.0/8] } }]",
+        ),
+        "it depends on the address beside it",
+    ),
     (route("an upstream that is not there", "{ upstream: nope }"), "the names are other keys of the file"),
     (
         route("a regex with a group left open", "{ match: { path: { regex: '(' } }, respond: {} }"),
@@ -445,10 +488,13 @@ fn the_schema_refuses_the_invalid_files() {
 #[test]
 fn the_schema_accepts_the_good_files_and_their_defaults() {
     let schema = schema();
+    let certificates = Folder::new();
+    write_examples(&certificates);
     for (path, text) in files("conf").into_iter().chain(files("conf/examples")) {
         let name = path.display().to_string();
         assert_accepted(&schema, &name, &text);
-        let (config, _) = config::parse(&name, &text, &|_| None).unwrap_or_else(|rejected| panic!("{rejected}"));
+        let env = |name: &str| (name == "CERTS").then(|| certificates.0.display().to_string());
+        let (config, _) = config::parse(&name, &text, &env).unwrap_or_else(|rejected| panic!("{rejected}"));
         assert_accepted(&schema, &format!("what `-T` prints of {name}"), &config::to_yaml(&config));
     }
 }

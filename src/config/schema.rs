@@ -115,7 +115,8 @@ fn scalar(types: Value, pattern: Option<&str>, examples: &[&str]) -> Value {
 fn word(word: &Word) -> Value {
     // `true`, `null` and `308` are no strings.
     let value = serde_json::from_str(word.word).unwrap_or_else(|_| json!(word.word));
-    let mut schema = json!({ "const": value });
+    // A version such as 1.2 may be quoted, too.
+    let mut schema = if value.is_f64() { json!({ "enum": [word.word, value] }) } else { json!({ "const": value }) };
     if !word.doc.is_empty() {
         schema["description"] = json!(word.doc);
     }

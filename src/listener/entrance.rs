@@ -186,30 +186,31 @@ impl Entrance {
             return Ok(Entered { transport: socket.into(), remote, tls: None, protocol: Protocol::Http1 });
         }
         // The handshake's own state is large, and of no use to a connection that has entered.
-        let entered = Box::pin(self.wait(socket, remote, &began)).await;
+        let mut client = remote;
+        let entered = Box::pin(self.wait(socket, &mut client, &began)).await;
         if let Err(refused) = &entered {
-            self.complain(remote, refused);
+            self.complain(client, refused);
         }
         entered
     }
 
+    /// `client` becomes the one of the PROXY header as soon as that is known.
     async fn wait(
         &self,
         socket: Socket,
-        remote: Option<SocketAddr>,
+        client: &mut Option<SocketAddr>,
         began: &(impl Fn() + Send),
     ) -> Result<Entered, NotEntered> {
         let mut opening = Opening::new(socket);
-        let mut client = remote;
-        if self.expects_proxy_header(remote) {
+        if self.expects_proxy_header(*client) {
             match self.proxy_header(&mut opening, began).await? {
-                Origin::Client(address) => client = Some(address),
+                Origin::Client(address) => *client = Some(address),
                 Origin::Peer => {}
             }
         }
         match &self.tls {
-            Some(tls) => self.shake_hands(tls, opening, client, began).await,
-            None => self.cleartext(opening, client, began).await,
+            Some(tls) => self.shake_hands(tls, opening, *client, began).await,
+            None => self.cleartext(opening, *client, began).await,
         }
     }
 
@@ -298,14 +299,31 @@ impl Entrance {
         Ok(Entered { transport: opening.into_socket().into(), remote, tls: None, protocol })
     }
 
-    fn complain(&self, remote: Option<SocketAddr>, refused: &NotEntered) {
-        let who = remote.map_or_else(|| "a client".to_owned(), |remote| remote.to_string());
-        let what = format!("the listener {}: {who} was not let in: {refused}", self.address);
+    fn complain(&self, client: Option<SocketAddr>, refused: &NotEntered) {
+        let what = Complaint { listener: &self.address, client, refused };
         match refused.level() {
             Some(level @ Level::Warn) => self.refused_balancers.say(level, &what),
             Some(level) => self.refused.say(level, &what),
             None => log::debug!("{what}"),
         }
+    }
+}
+
+/// A line of the log, which is made only where it is written.
+struct Complaint<'a> {
+    listener: &'a Address,
+    client: Option<SocketAddr>,
+    refused: &'a NotEntered,
+}
+
+impl fmt::Display for Complaint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the listener {}: ", self.listener)?;
+        match self.client {
+            Some(client) => write!(f, "{client}")?,
+            None => f.write_str("a client")?,
+        }
+        write!(f, " was not let in: {}", self.refused)
     }
 }
 

@@ -532,7 +532,16 @@ impl Client {
 
 /// The output of a finished call: exit code, stdout, stderr.
 pub fn call(arguments: &[&str], folder: &Path) -> (i32, String, String) {
-    let output = Command::new(BINARY).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
+    output_of(Command::new(BINARY).args(arguments).current_dir(folder))
+}
+
+/// The same with a variable in the environment.
+pub fn call_with(arguments: &[&str], folder: &Path, variable: (&str, &Path)) -> (i32, String, String) {
+    output_of(Command::new(BINARY).args(arguments).current_dir(folder).env(variable.0, variable.1))
+}
+
+fn output_of(command: &mut Command) -> (i32, String, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
     (
         output.status.code().unwrap_or(-1),
         String::from_utf8_lossy(&output.stdout).into_owned(),

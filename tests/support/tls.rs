@@ -82,6 +82,19 @@ impl Identity {
     }
 }
 
+/// The files that the examples and the pages for operators name.
+pub fn write_examples(folder: &Folder) {
+    let authority = Authority::default();
+    for name in ["example.com", "example.org"] {
+        authority.issue(&[name]).write(folder, name);
+    }
+    for name in ["clients", "admins"] {
+        folder.write(&format!("{name}.pem"), &authority.0.pem());
+    }
+    let keys = folder.write("tickets.keys", &"ab".repeat(32));
+    std::fs::set_permissions(keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 pub fn serial(number: u64) -> Option<SerialNumber> {
     Some(SerialNumber::from(number))
 }

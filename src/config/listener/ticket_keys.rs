@@ -71,8 +71,8 @@ impl Value for TicketKeySource {
 
 const FILE: FileToRead<TicketKeyFile> = FileToRead {
     what: "a file of ticket keys",
-    // A misspelt word does not become a file.
-    pattern: Some("[/.]"),
+    pattern: None,
+    // A misspelt word is no file.
     accepts: |path| match path.extension().is_some() || path.exists() {
         true => Ok(()),
         false => Err(Invalid::unexpected(None)),

@@ -103,7 +103,7 @@ impl Termination {
         let stream = start.into_stream(Arc::clone(config)).await?;
         let (_, connection) = stream.get_ref();
         let sent = connection.peer_certificates().unwrap_or_default();
-        if connection.handshake_kind() == Some(HandshakeKind::Resumed) && sent.iter().any(|der| is_over(der)) {
+        if connection.handshake_kind() == Some(HandshakeKind::Resumed) && sent.first().is_some_and(|der| is_over(der)) {
             // It was verified when the session began, and a session outlives that.
             return Err(io::Error::other("the client's certificate has expired since its session began"));
         }
@@ -165,3 +165,6 @@ fn binding(place: &Address, rule: Option<&ClientAuth>) -> [u8; 32] {
     binding.copy_from_slice(hash.as_ref());
     binding
 }
+
+#[cfg(test)]
+mod tests;
