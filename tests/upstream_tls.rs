@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use support::dns::Dns;
 use support::{Folder, Proxy, await_until};
 
@@ -54,13 +54,24 @@ impl Authority {
 struct TlsOrigin {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    /// Handshakes that resumed no session.
+    full_handshakes: Arc<AtomicUsize>,
 }
 
 impl TlsOrigin {
     fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
+        Self::start_with(identity, clients, "127.0.0.1:0", rustls::DEFAULT_VERSIONS)
+    }
+
+    fn start_with(
+        identity: &Identity,
+        clients: Option<&Authority>,
+        at: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
@@ -72,18 +83,29 @@ impl TlsOrigin {
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
         let config = Arc::new(builder.with_single_cert(vec![identity.certificate.clone()], key).unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
-        let connections: Arc<AtomicUsize> = Arc::default();
-        let counter = Arc::clone(&connections);
+        let (connections, full_handshakes): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+        let (counter, full) = (Arc::clone(&connections), Arc::clone(&full_handshakes));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-                std::thread::spawn(move || answer(StreamOwned::new(connection, stream)));
+                let full = Arc::clone(&full);
+                std::thread::spawn(move || {
+                    let mut stream = StreamOwned::new(connection, stream);
+                    stream.sock.set_read_timeout(Some(support::DEADLINE)).unwrap();
+                    if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                        full.fetch_add(
+                            usize::from(stream.conn.handshake_kind() != Some(HandshakeKind::Resumed)),
+                            Ordering::SeqCst,
+                        );
+                        answer(stream);
+                    }
+                });
             }
         });
-        Self { address, connections }
+        Self { address, connections, full_handshakes }
     }
 }
 
@@ -140,7 +162,6 @@ fn an_upload_is_sent_to_its_end_when_the_server_reads_late() {
 }
 
 fn answer(mut stream: StreamOwned<ServerConnection, TcpStream>) {
-    stream.sock.set_read_timeout(Some(support::DEADLINE)).unwrap();
     let mut seen = Vec::new();
     let mut piece = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut piece) {
@@ -319,4 +340,91 @@ fn checks_speak_tls_as_the_upstream_does_unless_they_are_told_otherwise() {
     assert_eq!((said("same"), said("beside")), (None, None));
     assert_eq!((proxy.get("/same").text(), proxy.get("/beside").status), ("app.internal unknown".into(), 200));
     assert_eq!((proxy.get("/wrong").status, proxy.get("/untrusted").status), (503, 503));
+}
+
+/// Also where the upstream has a CA or a client certificate of its own, and by requests of several workers.
+#[test]
+fn a_new_connection_resumes_a_session_of_its_server() {
+    let (authority, clients, files) = (Authority::new(), Authority::new(), Folder::new());
+    let client = clients.issue("proxy.test");
+    for (name, pem) in [
+        ("ca.pem", authority.0.pem()),
+        ("cert.pem", client.certificate_pem.clone()),
+        ("key.pem", client.key.serialize_pem()),
+    ] {
+        files.write(name, &pem);
+    }
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let origin = |known: Option<&Authority>| {
+            TlsOrigin::start_with(&authority.issue("app.test"), known, "127.0.0.1:0", &[version])
+        };
+        let origins = [origin(None), origin(None), origin(Some(&clients))];
+        let upstream = |index: usize, tls: &str| {
+            format!("servers: ['{}'], tls: {{ sni: app.test, {tls} }}, pool: {{ max_idle: 0 }}", origins[index].address)
+        };
+        let proxy = proxy(
+            &[
+                ("ca", upstream(0, "ca: FILES/ca.pem")),
+                ("loose", upstream(1, "verify: false")),
+                ("known", upstream(2, "ca: FILES/ca.pem, cert: FILES/cert.pem, key: FILES/key.pem")),
+            ],
+            &files,
+        );
+        for (name, origin) in ["ca", "loose", "known"].iter().zip(&origins) {
+            for _ in 0..6 {
+                assert_eq!(proxy.get(&format!("/{name}")).status, 200);
+            }
+            let counts = (&origin.connections, &origin.full_handshakes);
+            assert_eq!(
+                (counts.0.load(Ordering::SeqCst), counts.1.load(Ordering::SeqCst)),
+                (6, 1),
+                "{version:?} {name}"
+            );
+        }
+    }
+}
+
+/// In TLS 1.3 that is known only once the server has said it, in place of a response.
+#[test]
+fn a_server_that_wants_a_certificate_is_told_from_one_that_speaks_no_http() {
+    let (authority, clients, files) = (Authority::new(), Authority::new(), Folder::new());
+    files.write("ca.pem", &authority.0.pem());
+    let origin = TlsOrigin::start(&authority.issue("app.test"), Some(&clients));
+    let upstream = format!("servers: ['{}'], tls: {{ sni: app.test, ca: FILES/ca.pem }}", origin.address);
+    let response = proxy(&[("a", upstream)], &files).get("/a");
+    let status = response.header("proxy-status").unwrap();
+    assert_eq!(response.status, 502);
+    assert!(status.contains("error=tls_protocol_error"), "{status}");
+}
+
+#[test]
+fn an_address_at_which_tls_fails_is_left_for_the_next_one() {
+    let (authority, files) = (Authority::new(), Folder::new());
+    files.write("ca.pem", &authority.0.pem());
+    let origin = TlsOrigin::start_with(&authority.issue("app.test"), None, "127.0.0.2:0", rustls::DEFAULT_VERSIONS);
+    // Something else has the port at the address that is tried first.
+    let stranger = TcpListener::bind(("127.0.0.1", origin.address.port())).unwrap();
+    let visits: Arc<AtomicUsize> = Arc::default();
+    let counter = Arc::clone(&visits);
+    std::thread::spawn(move || {
+        for mut stream in stranger.incoming().flatten() {
+            counter.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(b"220 mail.test ESMTP\r\n").ok();
+        }
+    });
+    let dns = Dns::start();
+    dns.set_a("app.test", &[[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
+    let proxy = Proxy::start(&format!(
+        "server: {{ threads: 1 }}\nlisteners: ['{{listen}}']\ndns: {{ nameservers: ['{}'] }}\nupstreams:\n  \
+         api: {{ servers: ['app.test:{}'], tls: {{ ca: {}/ca.pem }} }}\nroutes: [{{ upstream: api }}]\n",
+        dns.address(),
+        origin.address.port(),
+        files.0.display()
+    ));
+    let mut client = proxy.connect();
+    for _ in 0..3 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().text(), "app.test unknown");
+    }
+    assert_eq!((visits.load(Ordering::SeqCst), origin.connections.load(Ordering::SeqCst)), (1, 1));
 }

@@ -49,7 +49,6 @@ pub fn begin_attempt(session: &mut Session, ctx: &RequestCtx, pool: &Pool, peer:
         exchange.deadlines.set_request(Some(deadline));
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let connect = peer.options.total_connection_timeout.map_or(left, |connect| connect.min(left));
-        peer.options.connection_timeout = Some(connect);
         peer.options.total_connection_timeout = Some(connect);
     }
     if ctx.admission.upgrade {

@@ -23,7 +23,7 @@ use pingora_timeout::timeout;
 use tokio::sync::{oneshot, watch};
 
 use super::Proxy;
-use crate::upstream::http1::Connector;
+use crate::upstream::Connector;
 
 /// The proxy of a worker.
 pub type OwnHttpProxy = HttpProxy<Proxy, Connector>;
@@ -50,7 +50,7 @@ pub fn with_connector(conf: &Arc<ServerConf>, proxy: Proxy) -> Result<Arc<OwnHtt
 
 async fn make(conf: &Arc<ServerConf>, proxy: Proxy, door: Door) -> Result<Arc<OwnHttpProxy>, String> {
     let (sender, taken) = oneshot::channel();
-    let connector = Connector::new(ConnectorOptions::from_server_conf(conf));
+    let connector = Connector::new(ConnectorOptions::from_server_conf(conf).keepalive_pool_size);
     let mut options = HttpServerOptions::default();
     options.force_custom = true;
     let mut service =

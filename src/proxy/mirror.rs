@@ -1,25 +1,31 @@
 //! Copies of requests to another upstream, whatever becomes of them: a copy never waits
 //! for the request, nor the request for its copy.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header;
-use pingora::Result;
-use pingora_core::connectors::http::v1::Connector;
-use pingora_core::protocols::UniqueID;
+use pingora::{Error, ErrorType, Result};
+use pingora_core::connectors::http::custom::{Connection as Made, Connector as _};
+use pingora_core::protocols::http::custom::BodyWrite;
+use pingora_core::protocols::http::custom::client::Session as _;
+use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::context::RequestCtx;
+use crate::exchange::Exchange;
 use crate::runtime::Mirror;
 use crate::telemetry;
-use crate::upstream::{Pick, PickRequest};
+use crate::upstream::http1::Session as UpstreamSession;
+use crate::upstream::{Connector, Pick, PickRequest};
 
 /// At most this many copies are under way at once; more are not made.
 const MAX_COPIES: usize = 256;
@@ -27,6 +33,9 @@ const MAX_COPIES: usize = 256;
 const MAX_PIECES_QUEUED: usize = 16;
 /// A copy must be over within this time, from connecting to the end of the response.
 const COPY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Connections for copies that wait for the next one, over all upstreams.
+const MOST_IDLE: usize = 128;
 
 /// Where pieces of a body are copied to; dropped before its end, the copy is given up.
 pub type Copies = Sender<MirrorPiece>;
@@ -45,7 +54,7 @@ pub struct Mirrors {
 
 impl Default for Mirrors {
     fn default() -> Self {
-        Self { connector: Arc::new(Connector::new(None)), under_way: Arc::default() }
+        Self { connector: Arc::new(Connector::new(MOST_IDLE)), under_way: Arc::default() }
     }
 }
 
@@ -108,34 +117,58 @@ fn copy_of(upstream: &RequestHeader, has_body: bool) -> Result<RequestHeader> {
 async fn send(
     connector: &Connector,
     pick: &Pick,
-    request: RequestHeader,
+    mut request: RequestHeader,
     pieces: Option<Receiver<MirrorPiece>>,
 ) -> Result<()> {
     let peer = &pick.endpoint.peer();
-    let (mut session, reused) = connector.get_http_session(peer).await?;
-    if !reused {
-        pick.endpoint.note_connection(session.id(), session.digest().socket_digest.as_ref());
+    let mut session = session(connector, pick, peer).await?;
+    let exchange = Arc::new(Exchange::default());
+    request.extensions_mut().insert(Arc::clone(&exchange));
+    session.write_request_header(Box::new(request), pieces.is_none()).await?;
+    match (pieces, session.take_request_body_writer()) {
+        (Some(pieces), Some(body)) => {
+            tokio::try_join!(feed(body, pieces, &exchange), discard_response(&mut session, &exchange))?;
+        }
+        (Some(_) | None, _) => discard_response(&mut session, &exchange).await?,
     }
-    session.write_request_header(Box::new(request)).await?;
-    if let Some(mut pieces) = pieces {
-        loop {
-            match pieces.recv().await {
-                Some(MirrorPiece::Data(bytes)) => {
-                    session.write_body(&bytes).await?;
-                }
-                Some(MirrorPiece::End) => break,
-                // Given up: the connection ends here, and the shadow sees that.
-                None => return Ok(()),
-            }
+    connector.release_http_session(session, peer, peer.options.idle_timeout).await;
+    Ok(())
+}
+
+async fn session(connector: &Connector, pick: &Pick, peer: &HttpPeer) -> Result<UpstreamSession> {
+    if let Some(session) = connector.reused_http_session(peer).await {
+        return Ok(session);
+    }
+    let (Made::Session(session), _) = connector.get_http_session(peer).await? else {
+        return Error::e_explain(ErrorType::InternalError, "a connection without a session");
+    };
+    let digest = session.digest().and_then(|digest| digest.socket_digest.as_ref());
+    pick.endpoint.note_connection(session.fd(), digest);
+    Ok(session)
+}
+
+/// Writes the body as it comes, no faster than the shadow takes it.
+async fn feed(mut body: Box<dyn BodyWrite>, mut pieces: Receiver<MirrorPiece>, exchange: &Exchange) -> Result<()> {
+    loop {
+        let is_full = |cx: &Context<'_>| exchange.upload.is_full(cx) && !exchange.upload.is_given_up();
+        poll_fn(|cx| if is_full(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
+        match pieces.recv().await {
+            Some(MirrorPiece::Data(mut bytes)) => body.write_all_buf(&mut bytes).await?,
+            Some(MirrorPiece::End) => return body.finish().await,
+            // Given up: the connection ends here, and the shadow sees that.
+            None => return Error::e_explain(ErrorType::ConnectionClosed, "the request was given up"),
         }
     }
-    session.finish_body().await?;
-    session.read_response().await?;
-    while session.resp_header().is_some_and(|head| head.status.is_informational() && head.status != 101) {
-        session.read_response().await?;
+}
+
+async fn discard_response(session: &mut UpstreamSession, exchange: &Exchange) -> Result<()> {
+    session.read_response_header().await?;
+    while session.response_header().is_some_and(|head| head.status.is_informational() && head.status != 101) {
+        session.read_response_header().await?;
     }
-    while session.read_body_bytes().await?.is_some() {}
-    connector.release_http_session(session, peer, peer.options.idle_timeout).await;
+    while session.read_response_body().await?.is_some() {
+        exchange.download.set_waiting(0, 1);
+    }
     Ok(())
 }
 

@@ -88,7 +88,8 @@ fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) ->
         | Cause::UpstreamInvalid
         | Cause::UpstreamFields
         | Cause::UpstreamHeadTooLarge
-        | Cause::UpstreamCoding => {
+        | Cause::UpstreamCoding
+        | Cause::TlsFailed => {
             record_failure(ctx, pool, cause.message());
             false
         }

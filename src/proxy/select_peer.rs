@@ -18,8 +18,7 @@ use crate::filter::Cause;
 use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
 use crate::runtime::{Action, Split};
-use crate::upstream::http1::session_of_our_own;
-use crate::upstream::{Endpoint, Pick, PickRequest, Pool, Unavailable};
+use crate::upstream::{Endpoint, Pick, PickRequest, Pool, Unavailable, session_of_our_own};
 
 /// Which upstream of a route's split takes the request; 0 where there is none.
 pub fn split_index(request: &RequestHeader, ctx: &RequestCtx) -> usize {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::connectors::http::v1::Connector;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::destination_order::in_order;
@@ -30,7 +29,6 @@ impl Pool {
             while lookups.join_next().await.is_some() {}
             return;
         };
-        let connector = Arc::new(Connector::new(None));
         let mut checks = JoinSet::new();
         let mut checked: HashMap<usize, AbortHandle> = HashMap::new();
         loop {
@@ -44,9 +42,9 @@ impl Pool {
                 stays
             });
             for endpoint in endpoints {
-                checked.entry(identity(&endpoint)).or_insert_with(|| {
-                    checks.spawn(check_loop(Arc::clone(&self), endpoint, check.clone(), Arc::clone(&connector)))
-                });
+                checked
+                    .entry(identity(&endpoint))
+                    .or_insert_with(|| checks.spawn(check_loop(Arc::clone(&self), endpoint, check.clone())));
             }
             changed.await;
             while checks.try_join_next().is_some() {}
@@ -158,10 +156,10 @@ async fn lookup_loop(pool: Arc<Pool>, entry: usize, named: Named, resolver: Arc<
     }
 }
 
-async fn check_loop(pool: Arc<Pool>, endpoint: Arc<Endpoint>, check: ActiveCheck, connector: Arc<Connector>) {
+async fn check_loop(pool: Arc<Pool>, endpoint: Arc<Endpoint>, check: ActiveCheck) {
     tokio::time::sleep(check.interval.min(FIRST_CHECK_SPREAD).mul_f64(fastrand::f64() / 4.0)).await;
     loop {
-        let found = check_once(&connector, &endpoint, &check).await;
+        let found = check_once(&endpoint, &check).await;
         pool.apply_check(&endpoint, &check, found);
         tokio::time::sleep(with_jitter(check.interval)).await;
     }

@@ -9,18 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::SocketDigest;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions, Scheme};
-use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 
 use super::connections::OpenConnections;
 use super::health::HealthState;
 use super::load::Load;
-use super::name_addresses::NameAddresses;
 use super::pool_key;
 use super::sticky::StickyCookie;
+use super::transport::{Destination, Dial, NameAddresses, Place, TlsClient};
 use crate::config::{Address, Sticky, Upstream, UpstreamTls};
 
 /// An endpoint as the configuration or the lookup of a name has it.
@@ -48,6 +46,8 @@ pub struct Endpoint {
     /// The configured weight.
     weight: u32,
     peer: HttpPeer,
+    /// What `peer` leads to.
+    destination: Arc<Destination>,
     /// The authorities by which the server may call itself in a redirect.
     authorities: Vec<String>,
     addresses: Option<Arc<NameAddresses>>,
@@ -112,11 +112,14 @@ impl EndpointStats {
 const SLOW_START_LEAST: f64 = 0.1;
 
 impl Endpoint {
+    /// `tls`: that of the upstream.
+    ///
     /// # Errors
-    /// In words, when a certificate or key cannot be used or a socket path is too long.
+    /// In words, when a socket path is too long.
     pub fn new(
         spec: &EndpointSpec,
         upstream: &Upstream,
+        tls: Option<&TlsClient>,
         stats: Arc<EndpointStats>,
         key: &[u8],
     ) -> Result<Self, String> {
@@ -125,6 +128,8 @@ impl Endpoint {
         let mut peer = peer(spec, upstream)?;
         // An endpoint that was gone and is back must not reuse connections from before.
         peer.group_key ^= spec.addresses.as_ref().and_then(|addresses| addresses.renewed_key).unwrap_or(stats.id);
+        let destination = Arc::new(destination(spec, tls));
+        Dial { destination: Arc::clone(&destination) }.attach(&mut peer.options);
         Ok(Self {
             label: spec.label.as_str().into(),
             backup: spec.backup,
@@ -137,6 +142,7 @@ impl Endpoint {
             slow_start: upstream.slow_start,
             pool_key: peer.reuse_hash(),
             peer,
+            destination,
         })
     }
 
@@ -160,6 +166,11 @@ impl Endpoint {
         peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
         peer.options.idle_timeout = Some(Duration::ZERO);
         peer
+    }
+
+    /// Where connections go.
+    pub(super) fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// Remembers a new connection to the endpoint.
@@ -283,9 +294,7 @@ pub fn millis(time: Duration) -> u64 {
 fn peer(spec: &EndpointSpec, upstream: &Upstream) -> Result<HttpPeer, String> {
     let tls = upstream.tls.as_ref();
     let address = match &spec.address {
-        // `NameAddresses` says where the connection goes. In Pingora's own pool, which mirrors use,
-        // `0.0.0.0` is the address of any connection, so that those to every address of the name
-        // are reused.
+        // `NameAddresses` says where the connection goes.
         Address::Tcp(address) if spec.addresses.is_some() => SocketAddr::Inet(([0; 4], address.port()).into()),
         Address::Tcp(address) => SocketAddr::Inet(*address),
         Address::Unix(path) => unix_address(path)?,
@@ -296,22 +305,17 @@ fn peer(spec: &EndpointSpec, upstream: &Upstream) -> Result<HttpPeer, String> {
         sni: tls.map(|t| t.sni.clone()).unwrap_or_default(),
         proxy: None,
         client_cert_key: None,
-        // Upstreams share no connections: each has its own pool settings, and
-        // Pingora's key leaves out what they verify.
+        // Upstreams share no connections: each has its own pool settings and its own idea of
+        // whom it accepts.
         group_key: group_key(upstream),
         options: PeerOptions::new(),
     };
     let options = &mut peer.options;
-    options.custom_l4 = spec.addresses.clone().map(|addresses| addresses as Arc<dyn L4Connect + Send + Sync>);
-    options.connection_timeout = upstream.timeouts.connect;
     options.total_connection_timeout = upstream.timeouts.connect;
     // `filter::hop_by_hop` strips them in one pass and keeps the order of the others.
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
     options.write_timeout = upstream.timeouts.write_idle;
     options.idle_timeout = upstream.timeouts.pool_idle;
-    if let Some(tls) = tls {
-        apply_tls(&mut peer, tls)?;
-    }
     Ok(peer)
 }
 
@@ -321,19 +325,13 @@ fn unix_address(path: &Path) -> Result<SocketAddr, String> {
         .map_err(|e| format!("unix:{}: {e}", path.display()))
 }
 
-fn apply_tls(peer: &mut HttpPeer, tls: &UpstreamTls) -> Result<(), String> {
-    peer.options.verify_cert = tls.verify;
-    peer.options.verify_hostname = tls.verify;
-    if let Some(ca) = &tls.ca {
-        // Pingora's parser panics on what is no certificate: `config` has read each of them.
-        let certificates: Vec<_> = ca.der.iter().map(|der| WrappedX509::new(der.clone(), parse_x509)).collect();
-        peer.options.ca = Some(certificates.into());
-    }
-    if let Some((certificate, key)) = tls.identity() {
-        let key = key.der.first().cloned().ok_or_else(|| format!("{}: no key", key.path.display()))?;
-        peer.client_cert_key = Some(Arc::new(CertKey::new(certificate.der.clone(), key)));
-    }
-    Ok(())
+fn destination(spec: &EndpointSpec, tls: Option<&TlsClient>) -> Destination {
+    let place = match (&spec.addresses, &spec.address) {
+        (Some(addresses), _) => Place::Name(Arc::clone(addresses)),
+        (None, Address::Tcp(address)) => Place::Tcp(*address),
+        (None, Address::Unix(path)) => Place::Unix(path.clone()),
+    };
+    Destination { place, port: None, tls: tls.map(TlsClient::with_own_sessions) }
 }
 
 fn group_key(upstream: &Upstream) -> u64 {

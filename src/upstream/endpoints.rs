@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::endpoint::{Endpoint, EndpointSpec, EndpointStats};
 use super::health::OperatorState;
 use super::load::LoadCounters;
-use super::name_addresses::NameAddresses;
 use super::resolve::ResolvedAddress;
 use super::sticky::CookieKey;
+use super::transport::{NameAddresses, TlsClient};
 use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer};
 
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Endpoints {
     entries: Vec<ServerEntry>,
     counters: LoadCounters,
     key: CookieKey,
+    tls: Option<TlsClient>,
     /// Endpoints that are in no entry any more, kept until their connections are closed.
     removed: Vec<Arc<Endpoint>>,
 }
@@ -42,10 +43,15 @@ pub enum LookupOutcome {
 
 impl Endpoints {
     /// # Errors
-    /// As [`Endpoint::new`].
+    /// In words, when a certificate or key cannot be used or a socket path is too long.
     pub fn new(upstream: &Upstream, before: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
-        let mut all =
-            Self { entries: Vec::new(), counters: LoadCounters::default(), key: key.clone(), removed: Vec::new() };
+        let mut all = Self {
+            entries: Vec::new(),
+            counters: LoadCounters::default(),
+            key: key.clone(),
+            tls: upstream.tls.as_ref().map(TlsClient::new).transpose()?,
+            removed: Vec::new(),
+        };
         let mut known_stats = KnownStats::of(before);
         for configured in &upstream.servers {
             let same = |entry: &&ServerEntry| entry.configured.address.place == configured.address.place;
@@ -60,7 +66,7 @@ impl Endpoints {
                 if upstream.health.active.is_none() {
                     stats.health().forget_checks();
                 }
-                endpoints.push(Arc::new(Endpoint::new(spec, upstream, stats, key.bytes())?));
+                endpoints.push(Arc::new(Endpoint::new(spec, upstream, all.tls.as_ref(), stats, key.bytes())?));
             }
             let lookup_error = known.map(|entry| entry.lookup_error.clone()).unwrap_or_default();
             all.entries.push(ServerEntry { configured: configured.clone(), specs, endpoints, lookup_error });
@@ -122,7 +128,8 @@ impl Endpoints {
         };
         let recovered = !std::mem::take(&mut entry.lookup_error).is_empty();
         let specs = specs_of(upstream, &entry.configured, &entry.specs, &found);
-        let endpoints = entry.endpoints_for(&specs, upstream, &mut self.counters, self.key.bytes())?;
+        let endpoints =
+            entry.endpoints_for(&specs, upstream, self.tls.as_ref(), &mut self.counters, self.key.bytes())?;
         let weights = |specs: &[EndpointSpec]| specs.iter().map(|spec| spec.weight).collect::<Vec<_>>();
         let reweighed = weights(&entry.specs) != weights(&specs);
         let (before, now) = (addresses_of(&entry.specs), addresses_of(&specs));
@@ -161,6 +168,7 @@ impl ServerEntry {
         &self,
         specs: &[EndpointSpec],
         upstream: &Upstream,
+        tls: Option<&TlsClient>,
         counters: &mut LoadCounters,
         key: &[u8],
     ) -> Result<Vec<Arc<Endpoint>>, String> {
@@ -172,7 +180,7 @@ impl ServerEntry {
                 Some((_, endpoint)) => Arc::clone(&endpoint.stats),
                 None => new_stats(counters),
             };
-            Endpoint::new(spec, upstream, stats, key).map(Arc::new)
+            Endpoint::new(spec, upstream, tls, stats, key).map(Arc::new)
         };
         specs.iter().map(endpoint).collect()
     }

@@ -1,63 +1,66 @@
 //! One health check of one endpoint: a connection, or a GET and the status of its response.
 
-use pingora::{Error, ErrorType};
-use pingora_core::connectors::http::v1::Connector;
-use pingora_core::protocols::l4::socket::SocketAddr;
-use pingora_core::upstreams::peer::{HttpPeer, Scheme};
+use std::sync::Arc;
+
+use pingora::{Error, ErrorType, Result};
+use pingora_core::protocols::http::custom::client::Session as _;
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
-use super::certificate::CertificateFault;
 use super::duration::in_words;
 use super::endpoint::Endpoint;
+use super::http1::{Connection, Session};
+use super::transport::{CertificateFault, Destination};
 use crate::config::{ActiveCheck, CheckKind};
+use crate::exchange::Exchange;
 use crate::message::escaping::printable;
 
 /// Checks once.
 ///
 /// # Errors
 /// What is wrong with the endpoint, in words.
-pub async fn check_once(connector: &Connector, endpoint: &Endpoint, check: &ActiveCheck) -> Result<(), String> {
-    let peer = peer(endpoint, check);
-    match timeout(check.timeout, exchange(connector, &peer, endpoint, check)).await {
+pub async fn check_once(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<(), String> {
+    match timeout(check.timeout, ask(endpoint, check)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {}", in_words(check.timeout))),
     }
 }
 
-fn peer(endpoint: &Endpoint, check: &ActiveCheck) -> HttpPeer {
-    let mut peer = endpoint.unpooled_peer();
-    if let (Some(port), SocketAddr::Inet(address)) = (check.port, &mut peer._address) {
-        address.set_port(port);
-    }
-    if check.tls == Some(false) {
-        (peer.scheme, peer.sni) = (Scheme::HTTP, String::new());
-    }
-    peer
-}
-
-async fn exchange(
-    connector: &Connector,
-    peer: &HttpPeer,
-    endpoint: &Endpoint,
-    check: &ActiveCheck,
-) -> Result<(), String> {
-    let (mut session, _) = connector.get_http_session(peer).await.map_err(|e| describe(&e))?;
+async fn ask(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<(), String> {
+    let made = destination(endpoint, check).connect(None).await.map_err(|e| describe(&e))?;
     let CheckKind::Http { path, status: (from, to), host } = &check.kind else { return Ok(()) };
     let host = host.as_deref().or_else(|| endpoint.authorities().first().map(String::as_str)).unwrap_or("localhost");
-    let mut request = RequestHeader::build("GET", path.as_bytes(), Some(3)).map_err(|e| describe(&e))?;
-    for (name, value) in [("Host", host), ("User-Agent", "pingora-proxy health check"), ("Connection", "close")] {
-        request.insert_header(name, value).map_err(|e| describe(&e))?;
+    let mut session = Session::new(Box::new(Connection::new(made)), true);
+    let status = status_of(&mut session, path, host, |status| (*from..=*to).contains(&status)).await;
+    match status.map_err(|e| describe(&e))? {
+        status if (*from..=*to).contains(&status) => Ok(()),
+        status => Err(format!("{path} answered {status}")),
     }
-    session.write_request_header(Box::new(request)).await.map_err(|e| describe(&e))?;
+}
+
+fn destination(endpoint: &Endpoint, check: &ActiveCheck) -> Destination {
+    let mut destination = endpoint.destination().clone();
+    destination.port = check.port;
+    if check.tls == Some(false) {
+        destination.tls = None;
+    }
+    destination
+}
+
+/// The status of the response. An interim one is passed over unless it is the status that
+/// `is_wanted`.
+async fn status_of(session: &mut Session, path: &str, host: &str, is_wanted: impl Fn(u16) -> bool) -> Result<u16> {
+    let mut request = RequestHeader::build("GET", path.as_bytes(), Some(3))?;
+    for (name, value) in [("Host", host), ("User-Agent", "pingora-proxy health check"), ("Connection", "close")] {
+        request.insert_header(name, value)?;
+    }
+    request.extensions_mut().insert(Arc::new(Exchange::default()));
+    session.write_request_header(Box::new(request), true).await?;
     loop {
-        session.read_response().await.map_err(|e| describe(&e))?;
-        let status = session.resp_header().map_or(0, |head| head.status.as_u16());
-        match status {
-            // An interim response is passed over unless it is the status that is wanted.
-            100..200 if !(*from..=*to).contains(&status) => {}
-            status if (*from..=*to).contains(&status) => return Ok(()),
-            status => return Err(format!("{path} answered {status}")),
+        session.read_response_header().await?;
+        let status = session.response_header().map_or(0, |head| head.status.as_u16());
+        if !(100..200).contains(&status) || is_wanted(status) {
+            return Ok(status);
         }
     }
 }

@@ -142,6 +142,6 @@ const SNI: Scalar<String> = Scalar {
 /// Asks rustls itself, which is what will use them.
 fn belong_together(cert: &PemFile, key: &PemFile) -> Parsed<()> {
     let der = key.der.first().cloned().unwrap_or_default();
-    let provider = rustls::crypto::ring::default_provider();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
     pem::certified_key(cert.der.clone(), der, &cert.path.display(), &provider).map(drop)
 }

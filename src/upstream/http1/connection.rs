@@ -1,32 +1,34 @@
 //! A connection to an upstream, with what is kept of it from one request to the next.
 
 use std::future::poll_fn;
+use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use pingora_core::protocols::{Digest, Stream};
+use pingora_core::protocols::{Digest, SocketDigest};
 use tokio::task::unconstrained;
 
 use super::upload_queue::UploadQueue;
 use crate::http1::Input;
+use crate::transport::Transport;
 
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub stream: Stream,
+pub struct Connection {
+    pub stream: Transport,
     pub digest: Digest,
-    pub queue: Arc<UploadQueue>,
+    pub(super) queue: Arc<UploadQueue>,
     pub input: Input,
 }
 
 impl Connection {
-    pub fn new(stream: Stream) -> Self {
+    pub fn new(stream: Transport) -> Self {
         let digest = Digest {
-            ssl_digest: stream.get_ssl_digest(),
-            // Nobody here asks for it.
+            // Nobody here asks for these.
+            ssl_digest: None,
             timing_digest: Vec::new(),
             proxy_digest: None,
-            socket_digest: stream.get_socket_digest(),
+            socket_digest: Some(Arc::new(SocketDigest::from_raw_fd(stream.socket().as_raw_fd()))),
         };
         Self { stream, digest, queue: Arc::default(), input: Input::default() }
     }

@@ -13,7 +13,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// The connections, each under the key of its peer.
 #[derive(Debug)]
-pub(super) struct IdlePool {
+pub struct IdlePool {
     idle: Mutex<Idle>,
     /// At most so many wait.
     most: usize,
@@ -126,6 +126,7 @@ async fn sweep_until_empty(pool: Weak<IdlePool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Socket;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
     fn run(test: impl Future<Output = ()>) {
@@ -134,7 +135,7 @@ mod tests {
 
     fn connection() -> (Box<Connection>, DuplexStream) {
         let (ours, server) = duplex(64);
-        (Box::new(Connection::new(Box::new(ours))), server)
+        (Box::new(Connection::new(Socket::from(ours).into())), server)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! of a response than the client's side has room for.
 
 use std::future::poll_fn;
-use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -28,6 +28,7 @@ use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
 use crate::exchange::{Exchange, Timer};
 use crate::http1::{IncomingBody, OutgoingBody};
+use crate::upstream::transport::read_failed;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -60,7 +61,7 @@ pub struct Session {
 
 impl Session {
     /// `is_first`: the connection is a new one.
-    pub(super) fn new(connection: Box<Connection>, is_first: bool) -> Self {
+    pub(in crate::upstream) fn new(connection: Box<Connection>, is_first: bool) -> Self {
         Self {
             connection,
             is_first,
@@ -79,7 +80,7 @@ impl Session {
     }
 
     /// The connection, if another request may follow on it.
-    pub(super) fn into_idle(mut self) -> Option<Box<Connection>> {
+    pub(in crate::upstream) fn into_idle(mut self) -> Option<Box<Connection>> {
         let goes_on = self.keep_alive
             && !self.upgraded
             && self.is_response_over()
@@ -96,7 +97,7 @@ impl Session {
         None
     }
 
-    pub(super) fn is_first(&self) -> bool {
+    pub(in crate::upstream) fn is_first(&self) -> bool {
         self.is_first
     }
 
@@ -235,15 +236,6 @@ fn refused(bad: BadResponse) -> Box<Error> {
     Error::because(ErrorType::InvalidHTTPHeader, "from an upstream", bad)
 }
 
-fn read_failed(error: io::Error) -> Box<Error> {
-    let kind = match error.kind() {
-        io::ErrorKind::InvalidData => ErrorType::InvalidHTTPHeader,
-        io::ErrorKind::UnexpectedEof => ErrorType::ConnectionClosed,
-        _ => ErrorType::ReadError,
-    };
-    Error::because(kind, "reading a response", error)
-}
-
 /// The line and the fields of a request's head (RFC 9112 section 3).
 ///
 /// # Errors
@@ -356,7 +348,7 @@ impl CustomSession for Session {
     }
 
     fn fd(&self) -> UniqueIDType {
-        self.connection.stream.id()
+        self.connection.stream.socket().as_raw_fd()
     }
 
     async fn check_response_end_or_error(&mut self, _headers: bool) -> Result<bool> {

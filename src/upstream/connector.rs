@@ -1,21 +1,18 @@
-//! Connections to upstreams for sessions of our own. Pingora makes them and shakes hands on them.
+//! Connections to upstreams, as Pingora's loop asks for them: those that wait for a request, and
+//! new ones.
 
-use std::any::Any;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pingora_core::Result;
 use pingora_core::connectors::http::custom::{Connection as Made, Connector as CustomConnector};
-use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::custom::client::Session as _;
 use pingora_core::protocols::tls::{ALPN, CustomALPN};
-use pingora_core::upstreams::peer::{HttpPeer, Peer};
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::upstreams::peer::Peer;
 
-use super::connection::Connection;
-use super::idle_pool::IdlePool;
-use super::response_head::idle_limit;
-use super::session::Session;
+use super::http1::{Connection, IdlePool, Session, idle_limit};
+use super::transport::Dial;
 
 /// What has Pingora give a peer to [`Connector`]. No server is ever offered it.
 pub fn session_of_our_own() -> ALPN {
@@ -24,21 +21,15 @@ pub fn session_of_our_own() -> ALPN {
 }
 
 /// The connections of one worker.
+#[derive(Debug)]
 pub struct Connector {
-    transport: TransportConnector,
     idle: Arc<IdlePool>,
 }
 
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector").finish_non_exhaustive()
-    }
-}
-
 impl Connector {
-    pub fn new(options: ConnectorOptions) -> Self {
-        let idle = IdlePool::new(options.keepalive_pool_size);
-        Self { transport: TransportConnector::new(Some(options)), idle }
+    /// At most `most_idle` connections wait for a request.
+    pub fn new(most_idle: usize) -> Self {
+        Self { idle: IdlePool::new(most_idle) }
     }
 }
 
@@ -47,12 +38,8 @@ impl CustomConnector for Connector {
     type Session = Session;
 
     async fn get_http_session<P: Peer + Send + Sync + 'static>(&self, peer: &P) -> Result<(Made<Session>, bool)> {
-        let stream = if peer.tls() {
-            self.transport.new_stream(&offering_http1(peer)?).await?
-        } else {
-            self.transport.new_stream(peer).await?
-        };
-        Ok((Made::Session(Session::new(Box::new(Connection::new(stream)), true)), false))
+        let made = Dial::of(peer)?.destination.connect(peer.total_connection_timeout()).await?;
+        Ok((Made::Session(Session::new(Box::new(Connection::new(made)), true)), false))
     }
 
     async fn reused_http_session<P: Peer + Send + Sync + 'static>(&self, peer: &P) -> Option<Session> {
@@ -72,14 +59,4 @@ impl CustomConnector for Connector {
             self.idle.put(peer.reuse_hash(), connection, limits.into_iter().flatten().min());
         }
     }
-}
-
-/// The peer with the protocol that its server is offered.
-fn offering_http1<P: Peer + 'static>(peer: &P) -> Result<HttpPeer> {
-    let Some(peer) = (peer as &dyn Any).downcast_ref::<HttpPeer>() else {
-        return Error::e_explain(ErrorType::InternalError, "a peer that is no HttpPeer");
-    };
-    let mut peer = peer.clone();
-    peer.options.alpn = ALPN::H1;
-    Ok(peer)
 }

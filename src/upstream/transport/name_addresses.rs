@@ -7,17 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use pingora::{Error, ErrorType, Result};
-use pingora_core::connectors::L4Connect;
-use pingora_core::protocols::l4::ext;
-use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
-use pingora_core::protocols::l4::stream::Stream;
 use tokio::net::TcpStream;
 
-use super::pool_key::next_key;
+use super::socket::connect_tcp;
+use crate::upstream::pool_key::next_key;
 
 /// The Connection Attempt Delay of RFC 8305 section 5.
 const DELAY: Duration = Duration::from_millis(250);
@@ -81,7 +77,7 @@ impl NameAddresses {
     }
 
     /// Remembers which address took a connection.
-    fn note(&self, place: usize) {
+    pub(super) fn note(&self, place: usize) {
         let Some(known) = self.all.get(place) else { return };
         if !known.is_used() {
             known.used.store(true, Ordering::Relaxed);
@@ -91,31 +87,21 @@ impl NameAddresses {
         }
     }
 
-    async fn attempt(&self, place: usize, mut address: SocketAddr, port: u16) -> (usize, Result<TcpStream>) {
-        // Health checks may ask at another port.
-        address.set_port(port);
-        let made = ext::connect(&address, None).await;
+    async fn attempt(&self, place: usize, mut address: SocketAddr, port: Option<u16>) -> (usize, Result<TcpStream>) {
+        address.set_port(port.unwrap_or(address.port()));
+        let made = connect_tcp(address).await;
         if let Err(e) = &made {
             log::debug!("{}: {address}: {e}", self.title);
         }
         (place, made)
     }
-}
 
-impl KnownAddress {
-    fn is_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
-#[async_trait]
-impl L4Connect for NameAddresses {
-    /// The deadline is the caller's: Pingora's `total_connection_timeout`.
-    async fn connect(&self, peer: &PeerAddress) -> Result<Stream> {
-        let port = peer.as_inet().map_or(0, SocketAddr::port);
+    /// A connection, and the place of its address: one that is not in `failed`. The deadline is the
+    /// caller's. `port`: another one than the addresses' own.
+    pub(super) async fn connect(&self, port: Option<u16>, failed: &[usize]) -> Result<(usize, TcpStream)> {
         let current = self.current.load(Ordering::Relaxed);
         let others = (0..self.all.len()).filter(|place| *place != current);
-        let mut places = std::iter::once(current).chain(others).peekable();
+        let mut places = std::iter::once(current).chain(others).filter(|place| !failed.contains(place)).peekable();
         let mut attempts = FuturesUnordered::new();
         let mut failure = None;
         loop {
@@ -128,10 +114,7 @@ impl L4Connect for NameAddresses {
             let may_go_on = attempts.len() < MOST_AT_ONCE && places.peek().is_some();
             tokio::select! {
                 done = attempts.next() => match done {
-                    Some((place, Ok(stream))) => {
-                        self.note(place);
-                        return Ok(stream.into());
-                    }
+                    Some((place, Ok(stream))) => return Ok((place, stream)),
                     Some((_, Err(e))) => failure = Some(telling(failure, e)),
                     None if may_go_on => {}
                     None => return Err(failure.unwrap_or_else(|| Error::new(ErrorType::ConnectNoRoute))),
@@ -139,6 +122,12 @@ impl L4Connect for NameAddresses {
                 () = tokio::time::sleep(DELAY), if may_go_on => {}
             }
         }
+    }
+}
+
+impl KnownAddress {
+    fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 }
 

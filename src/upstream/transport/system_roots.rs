@@ -1,0 +1,25 @@
+//! The certificates that the system trusts, read once for all upstreams and workers.
+
+use std::sync::{Arc, LazyLock};
+
+use rustls::RootCertStore;
+
+/// Empty, with a line in the log, where the system has none: then no certificate is accepted.
+pub fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| Arc::new(read()));
+    Arc::clone(&ROOTS)
+}
+
+fn read() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    match rustls_native_certs::load_native_certs() {
+        Ok(certificates) => {
+            let (_, unusable) = roots.add_parsable_certificates(certificates);
+            if unusable > 0 {
+                log::debug!("{unusable} of the system's CA certificates cannot be used");
+            }
+        }
+        Err(e) => log::warn!("the system's CA certificates cannot be read: {e}"),
+    }
+    roots
+}
