@@ -381,3 +381,21 @@ fn proxy_protocol() {
     let text = example.ask("PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").text();
     assert!(text.contains("x-forwarded-for: 192.0.2.7\n"), "{text}");
 }
+
+#[test]
+fn proxy_protocol_out() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut header = [0; 28];
+        stream.read_exact(&mut header).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        header
+    });
+    let example = Example::start("proxy-protocol-out.yaml", &address, &address);
+    assert_eq!(example.get("a", "/").status, 200);
+    // Of version 2, from 127.0.0.1 over TCP.
+    assert!(server.join().unwrap().starts_with(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01"));
+}

@@ -50,8 +50,8 @@ pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Server, Upgrade};
 pub use source::{INPUT, Source, text_of};
 pub use timeouts::ClientTimeouts;
 pub use upstream::{
-    ActiveCheck, Balance, CheckKind, Health, Passive, Pool, Retry, RetryMethods, RetryReason, Secret, Sticky, Upstream,
-    UpstreamServer, UpstreamTimeouts, UpstreamTls,
+    ActiveCheck, Balance, CheckKind, Health, Passive, Pool, Retry, RetryMethods, RetryReason, Secret, SendProxy,
+    Sticky, Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls,
 };
 pub use value::{
     Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template,

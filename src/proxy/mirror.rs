@@ -21,8 +21,8 @@ use pingora_timeout::timeout;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::context::RequestCtx;
+use super::select_peer::client_address;
 use crate::exchange::Exchange;
-use crate::runtime::Mirror;
 use crate::telemetry;
 use crate::upstream::http1::Session as UpstreamSession;
 use crate::upstream::{Connector, Pick, PickRequest};
@@ -74,9 +74,10 @@ impl Drop for UnderWay {
 }
 
 impl Mirrors {
-    /// Begins to copy a request, if it is one of the share that is copied; `upstream`: as it
-    /// is sent.
-    pub fn begin_copy(&self, session: &mut Session, upstream: &RequestHeader, mirror: &Mirror) -> Option<Copies> {
+    /// Begins to copy a request, if its route has it copied and it is one of the share;
+    /// `upstream`: as it is sent.
+    pub fn begin_copy(&self, session: &mut Session, upstream: &RequestHeader, ctx: &RequestCtx) -> Option<Copies> {
+        let mirror = ctx.wanted_mirror()?;
         if fastrand::u8(..100) >= mirror.share {
             return None;
         }
@@ -88,10 +89,12 @@ impl Mirrors {
         }
         let has_body = !session.as_mut().is_body_empty();
         let request = copy_of(upstream, has_body).ok()?;
+        let mut peer = pick.endpoint.peer();
+        pick.endpoint.name_client(&mut peer, || client_address(session, ctx));
         let (sender, pieces) = channel(MAX_PIECES_QUEUED);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
         tokio::spawn(async move {
-            let sent = timeout(COPY_TIMEOUT, send(&connector, &pick, request, has_body.then_some(pieces)));
+            let sent = timeout(COPY_TIMEOUT, send(&connector, &pick, &peer, request, has_body.then_some(pieces)));
             match telemetry::contain(pin!(sent)).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(e))) => log::debug!("mirror {name}: {e}"),
@@ -117,10 +120,10 @@ fn copy_of(upstream: &RequestHeader, has_body: bool) -> Result<RequestHeader> {
 async fn send(
     connector: &Connector,
     pick: &Pick,
+    peer: &HttpPeer,
     mut request: RequestHeader,
     pieces: Option<Receiver<MirrorPiece>>,
 ) -> Result<()> {
-    let peer = &pick.endpoint.peer();
     let mut session = session(connector, pick, peer).await?;
     let exchange = Arc::new(Exchange::default());
     request.extensions_mut().insert(Arc::clone(&exchange));

@@ -129,7 +129,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         request::edit_live_request(session, upstream_request, ctx)?;
-        ctx.mirror = ctx.wanted_mirror().and_then(|mirror| self.mirrors.begin_copy(session, upstream_request, mirror));
+        ctx.mirror = self.mirrors.begin_copy(session, upstream_request, ctx);
         request::attach_exchange(upstream_request, ctx);
         ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_request(upstream_request))
     }

@@ -1,6 +1,6 @@
 //! Which server a request goes to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::filter::Cause;
 use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
 use crate::runtime::{Action, Split};
-use crate::upstream::{Endpoint, Pick, PickRequest, Pool, Unavailable, session_of_our_own};
+use crate::upstream::{ClientAddress, Endpoint, Pick, PickRequest, Pool, Unavailable, session_of_our_own};
 
 /// Which upstream of a route's split takes the request; 0 where there is none.
 pub fn split_index(request: &RequestHeader, ctx: &RequestCtx) -> usize {
@@ -61,10 +61,25 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     let unpooled = ctx.admission.upgrade || needs_new_connection;
     let mut peer = Box::new(if unpooled { pick.endpoint.unpooled_peer() } else { pick.endpoint.peer() });
     peer.options.alpn = session_of_our_own();
+    pick.endpoint.name_client(&mut peer, || client_address(session, ctx));
     ctx.attempts.pick = Some(pick);
     ctx.attempts.count += 1;
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);
     Ok(peer)
+}
+
+/// The client as a server is told of it. Its port is known only where nobody else told of it.
+pub fn client_address(session: &Session, ctx: &RequestCtx) -> Option<ClientAddress> {
+    let ends = session.digest().and_then(|digest| digest.socket_digest.as_ref());
+    let remote = ends.and_then(|ends| ends.peer_addr()?.as_inet().copied());
+    let local = ends.and_then(|ends| ends.local_addr()?.as_inet().copied());
+    let ip = ctx.admission.client_ip?;
+    let port = remote.filter(|remote| remote.ip().to_canonical() == ip).map_or(0, |remote| remote.port());
+    let unknown = || match ip {
+        IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    Some(ClientAddress { client: (ip, port).into(), server: local.unwrap_or_else(unknown) })
 }
 
 /// In the queue. A client that has said all that it has to say is watched meanwhile: who

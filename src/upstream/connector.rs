@@ -38,7 +38,8 @@ impl CustomConnector for Connector {
     type Session = Session;
 
     async fn get_http_session<P: Peer + Send + Sync + 'static>(&self, peer: &P) -> Result<(Made<Session>, bool)> {
-        let made = Dial::of(peer)?.destination.connect(peer.total_connection_timeout()).await?;
+        let dial = Dial::of(peer)?;
+        let made = dial.destination.connect(dial.client, peer.total_connection_timeout()).await?;
         Ok((Made::Session(Session::new(Box::new(Connection::new(made)), true)), false))
     }
 

@@ -18,8 +18,8 @@ use super::health::HealthState;
 use super::load::Load;
 use super::pool_key;
 use super::sticky::StickyCookie;
-use super::transport::{Destination, Dial, NameAddresses, Place, TlsClient};
-use crate::config::{Address, Sticky, Upstream, UpstreamTls};
+use super::transport::{ClientAddress, Destination, Dial, NameAddresses, Place, TlsClient};
+use crate::config::{Address, SendProxy, Sticky, Upstream, UpstreamTls};
 
 /// An endpoint as the configuration or the lookup of a name has it.
 #[derive(Clone, Debug)]
@@ -128,8 +128,8 @@ impl Endpoint {
         let mut peer = peer(spec, upstream)?;
         // An endpoint that was gone and is back must not reuse connections from before.
         peer.group_key ^= spec.addresses.as_ref().and_then(|addresses| addresses.renewed_key).unwrap_or(stats.id);
-        let destination = Arc::new(destination(spec, tls));
-        Dial { destination: Arc::clone(&destination) }.attach(&mut peer.options);
+        let destination = Arc::new(destination(spec, upstream, tls));
+        Dial { destination: Arc::clone(&destination), client: None }.attach(&mut peer.options);
         Ok(Self {
             label: spec.label.as_str().into(),
             backup: spec.backup,
@@ -166,6 +166,19 @@ impl Endpoint {
         peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed);
         peer.options.idle_timeout = Some(Duration::ZERO);
         peer
+    }
+
+    /// Has the server be told of the client, where the upstream's `proxy_protocol` says so. The
+    /// connection carries no other client's requests then.
+    pub fn name_client(&self, peer: &mut HttpPeer, client: impl FnOnce() -> Option<ClientAddress>) {
+        if self.destination.send_proxy == SendProxy::Off {
+            return;
+        }
+        let client = client();
+        let mut hasher = std::collections::hash_map::DefaultHasher::new();
+        client.hash(&mut hasher);
+        peer.group_key ^= hasher.finish();
+        Dial { destination: Arc::clone(&self.destination), client }.attach(&mut peer.options);
     }
 
     /// Where connections go.
@@ -325,18 +338,19 @@ fn unix_address(path: &Path) -> Result<SocketAddr, String> {
         .map_err(|e| format!("unix:{}: {e}", path.display()))
 }
 
-fn destination(spec: &EndpointSpec, tls: Option<&TlsClient>) -> Destination {
+fn destination(spec: &EndpointSpec, upstream: &Upstream, tls: Option<&TlsClient>) -> Destination {
     let place = match (&spec.addresses, &spec.address) {
         (Some(addresses), _) => Place::Name(Arc::clone(addresses)),
         (None, Address::Tcp(address)) => Place::Tcp(*address),
         (None, Address::Unix(path)) => Place::Unix(path.clone()),
     };
-    Destination { place, port: None, tls: tls.map(TlsClient::with_own_sessions) }
+    Destination { place, port: None, tls: tls.map(TlsClient::with_own_sessions), send_proxy: upstream.proxy_protocol }
 }
 
 fn group_key(upstream: &Upstream) -> u64 {
     let mut hasher = std::collections::hash_map::DefaultHasher::new();
     upstream.name.hash(&mut hasher);
+    (upstream.proxy_protocol as u8).hash(&mut hasher);
     let Some(tls) = &upstream.tls else {
         return hasher.finish();
     };

@@ -27,7 +27,7 @@ pub async fn check_once(endpoint: &Endpoint, check: &ActiveCheck) -> std::result
 }
 
 async fn ask(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<(), String> {
-    let made = destination(endpoint, check).connect(None).await.map_err(|e| describe(&e))?;
+    let made = destination(endpoint, check).connect(None, None).await.map_err(|e| describe(&e))?;
     let CheckKind::Http { path, status: (from, to), host } = &check.kind else { return Ok(()) };
     let host = host.as_deref().or_else(|| endpoint.authorities().first().map(String::as_str)).unwrap_or("localhost");
     let mut session = Session::new(Box::new(Connection::new(made)), true);

@@ -40,5 +40,5 @@ pub use pool::{Pick, PickRequest, Pool, Unavailable};
 pub use report::{EndpointReport, Reports, UpstreamReport};
 pub use resolve::Resolver;
 pub use sticky::CookieKey;
-pub use transport::CertificateFault;
+pub use transport::{CertificateFault, ClientAddress};
 pub use weighted_choice::WeightedChoice;

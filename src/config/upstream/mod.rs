@@ -4,6 +4,7 @@
 mod balance;
 mod health;
 mod pool;
+mod proxy_protocol;
 mod retry;
 mod server;
 mod sticky;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use balance::Balance;
 pub use health::{ActiveCheck, CheckKind, Health, Passive};
 pub use pool::Pool;
+pub use proxy_protocol::SendProxy;
 pub use retry::{Retry, RetryMethods, RetryReason};
 pub use server::UpstreamServer;
 pub use sticky::{Secret, Sticky};
@@ -38,6 +40,8 @@ section! {
         sticky: Option<Sticky> = null, with or_null(AsSection);
         /// TLS to the servers; `true` for its defaults.
         tls: Option<UpstreamTls> = false, with UpstreamTls::switch();
+        /// How a server is told of the client: by the PROXY protocol, in front of everything else on each connection, TLS included. A connection then carries the requests of one client only.
+        proxy_protocol: SendProxy = "off";
         /// How the proxy notices that a server is down.
         health: Health = {};
         /// When a request is tried again, at another server if there is one.
@@ -55,7 +59,7 @@ section! {
         /// Whether a route named an address: such an upstream is not printed.
         implicit: bool,
     }
-    later { protocol, proxy_protocol }
+    later { protocol }
     check Upstream::check;
 }
 

@@ -8,11 +8,14 @@ use pingora_core::upstreams::peer::{Peer, PeerOptions};
 use pingora_http::ResponseHeader;
 
 use super::destination::Destination;
+use super::proxy_header::ClientAddress;
 
 /// What a connection is made with.
 #[derive(Clone, Debug)]
 pub struct Dial {
     pub destination: Arc<Destination>,
+    /// Whom the server is told of, where it is told.
+    pub client: Option<ClientAddress>,
 }
 
 impl Dial {
@@ -40,6 +43,7 @@ impl Dial {
 mod tests {
     use super::super::destination::Place;
     use super::*;
+    use crate::config::SendProxy;
     use pingora_core::upstreams::peer::HttpPeer;
 
     #[test]
@@ -47,8 +51,9 @@ mod tests {
         let address = ([127, 0, 0, 1], 80).into();
         let mut peer = HttpPeer::new(address, false, String::new());
         assert!(Dial::of(&peer).is_err());
-        let destination = Arc::new(Destination { place: Place::Tcp(address), port: None, tls: None });
-        Dial { destination: Arc::clone(&destination) }.attach(&mut peer.options);
+        let destination =
+            Arc::new(Destination { place: Place::Tcp(address), port: None, tls: None, send_proxy: SendProxy::Off });
+        Dial { destination: Arc::clone(&destination), client: None }.attach(&mut peer.options);
         assert!(Arc::ptr_eq(&Dial::of(&peer.clone()).unwrap().destination, &destination));
     }
 }
