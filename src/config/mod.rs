@@ -51,7 +51,7 @@ pub use source::{INPUT, Source, text_of};
 pub use timeouts::ClientTimeouts;
 pub use upstream::{
     ActiveCheck, Balance, CheckKind, Health, Passive, Pool, Retry, RetryMethods, RetryReason, Secret, SendProxy,
-    Sticky, Upstream, UpstreamServer, UpstreamTimeouts, UpstreamTls,
+    Sticky, Upstream, UpstreamProtocol, UpstreamServer, UpstreamTimeouts, UpstreamTls,
 };
 pub use value::{
     Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template,

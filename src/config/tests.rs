@@ -58,6 +58,7 @@ upstreams:
     retry: { attempts: 3, on: [connect, reset], methods: safe, statuses: [503], budget: 10%, body_buffer: 16KiB }
     slow_start: 30s
     proxy_protocol: v2
+    protocol: auto
     tls: { sni: app.internal, verify: true, ca: @DIR@/cert.pem, cert: @DIR@/cert.pem, key: @DIR@/key.pem }
     timeouts: { connect: 500ms, response_header: 5m, read_idle: none, write_idle: 1h, pool_idle: 10s, request: 10m }
     pool: { max_idle: 0, max_connections: 100, queue: 50, queue_timeout: 2s }

@@ -42,7 +42,7 @@ impl Exchange {
     /// Makes it that of the next request. Costs a connection's later requests no allocation.
     pub fn reset(&mut self) {
         self.deadlines.reset();
-        self.upload.begin_attempt();
+        self.upload.reset();
         self.download.begin_attempt();
         let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
         for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {

@@ -3,10 +3,12 @@
 //! begins when nothing waits any more.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
+use http::HeaderMap;
 
 use super::window::WINDOW;
 
@@ -23,6 +25,8 @@ pub struct Upload {
     given_up: AtomicBool,
     /// The task that reads from the client.
     reader: AtomicWaker,
+    /// What the client sent behind the body.
+    trailers: Mutex<Option<Box<HeaderMap>>>,
 }
 
 impl Default for Upload {
@@ -34,6 +38,7 @@ impl Default for Upload {
             since: AtomicU64::new(0),
             given_up: AtomicBool::new(false),
             reader: AtomicWaker::new(),
+            trailers: Mutex::new(None),
         }
     }
 }
@@ -44,6 +49,16 @@ impl Upload {
         self.waiting.store(0, Ordering::Relaxed);
         self.is_full.store(false, Ordering::Relaxed);
         self.given_up.store(false, Ordering::Relaxed);
+    }
+
+    /// The client sent these behind the body. They are set before the end of the body is told.
+    pub fn set_trailers(&self, trailers: HeaderMap) {
+        *self.trailers.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(trailers));
+    }
+
+    /// The trailers as the client sent them. A retry gets them, too.
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        self.trailers.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
     /// So many bytes wait for the upstream to take them.
@@ -58,6 +73,12 @@ impl Upload {
             self.is_full.store(false, Ordering::Relaxed);
             self.reader.wake();
         }
+    }
+
+    /// Another request begins.
+    pub(super) fn reset(&mut self) {
+        self.begin_attempt();
+        *self.trailers.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The upstream takes no more of the body: it has closed its direction, or took too long.

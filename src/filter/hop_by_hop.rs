@@ -16,13 +16,21 @@ use crate::message::hop::{self, ConnectionField};
 
 /// Takes away what ends at this hop, and what an untrusted remote says of the client.
 ///
-/// `upgrade` is what [`asks_for_upgrade`] said of the request.
-pub fn strip_request(request: &mut Edited<'_, RequestHeader>, trusted: bool, upgrade: bool, underscores: Underscores) {
+/// `upgrade` is what [`asks_for_upgrade`] said of the request. `to_http2`: the upstream may speak
+/// HTTP/2, where `TE: trailers` means the whole way (RFC 9113 section 8.2.2) and gRPC wants it.
+pub fn strip_request(
+    request: &mut Edited<'_, RequestHeader>,
+    trusted: bool,
+    upgrade: bool,
+    to_http2: bool,
+    underscores: Underscores,
+) {
     let connection = ConnectionField::of(&request.headers);
     // `retain` may ask about a field twice.
     let dropped = RefCell::new(Vec::new());
     request.retain(|name, headers| match name.as_str() {
         "connection" | "upgrade" => upgrade,
+        "te" => to_http2 && hop::takes_trailers(headers),
         _ if has_underscore(name) && !may_pass(name, underscores) => {
             note(&mut dropped.borrow_mut(), name);
             false
@@ -107,7 +115,7 @@ mod tests {
     fn stripped(fields: &[(&'static str, &'static str)], trusted: bool) -> RequestHeader {
         sent("/", fields, |cx| {
             let upgrade = asks_for_upgrade(&cx.upstream);
-            strip_request(&mut cx.upstream, trusted, upgrade, Underscores::Drop);
+            strip_request(&mut cx.upstream, trusted, upgrade, false, Underscores::Drop);
         })
     }
 
@@ -124,7 +132,7 @@ mod tests {
             ("_", "3"),
         ];
         let kept = |underscores, trusted| {
-            let up = sent("/", &fields, |cx| strip_request(&mut cx.upstream, trusted, false, underscores));
+            let up = sent("/", &fields, |cx| strip_request(&mut cx.upstream, trusted, false, false, underscores));
             lines(&up)
         };
         assert_eq!(kept(Underscores::Drop, true), ["X-User: 2"]);
@@ -155,6 +163,19 @@ mod tests {
         }
         let up = stripped(&[("A", "1"), ("b", "2"), ("Connection", "keep-alive"), ("Keep-Alive", "5")], false);
         assert_eq!(lines(&up), ["A: 1", "b: 2"]);
+    }
+
+    #[test]
+    fn te_goes_on_to_http_2_where_it_is_of_trailers() {
+        let kept = |to_http2, te| {
+            let up = sent("/", &[("Connection", "te"), ("TE", te), ("X", "1")], |cx| {
+                strip_request(&mut cx.upstream, false, false, to_http2, Underscores::Drop);
+            });
+            lines(&up)
+        };
+        assert_eq!(kept(true, "gzip, Trailers"), ["TE: gzip, Trailers", "X: 1"]);
+        assert_eq!(kept(true, "gzip"), ["X: 1"]);
+        assert_eq!(kept(false, "trailers"), ["X: 1"]);
     }
 
     #[test]

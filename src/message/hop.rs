@@ -2,7 +2,7 @@
 //! response. `Transfer-Encoding` is none of them here, because it frames the message that is
 //! being written.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE};
 
 /// Whether the `Connection` of a message names other fields of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,12 @@ pub fn ends_here(name: &str) -> bool {
 /// Whether `Connection` holds this token.
 pub fn connection_has(headers: &HeaderMap, wanted: &[u8]) -> bool {
     tokens(headers).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether `TE` says that trailers are understood (RFC 9110 section 10.1.4).
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(TE).iter().flat_map(|value| split(value.as_bytes()));
+    fields.into_iter().any(|one| one.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// What `Connection` names, tokens such as `close` included.

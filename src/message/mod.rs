@@ -15,3 +15,4 @@ pub mod path;
 pub mod path_escapes;
 pub mod query;
 pub mod readings;
+pub mod trailers;

@@ -24,7 +24,9 @@ pub struct Attempts {
     pub sent: u32,
     /// The next one goes over a new connection.
     pub needs_new_connection: bool,
-    /// One attempt whose pooled connection had died was not counted in `sent`.
+    /// The server says that it has not looked at the request.
+    pub unprocessed: bool,
+    /// One attempt that cost the server nothing was not counted in `sent`.
     pub free_retry_used: bool,
     /// The upstream's answer is not wanted; it is tried again.
     pub retry_for_status: bool,

@@ -6,8 +6,9 @@ use pingora::{Error, ErrorSource as PingoraSource, ErrorType};
 use crate::exchange::Overdue;
 use crate::filter::Cause;
 use crate::http1::BadChunk;
-use crate::upstream::CertificateFault;
 use crate::upstream::http1::BadResponse;
+use crate::upstream::http2::Http2Fault;
+use crate::upstream::{CertificateFault, NotSelected};
 
 /// What the proxy refuses a request for. It travels as the cause of a Pingora error, from
 /// the hook that refuses to `fail_to_proxy`.
@@ -59,12 +60,25 @@ pub fn cause_of(error: &Error) -> Cause {
 }
 
 fn cause_of_pingoras(error: &Error) -> Cause {
+    if let Some(cause) = http2_fault(error) {
+        return cause;
+    }
     match by_kind(error) {
+        Cause::TlsFailed if error.root_cause().is::<NotSelected>() => Cause::Http2NotSelected,
         Cause::TlsFailed => CertificateFault::of(error).map_or(Cause::TlsFailed, Cause::CertificateRefused),
         Cause::UpstreamInvalid => by_head(error),
         Cause::ClientGone => by_driver(error),
         cause => cause,
     }
+}
+
+fn http2_fault(error: &Error) -> Option<Cause> {
+    Some(match error.root_cause().downcast_ref()? {
+        Http2Fault::Unprocessed => Cause::RequestRefused,
+        Http2Fault::Reset => Cause::RequestReset,
+        Http2Fault::NoTunnel => Cause::TunnelRefused,
+        Http2Fault::Target => Cause::TargetInvalid,
+    })
 }
 
 /// A response that is valid HTTP may be more than is carried.

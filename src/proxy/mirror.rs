@@ -24,8 +24,7 @@ use super::context::RequestCtx;
 use super::select_peer::client_address;
 use crate::exchange::Exchange;
 use crate::telemetry;
-use crate::upstream::http1::Session as UpstreamSession;
-use crate::upstream::{Connector, Pick, PickRequest};
+use crate::upstream::{Connector, Pick, PickRequest, Session as UpstreamSession};
 
 /// At most this many copies are under way at once; more are not made.
 const MAX_COPIES: usize = 256;
@@ -89,8 +88,7 @@ impl Mirrors {
         }
         let has_body = !session.as_mut().is_body_empty();
         let request = copy_of(upstream, has_body).ok()?;
-        let mut peer = pick.endpoint.peer();
-        pick.endpoint.name_client(&mut peer, || client_address(session, ctx));
+        let peer = pick.endpoint.peer_for(false, false, || client_address(session, ctx));
         let (sender, pieces) = channel(MAX_PIECES_QUEUED);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
         tokio::spawn(async move {

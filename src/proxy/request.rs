@@ -32,7 +32,8 @@ pub fn edit_request(
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
     let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
-    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, ctx.snapshot.underscores);
+    let to_http2 = ctx.pool().is_some_and(|pool| pool.settings().protocol.is_maybe_http2());
+    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, to_http2, ctx.snapshot.underscores);
     loops::mark(&mut upstream);
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);

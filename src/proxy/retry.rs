@@ -67,7 +67,19 @@ pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, mut error: Box
 /// wants another one.
 fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) -> bool {
     let (rules, answered) = (pool.retry(), ctx.attempts.status.is_some());
+    ctx.attempts.unprocessed = cause == Cause::RequestRefused;
     match cause {
+        Cause::RequestRefused => {
+            // It is busy or about to end, which is no failure of it.
+            if pool.available() > 1 {
+                mark_tried(ctx);
+            }
+            rules.is_on(RetryReason::Connect)
+        }
+        Cause::RequestReset => {
+            record_failure(ctx, pool, cause.message());
+            rules.is_on(RetryReason::Reset)
+        }
         Cause::UpstreamClosed => {
             // A server may close an idle connection at any time: that is no failure of it.
             let stale = reused && !answered;
@@ -97,8 +109,8 @@ fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) ->
     }
 }
 
-/// Does not count an attempt whose pooled connection was dead before it was used. Only the
-/// first such attempt is not counted: the server may be about to reset the next connection,
+/// Does not count an attempt whose pooled connection was dead before it was used, or at which no
+/// server looked. Only the first such attempt is not counted: the server may be about to reset the next connection,
 /// too.
 fn use_free_retry(attempts: &mut Attempts) {
     if is_free_retry(attempts) {
@@ -160,16 +172,16 @@ fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
     ctx.attempts.sent < rules.attempts
         && has_time(ctx)
         && is_unanswered(session)
-        && fits_methods(session, rules)
+        && (ctx.attempts.unprocessed || fits_methods(session, rules))
         && is_whole_body_kept(session, rules)
         && (is_free_retry(&ctx.attempts) || pool.budget.withdraw(Instant::now()))
 }
 
-/// Whether the next attempt replaces one whose pooled connection was dead before it was
-/// used, for the first time. It adds no load to the upstream, so that it needs nothing of the
+/// Whether the next attempt replaces one whose pooled connection was dead before it was used, or
+/// at which no server looked, for the first time. It adds no load to the upstream, so that it needs nothing of the
 /// retry budget: a server that restarts takes a whole pool of connections with it.
 fn is_free_retry(attempts: &Attempts) -> bool {
-    attempts.needs_new_connection && !attempts.free_retry_used
+    (attempts.needs_new_connection || attempts.unprocessed) && !attempts.free_retry_used
 }
 
 fn fits_methods(session: &Session, rules: &Retry) -> bool {

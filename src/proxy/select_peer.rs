@@ -56,12 +56,10 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
         Err(unavailable) => return refuse(ctx, unavailable),
         Ok(pick) => pick,
     };
-    let needs_new_connection = std::mem::take(&mut ctx.attempts.needs_new_connection) || !pool.keeps_connections();
-    // A tunnel would take a connection out of the pool for good.
-    let unpooled = ctx.admission.upgrade || needs_new_connection;
-    let mut peer = Box::new(if unpooled { pick.endpoint.unpooled_peer() } else { pick.endpoint.peer() });
+    let is_fresh = std::mem::take(&mut ctx.attempts.needs_new_connection) || !pool.keeps_connections();
+    let client = || client_address(session, ctx);
+    let mut peer = Box::new(pick.endpoint.peer_for(ctx.admission.upgrade, is_fresh, client));
     peer.options.alpn = session_of_our_own();
-    pick.endpoint.name_client(&mut peer, || client_address(session, ctx));
     ctx.attempts.pick = Some(pick);
     ctx.attempts.count += 1;
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);

@@ -19,7 +19,7 @@ use super::load::Load;
 use super::pool_key;
 use super::sticky::StickyCookie;
 use super::transport::{ClientAddress, Destination, Dial, NameAddresses, Place, TlsClient};
-use crate::config::{Address, SendProxy, Sticky, Upstream, UpstreamTls};
+use crate::config::{Address, SendProxy, Sticky, Upstream, UpstreamProtocol, UpstreamTls};
 
 /// An endpoint as the configuration or the lookup of a name has it.
 #[derive(Clone, Debug)]
@@ -54,6 +54,7 @@ pub struct Endpoint {
     pub(super) cookie: Option<StickyCookie>,
     /// Requests at once; `u32::MAX` is no limit.
     max_connections: u32,
+    keeps_connections: bool,
     slow_start: Duration,
     /// The key under which idle connections to the endpoint are kept.
     pool_key: u64,
@@ -129,7 +130,7 @@ impl Endpoint {
         // An endpoint that was gone and is back must not reuse connections from before.
         peer.group_key ^= spec.addresses.as_ref().and_then(|addresses| addresses.renewed_key).unwrap_or(stats.id);
         let destination = Arc::new(destination(spec, upstream, tls));
-        Dial { destination: Arc::clone(&destination), client: None }.attach(&mut peer.options);
+        Dial { destination: Arc::clone(&destination), client: None, upgrade: false }.attach(&mut peer.options);
         Ok(Self {
             label: spec.label.as_str().into(),
             backup: spec.backup,
@@ -139,6 +140,7 @@ impl Endpoint {
             addresses: spec.addresses.clone(),
             cookie,
             max_connections: upstream.pool.max_connections.unwrap_or(u32::MAX),
+            keeps_connections: upstream.max_idle() > 0,
             slow_start: upstream.slow_start,
             pool_key: peer.reuse_hash(),
             peer,
@@ -168,17 +170,27 @@ impl Endpoint {
         peer
     }
 
-    /// Has the server be told of the client, where the upstream's `proxy_protocol` says so. The
-    /// connection carries no other client's requests then.
-    pub fn name_client(&self, peer: &mut HttpPeer, client: impl FnOnce() -> Option<ClientAddress>) {
-        if self.destination.send_proxy == SendProxy::Off {
-            return;
+    /// The peer for a request. `upgrade`: it asks for one; `is_fresh`: it shall not use a connection
+    /// that has waited for it. `client` names the client, where the server is told of it: then the
+    /// connection carries no other client's requests.
+    pub fn peer_for(&self, upgrade: bool, is_fresh: bool, client: impl FnOnce() -> Option<ClientAddress>) -> HttpPeer {
+        let Destination { protocol, send_proxy, .. } = *self.destination;
+        let is_own = match protocol {
+            // A tunnel would take a connection out of the pool for good.
+            UpstreamProtocol::Http1 | UpstreamProtocol::Auto => upgrade || is_fresh,
+            // Connections that have ended are not in the pool, and a tunnel is one stream of many.
+            UpstreamProtocol::Http2 | UpstreamProtocol::H2c => !self.keeps_connections,
+        };
+        let mut peer = if is_own { self.unpooled_peer() } else { self.peer() };
+        let names_client = send_proxy != SendProxy::Off;
+        if names_client || upgrade {
+            let client = if names_client { client() } else { None };
+            let mut hasher = std::collections::hash_map::DefaultHasher::new();
+            client.hash(&mut hasher);
+            peer.group_key ^= if names_client { hasher.finish() } else { 0 };
+            Dial { destination: Arc::clone(&self.destination), client, upgrade }.attach(&mut peer.options);
         }
-        let client = client();
-        let mut hasher = std::collections::hash_map::DefaultHasher::new();
-        client.hash(&mut hasher);
-        peer.group_key ^= hasher.finish();
-        Dial { destination: Arc::clone(&self.destination), client }.attach(&mut peer.options);
+        peer
     }
 
     /// Where connections go.
@@ -344,13 +356,19 @@ fn destination(spec: &EndpointSpec, upstream: &Upstream, tls: Option<&TlsClient>
         (None, Address::Tcp(address)) => Place::Tcp(*address),
         (None, Address::Unix(path)) => Place::Unix(path.clone()),
     };
-    Destination { place, port: None, tls: tls.map(TlsClient::with_own_sessions), send_proxy: upstream.proxy_protocol }
+    Destination {
+        place,
+        port: None,
+        tls: tls.map(TlsClient::with_own_sessions),
+        send_proxy: upstream.proxy_protocol,
+        protocol: upstream.protocol,
+    }
 }
 
 fn group_key(upstream: &Upstream) -> u64 {
     let mut hasher = std::collections::hash_map::DefaultHasher::new();
     upstream.name.hash(&mut hasher);
-    (upstream.proxy_protocol as u8).hash(&mut hasher);
+    (upstream.proxy_protocol as u8, upstream.protocol as u8).hash(&mut hasher);
     let Some(tls) = &upstream.tls else {
         return hasher.finish();
     };

@@ -9,11 +9,14 @@ use pingora_timeout::timeout;
 
 use super::duration::in_words;
 use super::endpoint::Endpoint;
-use super::http1::{Connection, Session};
-use super::transport::{CertificateFault, Destination};
-use crate::config::{ActiveCheck, CheckKind};
+use super::http1;
+use super::http2;
+use super::session::Session;
+use super::transport::{CertificateFault, Destination, Selected};
+use crate::config::{ActiveCheck, CheckKind, UpstreamProtocol};
 use crate::exchange::Exchange;
 use crate::message::escaping::printable;
+use crate::transport::Transport;
 
 /// Checks once.
 ///
@@ -27,10 +30,10 @@ pub async fn check_once(endpoint: &Endpoint, check: &ActiveCheck) -> std::result
 }
 
 async fn ask(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<(), String> {
-    let made = destination(endpoint, check).connect(None, None).await.map_err(|e| describe(&e))?;
+    let (made, selected) = destination(endpoint, check).connect(None, false, None).await.map_err(|e| describe(&e))?;
     let CheckKind::Http { path, status: (from, to), host } = &check.kind else { return Ok(()) };
     let host = host.as_deref().or_else(|| endpoint.authorities().first().map(String::as_str)).unwrap_or("localhost");
-    let mut session = Session::new(Box::new(Connection::new(made)), true);
+    let mut session = session(made, selected).await.map_err(|e| describe(&e))?;
     let status = status_of(&mut session, path, host, |status| (*from..=*to).contains(&status)).await;
     match status.map_err(|e| describe(&e))? {
         status if (*from..=*to).contains(&status) => Ok(()),
@@ -43,8 +46,26 @@ fn destination(endpoint: &Endpoint, check: &ActiveCheck) -> Destination {
     destination.port = check.port;
     if check.tls == Some(false) {
         destination.tls = None;
+        // What the upstream's servers speak without TLS is not known.
+        if destination.protocol != UpstreamProtocol::H2c {
+            destination.protocol = UpstreamProtocol::Http1;
+        }
     }
     destination
+}
+
+/// A connection for one request.
+async fn session(made: Transport, selected: Selected) -> Result<Session> {
+    match selected {
+        Selected::Http1 => {
+            Ok(Session::Http1(Box::new(http1::Session::new(Box::new(http1::Connection::new(made)), true))))
+        }
+        Selected::Http2 => {
+            let connection = http2::Connection::begin(made, None, None, None).await?;
+            let slot = connection.slot().ok_or_else(|| Error::new(ErrorType::ConnectionClosed))?;
+            Ok(Session::Http2(Box::new(http2::Session::new(slot))))
+        }
+    }
 }
 
 /// The status of the response. An interim one is passed over unless it is the status that
@@ -75,6 +96,7 @@ fn describe(error: &Error) -> String {
             let fault = CertificateFault::of(error).map_or("the TLS handshake failed", CertificateFault::message);
             format!("{fault}: {}", root_cause(error))
         }
+        ErrorType::H2Error => "it reset the request".to_owned(),
         ErrorType::InvalidHTTPHeader => "its answer is not valid HTTP".to_owned(),
         // Pingora's list of errors is long and may grow.
         _ => root_cause(error),

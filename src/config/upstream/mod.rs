@@ -4,6 +4,7 @@
 mod balance;
 mod health;
 mod pool;
+mod protocol;
 mod proxy_protocol;
 mod retry;
 mod server;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use balance::Balance;
 pub use health::{ActiveCheck, CheckKind, Health, Passive};
 pub use pool::Pool;
+pub use protocol::UpstreamProtocol;
 pub use proxy_protocol::SendProxy;
 pub use retry::{Retry, RetryMethods, RetryReason};
 pub use server::UpstreamServer;
@@ -40,6 +42,8 @@ section! {
         sticky: Option<Sticky> = null, with or_null(AsSection);
         /// TLS to the servers; `true` for its defaults.
         tls: Option<UpstreamTls> = false, with UpstreamTls::switch();
+        /// Which HTTP the servers are spoken to in.
+        protocol: UpstreamProtocol = "http1";
         /// How a server is told of the client: by the PROXY protocol, in front of everything else on each connection, TLS included. A connection then carries the requests of one client only.
         proxy_protocol: SendProxy = "off";
         /// How the proxy notices that a server is down.
@@ -59,7 +63,6 @@ section! {
         /// Whether a route named an address: such an upstream is not printed.
         implicit: bool,
     }
-    later { protocol }
     check Upstream::check;
 }
 
@@ -81,8 +84,31 @@ impl Upstream {
         if let Some(tls) = &mut self.tls {
             tls.infer_sni(reader, fields.key_span("tls"), &self.servers);
         }
+        self.check_protocol(reader, fields);
         if let Some(active) = &self.health.active {
             active.check_servers(reader, self.tls.is_some(), &self.servers);
+        }
+    }
+
+    /// TLS is where a server selects HTTP/2.
+    fn check_protocol(&self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        let span = fields.get("protocol").map_or(fields.span, |node| node.span);
+        match (self.protocol, &self.tls) {
+            (UpstreamProtocol::Http2, None) => {
+                let help = "add `tls: true`, or write `h2c` for HTTP/2 without TLS";
+                reader.error_help(span, "`protocol: http2` needs `tls`", help);
+            }
+            (UpstreamProtocol::Auto, None) => {
+                let help = "without TLS nothing says what a server speaks: write `http1` or `h2c`, or add `tls: true`";
+                reader.error_help(span, "`protocol: auto` needs `tls`", help);
+            }
+            (UpstreamProtocol::H2c, Some(_)) => {
+                let help = "write `http2` for HTTP/2 over TLS";
+                reader.error_help(span, "`protocol: h2c` is HTTP/2 without TLS, and this upstream has `tls`", help);
+            }
+            (UpstreamProtocol::Http1, _)
+            | (UpstreamProtocol::Http2 | UpstreamProtocol::Auto, Some(_))
+            | (UpstreamProtocol::H2c, None) => {}
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use pingora_core::protocols::http::custom::client::Session as CustomSession;
 use pingora_core::protocols::http::custom::{BodyWrite, CustomMessageWrite};
 use pingora_core::protocols::http::v1::common::is_upgrade_req;
@@ -26,14 +26,12 @@ use super::bad_response::BadResponse;
 use super::body_writer::BodyWriter;
 use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
-use crate::exchange::{Exchange, Timer};
+use crate::exchange::Exchange;
 use crate::http1::{IncomingBody, OutgoingBody};
+use crate::upstream::stall::Stall;
 use crate::upstream::transport::read_failed;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
-
-/// How long an upstream that has answered may take nothing of the rest of the request.
-const AFTER_RESPONSE: Duration = Duration::from_secs(5);
 
 /// A connection for the time of one request.
 #[derive(Debug)]
@@ -52,11 +50,7 @@ pub struct Session {
     upgraded: bool,
     /// Our direction of a tunnel is closed.
     is_shut: bool,
-    write_timeout: Option<Duration>,
-    /// For what the upstream has to take.
-    stalled: Timer,
-    /// How long it has for that, while it takes nothing.
-    stall_limit: Option<Duration>,
+    stall: Stall,
 }
 
 impl Session {
@@ -73,9 +67,7 @@ impl Session {
             keep_alive: false,
             upgraded: false,
             is_shut: false,
-            write_timeout: None,
-            stalled: Timer::default(),
-            stall_limit: None,
+            stall: Stall::default(),
         }
     }
 
@@ -188,10 +180,11 @@ impl Session {
         let mut queue = queue.lock();
         let sent = queue.poll_send(&mut self.connection.stream, cx);
         let is_moving = queue.output.take_taken() > 0;
+        let is_answered = self.body.is_some_and(|body| body.is_done()) && !self.upgraded;
         exchange.upload.set_waiting(queue.output.waiting());
         match sent {
             Poll::Ready(Ok(())) => {
-                self.stall_limit = None;
+                self.stall.reset();
                 if self.upgraded && queue.is_over() && !self.is_shut {
                     self.is_shut = Pin::new(&mut self.connection.stream).poll_shutdown(cx).is_ready();
                 }
@@ -203,7 +196,7 @@ impl Session {
                 self.is_shut = true;
             }
             Poll::Pending => {
-                if self.poll_stalled(is_moving, cx).is_ready() {
+                if self.stall.poll(is_moving, is_answered, cx).is_ready() {
                     queue.give_up(exchange);
                     self.is_shut = true;
                     if self.body.is_none() {
@@ -214,26 +207,14 @@ impl Session {
         }
         Ok(())
     }
-
-    /// Ready once the upstream has taken nothing for too long.
-    fn poll_stalled(&mut self, is_moving: bool, cx: &mut Context<'_>) -> Poll<()> {
-        let is_answered = self.is_response_over() && !self.upgraded;
-        let limit = match self.write_timeout {
-            Some(limit) if is_answered => limit.min(AFTER_RESPONSE),
-            Some(limit) => limit,
-            None if is_answered => AFTER_RESPONSE,
-            None => return Poll::Pending,
-        };
-        if is_moving || self.stall_limit.replace(limit) != Some(limit) {
-            self.stall_limit = Some(limit);
-            self.stalled.set(limit);
-        }
-        self.stalled.poll(cx)
-    }
 }
 
 fn refused(bad: BadResponse) -> Box<Error> {
     Error::because(ErrorType::InvalidHTTPHeader, "from an upstream", bad)
+}
+
+fn has_framing(request: &RequestHeader) -> bool {
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| request.headers.contains_key(name))
 }
 
 /// The line and the fields of a request's head (RFC 9112 section 3).
@@ -260,6 +241,13 @@ impl CustomSession for Session {
         self.exchange = request.extensions_mut().remove::<Arc<Exchange>>();
         let exchange = self.exchange()?;
         self.asks_for_upgrade = is_upgrade_req(&request);
+        if !end && !self.asks_for_upgrade && !has_framing(&request) {
+            // HTTP/2 does not have to say how long a body is.
+            request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+        if self.connection.offered_http2 {
+            request.remove_header(&header::TE);
+        }
         let mut queue = self.connection.queue.lock();
         write_head(queue.output.gathered(), &request)?;
         queue.begin(OutgoingBody::of_request(&request));
@@ -290,7 +278,7 @@ impl CustomSession for Session {
     fn set_read_timeout(&mut self, _timeout: Option<Duration>) {}
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.write_timeout = timeout;
+        self.stall.write_timeout = timeout;
     }
 
     async fn read_response_header(&mut self) -> Result<()> {

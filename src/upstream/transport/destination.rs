@@ -9,11 +9,12 @@ use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_timeout::timeout;
 use tokio::io::AsyncWriteExt;
 
+use super::failure::not_selected;
 use super::name_addresses::NameAddresses;
 use super::proxy_header::{ClientAddress, header};
 use super::socket::{connect_tcp, connect_unix};
 use super::tls::TlsClient;
-use crate::config::SendProxy;
+use crate::config::{SendProxy, UpstreamProtocol};
 use crate::transport::{Socket, Transport};
 
 #[derive(Clone, Debug)]
@@ -33,37 +34,89 @@ pub struct Destination {
     pub tls: Option<TlsClient>,
     /// What a connection begins with.
     pub send_proxy: SendProxy,
+    pub protocol: UpstreamProtocol,
 }
+
+/// What is said on a new connection before HTTP.
+#[derive(Debug)]
+struct Opening {
+    /// Of the PROXY protocol.
+    header: Vec<u8>,
+    offer: Offer,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selected {
+    Http1,
+    Http2,
+}
+
+/// What a server is offered (ALPN, RFC 7301), the preferred one first.
+type Offer = &'static [&'static [u8]];
+const HTTP1: Offer = &[b"http/1.1"];
+const HTTP2: Offer = &[b"h2"];
+const EITHER: Offer = &[b"h2", b"http/1.1"];
 
 impl Destination {
     /// Connects and shakes hands, within `longest` for all of it. `client`: whom the server is
-    /// told of, where it is told.
+    /// told of, where it is told. `only_http1`: it may not select HTTP/2 where it could.
     ///
     /// # Errors
     /// What went wrong, as Pingora's kinds of connection errors.
-    pub async fn connect(&self, client: Option<ClientAddress>, longest: Option<Duration>) -> Result<Transport> {
-        let header = header(self.send_proxy, client);
-        let Some(longest) = longest else { return self.make(&header).await };
-        match timeout(longest, self.make(&header)).await {
-            Ok(made) => made,
-            Err(_) => Error::e_explain(ErrorType::ConnectTimedout, format!("no connection within {longest:?}")),
+    pub async fn connect(
+        &self,
+        client: Option<ClientAddress>,
+        only_http1: bool,
+        longest: Option<Duration>,
+    ) -> Result<(Transport, Selected)> {
+        let opening = Opening { header: header(self.send_proxy, client), offer: self.offer(only_http1) };
+        let making = self.make(&opening);
+        let made = match longest {
+            None => making.await,
+            Some(longest) => timeout(longest, making).await.unwrap_or_else(|_| {
+                Error::e_explain(ErrorType::ConnectTimedout, format!("no connection within {longest:?}"))
+            }),
+        }?;
+        let selected = self.selected(&made)?;
+        Ok((made, selected))
+    }
+
+    fn offer(&self, only_http1: bool) -> Offer {
+        match self.protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => HTTP1,
+            UpstreamProtocol::Http2 => HTTP2,
+            UpstreamProtocol::Auto if only_http1 => HTTP1,
+            UpstreamProtocol::Auto => EITHER,
         }
     }
 
-    async fn make(&self, header: &[u8]) -> Result<Transport> {
+    fn selected(&self, made: &Transport) -> Result<Selected> {
+        let is_http2 = made.tls().is_some_and(|tls| tls.get_ref().1.alpn_protocol() == Some(b"h2"));
+        match self.protocol {
+            UpstreamProtocol::Http2 if made.tls().is_some() && !is_http2 => {
+                Err(not_selected("TLS was settled without it"))
+            }
+            UpstreamProtocol::H2c | UpstreamProtocol::Http2 => Ok(Selected::Http2),
+            UpstreamProtocol::Auto if is_http2 => Ok(Selected::Http2),
+            UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Ok(Selected::Http1),
+        }
+    }
+
+    async fn make(&self, opening: &Opening) -> Result<Transport> {
         match &self.place {
             Place::Tcp(address) => {
                 let mut address = *address;
                 address.set_port(self.port.unwrap_or(address.port()));
-                self.shake_hands(connect_tcp(address).await?.into(), header).await
+                self.shake_hands(connect_tcp(address).await?.into(), opening).await
             }
-            Place::Unix(path) => self.shake_hands(connect_unix(path).await?.into(), header).await,
-            Place::Name(addresses) => self.connect_to_any(addresses, header).await,
+            Place::Unix(path) => self.shake_hands(connect_unix(path).await?.into(), opening).await,
+            Place::Name(addresses) => self.connect_to_any(addresses, opening).await,
         }
     }
 
     /// An address at which the handshake fails is left for those that were not tried.
-    async fn connect_to_any(&self, addresses: &NameAddresses, header: &[u8]) -> Result<Transport> {
+    async fn connect_to_any(&self, addresses: &NameAddresses, opening: &Opening) -> Result<Transport> {
         let mut failed = Vec::new();
         let mut failure = None;
         loop {
@@ -71,7 +124,7 @@ impl Destination {
                 Ok(made) => made,
                 Err(error) => return Err(failure.unwrap_or(error)),
             };
-            match self.shake_hands(stream.into(), header).await {
+            match self.shake_hands(stream.into(), opening).await {
                 Ok(transport) => {
                     addresses.note(place);
                     return Ok(transport);
@@ -84,9 +137,9 @@ impl Destination {
         }
     }
 
-    async fn shake_hands(&self, mut socket: Socket, header: &[u8]) -> Result<Transport> {
-        socket.write_all(header).await.or_err(ErrorType::ConnectError, "sending the PROXY header")?;
+    async fn shake_hands(&self, mut socket: Socket, opening: &Opening) -> Result<Transport> {
+        socket.write_all(&opening.header).await.or_err(ErrorType::ConnectError, "sending the PROXY header")?;
         let Some(tls) = &self.tls else { return Ok(socket.into()) };
-        Ok(Transport::Tls(Box::new(tls.handshake(socket, &[b"http/1.1"]).await?)))
+        Ok(Transport::Tls(Box::new(tls.handshake(socket, opening.offer).await?)))
     }
 }

@@ -2,13 +2,16 @@
 //! ours but a hook that is meant for CONNECT proxies, which are not used here.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use pingora::{Error, ErrorType, Result};
 use pingora_core::upstreams::peer::{Peer, PeerOptions};
 use pingora_http::ResponseHeader;
 
-use super::destination::Destination;
+use super::destination::{Destination, Selected};
 use super::proxy_header::ClientAddress;
+use crate::config::UpstreamProtocol;
+use crate::transport::Transport;
 
 /// What a connection is made with.
 #[derive(Clone, Debug)]
@@ -16,12 +19,30 @@ pub struct Dial {
     pub destination: Arc<Destination>,
     /// Whom the server is told of, where it is told.
     pub client: Option<ClientAddress>,
+    /// The request asks for an upgrade.
+    pub upgrade: bool,
 }
 
 impl Dial {
     /// Has [`Self::of`] find it with a peer that has these options.
     pub fn attach(self, options: &mut PeerOptions) {
         options.proxy_digest_user_data_hook = Some(Arc::new(move |_, _| Some(Box::new(self.clone()))));
+    }
+
+    /// Whether other requests may use the connection at the same time.
+    pub fn may_share_connection(&self) -> bool {
+        self.destination.protocol.is_maybe_http2() && !self.only_http1()
+    }
+
+    /// A server that may choose is spoken to in HTTP/1 where that is sure to have tunnels.
+    fn only_http1(&self) -> bool {
+        self.upgrade && self.destination.protocol == UpstreamProtocol::Auto
+    }
+
+    /// # Errors
+    /// As [`Destination::connect`].
+    pub async fn connect(&self, longest: Option<Duration>) -> Result<(Transport, Selected)> {
+        self.destination.connect(self.client, self.only_http1(), longest).await
     }
 
     /// # Errors
@@ -51,9 +72,14 @@ mod tests {
         let address = ([127, 0, 0, 1], 80).into();
         let mut peer = HttpPeer::new(address, false, String::new());
         assert!(Dial::of(&peer).is_err());
-        let destination =
-            Arc::new(Destination { place: Place::Tcp(address), port: None, tls: None, send_proxy: SendProxy::Off });
-        Dial { destination: Arc::clone(&destination), client: None }.attach(&mut peer.options);
+        let destination = Arc::new(Destination {
+            place: Place::Tcp(address),
+            port: None,
+            tls: None,
+            send_proxy: SendProxy::Off,
+            protocol: UpstreamProtocol::Http1,
+        });
+        Dial { destination: Arc::clone(&destination), client: None, upgrade: false }.attach(&mut peer.options);
         assert!(Arc::ptr_eq(&Dial::of(&peer.clone()).unwrap().destination, &destination));
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 use pingora::{Error, ErrorType};
+use rustls::AlertDescription;
 
 /// Of an attempt to connect `to` an address.
 pub(super) fn connect_failed(error: io::Error, to: impl Display) -> Box<Error> {
@@ -24,6 +25,33 @@ pub(super) fn connect_failed(error: io::Error, to: impl Display) -> Box<Error> {
 fn is_exhausted(error: &io::Error) -> bool {
     const EXHAUSTED: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&Errno::from_raw(code)))
+}
+
+/// The cause of an error: the server does not speak the protocol that it has to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSelected;
+
+impl Display for NotSelected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a server that did not select HTTP/2")
+    }
+}
+
+impl std::error::Error for NotSelected {}
+
+/// Of a TLS handshake with `name`.
+pub(super) fn handshake_failed(error: io::Error, name: &str) -> Box<Error> {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match of_tls {
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            not_selected("the server says so")
+        }
+        _ => Error::because(ErrorType::TLSHandshakeFailure, format!("with {name}"), error),
+    }
+}
+
+pub(super) fn not_selected(context: &'static str) -> Box<Error> {
+    Error::because(ErrorType::TLSHandshakeFailure, context, NotSelected)
 }
 
 /// Of reading from a server. A server that does not like our certificate says so only here, in

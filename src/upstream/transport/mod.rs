@@ -12,9 +12,9 @@ mod system_roots;
 mod tls;
 
 pub use certificate::CertificateFault;
-pub use destination::{Destination, Place};
+pub use destination::{Destination, Place, Selected};
 pub use dial::Dial;
-pub use failure::read_failed;
+pub use failure::{NotSelected, read_failed};
 pub use name_addresses::NameAddresses;
 pub use proxy_header::ClientAddress;
 pub use tls::TlsClient;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pingora::{Error, ErrorType, Result};
+use pingora::Result;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -11,6 +11,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
+use super::failure::handshake_failed;
 use super::system_roots::system_roots;
 use crate::config::{PemFile, UpstreamTls};
 use crate::transport::{Socket, TlsStream};
@@ -74,11 +75,7 @@ impl TlsClient {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let offered = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let made = connector.with_alpn(offered).connect(self.name.clone(), socket).await;
-        let stream = made.map_err(|e| {
-            let context = format!("with {}", self.name.to_str());
-            Error::because(ErrorType::TLSHandshakeFailure, context, e)
-        })?;
-        Ok(stream.into())
+        Ok(made.map_err(|e| handshake_failed(e, &self.name.to_str()))?.into())
     }
 }
 
