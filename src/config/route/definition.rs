@@ -56,6 +56,8 @@ pub struct Locations {
     host: Location,
     /// The key `upstream`.
     upstream: Location,
+    /// The key `grpc_web`.
+    grpc_web: Location,
     /// Where a redirect leads.
     pub redirect: Location,
     /// The value of `request.path.strip_prefix`.
@@ -88,6 +90,7 @@ impl Route {
         let target = fields.get("redirect").map(|node| node.entry("to").map_or(node, |(_, to)| to));
         self.locations.redirect.0 = target.map_or(fields.span, |node| node.span);
         self.locations.upstream.0 = fields.key_span("upstream");
+        self.locations.grpc_web.0 = fields.key_span("grpc_web");
         self.response.is_local = self.action.upstreams().is_empty();
         let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
         for (key, _) in ResponseEdits::OF_UPSTREAMS.iter().filter_map(|name| response.entry(name)) {
@@ -122,6 +125,19 @@ impl Route {
                 PathPattern::Regex(_) => None,
             });
             reader.warn(self.locations.strip_prefix.0, message, first);
+        }
+    }
+
+    /// Reports `grpc_web` where an upstream cannot take gRPC.
+    pub fn check_grpc_web(&self, reader: &mut Reader<'_>, upstreams: &[Upstream]) {
+        let upstreams = self.action.upstreams().into_iter().filter_map(|upstream| upstreams.get(upstream.index));
+        for upstream in upstreams.filter(|upstream| self.grpc_web && !upstream.protocol.is_maybe_http2()) {
+            let message = format!("gRPC needs HTTP/2, and the upstream `{}` is spoken to in HTTP/1.1", upstream.name);
+            reader.error_help(
+                self.locations.grpc_web.0,
+                message,
+                "give the upstream `protocol: h2c`, or `http2` with `tls`",
+            );
         }
     }
 

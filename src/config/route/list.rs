@@ -134,6 +134,7 @@ fn refuse_duplicate_names(reader: &mut Reader<'_>, routes: &[Route]) {
 pub fn check_upstreams(reader: &mut Reader<'_>, routes: &[Route], upstreams: &[Upstream]) {
     for route in routes {
         route.check_host(reader, upstreams);
+        route.check_grpc_web(reader, upstreams);
         route.warn_half_sticky(reader, upstreams);
     }
 }

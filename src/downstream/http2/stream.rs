@@ -135,7 +135,7 @@ impl StreamDriver {
         let trailers = ready!(self.body.poll_trailers(cx)).map_err(lost)?;
         self.is_read = true;
         if let Some(trailers) = trailers {
-            log::trace!("{} trailers of a request are not passed on", trailers.len());
+            self.seat.waits.exchange.upload.set_trailers(trailers);
         }
         Poll::Ready(Ok(()))
     }
