@@ -524,3 +524,44 @@ fn openssl_agrees() {
         assert!(!refused.status.success());
     }
 }
+
+/// What a provider with a certificate for each customer has.
+#[test]
+fn ten_thousand_certificates_are_served_from_one_listener() {
+    const COUNT: usize = 10_000;
+    let (authority, files) = (Authority::default(), Folder::new());
+    let mut text = String::from("listeners:\n  - address: '{listen}'\n    tls:\n      certificates:\n");
+    for number in 0..COUNT {
+        authority.issue(&[&format!("c{number}.test")]).write(&files, &format!("c{number}"));
+        text.push_str(&format!("        - {}\n", pair(&format!("c{number}"))));
+    }
+    text.push_str("routes: [{ respond: { body: served } }]\n");
+    let text = text.replace("{files}", files.0.to_str().unwrap());
+    let began = Instant::now();
+    let proxy = Proxy::start(&text);
+    let started = began.elapsed();
+    let memory = proxy.peak_memory() / 1024 / 1024;
+    let client = TlsClient::new(&authority);
+    let began = Instant::now();
+    let names = (0..COUNT).step_by(COUNT / 50);
+    let handshakes = names.map(|number| served(client.ask(proxy.address, &format!("c{number}.test")))).count();
+    let handshake = began.elapsed() / u32::try_from(handshakes).unwrap();
+    let began = Instant::now();
+    let (code, said) = proxy.order("reload");
+    assert_eq!(code, 0, "{said}");
+    let reloaded = began.elapsed();
+    let renewed = authority.issue(&["c7777.test"]);
+    renewed.write(&files, "c7777");
+    let began = Instant::now();
+    // A session that is resumed is one of the old certificate.
+    let is_served = || served(TlsClient::new(&authority).ask(proxy.address, "c7777.test")).is_of(&renewed);
+    await_until("the renewed certificate", is_served);
+    let seen = began.elapsed();
+    let now = proxy.resident_memory() / 1024 / 1024;
+    println!(
+        "start {started:?}, {memory} MiB at most, a handshake {handshake:?}, reload {reloaded:?}, \
+         a renewal seen after {seen:?}, {now} MiB at last"
+    );
+    assert!(memory < 200 && now < 250, "{memory} and {now} MiB");
+    assert!(reloaded < started, "{reloaded:?} after {started:?}: what is known is read again");
+}
