@@ -515,6 +515,14 @@ fn openssl_agrees() {
         let second = connect(&["-sess_in", session.to_str().unwrap()]);
         assert!(second.contains("Reused, TLSv1") && second.contains("served"), "{second}");
     }
+    // An address is no name (RFC 6066 section 3): it is passed over, and the log is not filled with it.
+    let connect = Command::new("openssl")
+        .args(["s_client", "-connect", &proxy.address.to_string(), "-servername", "127.0.0.1"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&connect.stdout).contains("New, TLSv1.3"), "{connect:?}");
+    assert!(!proxy.read("stderr").contains("rustls"), "{}", proxy.read("stderr"));
     for version in ["-tls1", "-tls1_1"] {
         let refused = Command::new("openssl")
             .args(["s_client", "-connect", &proxy.address.to_string(), version, "-cipher", "DEFAULT@SECLEVEL=0"])

@@ -17,6 +17,9 @@ pub fn start(config: &Config) -> Result<Option<ErrorFile>, String> {
     for module in ["pingora_core", "pingora_proxy"] {
         logger.filter_module(module, config.log.level.min(log::LevelFilter::Error));
     }
+    // rustls warns of what any client can send, as often as it likes. Why a client was not let in
+    // is in the log of the listener.
+    logger.filter_module("rustls", config.log.level.min(log::LevelFilter::Error));
     // Pingora calls each idle connection that an upstream closed an error.
     logger.filter_module("pingora_core::connectors", log::LevelFilter::Off);
     logger.parse_default_env();

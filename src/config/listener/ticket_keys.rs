@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
-use crate::config::section::{Form, Value, Word, WordsOr};
-use crate::config::value::{FileToRead, FileVersion, read_file};
-use crate::config::yaml::{Invalid, Parsed};
+use crate::config::section::{Form, Reader, Shape, Syntax, Value, Word, WordsOr};
+use crate::config::value::{FileVersion, read_file};
+use crate::config::yaml::{Invalid, Node, Parsed, Yaml};
 
 /// The length of a key, in bytes.
 const LENGTH: usize = 32;
@@ -44,8 +44,15 @@ impl TicketKeyFile {
     /// # Errors
     /// When the file cannot be read or holds no keys.
     pub fn load(path: &Path) -> Parsed<Self> {
-        let bytes = read_file(path, &path.display().to_string())?;
-        parse(path.to_owned(), bytes)
+        Self::named(path, &path.display().to_string())
+    }
+
+    /// `written`: as the configuration names it.
+    fn named(path: &Path, written: &str) -> Parsed<Self> {
+        // Asked before the file is read, so that a change in between is noticed at the next look.
+        let version = FileVersion::of(path);
+        let keys = parse(read_file(path, written)?)?;
+        Ok(Self { path: path.to_owned(), keys, version })
     }
 }
 
@@ -59,7 +66,7 @@ impl Value for TicketKeySource {
                     doc: "The process makes the keys and replaces them every 12 hours; they outlive reloads and upgrades, and restarts where the process's own folder does.",
                 },
             )],
-            form: FILE,
+            form: KeyFile,
             wrap: Self::File,
             unwrap: |source| match source {
                 Self::File(file) => Some(file.clone()),
@@ -69,22 +76,31 @@ impl Value for TicketKeySource {
     }
 }
 
-const FILE: FileToRead<TicketKeyFile> = FileToRead {
-    what: "a file of ticket keys",
-    pattern: None,
-    // A misspelt word is no file.
-    accepts: |path| match path.extension().is_some() || path.exists() {
-        true => Ok(()),
-        false => Err(Invalid::unexpected(None)),
-    },
-    parse,
-    path: |file| &file.path,
-};
+/// A file of ticket keys, which is read with the configuration.
+struct KeyFile;
 
-fn parse(path: PathBuf, bytes: Vec<u8>) -> Parsed<TicketKeyFile> {
-    // It was taken before the file was read by `load`'s caller at the earliest, so that a change
-    // in between is noticed later.
-    let version = FileVersion::of(&path);
+impl Form<TicketKeyFile> for KeyFile {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<TicketKeyFile> {
+        let path = node.text().map(|text| (text, reader.path(text)));
+        // A misspelt word is no file.
+        let Some((text, path)) = path.filter(|(_, path)| path.extension().is_some() || path.exists()) else {
+            reader.expected(node, &["a file of ticket keys"]);
+            return None;
+        };
+        let loaded = TicketKeyFile::named(&path, text);
+        reader.accept(node.span, loaded)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text(Syntax { kind: "file", numbers: true, pattern: None, examples: &[] })
+    }
+
+    fn print(&self, file: &TicketKeyFile) -> Yaml {
+        Yaml::text(file.path.display())
+    }
+}
+
+fn parse(bytes: Vec<u8>) -> Parsed<Vec<TicketKey>> {
     let help = "each line is one key of 32 bytes in base64 or hex: `openssl rand -base64 32` makes one";
     let text = String::from_utf8(bytes).map_err(|_| Invalid::with_help("this file holds no text", help))?;
     let mut keys = Vec::new();
@@ -93,13 +109,12 @@ fn parse(path: PathBuf, bytes: Vec<u8>) -> Parsed<TicketKeyFile> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let key =
-            key(line).ok_or_else(|| Invalid::with_help(format!("line {} of this file is no key", index + 1), help))?;
-        keys.push(TicketKey(key));
+        let unknown = || Invalid::with_help(format!("line {} of this file is no key", index + 1), help);
+        keys.push(TicketKey(key(line).ok_or_else(unknown)?));
     }
     match keys.len() {
         0 => Err(Invalid::with_help("there is no key in this file", help)),
-        1..=MOST_KEYS => Ok(TicketKeyFile { path, keys, version }),
+        1..=MOST_KEYS => Ok(keys),
         _ => Err(Invalid::with_help(
             format!("there are more than {MOST_KEYS} keys in this file"),
             "remove the oldest ones, which stand last",
@@ -117,8 +132,8 @@ mod tests {
     use super::*;
 
     fn keys(text: &str) -> Result<Vec<u8>, String> {
-        let parsed = parse(PathBuf::from("/nowhere"), text.as_bytes().to_vec());
-        parsed.map(|file| file.keys.iter().map(|key| key.0[0]).collect()).map_err(|e| e.message.unwrap())
+        let parsed = parse(text.as_bytes().to_vec());
+        parsed.map(|keys| keys.iter().map(|key| key.0[0]).collect()).map_err(|e| e.message.unwrap())
     }
 
     #[test]
