@@ -2,10 +2,10 @@
 
 use http::HeaderValue;
 
-/// Which of a listener's rules for client certificates applies: 0 is the listener's own, the
-/// others are those of hosts with one of their own.
+/// Which rule for client certificates applies, by what it asks for: two hosts that ask for the same
+/// have the same one, also after a reload has changed which hosts there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientAuthRule(pub usize);
+pub struct ClientAuthRule(pub u128);
 
 /// TLS between a client and a listener.
 #[derive(Debug, Default)]

@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use self::renewal::{CertificateRenewal, TicketKeyRenewal};
-use self::rules::HostRules;
+use self::rules::{HostRules, RuleIndex};
 use self::store::{Certificates, Store};
 pub use self::tickets::TicketKeys;
 use self::tickets::Tickets;
@@ -34,8 +34,8 @@ const HTTP_1: &[u8] = b"http/1.1";
 /// TLS of one listener.
 #[derive(Debug)]
 pub struct Termination {
-    /// One for each [`ClientAuthRule`].
-    configs: Vec<Arc<ServerConfig>>,
+    /// One for each [`RuleIndex`].
+    configs: Vec<(ClientAuthRule, Arc<ServerConfig>)>,
     hosts: HostRules,
     certificates: CertificateRenewal,
     /// `None` where the process makes the keys.
@@ -66,7 +66,7 @@ impl Termination {
             config.max_early_data_size = 0;
             let protocols = if http2 { [HTTP_2, HTTP_1].as_slice() } else { &[HTTP_1] };
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-            Ok::<_, String>(Arc::new(config))
+            Ok::<_, String>((rules::identify(rule), Arc::new(config)))
         };
         let configs = rules::all(tls).map(config).collect::<Result<_, _>>()?;
         let certificates = CertificateRenewal::new(&tls.certificates, certificates);
@@ -88,7 +88,7 @@ impl Termination {
 
     /// The rule that a host has; the listener's own unless it is listed.
     pub fn rule_of(&self, host: &str) -> ClientAuthRule {
-        self.hosts.of(host)
+        self.configs.get(self.hosts.of(host).0).map(|(rule, _)| *rule).unwrap_or_default()
     }
 
     /// Shakes hands. The second value is whether the client chose HTTP/2.
@@ -98,8 +98,8 @@ impl Termination {
     pub async fn accept(&self, socket: Socket) -> io::Result<(TlsStream<Socket>, ClientTls, bool)> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
         let server_name = start.client_hello().server_name().map(|name| Box::from(store::lower(name)));
-        let rule = server_name.as_deref().map_or(ClientAuthRule::default(), |name| self.rule_of(name));
-        let config = self.configs.get(rule.0).ok_or_else(|| io::Error::other("there is no such rule"))?;
+        let index = server_name.as_deref().map_or(RuleIndex::default(), |name| self.hosts.of(name));
+        let (rule, config) = self.configs.get(index.0).ok_or_else(|| io::Error::other("there is no such rule"))?;
         let stream = start.into_stream(Arc::clone(config)).await?;
         let (_, connection) = stream.get_ref();
         let sent = connection.peer_certificates().unwrap_or_default();
@@ -113,7 +113,7 @@ impl Termination {
                 Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
                 Some(_) | None => "TLSv1.2",
             },
-            client_auth: rule,
+            client_auth: *rule,
             client_cert: client_cert::describe(sent),
         };
         let http2 = connection.alpn_protocol() == Some(HTTP_2);

@@ -2,23 +2,29 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use super::store::lower;
 use crate::config::{ClientAuth, ClientAuthMode, HostClientAuth, HostPattern, ListenerTls};
 use crate::transport::ClientAuthRule;
 
+/// The place of a rule among those of a listener, whose own is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleIndex(pub usize);
+
 /// The hosts that have a rule of their own.
 #[derive(Debug)]
 pub struct HostRules {
-    exact: HashMap<Box<str>, ClientAuthRule>,
+    exact: HashMap<Box<str>, RuleIndex>,
     /// `*.example.com` by `example.com`.
-    suffixes: HashMap<Box<str>, ClientAuthRule>,
+    suffixes: HashMap<Box<str>, RuleIndex>,
 }
 
 impl HostRules {
     pub fn new(hosts: &[HostClientAuth]) -> Self {
         let (mut exact, mut suffixes) = (HashMap::new(), HashMap::new());
         for (index, entry) in hosts.iter().enumerate() {
-            let rule = ClientAuthRule(index + 1);
+            let rule = RuleIndex(index + 1);
             for host in &entry.host {
                 match host {
                     HostPattern::Exact(name) => exact.insert(name.as_str().into(), rule),
@@ -32,9 +38,9 @@ impl HostRules {
     }
 
     /// The rule of a host, in any case and with or without the dot of the root.
-    pub fn of(&self, host: &str) -> ClientAuthRule {
+    pub fn of(&self, host: &str) -> RuleIndex {
         if self.exact.is_empty() && self.suffixes.is_empty() {
-            return ClientAuthRule::default();
+            return RuleIndex::default();
         }
         let host = lower(host.strip_suffix('.').unwrap_or(host));
         if let Some(rule) = self.exact.get(host.as_ref()) {
@@ -48,9 +54,16 @@ impl HostRules {
     }
 }
 
-/// What each rule asks for: the listener's own first, as [`ClientAuthRule`] counts them.
+/// What each rule asks for: the listener's own first, as [`RuleIndex`] counts them.
 pub fn all(tls: &ListenerTls) -> impl Iterator<Item = Option<&ClientAuth>> {
     std::iter::once(tls.client_auth.as_ref()).chain(tls.hosts.iter().map(|entry| entry.client_auth.as_ref()))
+}
+
+/// The rule, known by what it asks for.
+pub fn identify(rule: Option<&ClientAuth>) -> ClientAuthRule {
+    let hash = digest(&SHA256, &describe(rule));
+    let start = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    ClientAuthRule(u128::from_be_bytes(start))
 }
 
 /// What tells one rule from another: sessions that began under one are not resumed under the other.
@@ -96,7 +109,7 @@ mod tests {
             ("", 0),
             (".", 0),
         ] {
-            assert_eq!(rules.of(host), ClientAuthRule(rule), "{host}");
+            assert_eq!(rules.of(host), RuleIndex(rule), "{host}");
         }
     }
 }
