@@ -75,9 +75,10 @@ impl HttpService {
             Protocol::Http1 => {
                 let client = Connection::new(entered.transport, remote, &self.shared.connections);
                 drop(entering);
-                self.serve_http1(Box::new(client), shutdown).await;
+                // The task of a connection that waits for years holds no more than what it waits with.
+                Box::pin(self.serve_http1(Box::new(client), shutdown)).await;
             }
-            Protocol::Http2 => self.serve_http2(entered.transport, remote, entering, shutdown).await,
+            Protocol::Http2 => Box::pin(self.serve_http2(entered.transport, remote, entering, shutdown)).await,
         }
     }
 }
