@@ -338,6 +338,7 @@ const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("duplicate-route", "it takes all entries of `routes` together"),
     ("duplicates", "two spellings of one name"),
     ("environment", "it depends on the environment"),
+    ("grpc-web", "it depends on the upstream of the route"),
     ("overlapping-listeners", "it takes all addresses together"),
     ("process-folder", "it depends on this machine"),
     ("regex", "it depends on the regex engine"),

@@ -74,7 +74,7 @@ impl Connector {
                 let (key, idle_timeout) = (peer.reuse_hash(), peer.idle_timeout());
                 let is_kept = idle_timeout != Some(Duration::ZERO);
                 let lease = is_kept.then(|| self.shared.lease(key));
-                let connection = http2::Connection::begin(made, lease, dialing, idle_timeout).await?;
+                let connection = http2::begin(made, lease, dialing, idle_timeout).await?;
                 let slot = connection.slot();
                 if is_kept {
                     self.shared.put(key, &connection);

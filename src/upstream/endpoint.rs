@@ -3,39 +3,23 @@
 
 use std::hash::{Hash, Hasher};
 use std::os::fd::RawFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pingora_core::protocols::SocketDigest;
-use pingora_core::protocols::l4::socket::SocketAddr;
-use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions, Scheme};
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 
 use super::connections::OpenConnections;
+use super::endpoint_spec::{EndpointSpec, authorities};
 use super::health::HealthState;
 use super::load::Load;
+use super::peer::{destination, peer};
 use super::pool_key;
 use super::sticky::StickyCookie;
-use super::transport::{ClientAddress, Destination, Dial, NameAddresses, Place, TlsClient};
-use crate::config::{Address, SendProxy, Sticky, Upstream, UpstreamProtocol, UpstreamTls};
-
-/// An endpoint as the configuration or the lookup of a name has it.
-#[derive(Clone, Debug)]
-pub struct EndpointSpec {
-    /// For a name that is one server, the address by which the server became known.
-    pub address: Address,
-    /// The addresses of a name that is one server; it may be reached at any of them.
-    pub addresses: Option<Arc<NameAddresses>>,
-    /// The server as it is written; for one of several addresses of a name, that address.
-    pub label: String,
-    /// The name and port as they are written, where the address was found by a name.
-    pub name: Option<String>,
-    /// 1..=1000.
-    pub weight: u32,
-    pub backup: bool,
-}
+use super::transport::{ClientAddress, Destination, Dial, NameAddresses, TlsClient};
+use crate::config::{SendProxy, Sticky, Upstream, UpstreamProtocol};
 
 #[derive(Debug)]
 pub struct Endpoint {
@@ -310,128 +294,4 @@ impl Endpoint {
 
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The peer of an endpoint, with what the configuration of `upstream` says of connections.
-///
-/// # Errors
-/// As [`Endpoint::new`].
-fn peer(spec: &EndpointSpec, upstream: &Upstream) -> Result<HttpPeer, String> {
-    let tls = upstream.tls.as_ref();
-    let address = match &spec.address {
-        // `NameAddresses` says where the connection goes.
-        Address::Tcp(address) if spec.addresses.is_some() => SocketAddr::Inet(([0; 4], address.port()).into()),
-        Address::Tcp(address) => SocketAddr::Inet(*address),
-        Address::Unix(path) => unix_address(path)?,
-    };
-    let mut peer = HttpPeer {
-        _address: address,
-        scheme: Scheme::from_tls_bool(tls.is_some()),
-        sni: tls.map(|t| t.sni.clone()).unwrap_or_default(),
-        proxy: None,
-        client_cert_key: None,
-        // Upstreams share no connections: each has its own pool settings and its own idea of
-        // whom it accepts.
-        group_key: group_key(upstream),
-        options: PeerOptions::new(),
-    };
-    let options = &mut peer.options;
-    options.total_connection_timeout = upstream.timeouts.connect;
-    // `filter::hop_by_hop` strips them in one pass and keeps the order of the others.
-    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
-    options.write_timeout = upstream.timeouts.write_idle;
-    options.idle_timeout = upstream.timeouts.pool_idle;
-    Ok(peer)
-}
-
-fn unix_address(path: &Path) -> Result<SocketAddr, String> {
-    std::os::unix::net::SocketAddr::from_pathname(path)
-        .map(SocketAddr::Unix)
-        .map_err(|e| format!("unix:{}: {e}", path.display()))
-}
-
-fn destination(spec: &EndpointSpec, upstream: &Upstream, tls: Option<&TlsClient>) -> Destination {
-    let place = match (&spec.addresses, &spec.address) {
-        (Some(addresses), _) => Place::Name(Arc::clone(addresses)),
-        (None, Address::Tcp(address)) => Place::Tcp(*address),
-        (None, Address::Unix(path)) => Place::Unix(path.clone()),
-    };
-    Destination {
-        place,
-        port: None,
-        tls: tls.map(TlsClient::with_own_sessions),
-        send_proxy: upstream.proxy_protocol,
-        protocol: upstream.protocol,
-    }
-}
-
-fn group_key(upstream: &Upstream) -> u64 {
-    let mut hasher = std::collections::hash_map::DefaultHasher::new();
-    upstream.name.hash(&mut hasher);
-    (upstream.proxy_protocol as u8, upstream.protocol as u8).hash(&mut hasher);
-    let Some(tls) = &upstream.tls else {
-        return hasher.finish();
-    };
-    tls.verify.hash(&mut hasher);
-    tls.ca.as_ref().map(|f| &f.der).hash(&mut hasher);
-    tls.identity().map(|(certificate, _)| &certificate.der).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A zone has a meaning on this machine only, so that it is sent to nobody (RFC 6874 section 4).
-fn is_zoned(address: &std::net::SocketAddr) -> bool {
-    matches!(address, std::net::SocketAddr::V6(v6) if v6.scope_id() != 0)
-}
-
-fn without_zone(mut address: std::net::SocketAddr) -> String {
-    if let std::net::SocketAddr::V6(v6) = &mut address {
-        v6.set_scope_id(0);
-    }
-    address.to_string()
-}
-
-fn authorities(spec: &EndpointSpec, tls: Option<&UpstreamTls>) -> Vec<String> {
-    let mut names = Vec::new();
-    match &spec.address {
-        Address::Tcp(address) => {
-            if let Some(tls) = tls.filter(|t| t.sni.parse::<std::net::IpAddr>().is_err()) {
-                names.push(match address.port() {
-                    443 => tls.sni.clone(),
-                    port => format!("{}:{port}", tls.sni),
-                });
-            }
-            let written = spec.name.clone().or_else(|| (!is_zoned(address)).then(|| spec.label.clone()));
-            let found = spec.addresses.iter().flat_map(|addresses| addresses.iter());
-            let addresses = std::iter::once(*address).chain(found).map(without_zone);
-            for name in written.into_iter().chain(addresses) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
-        Address::Unix(_) => names.push(tls.map_or_else(|| "localhost".to_owned(), |t| t.sni.clone())),
-    }
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_zone_is_part_of_an_authority() {
-        let zoned = "[fe80::1%7]:80".parse().unwrap();
-        assert!(is_zoned(&zoned) && !is_zoned(&"[fe80::1]:80".parse().unwrap()));
-        assert_eq!(without_zone(zoned), "[fe80::1]:80");
-        let written = "[fe80::1%eth0]:80".to_owned();
-        let spec = EndpointSpec {
-            address: Address::Tcp(zoned),
-            addresses: None,
-            label: written,
-            name: None,
-            weight: 1,
-            backup: false,
-        };
-        assert_eq!(authorities(&spec, None), ["[fe80::1]:80"]);
-    }
 }

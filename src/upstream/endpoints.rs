@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::endpoint::{Endpoint, EndpointSpec, EndpointStats};
+use super::endpoint::{Endpoint, EndpointStats};
+use super::endpoint_spec::EndpointSpec;
 use super::health::OperatorState;
 use super::load::LoadCounters;
 use super::resolve::ResolvedAddress;

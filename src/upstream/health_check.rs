@@ -61,7 +61,7 @@ async fn session(made: Transport, selected: Selected) -> Result<Session> {
             Ok(Session::Http1(Box::new(http1::Session::new(Box::new(http1::Connection::new(made)), true))))
         }
         Selected::Http2 => {
-            let connection = http2::Connection::begin(made, None, None, None).await?;
+            let connection = http2::begin(made, None, None, None).await?;
             let slot = connection.slot().ok_or_else(|| Error::new(ErrorType::ConnectionClosed))?;
             Ok(Session::Http2(Box::new(http2::Session::new(slot))))
         }

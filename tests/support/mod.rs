@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub mod dns;
 pub mod faults;
+pub mod http2;
 pub mod ocsp;
 pub mod tls;
 

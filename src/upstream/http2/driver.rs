@@ -7,14 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
-use super::connection::{Shared, Stage};
 use super::pool::{Dialing, Lease};
+use super::shared::{Shared, Stage};
 use crate::exchange::Timer;
 use crate::transport::Transport;
 
@@ -87,7 +88,7 @@ impl Driver {
             if heard <= asked || heard.elapsed() >= PONG {
                 return Poll::Ready(());
             }
-            self.pong.set_to((heard + PONG).into());
+            self.pong.set_to(heard + PONG);
         }
         Poll::Pending
     }
@@ -100,7 +101,7 @@ impl Driver {
             return false;
         }
         let due = self.shared.read_at() + LONG_SILENCE;
-        self.silence.set_to(due.into());
+        self.silence.set_to(due);
         self.silence.poll(cx).is_ready()
     }
 
@@ -122,7 +123,7 @@ impl Driver {
         if self.lease.is_none() {
             return;
         }
-        self.idle.set_to((since + timeout).into());
+        self.idle.set_to(since + timeout);
         if self.idle.poll(cx).is_ready() {
             self.end();
         }

@@ -82,6 +82,11 @@ impl Pool {
         Turn::Dial(Dialing { outcome, _lease: self.lease(key) })
     }
 
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.lock().values().all(|entry| entry.connections.is_empty())
+    }
+
     pub fn lease(self: &Arc<Self>, key: u64) -> Lease {
         Lease { pool: Arc::downgrade(self), key }
     }
