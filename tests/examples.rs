@@ -37,6 +37,7 @@ impl Example {
             .env("NAME", format!("localhost:{}", service.rsplit(':').next().unwrap()))
             .env("ADMIN", admin.to_string())
             .env("CERTS", &folder.0)
+            .env("CLEARTEXT", second)
             .env("RUNTIME_DIRECTORY", &folder.0)
             .stdout(Stdio::null())
             .spawn()
@@ -344,12 +345,17 @@ fn tls() {
         identity.write(&folder, name);
         identity
     });
-    let example = Example::start_in(folder, "tls.yaml", &origin.address.to_string(), "");
+    let cleartext = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let example = Example::start_in(folder, "tls.yaml", &origin.address.to_string(), &cleartext.to_string());
     let client = TlsClient::new(&authority).of_any_name(&authority);
     for (name, identity) in [("example.com", &com), ("example.org", &org), ("other.test", &com)] {
         let answer = client.ask(example.address, name).unwrap();
         assert!(answer.is_of(identity) && answer.body.contains(&format!("host: {name}\n")), "{answer:?}");
+        assert!(answer.head.to_lowercase().contains("strict-transport-security: max-age=3600"), "{answer:?}");
     }
+    let mut client = Client::connect(cleartext);
+    client.send("GET /x HTTP/1.1\r\nHost: example.org\r\n\r\n");
+    assert_eq!(client.response().header("location"), Some("https://example.org/x"));
 }
 
 #[test]
