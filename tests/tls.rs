@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls::version::{TLS12, TLS13};
@@ -104,13 +105,16 @@ fn versions_and_protocols_are_those_of_the_configuration() {
     assert_eq!(served(TlsClient::new(&authority).ask(new.address, "a.test")).version, "TLSv1_3");
     let refused = old().ask(new.address, "a.test").unwrap_err();
     assert!(refused.to_string().contains("ProtocolVersion"), "{refused}");
-    let spoken = |protocols: &[&str]| {
-        TlsClient::new(&authority).alpn(protocols).ask(both.address, "a.test").map(|answer| answer.alpn)
+    let spoken = |proxy: &Proxy, protocols: &[&str]| {
+        TlsClient::new(&authority).alpn(protocols).ask(proxy.address, "a.test").map(|answer| answer.alpn)
     };
-    assert_eq!(spoken(&["http/1.1"]).unwrap().as_deref(), Some("http/1.1"));
-    assert_eq!(spoken(&[]).unwrap(), None);
-    let refused = spoken(&["spdy/1"]).unwrap_err();
+    assert_eq!(spoken(&both, &["http/1.1"]).unwrap().as_deref(), Some("http/1.1"));
+    assert_eq!(spoken(&both, &[]).unwrap(), None);
+    let refused = spoken(&both, &["spdy/1"]).unwrap_err();
     assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
+    let text = text(&files, &certificates(&["a"]), "").replacen("tls: {", "http2: false, tls: {", 1);
+    let without = Proxy::start(&text);
+    assert_eq!(spoken(&without, &["h2", "http/1.1"]).unwrap().as_deref(), Some("http/1.1"));
 }
 
 #[test]
@@ -151,6 +155,39 @@ fn an_upgrade_ends_no_session() {
         let key = proxy.folder.0.join("ticket.keys");
         assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+/// Handshakes that are under way when the listeners go to another process, and those that begin.
+#[test]
+fn upgrades_and_renewals_under_load_lose_no_connection() {
+    let (authority, files, _) = one();
+    let proxy = start(&files, &certificates(&["a"]));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|all| {
+        let ask = |resumes: bool| {
+            let (mut asked, mut resumed) = (0, 0);
+            let mut client = TlsClient::new(&authority);
+            while !stop.load(Ordering::SeqCst) {
+                if !resumes {
+                    client = TlsClient::new(&authority);
+                }
+                let answer = served(client.ask(proxy.address, "a.test"));
+                asked += 1;
+                resumed += usize::from(answer.resumed);
+            }
+            (asked, resumed)
+        };
+        let (fresh, again) = (all.spawn(move || ask(false)), all.spawn(move || ask(true)));
+        for _ in 0..3 {
+            authority.issue(&["a.test"]).write(&files, "a");
+            assert_eq!(proxy.order("upgrade").0, 0);
+            assert_eq!(proxy.order("reload").0, 0);
+        }
+        stop.store(true, Ordering::SeqCst);
+        let ((asked, none), (asked_again, resumed)) = (fresh.join().unwrap(), again.join().unwrap());
+        assert!(asked > 20 && none == 0 && asked_again - resumed == 1, "{asked} {none} {asked_again} {resumed}");
+    });
+    assert_eq!(proxy.order("stop").0, 0);
 }
 
 fn keys(bytes: &[u8]) -> String {

@@ -143,15 +143,20 @@ impl TlsClient {
 
     /// The same over a connection on which something was sent already.
     pub fn ask_over<S: Wait>(&self, stream: S, name: &str) -> io::Result<Answer> {
-        self.ask_for(stream, name, "/")
+        self.send_over(stream, name, &format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"))
     }
 
-    pub fn ask_for<S: Wait>(&self, stream: S, name: &str, target: &str) -> io::Result<Answer> {
+    /// A request whose response ends the connection. `name` is what the handshake asks for.
+    pub fn send(&self, address: SocketAddr, name: &str, request: &str) -> io::Result<Answer> {
+        self.send_over(TcpStream::connect(address)?, name, request)
+    }
+
+    fn send_over<S: Wait>(&self, stream: S, name: &str, request: &str) -> io::Result<Answer> {
         stream.wait();
         let server_name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::new(self.0.clone()), server_name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")?;
+        stream.write_all(request.as_bytes())?;
         let mut text = Vec::new();
         if let Err(e) = stream.read_to_end(&mut text)
             && e.kind() != io::ErrorKind::UnexpectedEof
