@@ -89,6 +89,10 @@ impl AsyncRead for Socket {
             let length = this.unread.len().min(buf.remaining());
             buf.put_slice(&this.unread[..length]);
             this.unread.advance(length);
+            if this.unread.is_empty() {
+                // An empty rest would keep the whole buffer to the end of the connection.
+                this.unread = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         match &mut this.kind {

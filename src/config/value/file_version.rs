@@ -37,7 +37,7 @@ impl FileVersion {
         self.modified
     }
 
-    /// Whether users beside the file's owner and group may read it, or its group may.
+    /// Whether anybody but its owner has a right to it.
     pub fn is_open_to_others(&self) -> bool {
         self.mode & 0o077 != 0
     }

@@ -2,12 +2,12 @@
 //! folder, where the process before and the one after read them too: an upgrade and a restart
 //! cost clients no full handshake.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::BASE64;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -22,6 +22,8 @@ const TURN: Duration = Duration::from_secs(12 * 3600);
 /// The keys that decrypt: a ticket can be read for two turns at least.
 const KEPT: usize = 3;
 const LARGEST_FILE: u64 = 4096;
+/// How long another process may hold the lock.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// A key, and when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +123,7 @@ fn agree(file: &Path, now: u64) -> Result<Vec<DatedKey>, String> {
     let open = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     // Two processes that make a key at once would each go on with its own.
     let lock = open(&beside(".lock")).map_err(|e| e.to_string())?;
-    lock.lock().map_err(|e| e.to_string())?;
+    hold(&lock)?;
     let before = read(file).map_err(|e| e.to_string())?;
     let kept = with_turn(before.clone(), now)?;
     if kept != before {
@@ -130,6 +132,19 @@ fn agree(file: &Path, now: u64) -> Result<Vec<DatedKey>, String> {
         written.map_err(|e| e.to_string())?;
     }
     Ok(kept)
+}
+
+/// Others hold the lock for a moment only, unless they have been stopped.
+fn hold(lock: &File) -> Result<(), String> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOCK_WAIT / 50),
+            Err(TryLockError::WouldBlock) => return Err("another process holds its lock".to_owned()),
+            Err(TryLockError::Error(e)) => return Err(e.to_string()),
+        }
+    }
 }
 
 /// What cannot be read as a key is left out: it costs full handshakes, and nothing else.
@@ -182,6 +197,10 @@ mod tests {
         assert_eq!(agree(&file, start).unwrap()[0].made, start);
         std::fs::write(&file, "no keys\n\u{1}").unwrap();
         assert_eq!(agree(&file, start).unwrap().len(), 1);
+        let held = File::open(folder.join(format!("{FILE}.lock"))).unwrap();
+        held.lock().unwrap();
+        assert_eq!(agree(&file, start), Err("another process holds its lock".to_owned()));
+        drop(held);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(agree(&file, start).is_err());
     }
