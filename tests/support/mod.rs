@@ -11,11 +11,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod client_tls;
 pub mod dns;
 pub mod faults;
+pub mod frames;
+pub mod front;
+pub mod http1_exchange;
 pub mod http2;
+pub mod http2_client;
 pub mod ocsp;
 pub mod tls;
+
+use client_tls::TlsSession;
 
 pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const BINARY: &str = env!("CARGO_BIN_EXE_pingora-proxy");
@@ -275,7 +282,28 @@ impl Request {
 /// A connection at the origin, or at the client: buffered reads of HTTP/1.
 pub struct Wire {
     pub stream: TcpStream,
+    /// Where the client speaks TLS.
+    tls: Option<Arc<TlsSession>>,
     buffer: Vec<u8>,
+}
+
+/// Writes to a connection while another thread reads it.
+pub struct Writer {
+    stream: TcpStream,
+    tls: Option<Arc<TlsSession>>,
+}
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &self.tls {
+            None => self.stream.write(bytes),
+            Some(tls) => tls.write(&self.stream, bytes).map(|()| bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Wire {
@@ -283,12 +311,26 @@ impl Wire {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self { stream, tls: None, buffer: Vec::new() }
+    }
+
+    /// Shakes hands as a client; `alpn` is what it offers, and gets.
+    pub fn over_tls(stream: TcpStream, authority: &client_tls::Authority, alpn: &[u8]) -> Self {
+        let mut wire = Self::new(stream);
+        wire.tls = Some(Arc::new(TlsSession::shake_hands(authority, &wire.stream, alpn).unwrap()));
+        wire
+    }
+
+    pub fn writer(&self) -> Writer {
+        Writer { stream: self.stream.try_clone().unwrap(), tls: self.tls.clone() }
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {
         let mut chunk = [0; 65536];
-        let n = self.stream.read(&mut chunk)?;
+        let n = match &self.tls {
+            None => self.stream.read(&mut chunk)?,
+            Some(tls) => tls.read(&self.stream, &mut chunk)?,
+        };
         self.buffer.extend_from_slice(&chunk[..n]);
         Ok(n)
     }
@@ -376,12 +418,23 @@ impl Wire {
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).unwrap();
+        self.try_send(bytes).unwrap();
     }
 
-    /// Whether the other side has closed; waits for it.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        match &self.tls {
+            None => self.stream.write_all(bytes.as_ref()),
+            Some(tls) => tls.write(&self.stream, bytes.as_ref()),
+        }
+    }
+
+    /// Whether the other side has closed, with a word of TLS or without; waits for it.
     pub fn is_closed(&mut self) -> bool {
-        self.buffer.is_empty() && matches!(self.fill(), Ok(0))
+        self.buffer.is_empty()
+            && match self.fill() {
+                Ok(count) => count == 0,
+                Err(e) => e.kind() == std::io::ErrorKind::UnexpectedEof,
+            }
     }
 }
 
@@ -506,7 +559,11 @@ impl Client {
     }
 
     pub fn over(stream: TcpStream) -> Self {
-        Self { wire: Wire::new(stream), head_only: false }
+        Self::on(Wire::new(stream))
+    }
+
+    pub fn on(wire: Wire) -> Self {
+        Self { wire, head_only: false }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -1,0 +1,343 @@
+//! Requests of HTTP/2 that are wrong in a frame or in a field, written frame by frame: each is
+//! refused, nothing of it reaches the origin, and the connection serves on where it lives.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod support;
+
+use std::time::Duration;
+
+use support::Origin;
+use support::frames::{CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, HEADERS, Outcome, block};
+use support::front::{Front, http2_fronts};
+
+http2_fronts! {
+    heads_that_can_be_read_two_ways_are_refused
+    limits_of_a_head_are_those_of_http_1
+    bodies_that_belie_their_length_are_refused
+    a_refused_body_stops_at_its_stream
+    frames_out_of_order_end_the_connection
+    what_h2_carries_reaches_the_origin_as_it_is
+    a_preface_that_is_none_is_refused
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+type Fields<'f> = Vec<(&'f str, &'f [u8])>;
+
+/// A request in which `with` stands for the fields of the same names.
+fn head<'f>(with: &[(&'f str, &'f [u8])]) -> Fields<'f> {
+    let usual: [(&str, &[u8]); 4] =
+        [(":method", b"POST"), (":scheme", b"http"), (":authority", b"a.test"), (":path", b"/hostile")];
+    let kept = usual.into_iter().filter(|(name, _)| !with.iter().any(|(other, _)| other == name));
+    let pseudo = with.iter().copied().filter(|(name, _)| name.starts_with(':'));
+    let fields = with.iter().copied().filter(|(name, _)| !name.starts_with(':'));
+    kept.chain(pseudo).chain(fields).collect()
+}
+
+/// The head without the field of this name.
+fn without(name: &str) -> Fields<'static> {
+    head(&[]).into_iter().filter(|(other, _)| *other != name).collect()
+}
+
+fn honest(frames: &mut Frames, stream: u32) -> Outcome {
+    let fields = head(&[(":path", b"/honest"), (":method", b"GET")]);
+    frames.head(stream, &fields, END_STREAM);
+    frames.outcome(stream)
+}
+
+fn answered() -> Outcome {
+    Outcome::Answered(200, b"ok".to_vec())
+}
+
+/// No hostile request came, and every honest one came whole.
+fn only_honest(origin: &Origin, count: usize) {
+    let seen: Vec<String> = origin.seen.lock().unwrap().iter().map(|request| request.line.clone()).collect();
+    assert_eq!(seen, vec!["GET /honest HTTP/1.1"; count]);
+}
+
+fn heads_that_can_be_read_two_ways_are_refused(front: Front) {
+    let origin = Origin::fixed(OK);
+    let proxy = front.before(origin.address);
+    let cases: Vec<(&str, Fields)> = vec![
+        // What frames a message of HTTP/1.1 (RFC 9113 sections 8.1.1 and 8.2.2).
+        ("TE", head(&[("transfer-encoding", b"chunked")])),
+        ("TE and CL", head(&[("transfer-encoding", b"chunked"), ("content-length", b"0")])),
+        ("two lengths", head(&[("content-length", b"0"), ("content-length", b"0")])),
+        ("two lengths that differ", head(&[("content-length", b"0"), ("content-length", b"1")])),
+        ("a list of lengths", head(&[("content-length", b"0, 0")])),
+        ("a signed length", head(&[("content-length", b"+0")])),
+        ("a length of nothing", head(&[("content-length", b"")])),
+        ("a length with a zero before", head(&[("content-length", b"00")])),
+        ("a length that overflows", head(&[("content-length", b"99999999999999999999")])),
+        // Of the connection.
+        ("connection", head(&[("connection", b"close")])),
+        ("keep-alive", head(&[("keep-alive", b"timeout=5")])),
+        ("proxy-connection", head(&[("proxy-connection", b"keep-alive")])),
+        ("upgrade", head(&[("upgrade", b"h2c")])),
+        ("te", head(&[("te", b"gzip")])),
+        // Values (section 8.2.1).
+        ("CR in a value", head(&[("x", b"a\rb")])),
+        ("LF in a value", head(&[("x", b"a\nb")])),
+        ("CR LF in a value", head(&[("x", b"a\r\ntransfer-encoding: chunked")])),
+        ("NUL in a value", head(&[("x", b"a\0b")])),
+        ("a leading blank", head(&[("x", b" a")])),
+        ("a trailing blank", head(&[("x", b"a ")])),
+        ("a leading tab", head(&[("x", b"\ta")])),
+        ("a trailing tab", head(&[("x", b"a\t")])),
+        // Names.
+        ("an uppercase name", head(&[("X-Upper", b"1")])),
+        ("an uppercase Host", head(&[("Host", b"a.test")])),
+        ("an empty name", head(&[("", b"1")])),
+        ("a blank in a name", head(&[("x y", b"1")])),
+        ("a colon in a name", head(&[("x:y", b"1")])),
+        ("CR LF in a name", head(&[("x\r\ny", b"1")])),
+        ("LF in a name", head(&[("x\ny", b"1")])),
+        ("NUL in a name", head(&[("x\0", b"1")])),
+        ("DEL in a name", head(&[("x\x7f", b"1")])),
+        ("a name outside ASCII", head(&[("x\u{e9}", b"1")])),
+        // Pseudo-headers (section 8.3).
+        ("no :method", without(":method")),
+        ("no :scheme", without(":scheme")),
+        ("no :path", without(":path")),
+        ("two :method", [head(&[]), vec![(":method", &b"GET"[..])]].concat()),
+        ("two :path", [vec![(":path", &b"/"[..])], head(&[])].concat()),
+        ("two :scheme", [vec![(":scheme", &b"http"[..])], head(&[])].concat()),
+        ("two :authority", [vec![(":authority", &b"a.test"[..])], head(&[])].concat()),
+        (":path behind a field", [without(":path"), vec![("x", &b"1"[..]), (":path", b"/hostile")]].concat()),
+        ("an unknown one", [vec![(":unknown", &b"1"[..])], head(&[])].concat()),
+        (":status", [vec![(":status", &b"200"[..])], head(&[])].concat()),
+        (":protocol without CONNECT", [vec![(":protocol", &b"websocket"[..])], head(&[])].concat()),
+        ("an unknown scheme", head(&[(":scheme", b"ftp")])),
+        // The target.
+        ("an empty :path", head(&[(":path", b"")])),
+        ("a :path without slash", head(&[(":path", b"hostile")])),
+        ("an absolute :path", head(&[(":path", b"http://b.test/")])),
+        ("* with POST", head(&[(":path", b"*")])),
+        ("* with GET", head(&[(":path", b"*"), (":method", b"GET")])),
+        ("a blank in :path", head(&[(":path", b"/a b")])),
+        ("a second line in :path", head(&[(":path", b"/ HTTP/1.1\r\nx: y")])),
+        ("NUL in :path", head(&[(":path", b"/\0")])),
+        ("bytes outside ASCII", head(&[(":path", b"/\xc3\xa9")])),
+        ("a broken escape", head(&[(":path", b"/%zz")])),
+        ("an encoded NUL", head(&[(":path", b"/%00")])),
+        // The host.
+        ("another Host", head(&[("host", b"b.test")])),
+        ("two Hosts", head(&[("host", b"a.test"), ("host", b"a.test")])),
+        ("two Hosts that differ", head(&[("host", b"a.test"), ("host", b"b.test")])),
+        ("no host at all", without(":authority")),
+        ("an empty :authority", head(&[(":authority", b"")])),
+        ("userinfo", head(&[(":authority", b"u@a.test")])),
+        ("a blank in :authority", head(&[(":authority", b"a test")])),
+        ("a path in :authority", head(&[(":authority", b"a.test/x")])),
+        ("a list in :authority", head(&[(":authority", b"a, b")])),
+        // Methods.
+        ("TRACE", head(&[(":method", b"TRACE")])),
+        ("a method with a blank", head(&[(":method", b"GET /x")])),
+        ("an empty method", head(&[(":method", b"")])),
+        ("CONNECT with a path", head(&[(":method", b"CONNECT")])),
+        ("CONNECT", vec![(":method", b"CONNECT"), (":authority", b"a.test:80")]),
+    ];
+    let mut honests = 0;
+    for (what, fields) in &cases {
+        let mut frames = Frames::connect(&proxy);
+        frames.head(1, fields, END_STREAM);
+        let outcome = frames.outcome(1);
+        assert!(outcome.is_refusal(), "{what}: {outcome:?}");
+        if !matches!(outcome, Outcome::GoAway(_)) {
+            assert_eq!(honest(&mut frames, 3), answered(), "{what}");
+            honests += 1;
+        }
+    }
+    // None of these is a fault of the whole connection.
+    assert_eq!(honests, cases.len());
+    only_honest(&origin, honests);
+}
+
+/// What a refused head costs is told as in HTTP/1.1: 414 and 431.
+fn limits_of_a_head_are_those_of_http_1(front: Front) {
+    let origin = Origin::fixed(OK);
+    let proxy = front.before(origin.address);
+    let path = [b"/", vec![b'p'; 9 << 10].as_slice()].concat();
+    let value = vec![b'v'; 33 << 10];
+    let many: Fields = head(&vec![("x", &b"1"[..]); 101]);
+    for (what, fields, status) in [
+        ("a long :path", head(&[(":path", &path)]), 414),
+        ("a large field", head(&[("x", &value)]), 431),
+        ("many fields", many, 431),
+    ] {
+        let mut frames = Frames::connect(&proxy);
+        // More than a frame holds goes on in others.
+        let all = block(&fields);
+        let mut pieces = all.chunks(16_000).peekable();
+        let (mut kind, mut end) = (HEADERS, END_STREAM);
+        while let Some(piece) = pieces.next() {
+            let last = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+            frames.send(&Frame::new(kind, end | last, 1, piece));
+            (kind, end) = (CONTINUATION, 0);
+        }
+        match frames.outcome(1) {
+            Outcome::Answered(answered, _) => assert_eq!(answered, status, "{what}"),
+            other => panic!("{what}: {other:?}"),
+        }
+        assert_eq!(honest(&mut frames, 3), answered(), "{what}");
+    }
+    only_honest(&origin, 3);
+    let log = proxy.access_log(6);
+    let statuses: Vec<u64> = log.iter().map(|line| line["status"].as_u64().unwrap()).filter(|s| *s != 200).collect();
+    assert_eq!(statuses, [414, 431, 431]);
+}
+
+/// RFC 9113 section 8.1.1. The head is on its way when the body turns out to be wrong; the origin
+/// must not take what it has for the whole.
+fn bodies_that_belie_their_length_are_refused(front: Front) {
+    let whole = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = whole.clone();
+    let origin = Origin::start(move |request, wire| {
+        if request.header("content-length").is_some() {
+            // Waits for all of it, and fails where the connection ends before.
+            let body = wire.body(&request.headers, false);
+            assert!(body.is_empty() || body.len() == 4);
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+        wire.send(OK);
+        true
+    });
+    let proxy = front.before(origin.address);
+    for (what, length, data) in [("too much", "4", &b"12345"[..]), ("too little", "6", b"12345"), ("none", "4", b"")] {
+        let mut frames = Frames::connect(&proxy);
+        frames.head(1, &head(&[("content-length", length.as_bytes())]), 0);
+        frames.send(&Frame::new(DATA, END_STREAM, 1, data));
+        let outcome = frames.outcome(1);
+        assert!(outcome.is_refusal(), "{what}: {outcome:?}");
+        assert_eq!(honest(&mut frames, 3), answered(), "{what}");
+    }
+    // And where the stream ends with its head.
+    let mut frames = Frames::connect(&proxy);
+    frames.head(1, &head(&[("content-length", b"4")]), END_STREAM);
+    assert!(frames.outcome(1).is_refusal());
+    assert_eq!(honest(&mut frames, 3), answered());
+    assert_eq!(whole.load(std::sync::atomic::Ordering::SeqCst), 0, "a body that was wrong came whole");
+}
+
+/// Trailers are fields, too, and those that frame or route are never merged.
+fn a_refused_body_stops_at_its_stream(front: Front) {
+    let origin = Origin::start(|request, wire| {
+        let body = wire.body(&request.headers, false);
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+        wire.send(body);
+        true
+    });
+    let proxy = front.before(origin.address);
+    for (what, trailers) in [
+        ("an uppercase name", block(&[("X-Upper", b"1")])),
+        ("CR LF", block(&[("x", b"1\r\ny: 2")])),
+        ("transfer-encoding", block(&[("transfer-encoding", b"chunked")])),
+    ] {
+        let mut frames = Frames::connect(&proxy);
+        frames.head(1, &head(&[]), 0);
+        frames.send(&Frame::new(DATA, 0, 1, b"body"));
+        frames.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, trailers));
+        let outcome = frames.outcome(1);
+        assert!(outcome.is_refusal(), "{what}: {outcome:?}");
+        frames.head(3, &head(&[(":method", b"GET")]), END_STREAM);
+        assert_eq!(frames.outcome(3), Outcome::Answered(200, Vec::new()), "{what}");
+    }
+    // Others are dropped, whatever they are called; `h2` says nothing of a pseudo-header there.
+    let mut frames = Frames::connect(&proxy);
+    frames.head(1, &head(&[]), 0);
+    frames.send(&Frame::new(DATA, 0, 1, b"body"));
+    let trailers = block(&[(":path", b"/x"), ("host", b"b.test"), ("authorization", b"x"), ("x", b"1")]);
+    frames.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, trailers));
+    assert_eq!(frames.outcome(1), Outcome::Answered(200, b"body".to_vec()));
+    let seen = origin.last();
+    assert_eq!((seen.header("host"), seen.header("authorization"), seen.header("x")), (Some("a.test"), None, None));
+    assert_eq!(seen.target(), "/hostile");
+}
+
+/// Faults of the whole connection (RFC 9113 section 5.4.1).
+fn frames_out_of_order_end_the_connection(front: Front) {
+    let origin = Origin::fixed(OK);
+    let proxy = front.before(origin.address);
+    let fields = block(&head(&[]));
+    let begun = Frame::new(HEADERS, END_STREAM, 1, &fields);
+    let cases: Vec<(&str, Vec<Frame>)> = vec![
+        ("DATA on no stream", vec![Frame::new(DATA, END_STREAM, 0, b"x")]),
+        ("DATA on a stream that is idle", vec![Frame::new(DATA, END_STREAM, 1, b"x")]),
+        ("an even stream", vec![Frame::new(HEADERS, END_STREAM | END_HEADERS, 2, &fields)]),
+        ("a CONTINUATION of nothing", vec![Frame::new(CONTINUATION, END_HEADERS, 1, &fields)]),
+        ("another frame inside a head", vec![begun.clone(), Frame::new(DATA, 0, 1, b"x")]),
+        ("another stream inside a head", vec![begun, Frame::new(CONTINUATION, END_HEADERS, 3, b"")]),
+        ("no HPACK", vec![Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, [0xff; 20])]),
+        ("an index of nothing", vec![Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, [0xfe])]),
+        ("a frame that is too large", vec![Frame::new(DATA, 0, 1, vec![0; 20_000])]),
+        ("padding beyond the frame", vec![Frame::new(HEADERS, END_HEADERS | 8, 1, [200, 0])]),
+        ("a SETTINGS of 5 bytes", vec![Frame::new(4, 0, 0, [0; 5])]),
+        ("a PING of 7 bytes", vec![Frame::new(6, 0, 0, [0; 7])]),
+        ("a window beyond 2^31", vec![Frame::new(8, 0, 0, 0x7fff_ffffu32.to_be_bytes()); 2]),
+        ("PUSH_PROMISE", vec![Frame::new(5, END_HEADERS, 1, [0, 0, 0, 2])]),
+    ];
+    for (what, wrong) in cases {
+        let mut frames = Frames::connect(&proxy);
+        for frame in &wrong {
+            if !frames.try_send(&frame.bytes()) {
+                break;
+            }
+        }
+        let reason = frames.goaway(Duration::from_secs(5));
+        assert!(reason.is_some_and(|reason| reason != 0), "{what}: {reason:?}");
+    }
+    let mut frames = Frames::connect(&proxy);
+    assert_eq!(honest(&mut frames, 1), answered());
+    only_honest(&origin, 1);
+}
+
+fn what_h2_carries_reaches_the_origin_as_it_is(front: Front) {
+    let origin = Origin::fixed(OK);
+    let proxy = front.before(origin.address);
+    let mut frames = Frames::connect(&proxy);
+    let fields = head(&[
+        (":method", b"GET"),
+        (":path", b"/a%2Fb/%7Eu?x=%7e&&y=a+b"),
+        ("host", b"A.test:80"),
+        ("te", b"trailers"),
+        ("x", b"caf\xe9"),
+        ("cookie", b"a=1"),
+        ("y", b""),
+        ("cookie", b"b=2"),
+    ]);
+    frames.head(1, &fields, END_STREAM);
+    assert_eq!(frames.outcome(1), answered());
+    let seen = origin.last();
+    assert_eq!(seen.line, "GET /a%2Fb/%7Eu?x=%7e&&y=a+b HTTP/1.1");
+    assert_eq!((seen.header("cookie"), seen.header("y")), (Some("a=1; b=2"), Some("")));
+    assert_eq!((seen.header("te"), seen.header("transfer-encoding")), (None, None));
+    // `OPTIONS *` is a request (RFC 9113 section 8.3.1).
+    frames.head(3, &head(&[(":method", b"OPTIONS"), (":path", b"*")]), END_STREAM);
+    assert_eq!(frames.outcome(3), answered());
+    assert_eq!(origin.last().line, "OPTIONS * HTTP/1.1");
+    // Without :authority, Host is the host.
+    frames.head(5, &[without(":authority"), vec![("host", &b"h.test"[..])]].concat(), END_STREAM);
+    assert_eq!(frames.outcome(5), answered());
+    assert_eq!(origin.last().header("host"), Some("h.test"));
+    // `h2` drops a fragment, which is no part of a target, before anyone could mind.
+    frames.head(7, &head(&[(":method", b"GET"), (":path", b"/a?b#c")]), END_STREAM);
+    assert_eq!(frames.outcome(7), answered());
+    assert_eq!(origin.last().target(), "/a?b");
+}
+
+fn a_preface_that_is_none_is_refused(front: Front) {
+    let origin = Origin::fixed(OK);
+    let proxy = front.before(origin.address);
+    for (what, bytes) in [
+        ("another version", &b"PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n"[..]),
+        ("other letters", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"),
+        ("HTTP/1.1 behind it", b"PRI * HTTP/2.0\r\n\r\nGET /hostile HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ] {
+        let mut wire = proxy.wire();
+        wire.send(bytes);
+        let end = wire.until_end_or(Duration::from_secs(5));
+        assert!(!String::from_utf8_lossy(&end).contains(" 200 "), "{what}: {end:?}");
+    }
+    assert_eq!(origin.count(), 0);
+}
