@@ -190,6 +190,43 @@ fn upgrades_and_renewals_under_load_lose_no_connection() {
     assert_eq!(proxy.order("stop").0, 0);
 }
 
+#[test]
+fn a_reload_changes_everything_of_a_listener_but_its_address() {
+    let (authority, files, _) = one();
+    let [second, third] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
+    let tls = format!("tls: {{ {} }}", certificates(&["a"])).replace("{files}", files.0.to_str().unwrap());
+    let text = |listeners: &[String]| {
+        format!("listeners: [{}]\nroutes: [{{ respond: {{ body: served }} }}]\n", listeners.join(", "))
+    };
+    let plain = |address: &str| format!("{{ address: '{address}' }}");
+    let with_tls = |address: &str| format!("{{ address: '{address}', {tls} }}");
+    let proxy = Proxy::start(&text(&[with_tls("{listen}"), plain(&second.to_string())]));
+    let speaks_tls = |address| {
+        let client = TlsClient::new(&authority);
+        let answer = client.ask(address, "a.test");
+        answer.is_ok_and(|answer| answer.body == "served")
+    };
+    assert_eq!((speaks_tls(proxy.address), speaks_tls(second)), (true, false));
+    let reload = |listeners: &[String]| {
+        proxy.rewrite(&text(listeners));
+        let (code, said) = proxy.order("reload");
+        assert_eq!(code, 0, "{said}");
+        said
+    };
+    // In another order, and each as the other one was.
+    let said = reload(&[with_tls(&second.to_string()), plain("{listen}")]);
+    assert_eq!((speaks_tls(proxy.address), speaks_tls(second)), (false, true));
+    assert!(!said.contains("wait for an upgrade"), "{said}");
+    // One that is not listed any more goes on as it was, and a new one has to wait.
+    let said = reload(&[with_tls("{listen}"), with_tls(&third.to_string())]);
+    assert_eq!((speaks_tls(proxy.address), speaks_tls(second)), (true, true));
+    assert!(said.contains("these wait for an upgrade (`-s upgrade`): listeners"), "{said}");
+    assert!(TcpStream::connect(third).is_err());
+    assert_eq!(proxy.order("upgrade").0, 0);
+    assert_eq!((speaks_tls(proxy.address), speaks_tls(third)), (true, true));
+    assert_eq!(proxy.order("stop").0, 0);
+}
+
 fn keys(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}").repeat(32) + "\n").collect()
 }
@@ -603,10 +640,10 @@ fn ten_thousand_certificates_are_served_from_one_listener() {
     await_until("the renewed certificate", is_served);
     let seen = began.elapsed();
     let now = proxy.resident_memory() / 1024 / 1024;
-    println!(
+    let measured = format!(
         "start {started:?}, {memory} MiB at most, a handshake {handshake:?}, reload {reloaded:?}, \
          a renewal seen after {seen:?}, {now} MiB at last"
     );
-    assert!(memory < 200 && now < 250, "{memory} and {now} MiB");
-    assert!(reloaded < started, "{reloaded:?} after {started:?}: what is known is read again");
+    assert!(memory < 200 && now < 250, "{measured}");
+    assert!(reloaded < started, "what is known is read again: {measured}");
 }

@@ -1,6 +1,7 @@
 //! A new configuration in a running process: it is read, checked and compiled first, then
 //! put in force in one step, or not at all.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +66,10 @@ pub fn start_access_log(config: &Config) -> Result<AccessLogger, String> {
 fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
     let (a, b) = (&started.server, &new.server);
     // Everything else of a listener is looked at for each connection.
-    let addresses =
-        |config: &Config| config.listeners.iter().map(|listener| listener.address.clone()).collect::<Vec<_>>();
+    let addresses = |config: &Config| {
+        let all = config.listeners.iter().map(|listener| listener.address.to_string());
+        all.collect::<BTreeSet<_>>()
+    };
     let idle = |config: &Config| config.upstreams.iter().map(Upstream::max_idle).sum::<usize>();
     [
         ("listeners", addresses(started) != addresses(new)),
