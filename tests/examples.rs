@@ -9,6 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::tls::{Authority, TlsClient};
+}
+
+#[test]
+use support::http2::{Http2Origin, Rules};
 use support::{BINARY, Client, Folder, Origin, Process, Response, await_until, free_port, signal};
 
 struct Example {
@@ -404,4 +408,27 @@ fn proxy_protocol_out() {
     assert_eq!(example.get("a", "/").status, 200);
     // Of version 2, from 127.0.0.1 over TCP.
     assert!(server.join().unwrap().starts_with(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01"));
+}
+
+#[test]
+fn grpc() {
+    let rules = Rules::default();
+    rules.grpc_status.store(1, std::sync::atomic::Ordering::SeqCst);
+    let origin = Http2Origin::start(rules);
+    let address = origin.address.to_string();
+    let example = Example::start("grpc.yaml", &address, &address);
+    await_until("a check", || origin.paths().iter().any(|uri| uri.ends_with("/grpc.health.v1.Health/Check")));
+    let call = example
+        .ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 5\r\n\r\n\0\0\0\0\0");
+    assert_eq!((call.status, call.body.as_slice()), (200, &[0; 5][..]));
+    assert_eq!(origin.seen.lock().unwrap().last().unwrap().headers["content-type"], "application/grpc");
+}
+
+#[test]
+fn upstream_http2() {
+    let origin = Http2Origin::start(Rules { tls: Some(support::http2::tls(&[b"h2"])), ..Rules::default() });
+    let address = origin.address.to_string();
+    let example = Example::start("upstream-http2.yaml", &address, &address);
+    (0..3).for_each(|_| assert_eq!(example.get("a", "/").text(), "0 bytes"));
+    assert!(origin.paths().iter().all(|uri| uri.starts_with("https://a/")), "{:?}", origin.paths());
 }

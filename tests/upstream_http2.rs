@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use support::http2::{Http2Origin, Rules};
+use support::http2::{Http2Origin, Rules, tls};
 use support::{Client, Origin, Proxy, Response, await_until};
 
 fn proxy_to(origin: &Http2Origin, rest: &str) -> Proxy {
@@ -201,19 +201,6 @@ fn a_websocket_is_a_stream_of_a_server_that_takes_some() {
     assert_eq!(proxy.get("/x").status, 200);
 }
 
-/// A certificate that nobody verifies; the protocols are what the server selects from.
-fn tls(protocols: &[&[u8]]) -> Arc<rustls::ServerConfig> {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config =
-        builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Arc::new(config)
-}
-
 /// A server that answers HTTP/1 over TLS with the line and the fields that it saw.
 fn http1_over_tls(config: Arc<rustls::ServerConfig>) -> (std::net::SocketAddr, Arc<Mutex<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -370,4 +357,27 @@ fn checks_and_copies_speak_it_too() {
     assert!(!proxy.read("stderr").contains("is down"), "{}", proxy.read("stderr"));
     assert_eq!(post(&proxy, "/copied", "abc").status, 200);
     await_until("the copy", || origin.paths().iter().any(|uri| uri.ends_with("/copied")));
+}
+
+#[test]
+fn grpc_says_itself_how_it_is() {
+    let rules = Rules::default();
+    let status = Arc::clone(&rules.grpc_status);
+    status.store(1, Ordering::SeqCst);
+    let origin = Http2Origin::start(rules);
+    let proxy = proxy_to(
+        &origin,
+        ", health: { active: { grpc: shop.Orders, interval: 100ms, unhealthy_after: 1, healthy_after: 1 } }",
+    );
+    await_until("a check", || !origin.paths().is_empty());
+    assert_eq!(proxy.get("/x").status, 200);
+    for (said, reason) in [(2, "NOT_SERVING"), (0, "UNKNOWN"), (100, "has no health checks")] {
+        status.store(said, Ordering::SeqCst);
+        await_until("the bad check", || proxy.get("/x").status == 503 && proxy.read("stderr").contains(reason));
+        status.store(1, Ordering::SeqCst);
+        await_until("the good check", || proxy.get("/x").status == 200);
+    }
+    let seen = origin.seen.lock().unwrap()[0].clone();
+    assert_eq!((seen.method.as_str(), seen.headers["content-type"].as_bytes()), ("POST", &b"application/grpc"[..]));
+    assert_eq!(seen.headers["te"], "trailers");
 }

@@ -62,7 +62,8 @@ upstreams:
     tls: { sni: app.internal, verify: true, ca: @DIR@/cert.pem, cert: @DIR@/cert.pem, key: @DIR@/key.pem }
     timeouts: { connect: 500ms, response_header: 5m, read_idle: none, write_idle: 1h, pool_idle: 10s, request: 10m }
     pool: { max_idle: 0, max_connections: 100, queue: 50, queue_timeout: 2s }
-  plain: { servers: ["localhost:3002"], tls: true, retry: { attempts: 1 }, health: { passive: "off" } }
+  plain: { servers: ["localhost:3002"], tls: true, retry: { attempts: 1 }, protocol: http2,
+    health: { passive: "off", active: { grpc: shop.Orders } } }
   loose:
     servers: ["127.0.0.1:3003", "127.0.0.1:3004"]
     tls: { sni: "127.0.0.1", verify: false }

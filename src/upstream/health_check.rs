@@ -1,4 +1,5 @@
-//! One health check of one endpoint: a connection, or a GET and the status of its response.
+//! One health check of one endpoint: a connection, a GET and the status of its response, or a call of
+//! gRPC's own check.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use pingora_timeout::timeout;
 
 use super::duration::in_words;
 use super::endpoint::Endpoint;
+use super::grpc_check::ask_grpc;
 use super::http1;
 use super::http2;
 use super::session::Session;
@@ -31,13 +33,23 @@ pub async fn check_once(endpoint: &Endpoint, check: &ActiveCheck) -> std::result
 
 async fn ask(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<(), String> {
     let (made, selected) = destination(endpoint, check).connect(None, false, None).await.map_err(|e| describe(&e))?;
-    let CheckKind::Http { path, status: (from, to), host } = &check.kind else { return Ok(()) };
-    let host = host.as_deref().or_else(|| endpoint.authorities().first().map(String::as_str)).unwrap_or("localhost");
-    let mut session = session(made, selected).await.map_err(|e| describe(&e))?;
-    let status = status_of(&mut session, path, host, |status| (*from..=*to).contains(&status)).await;
-    match status.map_err(|e| describe(&e))? {
-        status if (*from..=*to).contains(&status) => Ok(()),
-        status => Err(format!("{path} answered {status}")),
+    let name = |host: &'_ Option<String>| host.clone().or_else(|| endpoint.authorities().first().cloned());
+    match &check.kind {
+        CheckKind::Tcp => Ok(()),
+        CheckKind::Http { path, status: (from, to), host } => {
+            let host = name(host).unwrap_or_else(|| "localhost".to_owned());
+            let mut session = session(made, selected).await.map_err(|e| describe(&e))?;
+            let status = status_of(&mut session, path, &host, |status| (*from..=*to).contains(&status)).await;
+            match status.map_err(|e| describe(&e))? {
+                status if (*from..=*to).contains(&status) => Ok(()),
+                status => Err(format!("{path} answered {status}")),
+            }
+        }
+        CheckKind::Grpc { service, host } => {
+            let host = name(host).unwrap_or_else(|| "localhost".to_owned());
+            let mut session = session(made, selected).await.map_err(|e| describe(&e))?;
+            ask_grpc(&mut session, service, &host).await.map_err(|e| describe(&e))?
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod duration;
 mod endpoint;
 mod endpoint_spec;
 mod endpoints;
+mod grpc_check;
 mod health;
 mod health_check;
 pub mod http1;

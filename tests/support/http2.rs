@@ -27,6 +27,8 @@ pub struct Rules {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// So many connections get a GOAWAY for their first request, which says that no request was looked at.
     pub turned_away: usize,
+    /// What gRPC's health check is answered: 1 is SERVING, 100 that there is no such call.
+    pub grpc_status: Arc<AtomicUsize>,
 }
 
 pub struct Http2Origin {
@@ -177,6 +179,21 @@ async fn answer(
                 None => send.send_data(Bytes::new(), true)?,
             }
         }
+        "/grpc.health.v1.Health/Check" => {
+            let status = shared.rules.grpc_status.load(Ordering::SeqCst);
+            let mut response = head(200);
+            response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+            if status == 100 {
+                response.headers_mut().insert("grpc-status", HeaderValue::from_static("12"));
+                respond.send_response(response, true)?;
+                return Ok(());
+            }
+            let mut send = respond.send_response(response, false)?;
+            send.send_data(vec![0, 0, 0, 0, 2, 8, u8::try_from(status).unwrap()].into(), false)?;
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+            send.send_trailers(trailers)?;
+        }
         "/trailers" => {
             let mut send = respond.send_response(head(200), false)?;
             send.send_data("hi".into(), false)?;
@@ -246,4 +263,17 @@ async fn answer(
         }
     }
     Ok(())
+}
+
+/// A certificate that nobody verifies; the protocols are what the server selects from.
+pub fn tls(protocols: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config =
+        builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
 }

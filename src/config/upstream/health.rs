@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::protocol::UpstreamProtocol;
 use super::server::UpstreamServer;
 use crate::config::section::{
     AsSection, Fields, FromKeys, Reader, Scalar, Syntax, Value, number, optional, or_null, or_word, section,
@@ -49,6 +50,7 @@ section! {
 pub struct Locations {
     port: Location,
     tls: Location,
+    grpc: Location,
 }
 
 /// What one check is.
@@ -63,6 +65,8 @@ pub enum CheckKind {
         /// `None` is the server's own name.
         host: Option<String>,
     },
+    /// `grpc.health.v1.Health/Check` is asked for this service; empty is the whole server.
+    Grpc { service: String, host: Option<String> },
 }
 
 section! {
@@ -73,6 +77,8 @@ section! {
         path: Option<String>, with optional(CHECK_PATH);
         /// Whether the check only opens a connection and sends no request; then there is no `path`.
         tcp: bool = false;
+        /// The service to ask `grpc.health.v1.Health/Check` for, `""` for the whole server; then there is no `path`.
+        grpc: Option<String> = null, with or_null(GRPC_SERVICE);
         /// The statuses that are good: one, or a range.
         status: (u16, u16) = "200-399", with STATUS_RANGE;
         /// The Host to send; by default the server's name.
@@ -84,12 +90,17 @@ section! {
 
 impl CheckKeys {
     fn no_effect(&self, key: &str) -> Option<Invalid> {
-        let has_no_effect = self.tcp && key != "tcp";
-        has_no_effect.then(|| Invalid::new(format!("`{key}` has no effect with `tcp: true`")))
+        let other = match (&self.grpc, self.tcp) {
+            (Some(_), _) if !matches!(key, "grpc" | "host") => "`grpc`",
+            (None, true) if key != "tcp" => "`tcp: true`",
+            (Some(_) | None, _) => return None,
+        };
+        Some(Invalid::new(format!("`{key}` has no effect with {other}")))
     }
 
     fn need_path(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
-        if !fields.has("path") && !self.tcp {
+        let is_grpc = fields.get("grpc").is_some_and(|node| !node.is_null());
+        if !fields.has("path") && !self.tcp && !is_grpc {
             fields.missing(reader, "path", "/healthz");
         }
     }
@@ -99,16 +110,20 @@ impl FromKeys for CheckKind {
     type Keys = CheckKeys;
 
     fn from_keys(keys: CheckKeys) -> Option<Self> {
-        match keys.path {
-            Some(path) if !keys.tcp => Some(Self::Http { path, status: keys.status, host: keys.host }),
-            Some(_) | None => Some(Self::Tcp),
+        match (keys.grpc, keys.path) {
+            (Some(service), _) => Some(Self::Grpc { service, host: keys.host }),
+            (None, Some(path)) if !keys.tcp => Some(Self::Http { path, status: keys.status, host: keys.host }),
+            (None, Some(_) | None) => Some(Self::Tcp),
         }
     }
 
     fn to_keys(&self) -> CheckKeys {
         match self.clone() {
-            Self::Tcp => CheckKeys { path: None, tcp: true, status: (200, 399), host: None },
-            Self::Http { path, status, host } => CheckKeys { path: Some(path), tcp: false, status, host },
+            Self::Tcp => CheckKeys { path: None, tcp: true, grpc: None, status: (200, 399), host: None },
+            Self::Http { path, status, host } => CheckKeys { path: Some(path), tcp: false, grpc: None, status, host },
+            Self::Grpc { service, host } => {
+                CheckKeys { path: None, tcp: false, grpc: Some(service), status: (200, 399), host }
+            }
         }
     }
 }
@@ -125,6 +140,26 @@ fn check_path(text: &str) -> Parsed<String> {
         return Err(Invalid::new(format!("`{text}` is not a path to ask for")));
     }
     Ok(text.to_owned())
+}
+
+const GRPC_SERVICE: Scalar<String> = Scalar {
+    what: "a service's name, or an empty text",
+    syntax: Syntax {
+        kind: "service",
+        numbers: false,
+        pattern: Some(r"^([A-Za-z0-9_]+([.][A-Za-z0-9_]+)*)?$"),
+        examples: &["", "shop.Orders"],
+    },
+    parse: grpc_service,
+    print: |service| Yaml::text(service),
+};
+
+fn grpc_service(text: &str) -> Parsed<String> {
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if text.is_empty() || text.split('.').all(is_name) {
+        return Ok(text.to_owned());
+    }
+    Err(Invalid::new(format!("`{text}` is not the name of a gRPC service")))
 }
 
 const CHECK_HOST: Scalar<String> = Scalar {
@@ -144,10 +179,26 @@ impl ActiveCheck {
     fn note_locations(&mut self, _: &mut Reader<'_>, fields: &Fields<'_>) {
         self.locations.port.0 = fields.key_span("port");
         self.locations.tls.0 = fields.key_span("tls");
+        self.locations.grpc.0 = fields.key_span("grpc");
     }
 
     /// Reports what cannot hold for these servers.
-    pub fn check_servers(&self, reader: &mut Reader<'_>, has_tls: bool, servers: &[UpstreamServer]) {
+    pub fn check_servers(
+        &self,
+        reader: &mut Reader<'_>,
+        has_tls: bool,
+        protocol: UpstreamProtocol,
+        servers: &[UpstreamServer],
+    ) {
+        let speaks_http2 = match protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::H2c => true,
+            UpstreamProtocol::Http2 | UpstreamProtocol::Auto => self.tls != Some(false),
+        };
+        if matches!(self.kind, CheckKind::Grpc { .. }) && !speaks_http2 {
+            let help = "gRPC is spoken over HTTP/2: `protocol: h2c`, or `http2` with `tls`";
+            reader.error_help(self.locations.grpc.0, "a check by gRPC needs HTTP/2", help);
+        }
         let is_unix = |server: &UpstreamServer| matches!(server.address.place, ServerPlace::At(Address::Unix(_)));
         if self.port.is_some() && !servers.is_empty() && servers.iter().all(is_unix) {
             reader.error(self.locations.port.0, "`port` has no effect: a Unix socket has none");

@@ -86,7 +86,7 @@ impl Upstream {
         }
         self.check_protocol(reader, fields);
         if let Some(active) = &self.health.active {
-            active.check_servers(reader, self.tls.is_some(), &self.servers);
+            active.check_servers(reader, self.tls.is_some(), self.protocol, &self.servers);
         }
     }
 
