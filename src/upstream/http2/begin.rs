@@ -18,7 +18,7 @@ use crate::transport::Transport;
 
 /// What a server may send of one response that nobody has read yet. It is what a client that reads
 /// nothing makes this process hold.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 96 * 1024;
 /// Enough for that of every stream: one that stalls takes nothing from the others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// What is held of one request that the connection has not taken yet.

@@ -20,11 +20,10 @@ const MOST_FIELDS: usize = 1024;
 /// When it is more than is carried, has several lengths, or switches protocols, which HTTP/2 does
 /// not (RFC 9113 section 8.6).
 pub(super) fn from_http2(parts: Parts) -> Result<Box<ResponseHeader>> {
-    let checked = check(&parts.headers).and_then(|()| match parts.status {
-        StatusCode::SWITCHING_PROTOCOLS => Err(BadResponse::Switch),
-        _ => Ok(()),
-    });
-    checked.map_err(refused)?;
+    check(&parts.headers).map_err(refused)?;
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refused(BadResponse::Switch));
+    }
     let mut head = ResponseHeader::from(parts);
     head.set_version(Version::HTTP_11);
     Ok(Box::new(head))
@@ -69,7 +68,7 @@ fn check(fields: &HeaderMap) -> std::result::Result<(), BadResponse> {
     if is_one { Ok(()) } else { Err(BadResponse::Length) }
 }
 
-pub(super) fn refused(bad: BadResponse) -> Box<Error> {
+fn refused(bad: BadResponse) -> Box<Error> {
     Error::because(ErrorType::InvalidHTTPHeader, "from an upstream", bad)
 }
 
