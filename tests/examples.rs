@@ -8,11 +8,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::tls::{Authority, TlsClient};
-}
-
-#[test]
 use support::http2::{Http2Origin, Rules};
+use support::tls::{Authority, TlsClient};
 use support::{BINARY, Client, Folder, Origin, Process, Response, await_until, free_port, signal};
 
 struct Example {
@@ -431,4 +428,29 @@ fn upstream_http2() {
     let example = Example::start("upstream-http2.yaml", &address, &address);
     (0..3).for_each(|_| assert_eq!(example.get("a", "/").text(), "0 bytes"));
     assert!(origin.paths().iter().all(|uri| uri.starts_with("https://a/")), "{:?}", origin.paths());
+}
+
+#[test]
+fn http2() {
+    let (example, _origin) = with_mirror("http2.yaml");
+    // A client of HTTP/1.1 is served at the same port; tests/http2.rs has those of HTTP/2.
+    assert!(example.get("a", "/").text().contains("host: a\n"));
+    let mut client = Client::connect(example.address);
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0");
+    let head = client.wire.exactly(9);
+    assert_eq!((head[3], head[4]), (4, 0), "its SETTINGS");
+}
+
+#[test]
+fn grpc_web() {
+    let origin = Http2Origin::start(Rules::default());
+    let example = Example::start("grpc-web.yaml", &origin.address.to_string(), "");
+    let answer = example.ask(
+        "POST /greet.Greeter/Hello HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web+proto\r\n\
+         Content-Length: 5\r\n\r\n\0\0\0\0\0",
+    );
+    assert_eq!(answer.status, 200);
+    let seen = origin.seen.lock().unwrap();
+    assert_eq!(seen[0].headers["content-type"], "application/grpc+proto");
+    assert_eq!(seen[0].headers["te"], "trailers");
 }
