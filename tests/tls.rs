@@ -322,6 +322,20 @@ fn renewed_certificates_are_served_without_a_reload() {
     assert_eq!(complaints, 1, "once for each change");
 }
 
+/// Files that root alone may read are read once, before root is given up.
+#[test]
+fn a_process_that_gives_up_root_says_what_it_cannot_read_again() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let (authority, files, _) = one();
+    let proxy = start_with(&files, &certificates(&["a"]), "server: { user: nobody }\n");
+    served(TlsClient::new(&authority).ask(proxy.address, "a.test"));
+    let said = proxy.read("stderr");
+    assert!(said.contains("a.key could not be read again: Permission denied"), "{said}");
+    assert!(!said.contains("stays in force"), "{said}");
+}
+
 /// As Kubernetes swaps a secret's files: `..data` is a symlink to a folder.
 #[test]
 fn a_symlink_that_is_swapped_is_a_renewal() {

@@ -157,6 +157,13 @@ impl Entrance {
         self.tls.as_ref().is_some_and(Termination::uses_own_ticket_keys)
     }
 
+    /// Says which files of certificates this user cannot read again.
+    pub fn warn_of_lost_files(&self) {
+        if let Some(tls) = &self.tls {
+            tls.warn_of_lost_files(&format_args!("the listener {}", self.address));
+        }
+    }
+
     /// Puts in force what has changed in the files of certificates and ticket keys.
     pub fn look_at_files(&self) {
         if let Some(tls) = &self.tls {

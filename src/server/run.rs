@@ -224,6 +224,9 @@ fn prepare(
     let ticket_keys = Arc::new(TicketKeyKeeper::new());
     let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config), ticket_keys.keys())?;
     ticket_keys.refresh_for(&snapshot.entrances);
+    if config.server.identity.ids().is_some() {
+        snapshot.entrances.iter().for_each(|entrance| entrance.warn_of_lost_files());
+    }
     resolve_initial(&snapshot.pools, &snapshot.resolver, reload::INITIAL_LOOKUP_TIMEOUT);
     let live = Arc::new(Live::new(snapshot));
     let servers = Arc::new(Servers::new(Arc::clone(&live), start.source.as_ref().map(Source::name)));

@@ -128,6 +128,11 @@ impl CertificateFiles {
         [Some(&self.cert), Some(&self.key), self.ocsp.as_ref()].map(|path| path.and_then(|path| FileVersion::of(path)))
     }
 
+    /// Each file.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        [Some(&self.cert), Some(&self.key), self.ocsp.as_ref()].into_iter().flatten().map(PathBuf::as_path)
+    }
+
     fn paths(&self) -> Paths {
         (self.cert.clone(), self.key.clone(), self.ocsp.clone())
     }

@@ -78,6 +78,11 @@ impl Termination {
         self.ticket_keys.is_none()
     }
 
+    /// Says which files this user cannot read again. `of` is the listener, for the log.
+    pub fn warn_of_lost_files(&self, of: &dyn Display) {
+        self.certificates.warn_of_lost_files(of);
+    }
+
     /// Puts in force what has changed in the files. `of` is the listener, for the log.
     pub fn look_at_files(&self, of: &dyn Display) {
         self.certificates.look(of);

@@ -3,6 +3,7 @@
 //! as they were.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -49,6 +50,19 @@ impl CertificateRenewal {
             warned: now,
         };
         Self { served, entries: Mutex::new(files.iter().map(entry).collect()) }
+    }
+
+    /// Says which files were read by another user, and could not be read again by this one.
+    pub fn warn_of_lost_files(&self, of: &dyn Display) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = entries.iter().flat_map(|entry| entry.files.all());
+        let mut lost = files.filter_map(|file| File::open(file).err().map(|e| (file, e)));
+        if let Some((file, e)) = lost.next() {
+            let more = lost.count();
+            let more = if more > 0 { format!(", nor {more} more files") } else { String::new() };
+            let file = file.display();
+            log::warn!("{of}: {file} could not be read again{more}: {e}; a renewed certificate needs a restart");
+        }
     }
 
     /// Looks at every file. `of` is the listener, for the log.
