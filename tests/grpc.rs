@@ -57,7 +57,10 @@ fn messages_and_trailers_pass_both_ways(front: Front) {
     assert_eq!(chat.rest(), (Vec::new(), true));
     assert_eq!(chat.trailers(), [("x-sum".to_owned(), "7".to_owned())]);
     let seen = origin.seen.lock().unwrap();
-    assert_eq!((&seen[0].headers["te"], &seen[0].headers["content-type"]), (&"trailers".parse().unwrap(), &KIND.parse().unwrap()));
+    assert_eq!(
+        (&seen[0].headers["te"], &seen[0].headers["content-type"]),
+        (&"trailers".parse().unwrap(), &KIND.parse().unwrap())
+    );
 }
 
 fn the_proxys_own_errors_are_a_status(front: Front) {

@@ -96,7 +96,7 @@ routes:
     redirect: "https://{host}{path}{query}"
   - match: { path: { regex: "^/r$" }, host: "*", method: [GET, POST] }
     redirect: { to: "/{{x}}", status: 302 }
-  - { match: { path: /strip }, request: { path: { strip_prefix: /strip } }, upstream: plain }
+  - { match: { path: /strip }, request: { path: { strip_prefix: /strip } }, upstream: plain, grpc_web: true }
   - { match: { path: /add }, request: { path: { add_prefix: /x }, host: "a.b:81" }, upstream: "https://localhost" }
   - { match: { path: /replace }, request: { path: { replace: /y } }, upstream: loose }
   - { match: { path: /null }, response: { cookie: { http_only: null, secure: keep } }, upstream: "http://127.0.0.1:3000" }

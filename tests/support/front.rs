@@ -34,6 +34,7 @@ macro_rules! http2_fronts {
     };
 }
 
+#[allow(unused_macros)] // as above
 macro_rules! over_fronts {
     ($cases:tt $($module:ident: $front:ident),+) => {
         $($crate::support::front::over_fronts! { @one $module $front $cases })+

@@ -26,15 +26,17 @@ pub(super) struct Seat {
     pub waits: Waits,
 }
 
+/// A seat is moved into its stream and back, and stays where it is in memory.
+#[allow(clippy::vec_box)]
+type FreeSeats = Vec<Box<Seat>>;
+
 /// The seats of a connection, and how many are taken.
 #[derive(Debug)]
 pub(super) struct Seats {
     pub client: Arc<ClientConnection>,
     socket: Arc<SocketDigest>,
     registration: Arc<Registration>,
-    // A vector of boxes: a seat is moved into its stream and back.
-    #[allow(clippy::vec_box)]
-    free: Mutex<Vec<Box<Seat>>>,
+    free: Mutex<FreeSeats>,
     open: AtomicUsize,
     tunnels: AtomicUsize,
     pub cancellations: Cancellations,
@@ -56,7 +58,7 @@ impl Seats {
         })
     }
 
-    fn free(&self) -> MutexGuard<'_, Vec<Box<Seat>>> {
+    fn free(&self) -> MutexGuard<'_, FreeSeats> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
