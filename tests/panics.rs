@@ -3,15 +3,9 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, ServerConnection};
 use support::{Client, Folder, Origin, Process, Proxy, await_until, command, free_port};
 
 struct Running {
@@ -19,6 +13,9 @@ struct Running {
     admin: SocketAddr,
     origin: Origin,
 }
+
+/// Whoever connects to it panics: the address of a debug build that is told so.
+const PANICS: &str = "127.0.0.9:9";
 
 fn start(settings: &str) -> Running {
     let origin = Origin::start(|request, wire| {
@@ -40,51 +37,19 @@ fn start(settings: &str) -> Running {
         "proxy.yaml",
         &format!(
             "listeners: ['{address}']\nadmin: {{ address: '{admin}' }}\nupstreams:\n  app:\n    \
-             servers: ['{}']\n  panicking:\n    servers: ['{}']\n    tls: {{ sni: a, verify: false }}\n{settings}\
+             servers: ['{}']\n  panicking:\n    servers: ['{PANICS}']\n{settings}\
              routes: [{{ upstream: app }}, {{ match: {{ path: /panic }}, upstream: panicking }}]\n",
-            origin.address,
-            undated()
+            origin.address
         ),
     );
-    let child =
-        command(&folder, &["-c", folder.0.join("proxy.yaml").to_str().unwrap()]).stdin(Stdio::null()).spawn().unwrap();
+    let child = command(&folder, &["-c", folder.0.join("proxy.yaml").to_str().unwrap()])
+        .env("PINGORA_PROXY_TEST_PANIC_AT", PANICS)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut proxy = Proxy { address, process: Process(child), folder };
     proxy.await_ready();
     Running { proxy, admin, origin }
-}
-
-/// A TLS server whose certificate is valid from a time that is none. Pingora reads that of each
-/// connection with `expect`, verified or not, so that it panics.
-fn undated() -> SocketAddr {
-    let pair = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&pair).unwrap();
-    let mut der = certificate.der().to_vec();
-    let utc_time = der.windows(2).position(|part| part == [0x17, 13]).unwrap();
-    der[utc_time + 2] = b'x';
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
-    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
-    let shown = Arc::new(Shown(Arc::new(CertifiedKey::new(vec![CertificateDer::from(der)], key))));
-    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let config = Arc::new(builder.with_cert_resolver(shown));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            std::thread::spawn(move || while connection.complete_io(&mut stream).is_ok_and(|(read, _)| read > 0) {});
-        }
-    });
-    address
-}
-
-#[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
-
-impl ResolvesServerCert for Shown {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
 }
 
 impl Running {
@@ -124,7 +89,7 @@ fn a_panic_in_one_request_costs_that_request() {
     let lines = running.panics(5);
     assert_eq!(lines.len(), 5, "{lines:#?}");
     for line in &lines {
-        assert!(line.contains("ERROR") && line.contains("utils/tls/rustls.rs:"), "{line}");
+        assert!(line.contains("ERROR") && line.contains("transport/destination.rs:"), "{line}");
         let id = line.split("request ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
         assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
     }

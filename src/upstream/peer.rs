@@ -62,6 +62,7 @@ pub fn destination(spec: &EndpointSpec, upstream: &Upstream, tls: Option<&TlsCli
         tls: tls.map(TlsClient::with_own_sessions),
         send_proxy: upstream.proxy_protocol,
         protocol: upstream.protocol,
+        prefers_http1: Arc::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -35,6 +36,8 @@ pub struct Destination {
     /// What a connection begins with.
     pub send_proxy: SendProxy,
     pub protocol: UpstreamProtocol,
+    /// The server could have selected HTTP/2 the last time, and did not.
+    pub prefers_http1: Arc<AtomicBool>,
 }
 
 /// What is said on a new connection before HTTP.
@@ -79,6 +82,9 @@ impl Destination {
             }),
         }?;
         let selected = self.selected(&made)?;
+        if self.protocol == UpstreamProtocol::Auto && !only_http1 {
+            self.prefers_http1.store(selected == Selected::Http1, Ordering::Relaxed);
+        }
         Ok((made, selected))
     }
 
@@ -108,6 +114,8 @@ impl Destination {
             Place::Tcp(address) => {
                 let mut address = *address;
                 address.set_port(self.port.unwrap_or(address.port()));
+                #[cfg(debug_assertions)]
+                panic_for_test(address);
                 self.shake_hands(connect_tcp(address).await?.into(), opening).await
             }
             Place::Unix(path) => self.shake_hands(connect_unix(path).await?.into(), opening).await,
@@ -141,5 +149,15 @@ impl Destination {
         socket.write_all(&opening.header).await.or_err(ErrorType::ConnectError, "sending the PROXY header")?;
         let Some(tls) = &self.tls else { return Ok(socket.into()) };
         Ok(Transport::Tls(Box::new(tls.handshake(socket, opening.offer).await?)))
+    }
+}
+
+/// Panics where a test wants to see what a panic costs. No released program does.
+#[cfg(debug_assertions)]
+fn panic_for_test(address: SocketAddr) {
+    static AT: std::sync::LazyLock<Option<String>> =
+        std::sync::LazyLock::new(|| std::env::var("PINGORA_PROXY_TEST_PANIC_AT").ok());
+    if AT.as_ref().is_some_and(|at| *at == address.to_string()) {
+        panic!("a test wants to see a panic");
     }
 }

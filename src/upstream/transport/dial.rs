@@ -1,6 +1,7 @@
 //! How a connector finds out what Pingora's peer stands for. A peer has no field for things of
 //! ours but a hook that is meant for CONNECT proxies, which are not used here.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -29,9 +30,10 @@ impl Dial {
         options.proxy_digest_user_data_hook = Some(Arc::new(move |_, _| Some(Box::new(self.clone()))));
     }
 
-    /// Whether other requests may use the connection at the same time.
+    /// Whether other requests may use the connection at the same time, as far as is known.
     pub fn may_share_connection(&self) -> bool {
-        self.destination.protocol.is_maybe_http2() && !self.only_http1()
+        let Destination { protocol, prefers_http1, .. } = &*self.destination;
+        protocol.is_maybe_http2() && !self.only_http1() && !prefers_http1.load(Ordering::Relaxed)
     }
 
     /// A server that may choose is spoken to in HTTP/1 where that is sure to have tunnels.
@@ -78,6 +80,7 @@ mod tests {
             tls: None,
             send_proxy: SendProxy::Off,
             protocol: UpstreamProtocol::Http1,
+            prefers_http1: Arc::default(),
         });
         Dial { destination: Arc::clone(&destination), client: None, upgrade: false }.attach(&mut peer.options);
         assert!(Arc::ptr_eq(&Dial::of(&peer.clone()).unwrap().destination, &destination));
