@@ -23,8 +23,7 @@ upstreams:
   grpc: {{ servers: ['{address}'], protocol: h2c }}
   down: {{ servers: ['{down}'], protocol: h2c }}
 routes:
-  - {{ match: {{ path: /down.Service/ }}, upstream: down }}
-  - {{ match: {{ path: /gone/ }}, redirect: {{ to: 'https://a.test/' }} }}
+  - {{ match: {{ host: a.test, path: /down.Service/ }}, upstream: down }}
   - {{ match: {{ host: web.test }}, upstream: grpc, grpc_web: true }}
   - {{ match: {{ host: a.test }}, upstream: grpc }}
 "
@@ -49,6 +48,7 @@ fn messages_and_trailers_pass_both_ways(front: Front) {
     let proxy = proxy(front, &origin);
     let mut client = Http2::connect(&proxy);
     let mut chat = client.begin(&call("/chat"));
+    assert_eq!(chat.head().status, 200);
     for _ in 0..20 {
         assert!(chat.send(MESSAGE));
         assert_eq!(chat.exactly(MESSAGE.len()), MESSAGE);
@@ -71,7 +71,7 @@ fn the_proxys_own_errors_are_a_status(front: Front) {
         ("other.test", "/any.Service/Call", "12", "no route matches this request"),
     ] {
         let answer = proxy.ask(&call(target).host(host));
-        assert_eq!((answer.status, answer.header("grpc-status")), (200, Some(status)), "{target}");
+        assert_eq!((answer.status, answer.header("grpc-status")), (200, Some(status)), "{target}: {answer:?}");
         assert_eq!((answer.header("grpc-message"), answer.header("content-type")), (Some(message), Some(KIND)));
         assert!(answer.body.is_empty() && answer.is_whole);
     }
@@ -86,11 +86,13 @@ fn a_call_that_is_cancelled_ends_at_the_server_too() {
     let proxy = proxy(Front::H2c, &origin);
     let mut client = Http2::connect(&proxy);
     let mut cancelled = client.begin(&call("/echo"));
+    assert_eq!(cancelled.head().status, 200);
     assert!(cancelled.send(MESSAGE));
     assert_eq!(cancelled.exactly(MESSAGE.len()), MESSAGE);
     cancelled.reset(h2::Reason::CANCEL);
     // The next call on both connections goes on.
     let mut next = client.begin(&call("/chat"));
+    assert_eq!(next.head().status, 200);
     assert!(next.send(MESSAGE));
     assert_eq!(next.exactly(MESSAGE.len()), MESSAGE);
     next.end();
@@ -117,7 +119,8 @@ fn a_call_of_grpc_web_becomes_one_of_grpc() {
     assert!(seen.iter().all(|one| one.headers["content-type"] == KIND && one.headers["te"] == "trailers"));
     drop(seen);
     let wrong = Ask::post("/echo", b"????").host("web.test").field("content-type", "application/grpc-web-text");
-    assert_eq!(proxy.ask(&wrong).header("grpc-status"), Some("13"));
+    let answer = proxy.ask(&wrong);
+    assert_eq!(answer.header("grpc-status"), Some("13"), "{answer:?}");
     // A route without the key leaves it to the server.
     proxy.ask(&Ask::post("/other", b"x").host("a.test").field("content-type", "application/grpc-web"));
     assert_eq!(origin.seen.lock().unwrap().last().unwrap().headers["content-type"], "application/grpc-web");

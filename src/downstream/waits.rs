@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::registry::{Registration, TunnelsEnd};
 use super::timers::Timers;
-use crate::exchange::{Exchange, Pace};
+use crate::exchange::{BodyRefused, Exchange, Pace};
 
 /// The waits of one exchange after the other.
 #[derive(Debug)]
@@ -52,6 +52,9 @@ impl Waits {
 
     /// More of the request's body is waited for. Ready once that took too long.
     pub fn poll_request_body(&mut self, client_must_send: bool, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.exchange.is_body_refused() {
+            return Poll::Ready(refused());
+        }
         let overdue = self.timers.poll_request_body(&self.exchange, self.expects_head, client_must_send, cx);
         overdue.map(io::Error::from)
     }
@@ -69,6 +72,9 @@ impl Waits {
     /// Nothing is waited for but the upstream. Ready once that took too long, which it does not
     /// while the client holds it up.
     pub fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.exchange.is_body_refused() {
+            return Poll::Ready(refused());
+        }
         if self.exchange.download.is_full() {
             self.timers.restart_read();
             return Poll::Pending;
@@ -108,4 +114,8 @@ impl Waits {
         }
         self.tunnels_end.get_or_insert_with(|| self.registration.tunnels_end()).poll(cx)
     }
+}
+
+fn refused() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, BodyRefused)
 }

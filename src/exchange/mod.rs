@@ -36,7 +36,20 @@ pub struct Exchange {
     forwarded: AtomicBool,
     /// The connection ends after the response.
     closes_connection: AtomicBool,
+    body_refused: AtomicBool,
 }
+
+/// A hook has found that the request's body is not what its head says.
+#[derive(Debug)]
+pub struct BodyRefused;
+
+impl std::fmt::Display for BodyRefused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the body is not what the head of the request says")
+    }
+}
+
+impl std::error::Error for BodyRefused {}
 
 impl Exchange {
     /// Makes it that of the next request. Costs a connection's later requests no allocation.
@@ -44,8 +57,8 @@ impl Exchange {
         self.deadlines.reset();
         self.upload.reset();
         self.download.begin_attempt();
-        let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
-        for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {
+        let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, body_refused, .. } = self;
+        for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection, body_refused] {
             *flag.get_mut() = false;
         }
     }
@@ -121,6 +134,16 @@ impl Exchange {
     pub fn closes_connection(&self) -> bool {
         self.closes_connection.load(Ordering::Relaxed)
     }
+
+    /// Has the driver of the client's connection fail with [`BodyRefused`], since an error of the
+    /// hook that sees a body would stop nothing but the reading of it.
+    pub fn refuse_body(&self) {
+        self.body_refused.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_body_refused(&self) -> bool {
+        self.body_refused.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]
@@ -141,11 +164,12 @@ mod tests {
         exchange.await_continue();
         exchange.end_response();
         exchange.close_connection();
+        exchange.refuse_body();
         exchange.reset();
         let deadlines = &exchange.deadlines;
         assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
         assert_eq!((deadlines.write(), deadlines.min_rate()), (None, None));
         assert!(!exchange.is_tunnel() && !exchange.is_forwarded() && !exchange.closes_connection());
-        assert!(!exchange.is_continue_awaited() && !exchange.is_answered());
+        assert!(!exchange.is_continue_awaited() && !exchange.is_answered() && !exchange.is_body_refused());
     }
 }

@@ -3,7 +3,7 @@
 
 use pingora::{Error, ErrorSource as PingoraSource, ErrorType};
 
-use crate::exchange::Overdue;
+use crate::exchange::{BodyRefused, Overdue};
 use crate::filter::Cause;
 use crate::http1::BadChunk;
 use crate::upstream::http1::BadResponse;
@@ -106,6 +106,7 @@ fn by_driver(error: &Error) -> Cause {
         Some(Overdue::ResponseRate) => Cause::ResponseRate,
         Some(Overdue::Delivery) => Cause::ClientTooSlow,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
+        None if inner.is::<BodyRefused>() => Cause::RequestInvalid,
         None => Cause::ClientGone,
     }
 }

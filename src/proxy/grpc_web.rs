@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use data_encoding::BASE64;
 use http::header::{self, HeaderMap, HeaderValue};
-use pingora::{Error, ErrorType, Result};
+use pingora::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::RequestCtx;
@@ -13,6 +13,10 @@ use super::grpc;
 
 /// The flag of the message that holds the trailers.
 const TRAILERS: u8 = 0x80;
+
+/// A body of the text form is not Base64.
+#[derive(Debug)]
+pub struct NotBase64;
 
 /// A call that is translated.
 #[derive(Debug)]
@@ -54,14 +58,14 @@ impl GrpcWeb {
     ///
     /// # Errors
     /// When it is not Base64.
-    pub fn edit_request_body(&mut self, body: &mut Option<Bytes>, is_last: bool) -> Result<()> {
+    pub fn edit_request_body(&mut self, body: &mut Option<Bytes>, is_last: bool) -> Result<(), NotBase64> {
         if !self.is_text {
             return Ok(());
         }
         self.encoded.extend_from_slice(body.as_deref().unwrap_or_default());
         let whole = self.encoded.split_to(self.encoded.len() / 4 * 4);
         if is_last && !self.encoded.is_empty() {
-            return Err(not_base64());
+            return Err(NotBase64);
         }
         *body = Some(decoded(&whole)?);
         Ok(())
@@ -111,20 +115,16 @@ impl GrpcWeb {
 }
 
 /// What groups of four hold. Parts that were encoded apart are padded apart.
-fn decoded(groups: &[u8]) -> Result<Bytes> {
+fn decoded(groups: &[u8]) -> Result<Bytes, NotBase64> {
     let mut out = Vec::with_capacity(groups.len() / 4 * 3);
     let mut rest = groups;
     while !rest.is_empty() {
         let end = memchr::memchr(b'=', rest).map_or(rest.len(), |padding| (padding / 4 + 1) * 4);
         let (part, behind) = rest.split_at(end.min(rest.len()));
-        out.extend(BASE64.decode(part).map_err(|_| not_base64())?);
+        out.extend(BASE64.decode(part).map_err(|_| NotBase64)?);
         rest = behind;
     }
     Ok(out.into())
-}
-
-fn not_base64() -> Box<Error> {
-    Error::explain(ErrorType::InvalidHTTPHeader, "a body of grpc-web-text that is not Base64").into_down()
 }
 
 #[cfg(test)]

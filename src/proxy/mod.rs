@@ -40,7 +40,7 @@ use context::Client;
 pub use context::RequestCtx;
 use error::Refusal;
 pub use explain::{Explanation, Outcome, explain};
-use grpc_web::GrpcWeb;
+use grpc_web::{GrpcWeb, NotBase64};
 use mirror::Mirrors;
 pub use routing::Decision;
 pub use service::{HttpService, HttpServiceParts};
@@ -142,7 +142,14 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         mirror::copy(ctx, body.as_ref(), end_of_stream);
-        ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_request_body(body, end_of_stream))
+        if let Some(call) = &mut ctx.grpc_web
+            && let Err(NotBase64) = call.edit_request_body(body, end_of_stream)
+        {
+            // The server sees a message that is shorter than it says, if any of it has come so far.
+            *body = Some(Bytes::new());
+            ctx.client.iter().for_each(|client| client.exchange.refuse_body());
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
