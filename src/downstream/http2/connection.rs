@@ -230,6 +230,7 @@ impl Connection {
     fn end_gracefully(&mut self) {
         self.ending = Ending::Graceful;
         self.is_idle = false;
+        self.seats.end();
         self.h2.graceful_shutdown();
     }
 

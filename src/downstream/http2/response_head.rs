@@ -1,7 +1,7 @@
 //! The head of a response in the form of HTTP/2: without the fields of a connection, with a
 //! `Date`.
 
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode, response};
 use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::ResponseHeader;
@@ -27,6 +27,17 @@ pub(super) fn last(head: ResponseHeader) -> Response<()> {
     if !response.headers().contains_key(header::DATE) {
         response.headers_mut().insert(header::DATE, get_cached_date());
     }
+    response
+}
+
+/// The head of the response to a client that asked for another protocol, which the origin did not
+/// switch to (RFC 9209 section 2.3.26).
+pub(super) fn not_switched() -> Response<()> {
+    const WHY: &str = "pingora-proxy; error=http_upgrade_failed; details=\"the upstream did not switch protocols\"";
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response.headers_mut().insert("proxy-status", HeaderValue::from_static(WHY));
+    response.headers_mut().insert(header::DATE, get_cached_date());
     response
 }
 

@@ -2,7 +2,7 @@
 //! waits for. A stream that ends leaves its seat to the next one, so that later requests cost no
 //! allocation for it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
@@ -39,6 +39,8 @@ pub(super) struct Seats {
     free: Mutex<FreeSeats>,
     open: AtomicUsize,
     tunnels: AtomicUsize,
+    /// The connection ends, and its last frames are on their way.
+    ends: AtomicBool,
     pub cancellations: Cancellations,
     /// The task of the connection.
     driver: AtomicWaker,
@@ -53,6 +55,7 @@ impl Seats {
             free: Mutex::default(),
             open: AtomicUsize::new(0),
             tunnels: AtomicUsize::new(0),
+            ends: AtomicBool::new(false),
             cancellations: Cancellations::default(),
             driver: AtomicWaker::new(),
         })
@@ -91,9 +94,17 @@ impl Seats {
         self.driver.wake();
     }
 
+    /// The process waits for the connection to end: what was written of its last responses has
+    /// still to be sent, though no stream is left.
+    pub fn end(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+        self.note_activity();
+    }
+
     fn note_activity(&self) {
         let (open, tunnels) = (self.open.load(Ordering::Relaxed), self.tunnels.load(Ordering::Relaxed));
         self.client.set_activity(match (open, tunnels) {
+            (0, _) if self.ends.load(Ordering::Relaxed) => Activity::Request,
             (0, _) => Activity::Idle,
             (open, tunnels) if open <= tunnels => Activity::Tunnel,
             _ => Activity::Request,

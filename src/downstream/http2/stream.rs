@@ -210,6 +210,14 @@ impl StreamDriver {
         }
     }
 
+    /// The origin did not switch protocols. Any 2xx would tell the client that it did (RFC 8441
+    /// section 5).
+    fn refuse_upgrade(&mut self) {
+        self.note_status(StatusCode::BAD_GATEWAY);
+        self.output.set_head(response_head::not_switched());
+        self.finish_writing();
+    }
+
     /// What has to be written of the body of a response with this head.
     fn body_of(&self, head: &ResponseHeader) -> Option<u64> {
         let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -253,8 +261,11 @@ impl Driver for StreamDriver {
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             return self.write_interim(head);
         }
-        self.is_tunnel = self.asks_for_upgrade && head.status == StatusCode::SWITCHING_PROTOCOLS;
         self.seat.waits.expects_head = false;
+        if self.asks_for_upgrade && head.status.is_success() {
+            return self.refuse_upgrade();
+        }
+        self.is_tunnel = self.asks_for_upgrade && head.status == StatusCode::SWITCHING_PROTOCOLS;
         self.is_read &= !self.is_tunnel;
         if self.seat.waits.exchange.is_tunnel() {
             self.seat.become_tunnel();
