@@ -31,26 +31,26 @@ impl FloodBudget {
             Kind::Data if frame.length > 0 || frame.ends_stream() => self.earn(PER_PIECE),
             Kind::Headers => self.earn(PER_REQUEST),
             Kind::Settings | Kind::Ping if frame.is_ack() => {}
-            Kind::Data
-            | Kind::Priority
-            | Kind::RstStream
-            | Kind::Settings
-            | Kind::Ping
-            | Kind::WindowUpdate
-            | Kind::Continuation
-            | Kind::Other => self.spend(),
+            // Our answer is nothing that the client is at work for, and must earn it nothing.
+            Kind::Settings | Kind::Ping => self.spend(1 + PER_WRITE),
+            Kind::Data | Kind::Priority | Kind::RstStream | Kind::WindowUpdate | Kind::Continuation | Kind::Other => {
+                self.spend(1)
+            }
         }
     }
 
-    fn spend(&mut self) {
-        self.left = self.left.saturating_sub(1);
+    fn spend(&mut self, frames: u32) {
         if self.left < BUDGET / 2 {
             self.refill(Instant::now());
         }
+        self.left = self.left.saturating_sub(frames);
     }
 
+    /// What was spent to the end is not earned back: the connection ends.
     fn earn(&mut self, frames: u32) {
-        self.left = self.left.saturating_add(frames).min(BUDGET);
+        if self.left > 0 {
+            self.left = self.left.saturating_add(frames).min(BUDGET);
+        }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -94,9 +94,16 @@ mod tests {
         for (kind, payload) in [(6, 8), (4, 0), (2, 5), (8, 4), (3, 4), (0, 0), (9, 0), (0x42, 3)] {
             let mut budget = FloodBudget::new();
             let useless = frame(kind, 0, 1, &vec![0; payload]);
-            (0..BUDGET - 1).for_each(|_| note(&mut budget, &useless));
+            let come = |budget: &mut FloodBudget| {
+                note(budget, &useless);
+                // Some are answered.
+                if matches!(kind, 4 | 6) {
+                    budget.note_written();
+                }
+            };
+            (0..BUDGET - 1 - PER_WRITE).for_each(|_| come(&mut budget));
             assert!(!budget.is_used_up(), "{kind}");
-            note(&mut budget, &useless);
+            (0..=PER_WRITE).for_each(|_| come(&mut budget));
             assert!(budget.is_used_up(), "{kind}");
         }
     }
