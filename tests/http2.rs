@@ -444,14 +444,21 @@ fn an_upgrade_that_the_origin_refuses_is_no_tunnel(front: Front) {
         });
         true
     });
-    let proxy = front.before(origin.address);
+    let address = origin.address;
+    let proxy = front.start(&format!(
+        "listeners: ['{{listen}}']\nroutes:\n  - {{ match: {{ path: /local }}, respond: {{ status: 200, body: ok }} }}\n  \
+         - upstream: '{address}'\n"
+    ));
     let mut client = connect(&proxy);
+    let mut local = client.begin(&Ask::websocket("/local"));
+    assert_eq!((local.head().status, local.rest()), (502, (Vec::new(), true)));
     let mut refused = client.begin(&Ask::websocket("/403"));
     assert_eq!((refused.head().status, refused.rest().0), (403, b"no".to_vec()));
     let mut ignored = client.begin(&Ask::websocket("/200"));
     let head = ignored.head();
-    assert_eq!((head.status, ignored.rest()), (502, (Vec::new(), true)));
     assert!(head.header("proxy-status").unwrap().contains("error=http_upgrade_failed"));
+    let body = String::from_utf8(ignored.rest().0).unwrap();
+    assert!(head.status == 502 && body.contains("instead of 101"), "{body}");
     let mut next = client.begin(&Ask::get("/200"));
     assert_eq!((next.head().status, next.rest()), (200, (b"ok".to_vec(), true)));
 }

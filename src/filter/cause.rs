@@ -47,6 +47,7 @@ pub enum Cause {
     CertificateRefused(CertificateFault),
     Http2NotSelected,
     TunnelRefused,
+    NotSwitched,
     RequestRefused,
     RequestReset,
     UpstreamClosed,
@@ -181,6 +182,12 @@ impl Cause {
                 "http_upgrade_failed",
                 Upstream,
                 "the upstream takes no upgrade such as WebSocket over HTTP/2 (RFC 8441): see `protocol`",
+            ),
+            Self::NotSwitched => (
+                502,
+                "http_upgrade_failed",
+                Upstream,
+                "the upstream answered a WebSocket request with success instead of 101, which over HTTP/2 would open it",
             ),
             Self::RequestRefused => (
                 503,

@@ -11,7 +11,7 @@ use super::context::RequestCtx;
 use super::error::Refusal;
 use super::framing;
 use super::keepalive::{close_if_body_is_withheld, end_bodyless_response};
-use crate::filter::{Edited, Origin, RareFields, ResponseContext, hop_by_hop};
+use crate::filter::{Cause, Edited, Origin, RareFields, ResponseContext, hop_by_hop};
 use crate::listener::ListenerIndex;
 
 /// `head` is the upstream's.
@@ -27,6 +27,10 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         switch_protocols(ctx)?;
     } else if head.status.is_informational() {
         return Ok(());
+    }
+    if head.status.is_success() && ctx.admission.upgrade && ctx.connection().is_some_and(|client| client.is_http2) {
+        // Any 2xx is a tunnel there (RFC 8441 section 5).
+        return Err(Refusal::of(Cause::NotSwitched).into());
     }
     framing::settle_length(head)?;
     if head.status != StatusCode::SWITCHING_PROTOCOLS && close_if_body_is_withheld(session, ctx) {

@@ -30,10 +30,10 @@ pub(super) fn last(head: ResponseHeader) -> Response<()> {
     response
 }
 
-/// The head of the response to a client that asked for another protocol, which the origin did not
-/// switch to (RFC 9209 section 2.3.26).
+/// The head of the response to a client that asked for another protocol, where a route answers by
+/// itself (RFC 9209 section 2.3.26).
 pub(super) fn not_switched() -> Response<()> {
-    const WHY: &str = "pingora-proxy; error=http_upgrade_failed; details=\"the upstream did not switch protocols\"";
+    const WHY: &str = "pingora-proxy; error=http_upgrade_failed; details=\"the route takes no WebSocket\"";
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response.headers_mut().insert("proxy-status", HeaderValue::from_static(WHY));

@@ -210,8 +210,8 @@ impl StreamDriver {
         }
     }
 
-    /// The origin did not switch protocols. Any 2xx would tell the client that it did (RFC 8441
-    /// section 5).
+    /// Nobody switched protocols: the reply is one of the proxy's own. Any 2xx would tell the client
+    /// that somebody did (RFC 8441 section 5).
     fn refuse_upgrade(&mut self) {
         self.note_status(StatusCode::BAD_GATEWAY);
         self.output.set_head(response_head::not_switched());
