@@ -4,6 +4,7 @@
 mod support;
 
 use data_encoding::BASE64;
+use support::front::{Ask, Front, every_front};
 use support::tls::{Authority, BOTH, TlsClient};
 use support::{Folder, Origin, Proxy, free_port};
 
@@ -112,4 +113,24 @@ fn browsers_are_told_to_come_by_https() {
     // RFC 6797 section 7.2: never without TLS.
     assert_eq!(redirect.header("strict-transport-security"), None);
     assert_eq!(origin.count(), 1, "the redirected request went nowhere");
+}
+
+every_front!(a_destination_names_the_upstream_as_that_knows_itself);
+
+/// WebDAV (RFC 4918 section 10.3): a server takes a `Destination` for another's that does not have
+/// its own scheme and host.
+fn a_destination_names_the_upstream_as_that_knows_itself(front: Front) {
+    let origin = Origin::fixed("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    let address = origin.address;
+    let proxy = front.start(&format!(
+        "listeners: ['{{listen}}']\nroutes:\n  - match: {{ path: /dav }}\n    request: {{ path: {{ strip_prefix: /dav }}, \
+         host: upstream }}\n    upstream: '{address}'\n"
+    ));
+    let scheme = front.scheme();
+    let moved = Ask::new("MOVE", "/dav/a%20b").host("files.test").field("Overwrite", "F");
+    let answer = proxy.ask(&moved.field("Destination", &format!("{scheme}://files.test/dav/c%20d")));
+    assert_eq!(answer.status, 201);
+    let seen = origin.last();
+    let expected = format!("http://{address}/c%20d");
+    assert_eq!((seen.target(), seen.header("destination")), ("/a%20b", Some(expected.as_str())));
 }
