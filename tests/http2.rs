@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use h2::Reason;
+use support::faults::BlackHole;
 use support::frames::{DATA, END_STREAM, Frame, Frames, Outcome};
 use support::front::{Ask, Front, Fronted, Length, http2_fronts};
 use support::http2_client::{Http2, Stream};
 use support::{DEADLINE, Origin, await_until};
 
 http2_fronts! {
+    a_refused_head_request_gets_no_body
+    streams_of_a_client_that_is_gone_wait_for_no_connection
     cookies_of_several_fields_are_one
     uploads_leave_the_pooled_connection_in_step
     interim_responses_reach_the_client
@@ -353,7 +356,8 @@ fn an_upgrade_takes_new_requests_to_the_next_process(front: Front) {
     assert_eq!(proxy.get("/").text(), "ok");
     go.send(()).unwrap();
     assert_eq!(slow.rest(), (b"done".to_vec(), true));
-    assert!(client.ended().is_ok());
+    let ended = client.ended();
+    assert!(ended.is_ok(), "{ended:?}");
     proxy.proxy.process.0.wait().unwrap();
     assert_eq!(proxy.order("stop").0, 0);
 }
@@ -470,4 +474,30 @@ fn the_access_log_says_http_2(front: Front) {
     let line = &proxy.access_log(1)[0];
     assert_eq!((&line["proto"], &line["method"], &line["status"]), (&"HTTP/2.0".into(), &"GET".into(), &200.into()));
     assert_eq!((&line["scheme"], &line["path"]), (&front.scheme().into(), &"/x".into()));
+}
+
+fn a_refused_head_request_gets_no_body(front: Front) {
+    let origin = Origin::fixed(OK);
+    let proxy = front.before(origin.address);
+    let answer = proxy.ask(&Ask::new("HEAD", &format!("/{}", "a".repeat(9000))));
+    assert_eq!((answer.status, answer.body.len(), answer.is_whole), (414, 0, true));
+    assert_ne!(answer.header("content-length"), Some("0"));
+}
+
+/// A server whose queue is full accepts no connection for as long as `connect` allows.
+fn streams_of_a_client_that_is_gone_wait_for_no_connection(front: Front) {
+    let hole = BlackHole::open();
+    let proxy = front.start(&format!(
+        "server: {{ drain: {{ timeout: 5s }} }}\nlisteners: ['{{listen}}']\nupstreams:\n  \
+         hole: {{ servers: ['{}'], timeouts: {{ connect: 1h, response_header: 1h }} }}\n\
+         routes: [{{ match: {{ path: /local }}, respond: {{ body: ok }} }}, {{ upstream: hole }}]\n",
+        hole.address
+    ));
+    let mut client = connect(&proxy);
+    let _streams: Vec<_> = (0..10).map(|_| client.begin(&Ask::get("/"))).collect();
+    // The others have begun before it.
+    assert_eq!(client.begin(&Ask::get("/local")).head().status, 200);
+    client.shut_down();
+    let (code, said) = proxy.order("quit");
+    assert_eq!(code, 0, "{said}");
 }

@@ -133,6 +133,11 @@ fn a_response_that_breaks_off_is_seen_to() {
         assert_eq!(client.head().header("content-length"), Some("10"));
         assert!(client.wire.until_end().len() < 10, "{path}");
     }
+    // A server that wants no more of a request has not said by that that its response is whole.
+    let mut client = proxy.connect();
+    client.send("GET /reset-unknown-length HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().header("transfer-encoding"), Some("chunked"));
+    assert_eq!(client.wire.until_end(), b"4\r\npart\r\n");
     // The connection goes on.
     assert_eq!(proxy.get("/x").status, 200);
 }

@@ -13,12 +13,11 @@ use log::Level;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::complaints::Complaints;
 use super::opening::{Cleartext, Opening};
 use super::proxy_header::{self, NoHeader, Origin};
 use super::tls::{Termination, TicketKeys};
 use crate::config::{Address, ClientTimeouts, Listener};
-use crate::transport::{ClientAuthRule, ClientTls, Socket, TlsStream, Transport};
+use crate::transport::{ClientAuthRule, ClientTls, Complaints, Socket, TlsStream, Transport};
 
 /// The first byte of a record that begins a handshake (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;

@@ -6,7 +6,6 @@
 mod accept;
 mod accept_gate;
 mod accept_loop;
-mod complaints;
 mod entrance;
 mod entrances;
 mod opening;

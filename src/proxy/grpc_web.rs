@@ -27,17 +27,23 @@ pub struct GrpcWeb {
     is_text: bool,
     /// Base64 that came and is no whole group of four.
     encoded: BytesMut,
+    /// The response is one of gRPC.
+    is_answered: bool,
 }
 
 impl GrpcWeb {
     /// `None` for a request that is no such call, or that came to a route without `grpc_web`.
     pub fn of(request: &RequestHeader, ctx: &RequestCtx) -> Option<Box<Self>> {
         ctx.route().filter(|route| route.grpc_web)?;
-        let kind = grpc::content_type(request)?.to_str().ok()?;
+        let kind = grpc::content_type(request)?.to_str().ok()?.to_ascii_lowercase();
         let form = kind.strip_prefix("application/grpc-web")?;
         let text = form.strip_prefix("-text");
-        let suffix = text.unwrap_or(form).split(';').next().unwrap_or_default().trim().to_owned();
-        Some(Box::new(Self { suffix, is_text: text.is_some(), encoded: BytesMut::new() }))
+        let form = text.unwrap_or(form);
+        if !matches!(form.as_bytes().first(), None | Some(b'+' | b';')) {
+            return None;
+        }
+        let suffix = form.split(';').next().unwrap_or_default().trim().to_owned();
+        Some(Box::new(Self { suffix, is_text: text.is_some(), encoded: BytesMut::new(), is_answered: false }))
     }
 
     /// Makes the head one of gRPC, of the first attempt or of another.
@@ -75,12 +81,13 @@ impl GrpcWeb {
     ///
     /// # Errors
     /// Never: each of its fields is made here.
-    pub fn edit_response(&self, head: &mut ResponseHeader) -> Result<()> {
+    pub fn edit_response(&mut self, head: &mut ResponseHeader) -> Result<()> {
         let kind = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
-            // It comes from something else than a server of gRPC.
+            // It comes from something else than a server of gRPC, and stays as it is.
             return Ok(());
         }
+        self.is_answered = true;
         let text = if self.is_text { "-text" } else { "" };
         head.insert_header(header::CONTENT_TYPE, format!("application/grpc-web{text}{}", self.suffix))?;
         // The trailers come behind what the server counts.
@@ -92,14 +99,18 @@ impl GrpcWeb {
     /// for the next one.
     pub fn edit_response_body(&self, body: &mut Option<Bytes>) {
         if self.is_text
+            && self.is_answered
             && let Some(piece) = body.as_ref().filter(|piece| !piece.is_empty())
         {
             *body = Some(BASE64.encode(piece).into());
         }
     }
 
-    /// The message that holds the trailers.
-    pub fn trailers(&self, trailers: &HeaderMap) -> Bytes {
+    /// The message that holds the trailers; `None` for those of another response.
+    pub fn trailers(&self, trailers: &HeaderMap) -> Option<Bytes> {
+        if !self.is_answered {
+            return None;
+        }
         let mut lines = Vec::new();
         for (name, value) in trailers {
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -110,7 +121,7 @@ impl GrpcWeb {
         message.put_u8(TRAILERS);
         message.put_u32(u32::try_from(lines.len()).unwrap_or(u32::MAX));
         message.put_slice(&lines);
-        if self.is_text { BASE64.encode(&message).into() } else { message.freeze() }
+        Some(if self.is_text { BASE64.encode(&message).into() } else { message.freeze() })
     }
 }
 
@@ -132,7 +143,7 @@ mod tests {
     use super::*;
 
     fn web(is_text: bool) -> GrpcWeb {
-        GrpcWeb { suffix: "+proto".to_owned(), is_text, encoded: BytesMut::new() }
+        GrpcWeb { suffix: "+proto".to_owned(), is_text, encoded: BytesMut::new(), is_answered: true }
     }
 
     #[test]
@@ -170,16 +181,20 @@ mod tests {
         assert_eq!(response.headers["content-type"], "application/grpc-web-text+proto");
         let mut page = ResponseHeader::build(502, None).unwrap();
         page.insert_header("Content-Type", "text/html").unwrap();
-        web(false).edit_response(&mut page).unwrap();
+        let mut call = GrpcWeb { is_answered: false, ..web(true) };
+        call.edit_response(&mut page).unwrap();
         assert_eq!(page.headers["content-type"], "text/html");
+        let mut body = Some(Bytes::from_static(b"a page"));
+        call.edit_response_body(&mut body);
+        assert_eq!((body.unwrap().as_ref(), call.trailers(&HeaderMap::new())), (&b"a page"[..], None));
     }
 
     #[test]
     fn trailers_become_the_last_message() {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        assert_eq!(web(false).trailers(&trailers), &b"\x80\0\0\0\x10grpc-status: 0\r\n"[..]);
-        let text = web(true).trailers(&trailers);
+        assert_eq!(web(false).trailers(&trailers).unwrap(), &b"\x80\0\0\0\x10grpc-status: 0\r\n"[..]);
+        let text = web(true).trailers(&trailers).unwrap();
         assert_eq!(BASE64.decode(&text).unwrap(), b"\x80\0\0\0\x10grpc-status: 0\r\n");
     }
 }

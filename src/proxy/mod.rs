@@ -168,7 +168,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         response::prepare_response(session, upstream_response, ctx)?;
-        ctx.grpc_web.as_ref().map_or(Ok(()), |call| call.edit_response(upstream_response))
+        ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_response(upstream_response))
     }
 
     fn response_body_filter(
@@ -193,7 +193,7 @@ impl ProxyHttp for Proxy {
         trailers: &mut HeaderMap,
         ctx: &mut RequestCtx,
     ) -> Result<Option<Bytes>> {
-        Ok(ctx.grpc_web.as_ref().map(|call| call.trailers(trailers)))
+        Ok(ctx.grpc_web.as_ref().and_then(|call| call.trailers(trailers)))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {

@@ -2,6 +2,7 @@
 //! clients and towards upstreams.
 
 mod client_tls;
+mod complaints;
 mod provider;
 mod socket;
 
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use tokio_rustls::TlsStream;
 
 pub use client_tls::{ClientAuthRule, ClientCert, ClientTls};
+pub use complaints::Complaints;
 pub use provider::tls_provider;
 pub use socket::Socket;
 

@@ -203,6 +203,12 @@ async fn answer(
         }
         "/refused-once" if earlier == 0 => respond.send_reset(Reason::REFUSED_STREAM),
         "/reset-once" if earlier == 0 => respond.send_reset(Reason::INTERNAL_ERROR),
+        "/reset-unknown-length" => {
+            let mut send = respond.send_response(head(200), false)?;
+            send.send_data("part".into(), false)?;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            send.send_reset(Reason::NO_ERROR);
+        }
         "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
         "/reset-in-body" | "/short" => {
             let mut response = head(200);

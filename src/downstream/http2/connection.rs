@@ -3,14 +3,15 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::{Method, Request};
+use log::Level;
 use pingora_http::ResponseHeader;
 use pingora_timeout::timeout;
 
@@ -24,7 +25,7 @@ use crate::downstream::connection::{ClientConnection, Remote, socket_digest};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::registry::{Closing, Connections};
 use crate::exchange::{Pace, Timer};
-use crate::transport::Transport;
+use crate::transport::{Complaints, Transport};
 
 /// How much of the bodies of one stream, and of all, may lie waiting, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -36,6 +37,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PER_FIELD: usize = 32;
 /// How many streams may be reset by us for what is wrong with them (CVE-2025-8671).
 const MOST_FAULTS: usize = 100;
+/// What the log says of clients that are cut off.
+static CUT_OFF: LazyLock<Complaints> = LazyLock::new(Complaints::default);
 /// How long a connection that was told to end may take.
 const LAST_FRAMES: Duration = Duration::from_secs(2);
 
@@ -63,6 +66,7 @@ pub struct RefusedStream {
     pub malformed: Malformed,
     /// The head, as HTTP/1.1 would write it.
     pub head: Vec<u8>,
+    is_head: bool,
     respond: SendResponse<Bytes>,
     // Held until the reply is given.
     _body: RecvStream,
@@ -95,8 +99,10 @@ impl RefusedStream {
     /// # Errors
     /// When the client is gone.
     pub fn reply(mut self, head: ResponseHeader, body: Bytes) -> io::Result<()> {
-        let mut stream = self.respond.send_response(response_head::last(head), false).map_err(super::output::lost)?;
-        stream.send_data(body, true).map_err(super::output::lost)
+        // The answer to HEAD has no body (RFC 9110 section 9.3.2).
+        let mut stream =
+            self.respond.send_response(response_head::last(head), self.is_head).map_err(super::output::lost)?;
+        if self.is_head { Ok(()) } else { stream.send_data(body, true).map_err(super::output::lost) }
     }
 }
 
@@ -186,12 +192,15 @@ impl Connection {
         self.is_new = false;
         let (parts, body) = request.into_parts();
         let request = Request::from_parts(parts, ());
+        let is_head = request.method() == Method::HEAD;
         Some(match Head::of(request, body.is_end_stream(), limits) {
             Ok(head) => {
                 let seat = self.seats.take(pace);
                 Arrival::Request(Box::new(StreamDriver::new(head, body, respond, seat)))
             }
-            Err((malformed, head)) => Arrival::Refused(RefusedStream { malformed, head, respond, _body: body }),
+            Err((malformed, head)) => {
+                Arrival::Refused(RefusedStream { malformed, head, is_head, respond, _body: body })
+            }
         })
     }
 
@@ -235,7 +244,10 @@ impl Connection {
     }
 
     fn end_abruptly(&mut self, reason: Reason) {
-        log::info!("the HTTP/2 connection of {} is cut off: {}", self.name(), reason.description());
+        CUT_OFF.say(
+            Level::Info,
+            &format_args!("the HTTP/2 connection of {} is cut off: {}", self.name(), reason.description()),
+        );
         self.ending = Ending::Abrupt;
         self.is_idle = false;
         self.h2.abrupt_shutdown(reason);

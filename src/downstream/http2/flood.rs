@@ -30,7 +30,10 @@ impl FloodBudget {
         match frame.kind {
             Kind::Data if frame.length > 0 || frame.ends_stream() => self.earn(PER_PIECE),
             Kind::Headers => self.earn(PER_REQUEST),
-            Kind::Settings | Kind::Ping if frame.is_ack() => {}
+            // `h2` takes no more of these than it asks for.
+            Kind::Settings if frame.is_ack() => {}
+            // We ask for one at most.
+            Kind::Ping if frame.is_ack() => self.spend(1),
             // Our answer is nothing that the client is at work for, and must earn it nothing.
             Kind::Settings | Kind::Ping => self.spend(1 + PER_WRITE),
             Kind::Data | Kind::Priority | Kind::RstStream | Kind::WindowUpdate | Kind::Continuation | Kind::Other => {
@@ -106,6 +109,14 @@ mod tests {
             (0..=PER_WRITE).for_each(|_| come(&mut budget));
             assert!(budget.is_used_up(), "{kind}");
         }
+    }
+
+    #[test]
+    fn answers_to_pings_that_nobody_sent_are_a_flood() {
+        let mut budget = FloodBudget::new();
+        let answer = frame(6, 1, 0, &[0; 8]);
+        (0..BUDGET).for_each(|_| note(&mut budget, &answer));
+        assert!(budget.is_used_up());
     }
 
     #[test]

@@ -7,16 +7,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::frame_watch::FrameWatch;
 use crate::exchange::{Overdue, Timer};
 use crate::transport::Transport;
 
+/// How long and how much a client may go on sending after the end of its connection.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
 /// A client's connection and the watch over it.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    transport: Transport,
+    /// `None` only while it is dropped.
+    transport: Option<Transport>,
     watch: SharedWatch,
     /// How long the client may take nothing.
     write_idle: Duration,
@@ -40,7 +47,7 @@ impl SharedWatch {
 
 impl Guarded {
     pub fn new(transport: Transport, watch: SharedWatch, write_idle: Duration) -> Self {
-        Self { transport, watch, write_idle, stalled: Timer::default(), is_stalled: false }
+        Self { transport: Some(transport), watch, write_idle, stalled: Timer::default(), is_stalled: false }
     }
 
     /// What came of writing: an error once nothing was taken for too long.
@@ -57,13 +64,38 @@ impl Guarded {
     }
 }
 
+impl Drop for Guarded {
+    /// Reads what the client still sends: closing at once would destroy the end of the last response on
+    /// its way.
+    fn drop(&mut self) {
+        let Some(transport) = self.transport.take() else { return };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(LINGER, linger(transport)));
+        }
+    }
+}
+
+async fn linger(mut transport: Transport) {
+    if let Err(error) = transport.shutdown().await {
+        return log::debug!("closing a client's HTTP/2 connection: {error}");
+    }
+    let (mut left, mut piece) = (LINGER_BYTES, [0; 4096]);
+    while let Ok(read @ 1..) = transport.read(&mut piece).await {
+        match left.checked_sub(read) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let Some(transport) = &mut this.transport else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         let before = buf.filled().len();
         let mut watch = this.watch.lock();
         if watch.verdict().is_none() {
-            ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+            ready!(Pin::new(transport).poll_read(cx, buf))?;
             watch.note_read(&buf.filled()[before..]);
         }
         if watch.verdict().is_none() {
@@ -79,7 +111,8 @@ impl AsyncRead for Guarded {
 impl AsyncWrite for Guarded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.transport).poll_write(cx, bytes);
+        let Some(transport) = &mut this.transport else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let written = Pin::new(transport).poll_write(cx, bytes);
         if written.is_ready() {
             this.watch.lock().note_written();
         }
@@ -92,7 +125,8 @@ impl AsyncWrite for Guarded {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.transport).poll_write_vectored(cx, slices);
+        let Some(transport) = &mut this.transport else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let written = Pin::new(transport).poll_write_vectored(cx, slices);
         if written.is_ready() {
             this.watch.lock().note_written();
         }
@@ -100,18 +134,20 @@ impl AsyncWrite for Guarded {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.transport.is_write_vectored()
+        self.transport.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = Pin::new(&mut this.transport).poll_flush(cx);
+        let Some(transport) = &mut this.transport else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let flushed = Pin::new(transport).poll_flush(cx);
         this.check(flushed, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let shut = Pin::new(&mut this.transport).poll_shutdown(cx);
+        let Some(transport) = &mut this.transport else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let shut = Pin::new(transport).poll_shutdown(cx);
         this.check(shut, cx)
     }
 }

@@ -15,6 +15,7 @@ use crate::config::HeadLimits;
 use crate::downstream::framing_fields::{Framing, FramingFields};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::target;
+use crate::message::bytes::TOKEN;
 
 /// What a line of HTTP/1.1 has beside method and target: two blanks and the version.
 const REST_OF_LINE: usize = 10;
@@ -90,7 +91,8 @@ fn join_cookies(headers: &mut HeaderMap) -> Result<(), Malformed> {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return Ok(());
     }
-    let fields: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let fields: Vec<&[u8]> = fields.filter(|field| !field.is_empty()).collect();
     let joined = HeaderValue::from_bytes(&fields.join(&b"; "[..])).map_err(|_| Malformed::Syntax)?;
     headers.insert(header::COOKIE, joined);
     Ok(())
@@ -166,6 +168,15 @@ fn framing(headers: &HeaderMap) -> Result<Option<Framing>, Malformed> {
 /// An extended CONNECT becomes the request for an upgrade that it stands for (RFC 8441
 /// section 5).
 fn become_upgrade(parts: &mut request::Parts, protocol: &Protocol) -> Result<(), Malformed> {
+    let name = protocol.as_str().to_ascii_lowercase();
+    // What follows a switch to HTTP itself could not be seen.
+    if ["h2", "h3", "http", "connect-"].iter().any(|other| name.starts_with(other)) {
+        return Err(Malformed::Method);
+    }
+    let is_token = !name.is_empty() && name.bytes().all(|byte| TOKEN[usize::from(byte)]);
+    if !is_token || parts.headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Malformed::Syntax);
+    }
     (parts.method, parts.version) = (Method::GET, Version::HTTP_11);
     let protocol_value = HeaderValue::from_str(protocol.as_str()).map_err(|_| Malformed::Syntax)?;
     parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -217,6 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn an_extended_connect_asks_for_one_protocol_and_has_no_length() {
+        let connect = |protocol: &'static str, fields: &[(&str, &str)]| {
+            let mut request = Request::builder().method("CONNECT").uri("http://a.test/chat").version(Version::HTTP_2);
+            for (name, value) in fields {
+                request = request.header(*name, *value);
+            }
+            let request = request.extension(Protocol::from_static(protocol)).body(()).unwrap();
+            Head::of(request, false, &LIMITS).map(|head| head.asks_for_upgrade).map_err(|(malformed, _)| malformed)
+        };
+        assert_eq!((connect("websocket", &[]), connect("x.y", &[])), (Ok(true), Ok(true)));
+        for protocol in ["", " websocket", "a b", "x, y"] {
+            assert_eq!(connect(protocol, &[]), Err(Malformed::Syntax), "{protocol:?}");
+        }
+        for protocol in ["h2c", "HTTP/2.0", "http/1.1", "connect-udp"] {
+            assert_eq!(connect(protocol, &[]), Err(Malformed::Method), "{protocol:?}");
+        }
+        assert_eq!(connect("websocket", &[("content-length", "5")]), Err(Malformed::Syntax));
+    }
+
+    #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
         let long = "x".repeat(60);
         let large = "y".repeat(250);
@@ -235,6 +266,8 @@ mod tests {
         ] {
             assert_eq!(read("POST", uri, fields).unwrap_err(), malformed, "{uri} {fields:?}");
         }
+        let cookies = read("GET", "http://a.test/", &[("cookie", "a=1"), ("cookie", "")]).unwrap();
+        assert!(written(&cookies).contains("cookie: a=1\r\n"));
         assert_eq!(read("TRACE", "http://a.test/", &[]).unwrap_err(), Malformed::Method);
         assert_eq!(read("GET", "http://a.test:80/", &[("host", "A.test")]).map(|_| ()), Ok(()));
     }

@@ -3,11 +3,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
+use pingora_timeout::timeout;
+use tokio::task::JoinSet;
 
 use super::{HttpService, log_panic, pace};
 use crate::downstream::http1::field;
@@ -19,6 +21,9 @@ use crate::proxy::{access_record, reply};
 use crate::runtime::Snapshot;
 use crate::telemetry;
 use crate::transport::Transport;
+
+/// How long the streams of a client that is gone may take to end.
+const LAST_STREAMS: Duration = Duration::from_millis(100);
 
 impl HttpService {
     /// `entering` counts the connection until its preface is there.
@@ -39,6 +44,7 @@ impl HttpService {
             Err(e) => return log::debug!("a client's HTTP/2 connection did not begin: {e}"),
         };
         drop(entering);
+        let mut streams = JoinSet::new();
         loop {
             // The limits of a connection stay; those of its requests may change.
             let (timeouts, pace, limits) = {
@@ -47,13 +53,15 @@ impl HttpService {
             };
             match connection.next(timeouts, pace, &limits).await {
                 Some(Arrival::Request(stream)) => {
-                    let serving = Arc::clone(self).serve_stream(stream, shutdown.clone());
-                    drop(tokio::spawn(serving));
+                    while streams.try_join_next().is_some() {}
+                    streams.spawn(Arc::clone(self).serve_stream(stream, shutdown.clone()));
                 }
                 Some(Arrival::Refused(refused)) => self.refuse_stream(refused, connection.client()),
-                None => return,
+                None => break,
             }
         }
+        drop(connection);
+        end_streams(streams).await;
     }
 
     async fn serve_stream(self: Arc<Self>, stream: Box<StreamDriver>, shutdown: ShutdownWatch) {
@@ -84,6 +92,15 @@ impl HttpService {
         };
         let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client };
         access_record::log_malformed(&snapshot.access, &malformed, length);
+    }
+}
+
+/// The client is gone. What is under way for it notices that by itself, except where it waits for a
+/// connection to an upstream: Pingora asks nothing of a client meanwhile.
+async fn end_streams(mut streams: JoinSet<()>) {
+    let ended = async { while streams.join_next().await.is_some() {} };
+    if timeout(LAST_STREAMS, ended).await.is_err() {
+        log::debug!("{} streams of a client that is gone are given up", streams.len());
     }
 }
 

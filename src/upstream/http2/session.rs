@@ -172,7 +172,7 @@ impl Session {
                     return Poll::Ready(Ok(Some(piece)));
                 }
                 // RFC 9113 section 8.1: the response is whole, and the rest of the request is not wanted.
-                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) && self.left.unwrap_or(0) == 0 => break,
+                Some(Err(error)) if is_unwanted_rest(&error) && self.left == Some(0) => break,
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                 None => {
                     self.trailers = ready!(body.poll_trailers(cx)).map_err(failed)?.map(trailers::without_forbidden);
@@ -238,6 +238,12 @@ impl Session {
             queue.give_up(exchange);
         }
     }
+}
+
+/// Whether the server has reset the stream because it wants no more of the request. Of a response whose
+/// length is not known, only its last frame says that it is whole.
+fn is_unwanted_rest(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! What the log says of connections that are not let in: one line now and then, because anybody
-//! can cause as many as he likes.
+//! What the log says of clients' connections that are refused or cut off: one line now and then,
+//! because anybody can cause as many as he likes.
 
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use log::Level;
 /// The time between two lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The lines of one listener.
+/// The lines of one kind.
 #[derive(Debug, Default)]
 pub struct Complaints(Mutex<State>);
 
@@ -25,7 +25,7 @@ impl Complaints {
     pub fn say(&self, level: Level, what: &dyn Display) {
         match self.turn(Instant::now()) {
             Some(0) => log::log!(level, "{what}"),
-            Some(more) => log::log!(level, "{what} ({more} more were not let in since the last such line)"),
+            Some(more) => log::log!(level, "{what} ({more} more since the last such line)"),
             None => log::debug!("{what}"),
         }
     }
