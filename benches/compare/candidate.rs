@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use crate::behind::Behind;
 use crate::error::Result;
+use crate::front::Front;
 use crate::process::Guard;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -39,6 +41,10 @@ pub struct Setup {
     pub servers: Vec<SocketAddr>,
     pub routes: usize,
     pub log: bool,
+    pub front: Front,
+    pub behind: Behind,
+    /// The folder of the certificates.
+    pub certificates: PathBuf,
 }
 
 impl Candidate {
@@ -112,7 +118,11 @@ impl Kind {
             .replace("{threads}", &setup.threads.to_string())
             .replace("{folder}", &folder.display().to_string())
             .replace("{log}", &self.log(folder, setup.log))
-            .replace("{servers}", &self.servers(&setup.servers))
+            .replace("{listen}", &setup.front.listen(self, address, &setup.certificates))
+            .replace("{tls}", &setup.front.caddy_tls(&setup.certificates))
+            .replace("{protocols}", setup.front.caddy_protocols())
+            .replace("{servers}", &setup.behind.servers(self, &setup.servers))
+            .replace("{upstream}", setup.behind.upstream(self))
             .replace("{routes}", &routes(setup.routes));
         fs::write(&path, text)?;
         let program = |program: &Path, arguments: &[&str]| {
@@ -155,20 +165,6 @@ impl Kind {
             (Self::Nginx, true) => format!("{} combined", file.display()),
             (_, true) => file.display().to_string(),
             (_, false) => "off".to_owned(),
-        }
-    }
-
-    fn servers(&self, servers: &[SocketAddr]) -> String {
-        let each = |form: &dyn Fn(&SocketAddr) -> String, between: &str| {
-            servers.iter().map(form).collect::<Vec<_>>().join(between)
-        };
-        match self {
-            Self::Ours(_) => each(&|server| format!("'{server}'"), ", "),
-            Self::Nginx => each(&|server| format!("    server {server};"), "\n"),
-            Self::Haproxy => each(&|server| format!("  server s{} {server}", server.port()), "\n"),
-            Self::Caddy => each(&ToString::to_string, " "),
-            Self::Pingap(_) => each(&|server| format!("\"{server}\""), ", "),
-            Self::Floor => String::new(),
         }
     }
 }

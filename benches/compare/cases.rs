@@ -1,8 +1,11 @@
 //! The cases that are measured: each is a workload and what it needs of the proxies'
 //! configuration.
 
+use crate::behind::Behind;
 use crate::candidate::Kind;
-use crate::load::Shape;
+use crate::certificates::Key;
+use crate::front::Front;
+use crate::load::{Call, Connections, Shape, Streams};
 
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -14,6 +17,8 @@ pub struct Case {
     pub servers: usize,
     /// Whether the proxies log that can.
     pub log: bool,
+    pub front: Front,
+    pub behind: Behind,
     pub contenders: Contenders,
     /// Whether the case is measured in the same rounds as the one before it, with which it is
     /// compared: the machine's speed drifts.
@@ -26,6 +31,7 @@ pub enum Workload {
     /// At half of our saturation.
     Pace(Shape),
     Tunnels(usize),
+    Multiplex(Streams),
     Idle(usize),
 }
 
@@ -35,6 +41,8 @@ pub enum Contenders {
     Ours,
     /// Ours, and the proxies whose template takes any number of servers.
     Pools,
+    /// Ours, and the proxies whose template knows every [`Front`].
+    Fronts,
 }
 
 impl Case {
@@ -43,6 +51,7 @@ impl Case {
             Contenders::Everybody => true,
             Contenders::Ours => matches!(kind, Kind::Ours(_)),
             Contenders::Pools => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy),
+            Contenders::Fronts => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy | Kind::Caddy),
         }
     }
 
@@ -55,6 +64,8 @@ impl Case {
             routes: 1,
             servers: 1,
             log: false,
+            front: Front::Http1,
+            behind: Behind::Http1,
             contenders: Contenders::Everybody,
             beside: false,
         }
@@ -66,6 +77,13 @@ impl Case {
 }
 
 pub fn all() -> Vec<Case> {
+    let mut all = http1();
+    all.extend(tls());
+    all.extend(http2());
+    all
+}
+
+fn http1() -> Vec<Case> {
     let small = || Workload::Saturate(Shape::SMALL);
     let upload = Shape { path: "/upload", upload: 10_000_000, clients: 4, ..Shape::SMALL };
     let routes = |name, what, routes, path| Case {
@@ -90,7 +108,7 @@ pub fn all() -> Vec<Case> {
         Case::of(
             "connect",
             "60 bytes, a new connection for each request",
-            Workload::Saturate(Shape { fresh: true, ..Shape::SMALL }),
+            Workload::Saturate(Shape { connections: Connections::Fresh, ..Shape::SMALL }),
         ),
         Case::of("websocket", "WebSocket messages of 64 bytes, there and back, 16 tunnels", Workload::Tunnels(16)),
         routes("routes-1", "60 bytes, one route", 1, "/service-5/x"),
@@ -104,5 +122,56 @@ pub fn all() -> Vec<Case> {
         Case::of("tail", "60 bytes at half of our saturation", Workload::Pace(Shape::SMALL)),
         Case::of("idle-2000", "2,000 idle connections, each after one request", Workload::Idle(2000)),
         Case::of("idle-8000", "8,000 idle connections, each after one request", Workload::Idle(8000)),
+    ]
+}
+
+fn tls() -> Vec<Case> {
+    let over = |key, case| Case { front: Front::Tls(key), contenders: Contenders::Fronts, ..case };
+    let handshakes = |name, what, key, connections| {
+        over(key, Case::of(name, what, Workload::Saturate(Shape { connections, ..Shape::SMALL })))
+    };
+    let idle = Case::of("idle-tls", "2,000 idle TLS connections, each after one request", Workload::Idle(2000));
+    vec![
+        handshakes(
+            "tls-resumed",
+            "60 bytes, a new TLS connection for each request, session resumed",
+            Key::Ecdsa,
+            Connections::Resumed,
+        ),
+        handshakes(
+            "tls-full-ecdsa",
+            "60 bytes, a new TLS connection for each request, full handshake, P-256",
+            Key::Ecdsa,
+            Connections::Fresh,
+        ),
+        handshakes(
+            "tls-full-rsa",
+            "60 bytes, a new TLS connection for each request, full handshake, RSA-2048",
+            Key::Rsa,
+            Connections::Fresh,
+        ),
+        over(Key::Ecdsa, Case::body("tls-1M", "1 MiB, TLS, keep-alive", "/bytes/1048576", 1 << 20, 8)),
+        over(Key::Ecdsa, idle),
+    ]
+}
+
+fn http2() -> Vec<Case> {
+    let of = |name, what, front, call| Case {
+        front,
+        contenders: Contenders::Fronts,
+        ..Case::of(name, what, Workload::Multiplex(Streams { connections: 8, streams: 16, call }))
+    };
+    vec![
+        of("h2", "60 bytes, HTTP/2 over TLS, 8 connections of 16 streams", Front::Tls(Key::Ecdsa), Call::Get),
+        of("h2c", "60 bytes, HTTP/2 in the clear, 8 connections of 16 streams", Front::H2c, Call::Get),
+        Case {
+            behind: Behind::Grpc,
+            ..of(
+                "grpc",
+                "gRPC, unary calls, HTTP/2 in the clear on both sides, 8 connections of 16 streams",
+                Front::H2c,
+                Call::Grpc,
+            )
+        },
     ]
 }

@@ -7,12 +7,15 @@ use crate::candidate::{Candidate, Kind};
 use crate::samples::Samples;
 use crate::statistics::Spread;
 
-const CASES: [(&str, &str); 5] = [
+const CASES: [(&str, &str); 8] = [
     ("log", "60 bytes, logged"),
     ("10k", "10 kB"),
     ("100k", "100 kB"),
     ("connect", "new connection"),
     ("websocket", "WebSocket message"),
+    ("tls-resumed", "new TLS connection, session resumed"),
+    ("h2", "60 bytes, HTTP/2 over TLS"),
+    ("grpc", "gRPC call"),
 ];
 const WIDTH: f64 = 720.0;
 const LABELS: f64 = 90.0;

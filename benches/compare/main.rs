@@ -3,15 +3,19 @@
 //! each other module is one role or one part of the comparison.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line program
 
+mod behind;
 mod candidate;
 mod cases;
+mod certificates;
 mod chart;
 mod error;
 mod floor;
+mod front;
 mod instructions;
 mod load;
 mod measure;
 mod origin;
+mod origin_grpc;
 mod origin_process;
 mod plan;
 mod process;

@@ -13,11 +13,14 @@ use crate::load::field;
 
 const LARGEST: usize = 10_000_000;
 
+/// Prints the port of gRPC, and then those of HTTP/1.1.
 pub fn serve(ports: usize) -> Result<()> {
     crate::load::raise_file_limit()?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let body: Arc<[u8]> = (0..LARGEST).map(|i| b'a' + u8::try_from(i % 26).unwrap_or(0)).collect();
-        let mut numbers = Vec::new();
+        let grpc = TcpListener::bind("127.0.0.1:0").await?;
+        let mut numbers = vec![grpc.local_addr()?.port().to_string()];
+        tokio::spawn(crate::origin_grpc::accept(grpc));
         for _ in 0..ports {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             numbers.push(listener.local_addr()?.port().to_string());

@@ -10,6 +10,7 @@ use crate::process::Guard;
 /// The service behind all candidates, which ends when it is dropped.
 pub struct Origin {
     _process: Guard,
+    pub grpc: SocketAddr,
     pub servers: Vec<SocketAddr>,
 }
 
@@ -21,7 +22,8 @@ impl Origin {
         let mut line = String::new();
         BufReader::new(process.0.stdout.take().ok_or("the origin says nothing")?).read_line(&mut line)?;
         let ports = line.split_whitespace().map(str::parse::<u16>).collect::<std::result::Result<Vec<_>, _>>()?;
-        let servers = ports.into_iter().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
-        Ok(Self { _process: process, servers })
+        let mut addresses = ports.into_iter().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let grpc = addresses.next().ok_or("the origin has no port")?;
+        Ok(Self { _process: process, grpc, servers: addresses.collect() })
     }
 }

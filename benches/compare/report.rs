@@ -30,7 +30,9 @@ fn figure(load: &Workload) -> Figure {
         Workload::Saturate(shape) if shape.size.max(shape.upload) > 1_000_000 => {
             Figure { name: "CPU ms", of: |sample| sample.cpu / 1000.0, digits: 2 }
         }
-        Workload::Saturate(_) | Workload::Tunnels(_) => Figure { name: "CPU µs", of: |sample| sample.cpu, digits: 1 },
+        Workload::Saturate(_) | Workload::Tunnels(_) | Workload::Multiplex(_) => {
+            Figure { name: "CPU µs", of: |sample| sample.cpu, digits: 1 }
+        }
         Workload::Pace(_) => Figure { name: "p99.9 ms", of: |sample| sample.p999, digits: 2 },
         Workload::Idle(_) => Figure { name: "KiB", of: |sample| sample.memory, digits: 2 },
     }
@@ -91,7 +93,10 @@ fn table(candidates: &[Candidate], case: &Case, samples: &Samples) -> String {
     let values = |name: &str| values(samples, case, name, figure.of);
     for candidate in candidates.iter().filter(|candidate| case.includes(&candidate.kind)) {
         let mine = values(&candidate.name);
-        let Some(Spread { min, median, max }) = Spread::of(&mine) else { continue };
+        let Some(Spread { min, median, max }) = Spread::of(&mine) else {
+            writeln!(out, "| {} | – | |{}", candidate.name, if idle { "" } else { " – | – | – |" }).ok();
+            continue;
+        };
         let to_it = ours.filter(|ours| ours.name != candidate.name).and_then(|ours| ratios(&values(&ours.name), &mine));
         let to_it = to_it.map_or_else(String::new, |ratio| format!("{:.2}", ratio.median));
         let digits = figure.digits;
@@ -134,9 +139,10 @@ enum Against {
     Nothing,
 }
 
-const TARGETS: [Target; 12] = {
+const TARGETS: [Target; 20] = {
     use Against::{Case, Nothing, Proxies};
     const BEST: &[&str] = &["nginx", "haproxy"];
+    const OTHERS: &[&str] = &["nginx", "haproxy", "caddy"];
     const CPU: &str = "CPU per request of 60 bytes, access log on";
     const fn target(what: &'static str, case: &'static str, against: Against, limit: f64) -> Target {
         Target { what, case, against, limit }
@@ -154,6 +160,14 @@ const TARGETS: [Target; 12] = {
         target("10,000 routes", "routes-10000", Case("routes-1"), 1.05),
         target("access log", "log", Case("small"), 1.10),
         target("KiB per idle connection", "idle-8000", Nothing, 4.0),
+        target("CPU per resumed TLS session", "tls-resumed", Proxies(OTHERS), 1.0),
+        target("CPU per TLS handshake, P-256", "tls-full-ecdsa", Proxies(OTHERS), 1.0),
+        target("CPU per TLS handshake, RSA-2048", "tls-full-rsa", Proxies(OTHERS), 1.0),
+        target("CPU per 1 MiB over TLS", "tls-1M", Proxies(OTHERS), 1.0),
+        target("KiB per idle TLS connection", "idle-tls", Nothing, 16.0),
+        target("CPU per request, HTTP/2 over TLS", "h2", Proxies(OTHERS), 1.11),
+        target("CPU per request, HTTP/2 in the clear", "h2c", Proxies(OTHERS), 1.11),
+        target("CPU per gRPC call", "grpc", Proxies(OTHERS), 1.11),
     ]
 };
 

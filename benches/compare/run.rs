@@ -4,10 +4,13 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::candidate::{Candidate, Kind, Running, Setup};
+use crate::behind::Behind;
+use crate::candidate::{Candidate, Folder, Kind, Running, Setup};
 use crate::cases::{self, Case, Workload};
+use crate::certificates;
 use crate::error::Result;
-use crate::load::{self, Outcome, Shape};
+use crate::front::Front;
+use crate::load::{self, Connections, Outcome, Shape, Target};
 use crate::origin_process::Origin;
 use crate::plan::Plan;
 use crate::samples::{Sample, Samples};
@@ -18,12 +21,12 @@ pub fn compare(plan: &Plan) -> Result<()> {
     let candidates = candidates(plan)?;
     let cases = chosen(&plan.cases)?;
     let origin = Origin::start(cases.iter().map(|case| case.servers).max().unwrap_or(1))?;
-    let time = Duration::from_secs_f64(plan.seconds);
+    let bench = Bench { origin, certificates: certificates::make()?, time: Duration::from_secs_f64(plan.seconds) };
     let rate = match plan.rate {
         Some(rate) => rate,
-        None => half_of_saturation(&candidates, &cases, &origin, time)?,
+        None => half_of_saturation(&candidates, &cases, &bench)?,
     };
-    let mut comparison = Comparison { candidates, origin, time, rate, samples: Samples::new() };
+    let mut comparison = Comparison { candidates, bench, rate, samples: Samples::new() };
     for together in cases.chunk_by(|_, next| next.beside) {
         for round in 0..plan.rounds {
             together.iter().for_each(|case| comparison.take_turns(case, round));
@@ -35,10 +38,17 @@ pub fn compare(plan: &Plan) -> Result<()> {
     if plan.write { report::write(&text, &candidates, &samples) } else { Ok(()) }
 }
 
+/// What all measurements have in common.
+struct Bench {
+    origin: Origin,
+    certificates: Folder,
+    /// Of one measurement.
+    time: Duration,
+}
+
 struct Comparison {
     candidates: Vec<Candidate>,
-    origin: Origin,
-    time: Duration,
+    bench: Bench,
     /// Requests a second of the case `tail`.
     rate: f64,
     samples: Samples,
@@ -51,7 +61,7 @@ impl Comparison {
         // The candidates take turns at being the first after a pause.
         for n in 0..asked.len() {
             let candidate = asked[(n + round) % asked.len()];
-            match measured(case, candidate, &self.origin, self.time, self.rate) {
+            match measured(case, candidate, &self.bench, self.rate) {
                 Ok(sample) => {
                     println!("  {:>8} {}", candidate.name, report::line(case, &sample));
                     self.samples.entry((case.name, candidate.name.clone())).or_default().push(sample);
@@ -83,39 +93,56 @@ fn chosen(names: &[String]) -> Result<Vec<Case>> {
     Ok(all.into_iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name)).collect())
 }
 
-fn setup(case: &Case, origin: &Origin) -> Setup {
-    let servers = origin.servers.iter().take(case.servers).copied().collect();
-    Setup { threads: case.threads, servers, routes: case.routes, log: case.log }
+fn setup(case: &Case, bench: &Bench) -> Setup {
+    let servers = match case.behind {
+        Behind::Http1 => bench.origin.servers.iter().take(case.servers).copied().collect(),
+        Behind::Grpc => vec![bench.origin.grpc],
+    };
+    let Case { threads, routes, log, front, behind, .. } = *case;
+    Setup { threads, servers, routes, log, front, behind, certificates: bench.certificates.0.clone() }
 }
 
-fn half_of_saturation(candidates: &[Candidate], cases: &[Case], origin: &Origin, time: Duration) -> Result<f64> {
+/// The proxy as the clients of the case see it.
+fn target(case: &Case, proxy: &Running, bench: &Bench) -> Result<Target> {
+    let Front::Tls(key) = case.front else { return Ok(Target::clear(proxy.address)) };
+    let (protocol, sessions) = match &case.load {
+        Workload::Multiplex(_) => ("h2", 0),
+        Workload::Saturate(shape) if shape.connections == Connections::Resumed => ("http/1.1", shape.clients),
+        Workload::Saturate(_) | Workload::Pace(_) | Workload::Tunnels(_) | Workload::Idle(_) => ("http/1.1", 0),
+    };
+    Target::tls(proxy.address, &key.files(&bench.certificates.0).cert, protocol, sessions)
+}
+
+fn half_of_saturation(candidates: &[Candidate], cases: &[Case], bench: &Bench) -> Result<f64> {
     let Some(case) = cases.iter().find(|case| matches!(case.load, Workload::Pace(_))) else { return Ok(0.0) };
     let ours = candidates.iter().find(|candidate| matches!(candidate.kind, Kind::Ours(_)));
     let ours = ours.or(candidates.first()).ok_or("there is no candidate")?;
-    let running = ours.start(&setup(case, origin))?;
-    let outcome = load::saturate(running.address, &Shape::SMALL, time)?;
+    let running = ours.start(&setup(case, bench))?;
+    let outcome = load::saturate(&Target::clear(running.address), &Shape::SMALL, bench.time)?;
     Ok((per_second(&outcome) / 2.0).round())
 }
 
-fn measured(case: &Case, candidate: &Candidate, origin: &Origin, time: Duration, rate: f64) -> Result<Sample> {
-    let running = candidate.start(&setup(case, origin))?;
-    let sample = take(case, &running, time, rate)?;
+fn measured(case: &Case, candidate: &Candidate, bench: &Bench, rate: f64) -> Result<Sample> {
+    let running = candidate.start(&setup(case, bench))?;
+    let target = target(case, &running, bench)?;
+    let sample = take(case, &running, &target, bench.time, rate)?;
     if (case.log && candidate.kind.logs()) != (running.logged() > 0) {
         return Err(format!("{} bytes of an access log", running.logged()).into());
     }
     Ok(sample)
 }
 
-fn take(case: &Case, proxy: &Running, time: Duration, rate: f64) -> Result<Sample> {
+fn take(case: &Case, proxy: &Running, target: &Target, time: Duration, rate: f64) -> Result<Sample> {
     let warm_up = time.min(Duration::from_millis(300));
     let apply = |time| match &case.load {
-        Workload::Saturate(shape) => load::saturate(proxy.address, shape, time),
+        Workload::Saturate(shape) => load::saturate(target, shape, time),
         Workload::Pace(shape) => load::pace(proxy.address, shape, rate, time),
         Workload::Tunnels(tunnels) => load::exchange(proxy.address, *tunnels, time),
+        Workload::Multiplex(streams) => load::multiplex(target, *streams, time),
         Workload::Idle(_) => Ok(Outcome::default()),
     };
     if let Workload::Idle(count) = case.load {
-        return idle(proxy, count);
+        return idle(proxy, target, count);
     }
     apply(warm_up)?;
     let before = measure::processor_time(proxy.pid());
@@ -144,12 +171,12 @@ fn per_second(outcome: &Outcome) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn idle(proxy: &Running, count: usize) -> Result<Sample> {
+fn idle(proxy: &Running, target: &Target, count: usize) -> Result<Sample> {
     // What the first connections allocate once is not counted.
-    drop(load::hold(proxy.address, 50)?);
+    drop(load::hold(target, 50)?);
     thread::sleep(Duration::from_millis(200));
     let before = measure::memory(proxy.pid());
-    let held = load::hold(proxy.address, count)?;
+    let held = load::hold(target, count)?;
     thread::sleep(Duration::from_millis(500));
     let after = measure::memory(proxy.pid());
     drop(held);

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::http::{Head, request};
 use super::outcome::Outcome;
+use super::target::{Dialer, Duplex, Target, Wire};
 use crate::error::Result;
 
 /// The requests of a workload.
@@ -20,16 +20,31 @@ pub struct Shape {
     /// The bytes that the response's body must have.
     pub size: usize,
     pub clients: usize,
-    /// Whether each request has a connection of its own.
-    pub fresh: bool,
+    pub connections: Connections,
+}
+
+/// What happens to a connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// It has the next request.
+    Kept,
+    /// It is closed. With TLS, each one begins a session.
+    Fresh,
+    /// It is closed, and the next one resumes its TLS session.
+    Resumed,
 }
 
 impl Shape {
-    pub const SMALL: Self = Self { path: "/", upload: 0, size: 60, clients: 32, fresh: false };
+    pub const SMALL: Self = Self { path: "/", upload: 0, size: 60, clients: 32, connections: Connections::Kept };
 
     pub(super) fn bytes(&self, address: SocketAddr) -> Vec<u8> {
         if self.upload == 0 {
-            return request(address, self.path, if self.fresh { "Connection: close\r\n" } else { "" }).into_bytes();
+            return request(
+                address,
+                self.path,
+                if self.connections != Connections::Kept { "Connection: close\r\n" } else { "" },
+            )
+            .into_bytes();
         }
         let head = format!("POST {} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", self.path, self.upload);
         let mut bytes = head.into_bytes();
@@ -40,15 +55,15 @@ impl Shape {
 
 /// # Errors
 /// When there can be no clients at all; what fails later is counted.
-pub fn saturate(address: SocketAddr, shape: &Shape, time: Duration) -> Result<Outcome> {
+pub fn saturate(target: &Target, shape: &Shape, time: Duration) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let began = Instant::now();
-        let bytes = std::sync::Arc::new(shape.bytes(address));
+        let bytes = std::sync::Arc::new(shape.bytes(target.address));
         let clients: Vec<_> = (0..shape.clients)
-            .map(|_| {
-                let (shape, bytes) = (shape.clone(), std::sync::Arc::clone(&bytes));
-                tokio::spawn(async move { client(address, &shape, &bytes, began + time).await })
+            .map(|n| {
+                let (shape, bytes, dialer) = (shape.clone(), std::sync::Arc::clone(&bytes), target.dialer(n));
+                tokio::spawn(async move { client(&dialer, &shape, &bytes, began + time).await })
             })
             .collect();
         let mut parts = Vec::new();
@@ -59,25 +74,26 @@ pub fn saturate(address: SocketAddr, shape: &Shape, time: Duration) -> Result<Ou
     })
 }
 
-async fn client(address: SocketAddr, shape: &Shape, bytes: &[u8], end: Instant) -> Outcome {
+async fn client(dialer: &Dialer, shape: &Shape, bytes: &[u8], end: Instant) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut connection: Option<TcpStream> = None;
+    let mut connection: Option<Wire> = None;
     let mut buffer = Vec::with_capacity(64 * 1024);
     while Instant::now() < end {
         let began = Instant::now();
         let asked = async {
-            let mut stream = match connection.take() {
-                Some(stream) => stream,
-                None => connect(address).await?,
+            let mut wire = match connection.take() {
+                Some(wire) => wire,
+                None => dialer.dial().await?,
             };
-            stream.write_all(bytes).await?;
-            let goes_on = answer(&mut stream, shape.size, &mut buffer).await?;
-            Ok::<_, std::io::Error>(Some(stream).filter(|_| goes_on && !shape.fresh))
+            let goes_on = exchange(&mut *wire.stream, bytes, shape.size, &mut buffer).await?;
+            Ok::<_, std::io::Error>((wire, goes_on))
         };
         match asked.await {
-            Ok(kept) => {
+            // A client's first connection, in the warm-up, has no session to resume.
+            Ok((wire, _)) if shape.connections == Connections::Resumed && !wire.resumed => outcome.errors += 1,
+            Ok((wire, goes_on)) => {
                 outcome.note(began.elapsed());
-                connection = kept;
+                connection = Some(wire).filter(|_| goes_on && shape.connections == Connections::Kept);
             }
             Err(_) => outcome.errors += 1,
         }
@@ -85,14 +101,15 @@ async fn client(address: SocketAddr, shape: &Shape, bytes: &[u8], end: Instant) 
     outcome
 }
 
-async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Reads a response; returns whether the connection goes on after it.
-async fn answer(stream: &mut TcpStream, size: usize, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
+/// Sends a request and reads its response; returns whether the connection goes on after it.
+pub(super) async fn exchange(
+    stream: &mut dyn Duplex,
+    bytes: &[u8],
+    size: usize,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<bool> {
+    stream.write_all(bytes).await?;
+    stream.flush().await?;
     buffer.clear();
     let head = loop {
         if stream.read_buf(buffer).await? == 0 {

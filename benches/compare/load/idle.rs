@@ -3,23 +3,37 @@
 
 use std::net::{SocketAddr, TcpStream};
 
-use super::closed::Shape;
+use tokio::runtime::Runtime;
+
+use super::closed::{Shape, exchange};
 use super::paced::ask;
+use super::target::{Target, Wire};
+
+/// Connections that are held open.
+pub struct Held {
+    _connections: Vec<Wire>,
+    _runtime: Runtime,
+}
 
 /// Opens `count` connections with one request each, and returns them.
 ///
 /// # Errors
 /// When one of them is not answered.
-pub fn hold(address: SocketAddr, count: usize) -> crate::error::Result<Vec<TcpStream>> {
+pub fn hold(target: &Target, count: usize) -> crate::error::Result<Held> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shape = Shape::SMALL;
-    let bytes = shape.bytes(address);
-    let mut held = Vec::with_capacity(count);
+    let bytes = shape.bytes(target.address);
+    let (mut held, mut buffer) = (Vec::with_capacity(count), Vec::with_capacity(4096));
     for n in 0..count {
-        let mut connection = None;
-        ask(&mut connection, address, &bytes, shape.size).map_err(|e| format!("connection {n}: {e}"))?;
-        held.push(connection.ok_or_else(|| format!("connection {n} was closed after its request"))?);
+        let opened = runtime.block_on(async {
+            let mut wire = target.dialer(n).dial().await?;
+            let goes_on = exchange(&mut *wire.stream, &bytes, shape.size, &mut buffer).await?;
+            Ok::<_, std::io::Error>(Some(wire).filter(|_| goes_on))
+        });
+        let opened = opened.map_err(|e| format!("connection {n}: {e}"))?;
+        held.push(opened.ok_or_else(|| format!("connection {n} was closed after its request"))?);
     }
-    Ok(held)
+    Ok(Held { _connections: held, _runtime: runtime })
 }
 
 /// Sends `count` requests over the connections in turn.
