@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::candidate::Kind;
+use crate::kind::Kind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {

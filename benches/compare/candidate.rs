@@ -11,20 +11,12 @@ use rustix::process::{Pid, Signal};
 
 use crate::behind::Behind;
 use crate::error::Result;
+use crate::folder::Folder;
 use crate::front::Front;
+use crate::kind::Kind;
 use crate::process::Guard;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Ours(PathBuf),
-    Nginx,
-    Haproxy,
-    Caddy,
-    Pingap(PathBuf),
-    Floor,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -88,21 +80,6 @@ impl Candidate {
 }
 
 impl Kind {
-    fn version(&self) -> Option<String> {
-        let (program, argument): (&Path, _) = match self {
-            Self::Ours(path) => (path, "--version"),
-            Self::Nginx => (Path::new("nginx"), "-v"),
-            Self::Haproxy => (Path::new("haproxy"), "-v"),
-            Self::Caddy => (Path::new("caddy"), "version"),
-            Self::Pingap(path) => (path, "--version"),
-            Self::Floor => return Some("Pingora 0.9.1".to_owned()),
-        };
-        let output = Command::new(program).arg(argument).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        let number = text.split_whitespace().find(|word| word.contains('.'))?;
-        Some(number.trim_start_matches("nginx/").to_owned())
-    }
-
     fn command(&self, folder: &Path, address: SocketAddr, setup: &Setup) -> Result<Command> {
         let (template, file) = match self {
             Self::Ours(_) => (include_str!("conf/pingora-proxy.yaml"), "pingora-proxy.yaml"),
@@ -149,14 +126,6 @@ impl Kind {
         })
     }
 
-    /// Whether the template can have the proxy write an access log to a file.
-    pub fn logs(&self) -> bool {
-        match self {
-            Self::Ours(_) | Self::Nginx | Self::Caddy => true,
-            Self::Haproxy | Self::Pingap(_) | Self::Floor => false,
-        }
-    }
-
     fn log(&self, folder: &Path, on: bool) -> String {
         let file = folder.join("access.log");
         match (self, on) {
@@ -177,28 +146,6 @@ fn routes(count: usize) -> String {
 
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// A folder that is removed when it is dropped.
-#[derive(Debug)]
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new() -> Result<Self> {
-        let name = format!("compare-{}-{:?}", std::process::id(), Instant::now());
-        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path)?;
-        // nginx's workers run as another user and write here.
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
 }
 
 /// A proxy that is ended when it is dropped.

@@ -2,9 +2,9 @@
 //! configuration.
 
 use crate::behind::Behind;
-use crate::candidate::Kind;
 use crate::certificates::Key;
 use crate::front::Front;
+use crate::kind::Kind;
 use crate::load::{Call, Connections, Shape, Streams};
 
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::candidate::Folder;
 use crate::error::Result;
+use crate::folder::Folder;
 
 /// The name that the certificates are for, and that clients ask for.
 pub const NAME: &str = "localhost";
@@ -61,7 +61,7 @@ pub fn make() -> Result<Folder> {
     for key in [Key::Ecdsa, Key::Rsa] {
         let files = key.files(&folder.0);
         let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"]).args(key.arguments());
+        openssl.args(["req", "-x509", "-nodes", "-days", "90", "-subj", "/CN=localhost"]).args(key.arguments());
         openssl.arg("-config").arg(&request).arg("-keyout").arg(&files.key).arg("-out").arg(&files.cert);
         let made = openssl.output().map_err(|e| format!("openssl cannot be run: {e}"))?;
         if !made.status.success() {

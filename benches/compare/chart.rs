@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::candidate::{Candidate, Kind};
+use crate::candidate::Candidate;
+use crate::kind::Kind;
 use crate::samples::Samples;
 use crate::statistics::Spread;
 

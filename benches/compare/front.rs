@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::candidate::Kind;
 use crate::certificates::Key;
+use crate::kind::Kind;
 
 /// What a proxy speaks with its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::candidate::Folder;
 use crate::error::Result;
+use crate::folder::Folder;
 use crate::load::raise_file_limit;
 use crate::origin_process::Origin;
 use crate::process::Guard;

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::candidate::{Candidate, Kind};
+use crate::candidate::Candidate;
 use crate::cases::{Case, Workload};
 use crate::error::Result;
+use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::samples::{Sample, Samples};
 use crate::statistics::{Spread, ratios};

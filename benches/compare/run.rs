@@ -5,11 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::behind::Behind;
-use crate::candidate::{Candidate, Folder, Kind, Running, Setup};
+use crate::candidate::{Candidate, Running, Setup};
 use crate::cases::{self, Case, Workload};
 use crate::certificates;
 use crate::error::Result;
+use crate::folder::Folder;
 use crate::front::Front;
+use crate::kind::Kind;
 use crate::load::{self, Connections, Outcome, Shape, Target};
 use crate::origin_process::Origin;
 use crate::plan::Plan;
