@@ -158,6 +158,13 @@ async fn answer(
 ) -> Result<(), h2::Error> {
     let (parts, mut body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    let kind = parts.headers.get("content-type").cloned();
+    // An answer to gRPC is one of gRPC.
+    let head_like_request = |status: u16| {
+        let mut response = head(status);
+        response.headers_mut().extend(kind.clone().map(|kind| (http::header::CONTENT_TYPE, kind)));
+        response
+    };
     let earlier = {
         let mut seen = shared.seen.lock().unwrap();
         let uri = parts.uri.to_string();
@@ -167,7 +174,7 @@ async fn answer(
     };
     match path.as_str() {
         "/echo" | "/chat" => {
-            let mut send = respond.send_response(head(200), false)?;
+            let mut send = respond.send_response(head_like_request(200), false)?;
             while let Some(piece) = body.data().await {
                 let piece = piece?;
                 body.flow_control().release_capacity(piece.len())?;
@@ -195,7 +202,7 @@ async fn answer(
             send.send_trailers(trailers)?;
         }
         "/trailers" => {
-            let mut send = respond.send_response(head(200), false)?;
+            let mut send = respond.send_response(head_like_request(200), false)?;
             send.send_data("hi".into(), false)?;
             let mut trailers = HeaderMap::new();
             trailers.insert("x-sum", HeaderValue::from_static("1"));
