@@ -8,6 +8,7 @@ pub mod downstream;
 pub mod exchange;
 pub mod filter;
 pub mod http1;
+pub mod http2;
 pub mod listener;
 pub mod message;
 pub mod proxy;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Floors from the ground up; rooms on one floor do not know each other.
 const FLOORS: [&[&str]; 8] = [
     &["message", "transport"],
-    &["config", "http1", "exchange"],
+    &["config", "http1", "http2", "exchange"],
     &["route", "upstream", "telemetry", "demo", "downstream", "listener"],
     &["filter"],
     &["runtime"],

@@ -210,6 +210,12 @@ async fn answer(
         }
         "/refused-once" if earlier == 0 => respond.send_reset(Reason::REFUSED_STREAM),
         "/reset-once" if earlier == 0 => respond.send_reset(Reason::INTERNAL_ERROR),
+        "/early-unknown-length" => {
+            // Whole, and reset in the same breath.
+            let mut send = respond.send_response(head(413), false)?;
+            send.reserve_capacity(8);
+            send.send_data("too much".into(), true)?;
+        }
         "/reset-unknown-length" => {
             let mut send = respond.send_response(head(200), false)?;
             send.send_data("part".into(), false)?;

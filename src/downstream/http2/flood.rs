@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::frames::{Frame, Kind};
+use crate::http2::{Frame, Kind};
 
 /// How many frames a client may send for nothing, beyond what it earns.
 const BUDGET: u32 = 2_000;
@@ -77,12 +77,11 @@ impl FloodBudget {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::tests::frame;
-    use super::super::frames::{Event, FrameReader};
     use super::*;
+    use crate::http2::{Event, FrameReader, frame};
 
     fn note(budget: &mut FloodBudget, frames: &[u8]) {
-        let mut reader = FrameReader::new();
+        let mut reader = FrameReader::of_client();
         reader.read(&[0; 24], |_| ());
         reader.read(frames, |event| {
             if let Event::Frame(frame) = event {

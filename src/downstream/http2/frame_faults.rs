@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use h2::Reason;
 
-use super::frames::{Event, Frame, Kind};
+use crate::http2::{Event, Frame, Kind};
 
 /// Of SETTINGS (RFC 9113 section 6.5.2).
 const INITIAL_WINDOW_SIZE: u16 = 4;
@@ -89,12 +89,11 @@ fn wrong_length(frame: Frame) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::FrameReader;
-    use super::super::frames::tests::frame;
     use super::*;
+    use crate::http2::{FrameReader, frame};
 
     fn fault(frames: &[Vec<u8>]) -> Option<Reason> {
-        let (mut reader, mut faults) = (FrameReader::new(), FrameFaults::default());
+        let (mut reader, mut faults) = (FrameReader::of_client(), FrameFaults::default());
         reader.read(&[0; 24], |_| ());
         reader.read(&frames.concat(), |event| faults.note(event));
         faults.fault()

@@ -5,7 +5,7 @@ use h2::Reason;
 
 use super::flood::FloodBudget;
 use super::frame_faults::FrameFaults;
-use super::frames::{Event, FrameReader};
+use crate::http2::{Event, FrameReader};
 
 /// Watches one connection.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct FrameWatch {
 
 impl FrameWatch {
     pub fn new() -> Self {
-        Self { reader: FrameReader::new(), budget: FloodBudget::new(), faults: FrameFaults::default() }
+        Self { reader: FrameReader::of_client(), budget: FloodBudget::new(), faults: FrameFaults::default() }
     }
 
     /// This has arrived.

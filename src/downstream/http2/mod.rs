@@ -6,7 +6,6 @@ mod connection;
 mod flood;
 mod frame_faults;
 mod frame_watch;
-mod frames;
 mod guarded;
 mod output;
 mod request_head;

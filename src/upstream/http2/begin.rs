@@ -36,7 +36,7 @@ pub async fn begin(
 ) -> Result<Arc<Connection>> {
     let (socket, is_secure) = (transport.socket().as_raw_fd(), transport.tls().is_some());
     let shared = Arc::new(Shared::new());
-    let watched = Watched { transport, shared: Arc::clone(&shared) };
+    let watched = Watched::new(transport, Arc::clone(&shared));
     let (requests, mut connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::pool::{Dialing, Lease};
 use super::shared::{Shared, Stage};
 use crate::exchange::Timer;
+use crate::http2::FrameReader;
 use crate::transport::Transport;
 
 /// How long the server has for the answer to a PING.
@@ -25,11 +26,18 @@ const PONG: Duration = Duration::from_secs(10);
 /// that are asked more often while nothing is sent.
 const LONG_SILENCE: Duration = Duration::from_secs(310);
 
-/// A transport that notes when something was read.
+/// A transport that notes when something was read, and which responses have come whole.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub transport: Transport,
-    pub shared: Arc<Shared>,
+    transport: Transport,
+    shared: Arc<Shared>,
+    frames: FrameReader,
+}
+
+impl Watched {
+    pub fn new(transport: Transport, shared: Arc<Shared>) -> Self {
+        Self { transport, shared, frames: FrameReader::of_server() }
+    }
 }
 
 /// Ready once the connection has ended.
@@ -162,10 +170,12 @@ impl Future for Driver {
 
 impl AsyncRead for Watched {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let read = Pin::new(&mut this.transport).poll_read(cx, buf);
+        let Self { transport, shared, frames } = self.get_mut();
+        let before = buf.filled().len();
+        let read = Pin::new(transport).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = read {
-            this.shared.note_read();
+            shared.note_read();
+            frames.read(&buf.filled()[before..], |event| shared.note_frame(event));
         }
         read
     }

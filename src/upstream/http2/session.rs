@@ -172,7 +172,13 @@ impl Session {
                     return Poll::Ready(Ok(Some(piece)));
                 }
                 // RFC 9113 section 8.1: the response is whole, and the rest of the request is not wanted.
-                Some(Err(error)) if is_unwanted_rest(&error) && self.left == Some(0) => break,
+                Some(Err(error))
+                    if is_unwanted_rest(&error)
+                        && (self.left == Some(0)
+                            || self.slot.connection.shared.is_whole(body.stream_id().as_u32())) =>
+                {
+                    break;
+                }
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                 None => {
                     self.trailers = ready!(body.poll_trailers(cx)).map_err(failed)?.map(trailers::without_forbidden);
@@ -240,8 +246,8 @@ impl Session {
     }
 }
 
-/// Whether the server has reset the stream because it wants no more of the request. Of a response whose
-/// length is not known, only its last frame says that it is whole.
+/// Whether the server has reset the stream because it wants no more of the request, which says nothing
+/// of whether its response is whole.
 fn is_unwanted_rest(error: &h2::Error) -> bool {
     error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }

@@ -1,11 +1,18 @@
 //! What a connection, its driver and the requests on it tell each other.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::http2::{Event, Frame, Kind};
+
+/// Of how many responses it is known that they are whole: more than are under way at a time.
+const REMEMBERED: usize = 128;
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,8 @@ pub(super) struct Shared {
     pub ping_wanted: AtomicBool,
     pub driver: AtomicWaker,
     pub stage: watch::Sender<Stage>,
+    /// The streams whose responses came whole last: `h2` forgets that of one that is reset afterwards.
+    whole: Mutex<VecDeque<u32>>,
 }
 
 impl Shared {
@@ -41,6 +50,7 @@ impl Shared {
             ping_wanted: AtomicBool::new(false),
             driver: AtomicWaker::new(),
             stage: watch::channel(Stage::New).0,
+            whole: Mutex::default(),
         }
     }
 
@@ -50,6 +60,23 @@ impl Shared {
         if self.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.driver.wake();
         }
+    }
+
+    /// A frame of the server's has begun.
+    pub fn note_frame(&self, event: Event) {
+        let Event::Frame(frame @ Frame { kind: Kind::Data | Kind::Headers, stream, .. }) = event else { return };
+        if frame.ends_stream() {
+            let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+            if whole.len() == REMEMBERED {
+                whole.pop_front();
+            }
+            whole.push_back(stream);
+        }
+    }
+
+    /// Whether the last frame of a stream's response has come.
+    pub fn is_whole(&self, stream: u32) -> bool {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner).contains(&stream)
     }
 
     fn now(&self) -> u64 {

@@ -1,5 +1,5 @@
-//! The frames that a client sends, read along with the crate `h2`: which there are, and how much
-//! of the last one is missing (RFC 9113 section 4.1).
+//! The frames that the other end sends: which there are, and how much of the last one is missing
+//! (RFC 9113 section 4.1).
 
 /// What every client sends first (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
@@ -9,7 +9,7 @@ const SETTING: usize = 6;
 
 /// The frame types of RFC 9113 section 6 that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     Data,
     Headers,
     Priority,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 
 /// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub struct Frame {
     pub kind: Kind,
     flags: u8,
     /// Of the payload, in bytes.
@@ -72,14 +72,14 @@ impl Frame {
 
 /// What a reader tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub enum Event {
     Frame(Frame),
     Setting { id: u16, value: u32 },
 }
 
 /// Finds the frames in what arrives, however that is cut.
 #[derive(Debug)]
-pub(super) struct FrameReader {
+pub struct FrameReader {
     /// Bytes to come of the preface or of a frame's payload.
     left: usize,
     head: [u8; HEAD],
@@ -93,16 +93,14 @@ pub(super) struct FrameReader {
 }
 
 impl FrameReader {
-    pub fn new() -> Self {
-        Self {
-            left: PREFACE,
-            head: [0; HEAD],
-            filled: 0,
-            in_settings: false,
-            in_data: false,
-            in_headers: false,
-            count: 0,
-        }
+    /// Of what a client sends.
+    pub fn of_client() -> Self {
+        Self { left: PREFACE, ..Self::of_server() }
+    }
+
+    /// Of what a server sends, which has no preface but its SETTINGS.
+    pub fn of_server() -> Self {
+        Self { left: 0, head: [0; HEAD], filled: 0, in_settings: false, in_data: false, in_headers: false, count: 0 }
     }
 
     pub fn read(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Event)) {
@@ -158,7 +156,7 @@ impl FrameReader {
         rest
     }
 
-    /// The number of the frame that is under way, which the client has to finish, or to follow up
+    /// The number of the frame that is under way, which the other end has to finish, or to follow up
     /// with the rest of its header block. That of a body has its deadline with the request.
     pub fn unfinished(&self) -> Option<u64> {
         let in_frame = self.filled > 0 || self.left > 0 && !self.in_data;
@@ -167,7 +165,7 @@ impl FrameReader {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::*;
 
     pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -190,7 +188,7 @@ pub(super) mod tests {
         ]
         .concat();
         for step in [1, 2, 5, bytes.len()] {
-            let (mut reader, mut events, mut unfinished) = (FrameReader::new(), Vec::new(), Vec::new());
+            let (mut reader, mut events, mut unfinished) = (FrameReader::of_client(), Vec::new(), Vec::new());
             for piece in bytes.chunks(step) {
                 reader.read(piece, |event| events.push(event));
                 unfinished.push(reader.unfinished().is_some());
