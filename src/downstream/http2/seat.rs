@@ -24,6 +24,8 @@ pub(super) struct Seat {
     source: Arc<RequestSource>,
     pub digest: Digest,
     pub waits: Waits,
+    /// The final response to the present request has begun.
+    pub is_answered: Arc<AtomicBool>,
 }
 
 /// A seat is moved into its stream and back, and stays where it is in memory.
@@ -71,10 +73,11 @@ impl Seats {
             let source = RequestSource::new(Arc::clone(&self.client));
             let digest = source.digest(&self.socket);
             let waits = Waits::new(Arc::default(), Arc::clone(&self.registration));
-            Box::new(Seat { source, digest, waits })
+            Box::new(Seat { source, digest, waits, is_answered: Arc::default() })
         });
         seat.waits.renew(pace);
         seat.waits.expects_head = true;
+        seat.is_answered.store(false, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         self.note_activity();
         Taken { seat: Some(seat), seats: Arc::clone(self), is_tunnel: false }

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -63,6 +65,11 @@ impl StreamDriver {
             is_tunnel: false,
             arrived: 0,
         }
+    }
+
+    /// Whether the final response has begun, for who waits for the end of the stream.
+    pub fn answered(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.seat.is_answered)
     }
 
     /// Sends what is left of the response meanwhile.
@@ -262,6 +269,7 @@ impl Driver for StreamDriver {
             return self.write_interim(head);
         }
         self.seat.waits.expects_head = false;
+        self.seat.is_answered.store(true, Ordering::Relaxed);
         if self.asks_for_upgrade && head.status.is_success() {
             return self.refuse_upgrade();
         }

@@ -3,14 +3,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
-use pingora_timeout::timeout;
-use tokio::task::JoinSet;
 
+use super::streams::Streams;
 use super::{HttpService, log_panic, pace};
 use crate::downstream::http1::field;
 use crate::downstream::http2::{Arrival, Connection, RefusedStream, StreamDriver, Timeouts};
@@ -21,9 +20,6 @@ use crate::proxy::{access_record, reply};
 use crate::runtime::Snapshot;
 use crate::telemetry;
 use crate::transport::Transport;
-
-/// How long the streams of a client that is gone may take to end.
-const LAST_STREAMS: Duration = Duration::from_millis(100);
 
 impl HttpService {
     /// `entering` counts the connection until its preface is there.
@@ -44,7 +40,7 @@ impl HttpService {
             Err(e) => return log::debug!("a client's HTTP/2 connection did not begin: {e}"),
         };
         drop(entering);
-        let mut streams = JoinSet::new();
+        let mut streams = Streams::default();
         loop {
             // The limits of a connection stay; those of its requests may change.
             let (timeouts, pace, limits) = {
@@ -53,15 +49,16 @@ impl HttpService {
             };
             match connection.next(timeouts, pace, &limits).await {
                 Some(Arrival::Request(stream)) => {
-                    while streams.try_join_next().is_some() {}
-                    streams.spawn(Arc::clone(self).serve_stream(stream, shutdown.clone()));
+                    let answered = stream.answered();
+                    let serving = tokio::spawn(Arc::clone(self).serve_stream(stream, shutdown.clone()));
+                    streams.add(serving.abort_handle(), answered);
                 }
                 Some(Arrival::Refused(refused)) => self.refuse_stream(refused, connection.client()),
                 None => break,
             }
         }
         drop(connection);
-        end_streams(streams).await;
+        streams.end().await;
     }
 
     async fn serve_stream(self: Arc<Self>, stream: Box<StreamDriver>, shutdown: ShutdownWatch) {
@@ -92,15 +89,6 @@ impl HttpService {
         };
         let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client };
         access_record::log_malformed(&snapshot.access, &malformed, length);
-    }
-}
-
-/// The client is gone. What is under way for it notices that by itself, except where it waits for a
-/// connection to an upstream: Pingora asks nothing of a client meanwhile.
-async fn end_streams(mut streams: JoinSet<()>) {
-    let ended = async { while streams.join_next().await.is_some() {} };
-    if timeout(LAST_STREAMS, ended).await.is_err() {
-        log::debug!("{} streams of a client that is gone are given up", streams.len());
     }
 }
 

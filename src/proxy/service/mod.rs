@@ -4,6 +4,7 @@
 mod http1;
 mod http2;
 mod probe;
+mod streams;
 
 use std::pin::pin;
 use std::sync::Arc;
