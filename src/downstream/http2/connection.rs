@@ -215,7 +215,8 @@ impl Connection {
             if let Poll::Ready(begun) = self.h2.poll_accept(cx) {
                 return Poll::Ready(begun);
             }
-            if self.ending == Ending::Not && self.closing.poll(cx).is_ready() {
+            // One that has just come has a request to send, as one of HTTP/1 has.
+            if self.ending == Ending::Not && !self.is_new && self.closing.poll(cx).is_ready() {
                 self.end_gracefully();
                 continue;
             }
