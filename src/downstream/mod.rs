@@ -6,6 +6,7 @@ mod driver;
 mod framing_fields;
 pub mod http1;
 pub mod http2;
+mod linger;
 mod malformed;
 mod registry;
 mod retry_buffer;

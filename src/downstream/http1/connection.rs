@@ -23,7 +23,7 @@ use crate::transport::Transport;
 /// A connection from its first request to its last.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Transport,
+    pub(super) stream: Transport,
     client: Arc<ClientConnection>,
     source: Arc<RequestSource>,
     digest: Digest,

@@ -14,14 +14,10 @@ use super::connection::Connection;
 use super::request_head::Head;
 use crate::config::HeadLimits;
 use crate::downstream::connection::Activity;
+use crate::downstream::linger::linger;
 use crate::downstream::malformed::Malformed;
 use crate::downstream::session::DRAIN_LIMIT;
 use crate::exchange::Pace;
-
-/// How long and how much a client may go on sending after its last response before the
-/// connection is cut.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// How long a client has.
 #[derive(Clone, Copy, Debug)]
@@ -130,19 +126,8 @@ impl Connection {
         if is_quiet { Ok(()) } else { self.linger().await }
     }
 
-    /// Reads what the client still sends: closing at once would destroy the response on its way.
     async fn linger(&mut self) -> io::Result<()> {
-        let drained = poll_fn(|cx| {
-            let mut left = LINGER_BYTES;
-            loop {
-                self.input.skip(self.waiting().len());
-                match ready!(self.poll_fill(cx))? {
-                    0 => return Poll::Ready(Ok(())),
-                    read if read > left => return Poll::Ready(Ok(())),
-                    read => left -= read,
-                }
-            }
-        });
-        timeout(LINGER, drained).await.unwrap_or(Ok(()))
+        self.input.skip(self.waiting().len());
+        linger(&mut self.stream).await
     }
 }

@@ -7,17 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::frame_watch::FrameWatch;
+use crate::downstream::linger::{LINGER, linger};
 use crate::exchange::{Overdue, Timer};
 use crate::transport::Transport;
-
-/// How long and how much a client may go on sending after the end of its connection.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// A client's connection and the watch over it.
 #[derive(Debug)]
@@ -70,21 +67,18 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         let Some(transport) = self.transport.take() else { return };
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(LINGER, linger(transport)));
+            runtime.spawn(close(transport));
         }
     }
 }
 
-async fn linger(mut transport: Transport) {
-    if let Err(error) = transport.shutdown().await {
-        return log::debug!("closing a client's HTTP/2 connection: {error}");
-    }
-    let (mut left, mut piece) = (LINGER_BYTES, [0; 4096]);
-    while let Ok(read @ 1..) = transport.read(&mut piece).await {
-        match left.checked_sub(read) {
-            Some(rest) => left = rest,
-            None => return,
-        }
+async fn close(mut transport: Transport) {
+    let closing = async {
+        transport.shutdown().await?;
+        linger(&mut transport).await
+    };
+    if let Ok(Err(error)) = timeout(LINGER, closing).await {
+        log::debug!("closing a client's HTTP/2 connection: {error}");
     }
 }
 

@@ -9,8 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::Digest;
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -20,6 +19,7 @@ use super::response_head;
 use super::seat::Taken;
 use crate::downstream::driver::{Driver, Unfinished};
 use crate::exchange::Overdue;
+use crate::http1::OutgoingBody;
 
 /// A request that came on a stream, and the response to it.
 #[derive(Debug)]
@@ -227,11 +227,11 @@ impl StreamDriver {
 
     /// What has to be written of the body of a response with this head.
     fn body_of(&self, head: &ResponseHeader) -> Option<u64> {
-        let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if bodyless || self.request.method == Method::HEAD {
-            return Some(0);
+        match OutgoingBody::of_response(head, &self.request.method) {
+            OutgoingBody::Done => Some(0),
+            OutgoingBody::Sized(length) => Some(length),
+            OutgoingBody::Chunked | OutgoingBody::ToEnd | OutgoingBody::Unknown => None,
         }
-        head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     fn finish_writing(&mut self) {
