@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::cause::Cause;
-use super::context::{FilterRequest, ResponseContext, UpstreamRequestContext};
+use super::context::{FilterContext, ResponseContext, UpstreamRequestContext};
 use super::reply::Reply;
 use crate::config::PathEdit;
 
@@ -18,7 +18,7 @@ pub enum Verdict {
 
 /// A filter that decides whether the request goes on.
 pub trait RequestFilter: Debug + Send + Sync {
-    fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict;
+    fn on_request(&self, cx: &mut FilterContext<'_>) -> Verdict;
 }
 
 /// A filter that edits the request that is sent to an upstream.
@@ -47,7 +47,7 @@ impl Chain {
     }
 
     /// Runs the filters up to the first one that answers.
-    pub fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict {
+    pub fn on_request(&self, cx: &mut FilterContext<'_>) -> Verdict {
         for filter in &self.request {
             match filter.on_request(cx) {
                 Verdict::Continue => {}
@@ -83,13 +83,14 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::super::context::tests::asked;
+    use super::super::findings::Findings;
     use super::*;
 
     #[derive(Debug)]
     struct Says(Option<Cause>);
 
     impl RequestFilter for Says {
-        fn on_request(&self, _: &FilterRequest<'_>) -> Verdict {
+        fn on_request(&self, _: &mut FilterContext<'_>) -> Verdict {
             self.0.map_or(Verdict::Continue, |cause| Verdict::Reply(Reply::Error(cause)))
         }
     }
@@ -98,7 +99,10 @@ mod tests {
     fn the_first_filter_that_answers_decides() {
         let verdict = |says: &[Option<Cause>]| {
             let request = says.iter().map(|cause| Box::new(Says(*cause)) as _).collect();
-            asked("/", |cx| Chain { request, ..Chain::default() }.on_request(cx))
+            asked("/", |request_of| {
+                let mut cx = FilterContext { request: *request_of, findings: &mut Findings::default() };
+                Chain { request, ..Chain::default() }.on_request(&mut cx)
+            })
         };
         assert!(matches!(verdict(&[]), Verdict::Continue));
         assert!(matches!(verdict(&[None, None]), Verdict::Continue));

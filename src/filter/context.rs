@@ -8,6 +8,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
 use super::fields::Edited;
+use super::findings::Findings;
 use super::rare_fields::RareFields;
 use crate::downstream::ClientConnection;
 use crate::message::forwarded::believed_host;
@@ -53,6 +54,14 @@ impl<'r> FilterRequest<'r> {
     pub fn is_secure(&self) -> bool {
         self.scheme == "https"
     }
+}
+
+/// A request about which filters decide.
+#[derive(Debug)]
+pub struct FilterContext<'r> {
+    pub request: FilterRequest<'r>,
+    /// What they found out, for later phases.
+    pub findings: &'r mut Findings,
 }
 
 /// The request that is about to be sent to an upstream.

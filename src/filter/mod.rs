@@ -47,7 +47,7 @@
 //!    }
 //!
 //!    impl RequestFilter for Maintenance {
-//!        fn on_request(&self, _: &FilterRequest<'_>) -> Verdict {
+//!        fn on_request(&self, _: &mut FilterContext<'_>) -> Verdict {
 //!            Verdict::Reply(Reply::Respond { status: self.0, body: Bytes::new(), headers: Vec::new() })
 //!        }
 //!    }
@@ -59,7 +59,7 @@
 //! `explain` (`proxy/explain.rs`) runs the same chains and needs no change. A step that has to await an
 //! answer from elsewhere, such as external authorization or a limit that several
 //! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
-//! own (see `proxy::reply::local_reply`).
+//! own (see `proxy::local_reply`).
 
 mod cause;
 mod chain;
@@ -68,6 +68,7 @@ mod context;
 mod cookies;
 mod destination;
 mod fields;
+mod findings;
 mod forwarding;
 mod headers;
 pub mod hop_by_hop;
@@ -84,8 +85,9 @@ mod set_cookie;
 
 pub use cause::Cause;
 pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
-pub use context::{FilterRequest, Origin, ResponseContext, UpstreamRequestContext};
+pub use context::{FilterContext, FilterRequest, Origin, ResponseContext, UpstreamRequestContext};
 pub use fields::Edited;
+pub use findings::Findings;
 pub use path::edited;
 pub use rare_fields::RareFields;
 pub use redirect::Redirect;

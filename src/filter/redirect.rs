@@ -8,7 +8,6 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::cause::Cause;
-use super::chain::{RequestFilter, Verdict};
 use super::context::FilterRequest;
 use super::reply::Reply;
 use crate::config::{Template, TemplatePart};
@@ -25,16 +24,15 @@ impl Redirect {
     pub fn new(to: Template, status: StatusCode) -> Self {
         Self { to, status }
     }
-}
 
-impl RequestFilter for Redirect {
-    fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict {
-        Verdict::Reply(match filled(&self.to, cx) {
+    pub fn reply(&self, request: &FilterRequest<'_>) -> Reply {
+        match filled(&self.to, request) {
             Ok(location) => Reply::Redirect { location, status: self.status },
             Err(cause) => Reply::Error(cause),
-        })
+        }
     }
 }
+
 
 /// What no URI holds as it is (RFC 3986 appendix A). Brackets stay: queries are full of them,
 /// and every reader takes them.

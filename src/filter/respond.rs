@@ -4,8 +4,6 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::chain::{RequestFilter, Verdict};
-use super::context::FilterRequest;
 use super::reply::Reply;
 use crate::config::FieldName;
 
@@ -20,10 +18,8 @@ impl Respond {
     pub fn new(status: StatusCode, body: String, headers: Vec<(FieldName, HeaderValue)>) -> Self {
         Self { status, body: body.into(), headers }
     }
-}
 
-impl RequestFilter for Respond {
-    fn on_request(&self, _: &FilterRequest<'_>) -> Verdict {
-        Verdict::Reply(Reply::Respond { status: self.status, body: self.body.clone(), headers: self.headers.clone() })
+    pub fn reply(&self) -> Reply {
+        Reply::Respond { status: self.status, body: self.body.clone(), headers: self.headers.clone() }
     }
 }

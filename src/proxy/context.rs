@@ -14,7 +14,7 @@ use super::grpc_web::GrpcWeb;
 use super::mirror::Copies;
 use crate::downstream::{ClientConnection, RequestSource};
 use crate::exchange::Exchange;
-use crate::filter::{Cause, FilterRequest};
+use crate::filter::{Cause, FilterRequest, Findings};
 use crate::message::hash;
 use crate::runtime::{Action, Mirror, Route, Snapshot};
 use crate::telemetry;
@@ -29,6 +29,8 @@ pub struct RequestCtx {
     /// `None` for a request that no client sent, which `explain` is asked about.
     pub client: Option<Client>,
     pub admission: Admission,
+    /// What the filters found out.
+    pub findings: Findings,
     /// Which upstream of a split takes it.
     pub split_index: usize,
     pub attempts: Attempts,
@@ -76,6 +78,7 @@ impl RequestCtx {
             request_id: next_request_id(),
             client: None,
             admission: Admission::undecided(),
+            findings: Findings::default(),
             split_index: 0,
             attempts: Attempts::default(),
             failure: None,

@@ -10,7 +10,7 @@ use pingora_http::RequestHeader;
 use super::admission::{self, Admission};
 use super::context::RequestCtx;
 use super::routing::Decision;
-use super::{reply, request, select_peer};
+use super::{local_reply, request, select_peer};
 use crate::config::Underscores;
 use crate::downstream::http1::Head;
 use crate::downstream::{ClientConnection, Remote};
@@ -119,7 +119,7 @@ fn outcome(
         return Outcome::Refused(cause);
     }
     ctx.admission = admission;
-    match reply::local_reply(&request, &ctx) {
+    match local_reply::of_filters(&request, &mut ctx).or_else(|| local_reply::of_action(&request, &ctx)) {
         Some(Reply::Error(cause)) => return Outcome::Refused(cause),
         Some(Reply::Redirect { location, status }) => return Outcome::Redirected { status, location },
         Some(Reply::Respond { status, .. }) => return Outcome::Answered { status },

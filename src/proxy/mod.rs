@@ -14,6 +14,7 @@ mod grpc_web;
 mod http_proxy;
 mod https_redirect;
 mod keepalive;
+mod local_reply;
 mod mirror;
 mod reply;
 mod request;
@@ -78,7 +79,7 @@ impl ProxyHttp for Proxy {
         ctx.admission.route.map_err(Refusal::of)?;
         ctx.split_index = select_peer::split_index(session.req_header(), ctx);
         ctx.grpc_web = GrpcWeb::of(session.req_header(), ctx);
-        match reply::local_reply(session.req_header(), ctx) {
+        match local_reply::before_upstream(session, ctx).await {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
             None => Ok(false),
         }

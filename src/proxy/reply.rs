@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora_core::protocols::http::date::get_cached_date;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
@@ -14,28 +14,7 @@ use super::keepalive::{close_if_body_is_withheld, discard_body, give_up_rest_of_
 use super::response::add_hsts;
 use super::retry::note_end;
 use crate::config::{ErrorPages, StatusSet};
-use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, Verdict};
-
-/// The reply that a request gets without an upstream: that of the first filter which has
-/// one, or else the route's action.
-///
-/// A step that awaits something from elsewhere (external authorization, a limit that
-/// several processes share) belongs between the two, so that what the filters refuse
-/// costs no such question, and no action answers before the step has agreed. Such a step
-/// names what it asks, has a deadline of its own, and answers with a `Reply` when that has
-/// passed. `explain` does not ask, and says that a live request would.
-pub fn local_reply(head: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
-    let route = ctx.route()?;
-    let request = ctx.request(head);
-    let verdict = match route.filters.on_request(&request) {
-        Verdict::Continue => route.action.on_request(&request),
-        reply @ Verdict::Reply(_) => reply,
-    };
-    match verdict {
-        Verdict::Continue => None,
-        Verdict::Reply(reply) => Some(reply),
-    }
-}
+use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
 
 /// Writes the reply whole. An error is not written: it becomes a refusal, so that each goes
 /// the same way, through [`fail`].
@@ -116,7 +95,8 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
         head.insert_header("Content-Length", body.len())?;
     }
     if let Some(route) = ctx.route() {
-        let (request, response) = (ctx.request(session.req_header()), Edited::new(&mut head));
+        let (request, mut response) = (ctx.request(session.req_header()), Edited::new(&mut head));
+        ctx.findings.edit_response(&mut response);
         let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
         edited.map_err(Refusal::of)?;
     }

@@ -94,7 +94,8 @@ fn edit(session: &Session, head: &mut ResponseHeader, rare: RareFields, ctx: &Re
     let (Some(route), Some(pool), Some(pick)) = (ctx.route(), ctx.pool(), &ctx.attempts.pick) else {
         return Ok(());
     };
-    let (request, response) = (ctx.request(session.req_header()), Edited::new(head));
+    let (request, mut response) = (ctx.request(session.req_header()), Edited::new(head));
+    ctx.findings.edit_response(&mut response);
     let origin = Origin::Upstream { authorities: pick.endpoint.authorities(), rare };
     route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;
     let is_new = ctx.attempts.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.endpoint));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource, Underscores};
-use crate::filter::{self, Chain, FilterRequest, Redirect, RequestFilter, Respond, Verdict};
+use crate::filter::{self, Chain, FilterRequest, Redirect, Reply, Respond};
 use crate::listener::{Entrances, TicketKeys};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
@@ -61,11 +61,11 @@ pub enum Action {
 
 impl Action {
     /// The answer of a route that needs no upstream.
-    pub fn on_request(&self, cx: &FilterRequest<'_>) -> Verdict {
+    pub fn reply(&self, request: &FilterRequest<'_>) -> Option<Reply> {
         match self {
-            Self::Upstream(_) | Self::Split(_) => Verdict::Continue,
-            Self::Redirect(redirect) => redirect.on_request(cx),
-            Self::Respond(respond) => respond.on_request(cx),
+            Self::Upstream(_) | Self::Split(_) => None,
+            Self::Redirect(redirect) => Some(redirect.reply(request)),
+            Self::Respond(respond) => Some(respond.reply()),
         }
     }
 }

@@ -1,0 +1,34 @@
+//! Whether a request gets its reply without an upstream.
+
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use crate::filter::{FilterContext, Reply, Verdict};
+
+/// The reply that a request gets without an upstream: that of the first filter which has one,
+/// that of the steps which have to wait for an answer from elsewhere, or else the action's.
+///
+/// A step comes after the filters, so that what they refuse costs no question, and before the
+/// action, which then answers nobody whom a step turns away. It has a deadline of its own, and
+/// answers with a [`Reply`] when that has passed. `explain` asks nobody.
+pub async fn before_upstream(session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
+    of_filters(session.req_header(), ctx).or_else(|| of_action(session.req_header(), ctx))
+}
+
+/// The reply of the first filter of the route which has one.
+pub fn of_filters(head: &RequestHeader, ctx: &mut RequestCtx) -> Option<Reply> {
+    let mut findings = std::mem::take(&mut ctx.findings);
+    let mut cx = FilterContext { request: ctx.request(head), findings: &mut findings };
+    let verdict = ctx.route()?.filters.on_request(&mut cx);
+    ctx.findings = findings;
+    match verdict {
+        Verdict::Continue => None,
+        Verdict::Reply(reply) => Some(reply),
+    }
+}
+
+/// The reply of a route whose action is to give one.
+pub fn of_action(head: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
+    ctx.route()?.action.reply(&ctx.request(head))
+}
