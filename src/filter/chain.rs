@@ -39,7 +39,13 @@ pub struct Chain {
     pub(super) response: Vec<Box<dyn ResponseFilter>>,
     /// The edit of the path, for admission: no reading of the path may lead out of what it makes.
     pub(super) path_edit: Option<PathEdit>,
+    pub(super) learnt: Learnt,
 }
+
+/// What the filters of a route have learnt from its requests. The chain of the next configuration
+/// begins with it, and each filter that is configured as it was goes on with its part.
+#[derive(Clone, Debug, Default)]
+pub struct Learnt {}
 
 impl Chain {
     pub fn path_edit(&self) -> Option<&PathEdit> {

@@ -115,12 +115,13 @@ const ORDER: &[Add] = &[
     cookies::add,
 ];
 
-/// The filters of a route.
+/// The filters of a route. `previous`: those that the route of this name had before a reload.
 ///
 /// # Errors
 /// In words, when a filter cannot be made of its configuration.
-pub fn compile(route: &Route) -> Result<Chain, String> {
-    let mut chain = Chain::default();
+pub fn compile(route: &Route, previous: Option<&Chain>) -> Result<Chain, String> {
+    let mut chain =
+        Chain { learnt: previous.map(|chain| chain.learnt.clone()).unwrap_or_default(), ..Chain::default() };
     for add in ORDER {
         add(route, &mut chain).map_err(|e| format!("route `{}`: {e}", route.name))?;
     }
@@ -135,7 +136,7 @@ mod tests {
     fn lengths(route: &str) -> [usize; 3] {
         let text = format!("listeners: [':80']\nroutes: [{{ upstream: '127.0.0.1:1', {route} }}]\n");
         let (config, _) = crate::config::parse("test.yaml", &text, &|_| None).unwrap();
-        let chain = compile(&config.routes[0]).unwrap();
+        let chain = compile(&config.routes[0], None).unwrap();
         [chain.request.len(), chain.upstream_request.len(), chain.response.len()]
     }
 

@@ -33,7 +33,6 @@ impl Redirect {
     }
 }
 
-
 /// What no URI holds as it is (RFC 3986 appendix A). Brackets stay: queries are full of them,
 /// and every reader takes them.
 const NOT_IN_URI: &AsciiSet =

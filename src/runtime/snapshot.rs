@@ -122,7 +122,13 @@ impl Snapshot {
         };
         let pools = config.upstreams.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
         let resolver = Resolver::new(&config.dns.nameservers, config.dns.timeout).map_err(|e| format!("dns: {e}"))?;
-        let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools));
+        let filters: HashMap<&str, &Chain> = previous
+            .into_iter()
+            .flat_map(|snapshot| &snapshot.routes)
+            .map(|route| (&*route.name, &route.filters))
+            .collect();
+        let filters = |route: &config::Route| filter::compile(route, filters.get(route.name.as_str()).copied());
+        let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools, filters(route)?));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
@@ -149,7 +155,7 @@ impl Snapshot {
 }
 
 impl Route {
-    fn compile(route: &config::Route, config: &Config, pools: &[Arc<Pool>]) -> Result<Self, String> {
+    fn compile(route: &config::Route, config: &Config, pools: &[Arc<Pool>], filters: Chain) -> Result<Self, String> {
         let pool = |upstream: &config::UpstreamRef| {
             pools.get(upstream.index).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
         };
@@ -171,7 +177,7 @@ impl Route {
         Ok(Self {
             name: route.name.clone(),
             line: route.line,
-            filters: filter::compile(route)?,
+            filters,
             ambiguous_paths: route.paths.ambiguous.unwrap_or(config.paths.ambiguous),
             mirror: mirror.transpose()?,
             stream: route.stream,
