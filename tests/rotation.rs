@@ -12,8 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use h2::Reason;
-use support::client_tls::AUTHORITY;
-use support::front::{Answer, Ask, Exchange, Front, Fronted, Link, every_front};
+use support::front::{Answer, Ask, Exchange, Front, Fronted, Link, every_front, renew_certificate};
 use support::{Origin, await_until};
 
 every_front! {
@@ -62,21 +61,6 @@ fn traffic(proxy: &Fronted, client: usize, stop: &AtomicBool, answered: &AtomicU
         }
         // Some are asked while their connection was quiet.
         thread::park_timeout(Duration::from_millis(if client == 0 { 300 } else { 2 }));
-    }
-}
-
-/// A pair is replaced file by file; between the two, the pair of before serves.
-fn renew_certificate(proxy: &Fronted, round: usize) {
-    let (certificate, key) = AUTHORITY.issue();
-    let mut files = [("cert.pem", certificate), ("key.pem", key)];
-    if round % 2 == 1 {
-        files.reverse();
-    }
-    for (name, text) in files {
-        proxy.folder.write(name, &text);
-        assert_eq!(proxy.get("/").status, 200);
-        // The first of them is refused, for it does not fit the other.
-        proxy.order("reload");
     }
 }
 

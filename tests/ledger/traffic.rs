@@ -6,7 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::wire::{Book, Client, Loss, body};
+use super::bystander::Bystander;
+use super::client::{Client, GoesOn, STREAMS};
+use super::http2::NotAnswered;
+use super::support::front::Front;
+use super::wire::{Book, Loss, body};
+
+/// Clients do not all begin at once.
+pub const BEGINNING: Duration = Duration::from_secs(2);
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,9 +32,11 @@ pub enum Kind {
     Tunnel,
 }
 
-/// How many clients there are of each kind, and how fast the busy ones are.
+/// How many clients there are of each kind, how fast the busy ones are, and where they connect.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
+    pub front: Front,
+    pub address: SocketAddr,
     pub keep_alive: usize,
     pub thinking: usize,
     pub others: usize,
@@ -39,10 +48,12 @@ pub struct Load {
 
 #[derive(Debug, Default)]
 pub struct Report {
-    pub requests: BTreeMap<Kind, u64>,
-    pub losses: BTreeMap<(Kind, Loss), u64>,
-    /// The first of them: when, since the traffic began, and how long after its request did.
-    pub examples: Vec<(Kind, Loss, Duration, Duration)>,
+    pub requests: BTreeMap<(Front, Kind), u64>,
+    pub losses: BTreeMap<((Front, Kind), Loss), u64>,
+    /// Requests that the proxy did not take, and said so: they were asked again elsewhere.
+    pub not_taken: u64,
+    /// The first losses: when, since the traffic began, and how long after its request did.
+    pub examples: Vec<((Front, Kind), Loss, Duration, Duration)>,
     pub slowest: Duration,
 }
 
@@ -58,9 +69,10 @@ impl Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} requests, {} lost, slowest {:?}", self.total(), self.lost(), self.slowest)?;
+        let (total, lost) = (self.total(), self.lost());
+        write!(f, "{total} requests, {lost} lost, {} not taken, slowest {:?}", self.not_taken, self.slowest)?;
         for (kind, count) in &self.requests {
-            write!(f, "\n    {kind:?}: {count}")?;
+            write!(f, "\n    {:?} {:?}: {count}", kind.0, kind.1)?;
             for ((_, loss), count) in self.losses.iter().filter(|((of, _), _)| of == kind) {
                 write!(f, ", {loss:?} {count}")?;
             }
@@ -74,41 +86,33 @@ impl std::fmt::Display for Report {
 
 /// What all clients share.
 pub struct Traffic {
-    address: SocketAddr,
     book: Book,
-    load: Load,
+    bystander: Bystander,
     began: Instant,
     next: AtomicU64,
     stop: AtomicBool,
     report: Mutex<Report>,
     posted: Mutex<Vec<u64>>,
+    not_taken: Mutex<Vec<u64>>,
 }
 
 impl Traffic {
-    /// Starts every client; [`Self::finish`] ends them.
-    pub fn start(address: SocketAddr, book: Book, load: Load) -> (Arc<Self>, Vec<tokio::task::JoinHandle<()>>) {
+    /// Starts every client of every load; [`Self::finish`] ends them.
+    pub fn start(book: Book, loads: &[Load], bystander: Bystander) -> (Arc<Self>, Vec<tokio::task::JoinHandle<()>>) {
+        // The numbers begin anew.
+        book.lock().unwrap().begun.clear();
         let traffic = Arc::new(Self {
-            address,
             book,
-            load,
+            bystander,
             began: Instant::now(),
             next: AtomicU64::new(1),
             stop: AtomicBool::new(false),
             report: Mutex::default(),
             posted: Mutex::default(),
+            not_taken: Mutex::default(),
         });
-        let kinds = [
-            (Kind::Fresh, load.others),
-            (Kind::KeepAlive, load.keep_alive),
-            (Kind::Thinking, load.thinking),
-            (Kind::Post, load.others),
-            (Kind::Half, load.others),
-            (Kind::SlowDownload, load.others),
-            (Kind::SlowUpload, load.others),
-            (Kind::Tunnel, load.others),
-        ];
-        let clients = kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count));
-        let tasks = clients.map(|kind| tokio::spawn(traffic.clone().client(kind))).collect();
+        let clients = loads.iter().flat_map(|load| load.clients().map(|kind| (*load, kind)));
+        let tasks = clients.map(|(load, kind)| tokio::spawn(traffic.clone().client(load, kind))).collect();
         (traffic, tasks)
     }
 
@@ -120,14 +124,17 @@ impl Traffic {
         }
         let mut report = std::mem::take(&mut *self.report.lock().unwrap());
         let book = self.book.lock().unwrap();
-        let mut lose = |loss, count: u64| {
+        let mut lose = |loss, count: usize| {
             if count > 0 {
-                *report.losses.entry((Kind::Post, loss)).or_default() += count;
+                *report.losses.entry(((Front::Http1, Kind::Post), loss)).or_default() += count as u64;
             }
         };
-        lose(Loss::Duplicated, book.values().filter(|times| **times > 1).count() as u64);
-        let missing = self.posted.lock().unwrap().iter().filter(|number| !book.contains_key(number)).count();
-        lose(Loss::Missing, missing as u64);
+        lose(Loss::Duplicated, book.posts.values().filter(|times| **times > 1).count());
+        let missing = self.posted.lock().unwrap().iter().filter(|number| !book.posts.contains_key(number)).count();
+        lose(Loss::Missing, missing);
+        let not_taken = self.not_taken.lock().unwrap();
+        lose(Loss::TakenBack, not_taken.iter().filter(|number| book.begun.contains(number)).count());
+        report.not_taken = not_taken.len() as u64;
         report
     }
 
@@ -139,41 +146,42 @@ impl Traffic {
         self.next.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn note(&self, kind: Kind, began: Instant, outcome: Result<(), Loss>) {
+    fn note(&self, front: Front, kind: Kind, began: Instant, outcome: Result<u64, Loss>) {
         let mut report = self.report.lock().unwrap();
-        *report.requests.entry(kind).or_default() += 1;
+        *report.requests.entry((front, kind)).or_default() += outcome.unwrap_or(1);
         let took = began.elapsed();
         let quick = matches!(kind, Kind::Fresh | Kind::KeepAlive | Kind::Thinking | Kind::Post);
         let loss = match outcome {
             Err(loss) => Some(loss),
-            Ok(()) if quick && took > Duration::from_secs(1) => Some(Loss::OverOneSecond),
-            Ok(()) => None,
+            Ok(_) if quick && took > Duration::from_secs(1) + self.bystander.longest(began) => {
+                Some(Loss::OverOneSecond)
+            }
+            Ok(_) => None,
         };
         if quick {
             report.slowest = report.slowest.max(took);
         }
         if let Some(loss) = loss {
             if report.examples.len() < 10 {
-                report.examples.push((kind, loss, self.began.elapsed(), took));
+                report.examples.push(((front, kind), loss, self.began.elapsed(), took));
             }
-            *report.losses.entry((kind, loss)).or_default() += 1;
+            *report.losses.entry(((front, kind), loss)).or_default() += 1;
         }
     }
 
-    async fn client(self: Arc<Self>, kind: Kind) {
+    async fn client(self: Arc<Self>, load: Load, kind: Kind) {
         let mut connection = None;
-        // So that they do not all begin at once.
-        tokio::time::sleep(Duration::from_millis(self.number() * 7 % 400)).await;
+        tokio::time::sleep(BEGINNING * u32::try_from(self.number() * 7 % 400).unwrap() / 400).await;
         while self.goes_on() {
             let began = Instant::now();
-            let outcome = self.request(kind, &mut connection).await;
+            let outcome = self.request(&load, kind, &mut connection).await;
             if outcome.is_err() {
                 connection = None;
             }
-            self.note(kind, began, outcome);
+            self.note(load.front, kind, began, outcome);
             let pause = match kind {
                 Kind::Thinking => Duration::from_millis(100 + self.number() * 7919 % 4900),
-                Kind::Fresh | Kind::KeepAlive | Kind::Post => self.load.pause,
+                Kind::Fresh | Kind::KeepAlive | Kind::Post => load.pause,
                 Kind::Half | Kind::SlowDownload | Kind::SlowUpload | Kind::Tunnel => Duration::from_millis(20),
             };
             let end = Instant::now() + pause;
@@ -183,81 +191,88 @@ impl Traffic {
         }
     }
 
-    async fn request(&self, kind: Kind, kept: &mut Option<Client>) -> Result<(), Loss> {
-        let number = self.number();
-        let mut client = match kept.take() {
-            Some(client) => client,
-            None => Client::connect(self.address).await?,
-        };
-        let last = match kind {
-            Kind::Fresh | Kind::KeepAlive | Kind::Thinking => get(&mut client, number, 700, 0).await?,
-            Kind::SlowDownload => get(&mut client, number, 40 * 1024, self.load.slow.as_millis() as u64 / 40).await?,
-            Kind::Half => half(&mut client, number).await?,
-            Kind::Post => self.post(&mut client, number, 900, Duration::ZERO).await?,
-            Kind::SlowUpload => self.post(&mut client, number, 40 * 1024, self.load.slow).await?,
-            Kind::Tunnel => return self.tunnel(client, number).await,
-        };
-        if !last && kind != Kind::Fresh {
-            *kept = Some(client);
+    /// How many requests were answered. One that the proxy did not take is asked again on another
+    /// connection, under another number.
+    async fn request(&self, load: &Load, kind: Kind, kept: &mut Option<Client>) -> Result<u64, Loss> {
+        let at_once = if kind == Kind::KeepAlive && load.front.is_http2() { STREAMS } else { 1 };
+        let mut left = at_once;
+        for _ in 0..3 {
+            let numbers: Vec<u64> = (0..left).map(|_| self.number()).collect();
+            let mut client = match kept.take() {
+                Some(client) => client,
+                None => Client::connect(load.address, load.front).await?,
+            };
+            let outcomes = match (kind, numbers.as_slice()) {
+                (Kind::KeepAlive, numbers) => client.get_all(numbers, 700).await,
+                (Kind::Tunnel, _) => return self.tunnel(client, self.number()).await,
+                (kind, numbers) => vec![self.ask(load, kind, &mut client, numbers.first().copied().unwrap()).await],
+            };
+            let lost = outcomes.iter().find_map(|outcome| match outcome {
+                Err(NotAnswered::Lost(loss)) => Some(*loss),
+                Err(NotAnswered::NotTaken) | Ok(_) => None,
+            });
+            if let Some(loss) = lost {
+                return Err(loss);
+            }
+            let not_taken = numbers.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_err());
+            let not_taken: Vec<u64> = not_taken.map(|(number, _)| *number).collect();
+            if not_taken.is_empty() {
+                let goes_on = kind != Kind::Fresh && outcomes.iter().all(|outcome| *outcome == Ok(true));
+                *kept = goes_on.then_some(client);
+                return Ok(at_once);
+            }
+            left = not_taken.len() as u64;
+            self.not_taken.lock().unwrap().extend(not_taken);
         }
-        Ok(())
+        Err(Loss::Refused)
     }
 
-    async fn post(&self, client: &mut Client, number: u64, length: usize, over: Duration) -> Result<bool, Loss> {
-        let head = format!("POST /post/{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-        client.send(head.as_bytes()).await?;
-        let body = body(number, length);
-        let pieces = body.chunks(1024);
-        let pause = over / u32::try_from(pieces.len()).unwrap();
-        for piece in pieces {
-            client.send(piece).await?;
-            tokio::time::sleep(pause).await;
+    async fn ask(&self, load: &Load, kind: Kind, client: &mut Client, number: u64) -> Result<GoesOn, NotAnswered> {
+        match kind {
+            Kind::Fresh | Kind::Thinking | Kind::KeepAlive | Kind::Tunnel => client.get(number, 700, 0).await,
+            Kind::SlowDownload => client.get(number, 40 * 1024, load.slow.as_millis() as u64 / 40).await,
+            Kind::Half => client.half(number).await,
+            Kind::Post => Ok(self.posted(client.post(number, 900, Duration::ZERO).await?, number)),
+            Kind::SlowUpload => Ok(self.posted(client.post(number, 40 * 1024, load.slow).await?, number)),
         }
-        let answer = client.answer().await?;
-        if answer.body != format!("{number} true").as_bytes() {
-            return Err(Loss::Mismatch);
-        }
+    }
+
+    fn posted(&self, goes_on: GoesOn, number: u64) -> GoesOn {
         self.posted.lock().unwrap().push(number);
-        Ok(answer.last)
+        goes_on
     }
 
     /// Echoes until the end of the traffic: a tunnel outlives any upgrade.
-    async fn tunnel(&self, mut client: Client, number: u64) -> Result<(), Loss> {
-        let head = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        client.send(head.as_bytes()).await?;
-        if client.head().await?.0 != 101 {
-            return Err(Loss::Mismatch);
-        }
+    async fn tunnel(&self, client: Client, number: u64) -> Result<u64, Loss> {
+        let mut echoes = match client.tunnel().await {
+            Ok(echoes) => echoes,
+            Err(NotAnswered::Lost(loss)) => return Err(loss),
+            // Another one is asked for in a moment.
+            Err(NotAnswered::NotTaken) => return Ok(0),
+        };
         let mut word = number;
         while self.goes_on() {
             word = word.wrapping_add(1);
-            client.send(&body(word, 200)).await?;
-            if client.exactly(200).await? != body(word, 200) {
-                return Err(Loss::Mismatch);
-            }
+            echoes.echo(&body(word, 200)).await?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Ok(())
+        Ok(1)
     }
 }
 
-async fn get(client: &mut Client, number: u64, length: usize, pause: u64) -> Result<bool, Loss> {
-    let head = format!("GET /get/{number}/{length}/{pause} HTTP/1.1\r\nHost: a\r\n\r\n");
-    client.send(head.as_bytes()).await?;
-    whole(client, number, length).await
-}
-
-async fn half(client: &mut Client, number: u64) -> Result<bool, Loss> {
-    client.send(format!("GET /get/{number}/300/0 HTTP/1.1\r\nHo").as_bytes()).await?;
-    tokio::time::sleep(Duration::from_millis(1000 + number % 7 * 300)).await;
-    client.send(b"st: a\r\n\r\n").await?;
-    whole(client, number, 300).await
-}
-
-async fn whole(client: &mut Client, number: u64, length: usize) -> Result<bool, Loss> {
-    let answer = client.answer().await?;
-    if answer.body != body(number, length) {
-        return Err(Loss::Mismatch);
+impl Load {
+    fn clients(&self) -> impl Iterator<Item = Kind> {
+        [
+            (Kind::Fresh, self.others),
+            (Kind::KeepAlive, self.keep_alive),
+            (Kind::Thinking, self.thinking),
+            (Kind::Post, self.others),
+            (Kind::Half, self.others),
+            (Kind::SlowDownload, self.others),
+            (Kind::SlowUpload, self.others),
+            (Kind::Tunnel, self.others),
+        ]
+        .into_iter()
+        .flat_map(|(kind, count)| std::iter::repeat_n(kind, count))
     }
-    Ok(answer.last)
 }

@@ -1,16 +1,19 @@
 //! A client and an origin that keep books: every request has a number, every body
 //! follows from its number, nothing is tried twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::support::client_tls::{AUTHORITY, server_name};
+use super::support::front::Front;
+
 /// For one answer of a request that is not meant to be slow.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a client can lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +28,10 @@ pub enum Loss {
     Duplicated,
     /// Sent, answered with 200, and not in the origin's book.
     Missing,
+    /// The proxy said that it had not taken the request, and the origin has seen it.
+    TakenBack,
     Silent,
+    /// A second longer than the bystander's.
     OverOneSecond,
 }
 
@@ -49,20 +55,36 @@ pub struct Answer {
     pub last: bool,
 }
 
+/// The bytes of a connection, in the clear or over TLS.
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
+pub async fn connect(address: SocketAddr, front: Front) -> Result<Box<dyn Bytes>, Loss> {
+    let stream = TcpStream::connect(address).await.map_err(|_| Loss::Refused)?;
+    stream.set_nodelay(true).map_err(|_| Loss::Reset)?;
+    if !front.is_tls() {
+        return Ok(Box::new(stream));
+    }
+    let connector = tokio_rustls::TlsConnector::from(AUTHORITY.client(front.alpn()));
+    let shaken = tokio::time::timeout(PATIENCE, connector.connect(server_name(), stream)).await;
+    Ok(Box::new(shaken.map_err(|_| Loss::Silent)?.map_err(|_| Loss::Reset)?))
+}
+
+/// A connection of HTTP/1.
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Bytes>,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr) -> Result<Self, Loss> {
-        let stream = TcpStream::connect(address).await.map_err(|_| Loss::Refused)?;
-        stream.set_nodelay(true).map_err(|_| Loss::Reset)?;
-        Ok(Self { stream, buffer: Vec::new() })
+    pub fn new(stream: Box<dyn Bytes>) -> Self {
+        Self { stream, buffer: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Loss> {
-        self.stream.write_all(bytes).await.map_err(|_| Loss::Reset)
+        self.stream.write_all(bytes).await.map_err(|_| Loss::Reset)?;
+        self.stream.flush().await.map_err(|_| Loss::Reset)
     }
 
     /// `Ok(0)` at the end.
@@ -113,8 +135,16 @@ impl Client {
     }
 }
 
-/// How often each POST arrived whole.
-pub type Book = Arc<Mutex<HashMap<u64, u32>>>;
+/// What the origin notes.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// How often each POST arrived whole.
+    pub posts: HashMap<u64, u32>,
+    /// Every request whose head came.
+    pub begun: HashSet<u64>,
+}
+
+pub type Book = Arc<Mutex<Notes>>;
 
 /// `GET /get/NUMBER/LENGTH/PAUSE_MS`, `POST /post/NUMBER`, `GET /tunnel`.
 pub struct Origin {
@@ -131,7 +161,7 @@ impl Origin {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).ok();
-                tokio::spawn(serve(Client { stream, buffer: Vec::new() }, theirs.clone()));
+                tokio::spawn(serve(Client::new(Box::new(stream)), theirs.clone()));
             }
         });
         Self { address, book }
@@ -155,6 +185,7 @@ async fn serve(mut peer: Client, book: Book) -> Option<()> {
             ["get", number, length, pause] => {
                 let (number, length): (u64, usize) = (number.parse().ok()?, length.parse().ok()?);
                 let pause: u64 = pause.parse().ok()?;
+                book.lock().unwrap().begun.insert(number);
                 peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await.ok()?;
                 for piece in body(number, length).chunks(if pause > 0 { 1024 } else { length.max(1) }) {
                     peer.send(piece).await.ok()?;
@@ -163,9 +194,10 @@ async fn serve(mut peer: Client, book: Book) -> Option<()> {
             }
             ["post", number] => {
                 let number: u64 = number.parse().ok()?;
+                book.lock().unwrap().begun.insert(number);
                 let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok())?;
                 let whole = peer.exactly(length).await.ok()? == body(number, length);
-                *book.lock().unwrap().entry(number).or_default() += 1;
+                *book.lock().unwrap().posts.entry(number).or_default() += 1;
                 let text = format!("{number} {whole}");
                 let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
                 peer.send(answer.as_bytes()).await.ok()?;

@@ -52,7 +52,7 @@ macro_rules! over_fronts {
 #[allow(unused_imports)] // each test file uses its part
 pub(crate) use {byte_fronts, every_front, http2_fronts, over_fronts};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Front {
     /// HTTP/1.1 in the clear.
     Http1,
@@ -117,6 +117,21 @@ pub fn write_certificate(folder: &Folder) {
     folder.write("cert.pem", &certificate);
     let key = folder.write("key.pem", &key);
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Another pair is written file by file; between the two, the pair of before serves.
+#[allow(dead_code)] // each test file uses its part
+pub fn renew_certificate(proxy: &Proxy, round: usize) {
+    let (certificate, key) = AUTHORITY.issue();
+    let mut files = [("cert.pem", certificate), ("key.pem", key)];
+    if round % 2 == 1 {
+        files.reverse();
+    }
+    for (name, text) in files {
+        proxy.folder.write(name, &text);
+        // The first of them is refused, for it does not fit the other.
+        proxy.order("reload");
+    }
 }
 
 /// A proxy and what its clients speak.
