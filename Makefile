@@ -5,7 +5,7 @@ PROGRAM ?= target/release/pingora-proxy
 export DESTDIR PREFIX SYSCONFDIR PROGRAM
 
 # Each target does all its own set-up.
-.PHONY: help setup build install uninstall demo test browser-test ledger bench instructions microbench
+.PHONY: help setup build install uninstall demo test browser-test ledger floods bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,6 +34,9 @@ browser-test: setup ## the demo's page in a real browser, through the proxy
 
 ledger: setup ## a hundred upgrades under traffic of every kind, and what others lose
 	cargo test --release --locked --test ledger -- --ignored --nocapture --test-threads=1
+
+floods: setup ## a minute of each flood of HTTP/2 frames, beside an honest client
+	cargo test --release --locked --test floods -- --ignored --nocapture
 
 bench: build ## a request's cost here and in other proxies (ARGS=--help tells more)
 	scripts/bench-setup rivals
