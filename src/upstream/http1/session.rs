@@ -122,7 +122,7 @@ impl Session {
         }
     }
 
-    fn begin_response(&mut self, mut head: Box<ResponseHeader>) -> Result<()> {
+    fn begin_response(&mut self, head: Box<ResponseHeader>) -> Result<()> {
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if head.status.is_informational() && !switches {
             self.response = Some(head);
@@ -132,7 +132,7 @@ impl Session {
             return Err(refused(BadResponse::Switch));
         }
         self.upgraded = switches;
-        let body = body_of(&mut head, &self.method, self.upgraded).map_err(refused)?;
+        let body = body_of(&head, &self.method, self.upgraded).map_err(refused)?;
         self.keep_alive = keeps_alive(&head) && body != IncomingBody::ToEnd && !switches;
         self.body = Some(body);
         self.response = Some(head);
