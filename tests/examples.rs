@@ -94,6 +94,37 @@ fn limits() {
 }
 
 #[test]
+fn cors() {
+    let (example, origin) = with_mirror("cors.yaml");
+    let preflight = |target: &str, page: &str| {
+        example.ask(&format!(
+            "OPTIONS {target} HTTP/1.1\r\nHost: a\r\nOrigin: {page}\r\nAccess-Control-Request-Method: PUT\r\n\r\n"
+        ))
+    };
+    let allowed = preflight("/api/x", "https://pr-7.preview.example.com");
+    assert_eq!((allowed.status, allowed.header("access-control-allow-methods")), (204, Some("PUT, PATCH, DELETE")));
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("https://pr-7.preview.example.com"));
+    assert_eq!(preflight("/api/x", "https://evil.example").status, 403);
+    assert_eq!(preflight("/public/x", "https://evil.example").status, 204);
+    assert_eq!(origin.count(), 0);
+    assert_eq!(example.get("a", "/public/x").header("access-control-allow-origin"), Some("*"));
+}
+
+#[test]
+fn security_fields() {
+    let (example, _origin) = with_mirror("security-fields.yaml");
+    let page = example.get("a", "/");
+    assert_eq!(page.header("x-frame-options"), Some("SAMEORIGIN"));
+    assert_eq!(
+        (page.header("x-content-type-options"), page.header("strict-transport-security")),
+        (Some("nosniff"), None)
+    );
+    let embedded = example.get("a", "/embedded");
+    assert_eq!(embedded.header("x-frame-options"), None);
+    assert_eq!(embedded.header("content-security-policy"), Some("frame-ancestors https://*.example.com"));
+}
+
+#[test]
 fn reverse_proxy() {
     let (example, _origin) = with_mirror("reverse-proxy.yaml");
     assert!(example.get("a", "/x?y").text().starts_with("GET /x?y HTTP/1.1\nhost: a\n"));

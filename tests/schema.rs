@@ -248,6 +248,13 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     route("a redirect to nowhere", "{ redirect: { status: 301 } }"),
     route("a status below the first", "{ respond: { status: 99 } }"),
     route("a list of answers", "{ respond: [] }"),
+    route("origins of nobody", "{ cors: { origins: [] }, respond: {} }"),
+    route("an origin with a path", "{ cors: { origins: ['https://a.test/'] }, respond: {} }"),
+    route("an origin without scheme", "{ cors: { origins: [a.test] }, respond: {} }"),
+    route("no origins at all", "{ cors: { methods: [PUT] }, respond: {} }"),
+    route("an age without unit", "{ cors: { origins: ['*'], max_age: 600 }, respond: {} }"),
+    route("a word for fields that guard a page", "{ response: { security: strict }, respond: {} }"),
+    route("a misspelt frame", "{ response: { security: { frame: same } }, respond: {} }"),
     file(
         "a share of nothing",
         "listeners: [':80']\nupstreams: { api: { servers: ['a.b:1'] } }\nroutes: [{ upstream: { api: 0 } }]",
@@ -290,6 +297,10 @@ const SEEN_BY_T_ALONE: &[(Mistake, &str)] = &[
     (
         route("a misspelt policy", "{ request: { host: presrve }, upstream: 'a.b:1' }"),
         "it is a name that could be; `-t` knows what it resembles",
+    ),
+    (
+        route("every origin with credentials", "{ cors: { origins: ['*'], credentials: true }, respond: {} }"),
+        "it depends on two keys",
     ),
     (route("an edit for nobody", "{ request: { host: a.b }, respond: {} }"), "it depends on the action beside it"),
     (

@@ -54,8 +54,8 @@ pub use upstream::{
     Sticky, Upstream, UpstreamProtocol, UpstreamServer, UpstreamTimeouts, UpstreamTls,
 };
 pub use value::{
-    Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, ServerPlace, StatusSet, Template,
-    TemplatePart,
+    Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, OriginPattern, ServerPlace, StatusSet,
+    Template, TemplatePart,
 };
 pub use yaml::{Look, Problem, Rejected, Severity, excerpt, render};
 

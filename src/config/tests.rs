@@ -91,12 +91,15 @@ routes:
       header: { set: { a: "" }, add: { b: "\"quoted\"" }, remove: [server] }
       cookie: { domain: { .app.internal: example.com }, path: { /: /api/ }, secure: true, http_only: true, same_site: lax }
       location: off
+      security: { hsts: 1h, nosniff: false, frame: deny, referrer: no-referrer, csp: "default-src 'self'" }
     upstream: api
   - match: { path: { exact: /old } }
     redirect: "https://{host}{path}{query}"
   - match: { path: { regex: "^/r$" }, host: "*", method: [GET, POST] }
     redirect: { to: "/{{x}}", status: 302 }
-  - { match: { path: /strip }, request: { path: { strip_prefix: /strip } }, upstream: plain, grpc_web: true }
+  - { match: { path: /strip }, request: { path: { strip_prefix: /strip } }, upstream: plain, grpc_web: true,
+      cors: { origins: [https://*.example.com, "https://a.test"], methods: [PUT], headers: [x-grpc-web], expose: [grpc-status],
+              credentials: true, max_age: 1h } }
   - { match: { path: /add }, request: { path: { add_prefix: /x }, host: "a.b:81" }, upstream: "https://localhost" }
   - { match: { path: /replace }, request: { path: { replace: /y } }, upstream: loose }
   - { match: { path: /null }, response: { cookie: { http_only: null, secure: keep } }, upstream: "http://127.0.0.1:3000" }

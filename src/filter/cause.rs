@@ -23,6 +23,7 @@ pub enum Cause {
     FramingAmbiguous,
     CodingUnsupported,
     ChunkInvalid,
+    OriginRefused,
     NoRoute,
     MethodRefused,
     Misdirected,
@@ -109,6 +110,12 @@ impl Cause {
                 (400, "http_request_error", Client, "the length of the request body can be read two ways")
             }
             Self::ChunkInvalid => (400, "http_request_error", Client, "the request body is not chunked as it says"),
+            Self::OriginRefused => (
+                403,
+                "http_request_denied",
+                Client,
+                "the origin of this preflight is not one of the route's `cors.origins`",
+            ),
             Self::NoRoute => (404, "destination_not_found", Client, "no route matches this request"),
             Self::MethodRefused => (405, "http_request_error", Client, "this method is not forwarded"),
             Self::Misdirected => (

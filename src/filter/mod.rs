@@ -66,6 +66,7 @@ mod chain;
 mod client_cert;
 mod context;
 mod cookies;
+mod cors;
 mod destination;
 mod fields;
 mod findings;
@@ -81,7 +82,9 @@ mod rare_fields;
 mod redirect;
 mod reply;
 mod respond;
+mod security;
 mod set_cookie;
+mod vary;
 
 pub use cause::Cause;
 pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
@@ -101,6 +104,8 @@ type Add = fn(&Route, &mut Chain) -> Result<(), String>;
 
 /// The order in which filters run, in each phase.
 const ORDER: &[Add] = &[
+    // Preflights have no credentials, so that nothing may ask for them before.
+    cors::add,
     // The target of the upstream request.
     path::add,
     query::add,
@@ -110,6 +115,7 @@ const ORDER: &[Add] = &[
     forwarding::add,
     location::add,
     set_cookie::add,
+    security::add,
     // Fields that the operator sets.
     headers::add,
     cookies::add,

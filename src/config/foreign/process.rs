@@ -3,7 +3,7 @@
 use super::entry::{ANY, LISTENER, LISTENER_TLS, ROUTE, TOP, later, nothing, valued, write};
 use super::translate::{listening, seconds, underscores};
 use crate::config::section::Foreign;
-use crate::config::section::Place::{Here, Top};
+use crate::config::section::Place::{Here, Route, Top};
 
 const LISTENER_WITH_TLS: &str =
     "listeners: [{ address: \"0.0.0.0:443\", tls: { certificates: [{ cert: a.pem, key: a.key }] } }]";
@@ -110,7 +110,7 @@ pub const PROCESS: &[Foreign] = &[
     nothing(words!["traces" "tracing" "opentelemetry" "otel" "opentracing"], ANY, "traces are not supported yet"),
     nothing(words!["http3" "quic"], ANY, "HTTP/3 is not supported yet"),
     write(words!["http2" "h2" "h2c" "grpc" "protocols"], ANY, Top, &[LISTENER_WITH_HTTP2], ""),
-    nothing(words!["cors"], TOP, "it will be `routes[].cors`, which is not supported yet"),
+    write(words!["cors"], TOP, Route, &["cors: { origins: [\"https://app.example.com\"] }"], ""),
     nothing(
         words!["auto_https" "local_certs" "on_demand_tls"],
         ANY,

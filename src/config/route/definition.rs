@@ -1,6 +1,7 @@
 //! A route: the sections that make one.
 
 use super::action::Action;
+use super::cors::Cors;
 use super::matching::{Conditions, Match, PathPattern};
 use super::mirror::Mirror;
 use super::request::{HostPolicy, PathEdit, RequestEdits};
@@ -28,6 +29,8 @@ section! {
         request: RequestEdits = {};
         /// Changes to a response before it goes to the client.
         response: ResponseEdits = {};
+        /// Which pages of other origins may use the route. The proxy then answers preflights itself, without asking who the client is, and its fields replace the `Access-Control-*` of the upstream.
+        cors: Option<Cors>;
         /// Sends copies of requests to another upstream and ignores its answers.
         mirror: Option<Mirror>;
         /// Whether requests and responses may be quiet for long, as in long polls: `timeouts.tunnel_idle` then replaces `request_body_idle` and the upstream's `response_header` and `read_idle`, and `min_rate` and the upstream's `request` do not apply. WebSockets and responses of type text/event-stream need no such key.
@@ -41,7 +44,7 @@ section! {
         line: usize,
         locations: Locations,
     }
-    later { limits, timeouts, rate_limit, concurrency, access, auth, cors, compress, cache, files }
+    later { limits, timeouts, rate_limit, concurrency, access, auth, compress, cache, files }
     no_effect Route::no_effect;
     check Route::check;
 }
@@ -91,6 +94,9 @@ impl Route {
         self.locations.redirect.0 = target.map_or(fields.span, |node| node.span);
         self.locations.upstream.0 = fields.key_span("upstream");
         self.locations.grpc_web.0 = fields.key_span("grpc_web");
+        if self.cors.is_some() {
+            Cors::warn_unreached(reader, fields.key_span("cors"), &self.matcher);
+        }
         self.response.is_local = self.action.upstreams().is_empty();
         let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
         for (key, _) in ResponseEdits::OF_UPSTREAMS.iter().filter_map(|name| response.entry(name)) {

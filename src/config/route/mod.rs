@@ -2,6 +2,7 @@
 
 mod action;
 mod circles;
+mod cors;
 mod definition;
 mod edits;
 mod list;
@@ -11,9 +12,11 @@ pub mod rank;
 mod reach;
 mod request;
 mod response;
+mod security;
 mod upstream_ref;
 
 pub use action::{Action, Redirect, Respond, Split};
+pub use cors::Cors;
 pub use definition::Route;
 pub use edits::{CookieEdits, HeaderEdits, QueryEdits};
 pub use list::{check_upstreams, routes};
@@ -21,4 +24,5 @@ pub use matching::{Match, PathPattern, ValuePattern};
 pub use mirror::Mirror;
 pub use request::{HostPolicy, PathEdit, RequestEdits};
 pub use response::{ResponseEdits, SameSite, SecurePolicy, SetCookieEdits};
+pub use security::Security;
 pub use upstream_ref::UpstreamRef;

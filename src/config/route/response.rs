@@ -1,7 +1,8 @@
 //! `response`: what a route changes before a response goes to the client.
 
 use super::edits::HeaderEdits;
-use crate::config::section::{Fields, Reader, Value, Word, Words, map, or_null, section, words};
+use super::security::Security;
+use crate::config::section::{Fields, Reader, Switch, Value, Word, Words, map, or_null, section, words};
 use crate::config::value::{COOKIE_DOMAIN, COOKIE_DOMAIN_OR_NONE, COOKIE_PATH};
 use crate::config::yaml::Invalid;
 
@@ -15,6 +16,8 @@ section! {
         set_cookie as "cookie": SetCookieEdits = {};
         /// What happens to redirects to the upstream's own address.
         rewrite_location as "location": bool = "rewrite", with LOCATION;
+        /// Fields by which browsers guard a page; `true` for those that suit most.
+        security: Option<Security> = false, with Switch;
     }
     derived {
         /// Whether the proxy answers by itself, so that there is no upstream's response.

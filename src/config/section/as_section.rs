@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::forms::Form;
 use super::reader::Reader;
 use super::shape::{Delivery, Key, Known, Rule, SectionShape, Shape};
-use crate::config::yaml::{Node, Yaml};
+use crate::config::yaml::{Kind, Node, Yaml};
 
 /// A type whose fields are the keys of a map. [`section!`] implements it.
 pub trait Section: Sized {
@@ -75,5 +75,34 @@ impl<S: Section> Form<S> for AsSection {
 
     fn print(&self, value: &S) -> Yaml {
         Yaml::Map(value.print().into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+}
+
+/// A section that can be switched: `true` for its defaults, `false` for none, or a map.
+#[derive(Clone, Copy, Debug)]
+pub struct Switch;
+
+impl<S: Section> Form<Option<S>> for Switch {
+    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Option<S>> {
+        match &node.kind {
+            Kind::Bool(false, _) => Some(None),
+            // All defaults, as an empty map has them.
+            Kind::Bool(true, _) => {
+                AsSection.read(reader, &Node { span: node.span, kind: Kind::Map(Vec::new()) }).map(Some)
+            }
+            Kind::Map(_) => AsSection.read(reader, node).map(Some),
+            Kind::Null | Kind::Number(_) | Kind::String(_) | Kind::Seq(_) | Kind::Bad => {
+                reader.expected(node, &["`true`", "`false`", "a map"]);
+                None
+            }
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Any(vec![Shape::Bool, Form::<S>::shape(&AsSection)])
+    }
+
+    fn print(&self, value: &Option<S>) -> Yaml {
+        value.as_ref().map_or(Yaml::word(false), |section| AsSection.print(section))
     }
 }

@@ -13,7 +13,7 @@ mod shape;
 mod upstream_names;
 mod whole;
 
-pub use as_section::{AsSection, FromKeys, Section};
+pub use as_section::{AsSection, FromKeys, Section, Switch};
 pub use fields::Fields;
 pub use forms::{
     Either, Form, Scalar, Value, Words, WordsOr, list, map, number, one_or_list, optional, or_null, or_word, some_of,

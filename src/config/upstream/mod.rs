@@ -26,7 +26,7 @@ pub use timeouts::UpstreamTimeouts;
 pub use tls::UpstreamTls;
 
 use super::listener::Listener;
-use super::section::{AsSection, Fields, Form, Reader, Shape, or_null, section, some_of};
+use super::section::{AsSection, Fields, Form, Reader, Shape, Switch, or_null, section, some_of};
 use super::value::{Address, DURATION_OR_ZERO, DirectUpstream, Lookup, NAME, Named, ServerPlace, direct_upstream};
 use super::yaml::{Kind, MapKey, Node, Span, Yaml};
 
@@ -41,7 +41,7 @@ section! {
         /// A cookie that keeps a client at its server.
         sticky: Option<Sticky> = null, with or_null(AsSection);
         /// TLS to the servers; `true` for its defaults.
-        tls: Option<UpstreamTls> = false, with UpstreamTls::switch();
+        tls: Option<UpstreamTls> = false, with Switch;
         /// Which HTTP the servers are spoken to in.
         protocol: UpstreamProtocol = "http1";
         /// How a server is told of the client: by the PROXY protocol, in front of everything else on each connection, TLS included. A connection then carries the requests of one client only.

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::server::UpstreamServer;
 use crate::config::pem::{self, CERTIFICATES, PRIVATE_KEY, PemFile};
-use crate::config::section::{AsSection, Fields, Form, Reader, Scalar, Shape, Syntax, or_null, section};
+use crate::config::section::{Fields, Form, Reader, Scalar, Shape, Syntax, or_null, section};
 use crate::config::value::{Address, ServerPlace, dns_name};
-use crate::config::yaml::{Invalid, Kind, Node, Parsed, Span, Yaml};
+use crate::config::yaml::{Invalid, Node, Parsed, Span, Yaml};
 
 section! {
     /// TLS to the servers.
@@ -29,11 +29,6 @@ section! {
 }
 
 impl UpstreamTls {
-    /// `true` for the defaults, `false` for none, or a map.
-    pub fn switch() -> impl Form<Option<Self>> {
-        Switch
-    }
-
     /// The client's certificate and its key.
     pub fn identity(&self) -> Option<(&PemFile, &PemFile)> {
         self.cert.as_ref().zip(self.key.as_ref())
@@ -77,33 +72,6 @@ impl UpstreamTls {
                 reader.error_help(span, message, "say which one: `tls: { sni: … }`");
             }
         }
-    }
-}
-
-struct Switch;
-
-impl Form<Option<UpstreamTls>> for Switch {
-    fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<Option<UpstreamTls>> {
-        match &node.kind {
-            Kind::Bool(false, _) => Some(None),
-            // All defaults, as an empty map has them.
-            Kind::Bool(true, _) => {
-                AsSection.read(reader, &Node { span: node.span, kind: Kind::Map(Vec::new()) }).map(Some)
-            }
-            Kind::Map(_) => AsSection.read(reader, node).map(Some),
-            Kind::Null | Kind::Number(_) | Kind::String(_) | Kind::Seq(_) | Kind::Bad => {
-                reader.expected(node, &["`true`", "`false`", "a map"]);
-                None
-            }
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::Any(vec![Shape::Bool, Form::<UpstreamTls>::shape(&AsSection)])
-    }
-
-    fn print(&self, tls: &Option<UpstreamTls>) -> Yaml {
-        tls.as_ref().map_or(Yaml::word(false), |tls| AsSection.print(tls))
     }
 }
 

@@ -42,6 +42,7 @@ mod host;
 mod key_source;
 mod listening;
 mod network;
+mod origin;
 mod path;
 mod percent;
 mod query;
@@ -64,6 +65,7 @@ pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
 pub use listening::{ListenAddress, LocalAddress};
 pub use network::Networks;
+pub use origin::{OriginForm, OriginPattern};
 pub use path::{
     PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, as_regex as path_as_regex, check_replacement,
 };
