@@ -5,7 +5,7 @@ PROGRAM ?= target/release/pingora-proxy
 export DESTDIR PREFIX SYSCONFDIR PROGRAM
 
 # Each target does all its own set-up.
-.PHONY: help setup build install uninstall demo test browser-test ledger floods bench instructions microbench
+.PHONY: help setup build install uninstall demo test browser-test ledger floods hazards bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,6 +37,10 @@ ledger: setup ## a hundred upgrades under traffic of every kind, and what others
 
 floods: setup ## a minute of each flood of HTTP/2 frames, beside an honest client
 	cargo test --release --locked --test floods -- --ignored --nocapture
+
+hazards: setup ## docs/hazards.md: hostile requests here, in nginx and in HAProxy
+	scripts/bench-setup hazards
+	cargo test --locked --test conformance -- --ignored the_page_is_written
 
 bench: build ## a request's cost here and in other proxies (ARGS=--help tells more)
 	scripts/bench-setup rivals

@@ -111,7 +111,11 @@ impl Frames {
 
     /// With these settings, too.
     pub fn connect_with(proxy: &Fronted, settings: &[(u16, u32)]) -> Self {
-        let mut wire = proxy.wire();
+        Self::over(proxy.wire(), settings)
+    }
+
+    /// On a connection that nothing was sent on.
+    pub fn over(mut wire: Wire, settings: &[(u16, u32)]) -> Self {
         let payload: Vec<u8> = [&[(1, 0)], settings]
             .concat()
             .iter()

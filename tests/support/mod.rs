@@ -16,6 +16,7 @@ pub mod dns;
 pub mod faults;
 pub mod frames;
 pub mod front;
+pub mod hostile_heads;
 pub mod http1_exchange;
 pub mod http2;
 pub mod http2_client;
