@@ -5,7 +5,7 @@ PROGRAM ?= target/release/pingora-proxy
 export DESTDIR PREFIX SYSCONFDIR PROGRAM
 
 # Each target does all its own set-up.
-.PHONY: help setup build install uninstall demo test browser-test ledger floods hazards bench instructions microbench
+.PHONY: help setup build install uninstall demo test browser-test ledger floods hazards fuzz bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +41,9 @@ floods: setup ## a minute of each flood of HTTP/2 frames, beside an honest clien
 hazards: setup ## docs/hazards.md: hostile requests here, in nginx and in HAProxy
 	scripts/bench-setup hazards
 	cargo test --locked --test conformance -- --ignored the_page_is_written
+
+fuzz: setup ## each fuzz target for a minute (SECONDS=600 for longer, TARGET=name for one); needs nightly Rust
+	scripts/fuzz $(or $(SECONDS),60) $(TARGET)
 
 bench: build ## a request's cost here and in other proxies (ARGS=--help tells more)
 	scripts/bench-setup rivals

@@ -7,6 +7,8 @@ pub mod demo;
 pub mod downstream;
 pub mod exchange;
 pub mod filter;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http1;
 pub mod http2;
 pub mod listener;

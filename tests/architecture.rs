@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["filter"],
     &["runtime"],
     &["proxy"],
-    &["server"],
+    &["server", "fuzz"],
     &["cli", "main"],
 ];
 

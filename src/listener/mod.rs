@@ -19,6 +19,7 @@ pub use accept_gate::AcceptGate;
 pub use accept_loop::{ListeningSocket, accept_on};
 pub use entrance::{Entered, Entrance, NotEntered, Protocol};
 pub use entrances::{Entrances, ListenerIndex};
+pub use proxy_header::parse as parse_proxy_header;
 pub use threads::start_workers;
 pub use tls::TicketKeys;
 pub use workers::{ServeConnection, Workers};

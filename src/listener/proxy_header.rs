@@ -64,7 +64,7 @@ pub async fn take(opening: &mut Opening) -> Result<Origin, NoHeader> {
 }
 
 /// The length of the header that `bytes` begin with; `None` while it is not whole.
-fn parse(bytes: &[u8]) -> Result<Option<(usize, Origin)>, &'static str> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(usize, Origin)>, &'static str> {
     let may_be = |signature: &[u8]| {
         let length = bytes.len().min(signature.len());
         bytes[..length] == signature[..length]

@@ -9,7 +9,7 @@ use crate::http2::{Event, FrameReader};
 
 /// Watches one connection.
 #[derive(Debug)]
-pub(super) struct FrameWatch {
+pub struct FrameWatch {
     reader: FrameReader,
     budget: FloodBudget,
     faults: FrameFaults,

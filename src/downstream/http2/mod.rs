@@ -14,4 +14,5 @@ mod seat;
 mod stream;
 
 pub use connection::{Arrival, Connection, RefusedStream, Timeouts};
+pub use frame_watch::FrameWatch;
 pub use stream::StreamDriver;

@@ -12,5 +12,5 @@ mod upload_queue;
 pub use bad_response::BadResponse;
 pub(super) use connection::Connection;
 pub(super) use idle_pool::IdlePool;
-pub use response_head::idle_limit;
+pub use response_head::{Head as ResponseHead, idle_limit};
 pub use session::Session;

@@ -17,7 +17,7 @@ const MOST_FIELDS: usize = 1024;
 
 /// A head that was read.
 #[derive(Debug)]
-pub(super) struct Head {
+pub struct Head {
     pub response: Box<ResponseHeader>,
     /// In bytes, with its empty line.
     pub length: usize,
