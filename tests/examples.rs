@@ -327,7 +327,7 @@ fn by_hash() {
     let (first, second) = (mirror(), mirror());
     let example = Example::start("by-hash.yaml", &first.address.to_string(), &second.address.to_string());
     for _ in 0..3 {
-        for user in 0..8 {
+        for user in 0..32 {
             let answer = example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nX-User: {user}\r\n\r\n"));
             assert_eq!(answer.status, 200);
         }
