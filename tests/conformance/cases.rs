@@ -141,7 +141,7 @@ fn codings(table: &mut Table) {
         "Transfer-Encoding in HTTP/1.0",
         format!("POST /case HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}"),
     );
-    table.forwarded("`Transfer-Encoding:\\tchunked`", post("Transfer-Encoding:\tchunked", "5\r\nhello\r\n0\r\n\r\n"));
+    table.refused("`Transfer-Encoding:\\tchunked`", post("Transfer-Encoding:\tchunked", "5\r\nhello\r\n0\r\n\r\n"));
 }
 
 fn bodies(table: &mut Table) {

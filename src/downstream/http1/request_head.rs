@@ -70,6 +70,9 @@ impl Head {
         parsed.headers.iter().try_for_each(|field| framing_fields.take(field.name, field.value))?;
         let target = target::carried(method, parsed.path.unwrap_or_default(), framing_fields.host)?;
         let body = framing_fields.framing(minor)?;
+        if body == Framing::Chunked && has_tab(bytes, "transfer-encoding") {
+            return Err(Malformed::Framing);
+        }
         let request = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len() + ADDED_FIELDS));
         let mut request = request.map_err(|_| Malformed::Target)?;
         request.set_version(if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 });
@@ -115,11 +118,22 @@ fn has_strict_lines(head: &[u8]) -> bool {
     !bare && !head.starts_with(b"\n")
 }
 
+/// Whether a tab stands around the value of a field, which RFC 9110 section 5.6.3 allows: some readers
+/// take it for a part of the value, and see another framing.
+fn has_tab(head: &[u8], name: &str) -> bool {
+    raw_field(head, name).is_some_and(|value| value.contains(&b'\t'))
+}
+
 /// The value of a field in the bytes of a head, well-formed or not.
 pub fn field<'h>(head: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    raw_field(head, name).map(<[u8]>::trim_ascii)
+}
+
+/// The rest of the line in which a field stands.
+fn raw_field<'h>(head: &'h [u8], name: &str) -> Option<&'h [u8]> {
     head.split(|b| *b == b'\n').skip(1).find_map(|line| {
         let colon = memchr::memchr(b':', line)?;
-        line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| line[colon + 1..].trim_ascii())
+        line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| &line[colon + 1..])
     })
 }
 
@@ -214,6 +228,8 @@ mod tests {
             "Transfer-Encoding: ,chunked\r\n",
             "Transfer-Encoding: chunked;x\r\n",
             "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding:\tchunked\r\n",
+            "Transfer-Encoding: chunked\t\r\n",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "Transfer_Encoding: chunked\r\n",
         ] {
