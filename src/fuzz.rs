@@ -2,6 +2,9 @@
 //! are: one function a [`Target`]. `fuzz/` runs each under libFuzzer, and `tests/fuzz_corpus.rs`
 //! a while in every test run. A function that returns has found nothing; one that panics has.
 //!
+//! Another one is a function here, its name in `targets!`, in `runs!` of the test and in
+//! `fuzz/Cargo.toml`, three lines in `fuzz/fuzz_targets/`, and seeds in `fuzz/corpus/NAME/`.
+//!
 //! Nothing of the proxy uses this.
 
 use std::io;
@@ -99,7 +102,7 @@ pub fn front_door(bytes: &[u8]) {
     static SNAPSHOT: LazyLock<Option<Arc<Snapshot>>> = LazyLock::new(|| snapshot_of(GUARDED));
     let Some(snapshot) = SNAPSHOT.as_ref() else { panic!("the file of this target is refused") };
     // Half of them come from a proxy that is believed.
-    let client = if bytes.len() % 2 == 0 { [10, 0, 0, 1] } else { [192, 0, 2, 1] };
+    let client = if bytes.len().is_multiple_of(2) { [10, 0, 0, 1] } else { [192, 0, 2, 1] };
     let explanation = explain(bytes, Remote::plain(Some(client.into())), snapshot);
     match explanation.outcome {
         Outcome::Forwarded { sent, .. } => assert_forwardable(&sent, explanation.winner.map(|(_, route)| route)),
@@ -233,7 +236,8 @@ pub fn proxy_header(bytes: &[u8]) {
 
 pub fn http2_frames(bytes: &[u8]) {
     let read = |size: usize| {
-        let (mut reader, mut watch, mut events) = (FrameReader::of_client(), FrameWatch::new(), Vec::<Event>::new());
+        let (mut reader, mut watch, mut events) =
+            (FrameReader::of_client(), FrameWatch::default(), Vec::<Event>::new());
         for piece in bytes.chunks(size) {
             reader.read(piece, |event| events.push(event));
             watch.note_read(piece);

@@ -2,6 +2,7 @@
 //! same inputs every time. `FUZZ_SECONDS=600` gives each target so long, with other inputs.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
+#![allow(clippy::print_stdout)] // what was done, for who asks
 
 use std::path::Path;
 use std::time::{Duration, Instant};

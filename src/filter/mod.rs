@@ -146,6 +146,12 @@ mod tests {
         [chain.request.len(), chain.upstream_request.len(), chain.response.len()]
     }
 
+    /// Browsers send no credentials with a preflight: who asks for them first keeps every page out.
+    #[test]
+    fn preflights_are_answered_before_anything_else_is_asked() {
+        assert!(std::ptr::fn_addr_eq(ORDER[0], cors::add as Add));
+    }
+
     #[test]
     fn a_route_has_the_filters_that_it_asks_for() {
         // Host and forwarding fields; Location and Set-Cookie.

@@ -15,11 +15,13 @@ pub struct FrameWatch {
     faults: FrameFaults,
 }
 
-impl FrameWatch {
-    pub fn new() -> Self {
+impl Default for FrameWatch {
+    fn default() -> Self {
         Self { reader: FrameReader::of_client(), budget: FloodBudget::new(), faults: FrameFaults::default() }
     }
+}
 
+impl FrameWatch {
     /// This has arrived.
     pub fn note_read(&mut self, bytes: &[u8]) {
         let Self { reader, budget, faults } = self;

@@ -34,7 +34,7 @@ pub(super) struct SharedWatch(Arc<Mutex<FrameWatch>>);
 
 impl SharedWatch {
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(FrameWatch::new())))
+        Self(Arc::new(Mutex::new(FrameWatch::default())))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, FrameWatch> {
