@@ -283,6 +283,8 @@ fn process() {
     // The port is open before anybody is let in.
     await_until("/ready", || ready(example.admin) == 200);
     assert!(example.folder.0.join("pingora-proxy.pid").exists());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", example.process.0.id())).unwrap();
+    assert!(status.lines().any(|line| line == "NoNewPrivs:\t1"), "{status}");
     signal(example.process.0.id(), "TERM");
     await_until("the drain", || ready(example.admin) == 503);
     // The delay of the file.

@@ -46,7 +46,7 @@ pub use reference::reference;
 pub use root::Config;
 pub use route::*;
 pub use schema::json_schema;
-pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Server, Upgrade};
+pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Sandbox, Server, Upgrade};
 pub use source::{INPUT, Source, text_of};
 pub use timeouts::ClientTimeouts;
 pub use upstream::{

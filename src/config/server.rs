@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use super::section::{Fields, Form, Reader, Scalar, Syntax, Value, Word, WordsOr, number, or_null, or_word, section};
+use super::section::{
+    Fields, Form, Reader, Scalar, Syntax, Value, Word, WordsOr, number, or_null, or_word, section, words,
+};
 use super::value::{DURATION_OR_ZERO, FileToMake};
 use super::yaml::{Invalid, Parsed, Yaml};
 
@@ -27,12 +29,24 @@ section! {
         error_log: ErrorLog = "stderr";
         /// Whether the process looks at the file each second and reloads it when it has changed.
         reload_on_change: bool = false;
+        /// What the process gives up once it has started: debuggers of its user, core dumps, and by that what they show of keys; new privileges; system calls that it never needs, such as ptrace, mount and bpf.
+        sandbox: Sandbox = "auto";
         /// How the process ends.
         drain: Drain = {};
         /// How the process is replaced by a newer one.
         upgrade: Upgrade = {};
     }
     last { identity: Identity }
+}
+
+words! {
+    /// Whether the process gives up what it never needs.
+    pub enum Sandbox {
+        /// All of it that the system offers.
+        Auto = "auto",
+        /// Nothing, for a debugger or a profiler. What a process has given up, those that take over from it do not have either: start anew.
+        Off = "off",
+    }
 }
 
 section! {

@@ -11,7 +11,7 @@ use super::*;
 /// Every delivered key, none with its default.
 const FULL: &str = r#"
 server: { threads: 2, work_stealing: false, pid_file: @DIR@/run/p.pid, error_log: @DIR@/error.log,
-  daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true,
+  daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true, sandbox: off,
   drain: { delay: 1s, timeout: 0s, tunnels: 1h }, upgrade: { probation: 1m } }
 admin: { address: "[::1]:9180" }
 log: { level: debug, access: { to: @DIR@/access.log, format: combined } }

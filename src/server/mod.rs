@@ -17,6 +17,7 @@ mod logging;
 mod port_holder;
 mod privileges;
 mod run;
+mod sandbox;
 mod socket_files;
 mod sockets;
 mod tcp;

@@ -27,9 +27,10 @@ use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
 use super::workers::{self, Acceptors};
-use super::{announce, client, logging, privileges, socket_files};
+use super::{announce, client, logging, privileges, sandbox, socket_files};
 use crate::config::{
-    AccessTarget, Address, AdminAddress, Config, ErrorLog, Listener, OwnFilePlace, Source, Upstream, is_ipv6_only,
+    AccessTarget, Address, AdminAddress, Config, ErrorLog, Listener, OwnFilePlace, Sandbox, Source, Upstream,
+    is_ipv6_only,
 };
 use crate::downstream::Connections;
 use crate::listener::AcceptGate;
@@ -211,6 +212,9 @@ fn prepare(
     }
     socket_files::allow_everybody(&config.listeners)?;
     let error_file = logging::start(config)?;
+    if config.server.sandbox == Sandbox::Auto {
+        sandbox::enter();
+    }
     if let Some(reason) = admin_missing {
         log::warn!("{reason}; there is no admin endpoint");
     }

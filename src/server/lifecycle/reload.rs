@@ -81,6 +81,7 @@ fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
         ("server.upgrade_sock", a.upgrade_sock != b.upgrade_sock),
         ("server.user", a.identity.user != b.identity.user),
         ("server.group", a.identity.group != b.identity.group),
+        ("server.sandbox", a.sandbox != b.sandbox),
         ("server.error_log", a.error_log != b.error_log),
         ("server.daemon", a.daemon != b.daemon),
         ("upstreams.*.pool.max_idle", idle(started) < idle(new)),
