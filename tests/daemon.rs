@@ -58,7 +58,7 @@ impl Drop for Background {
     }
 }
 
-const ONE: &str = "log: { access: { to: off } }\nserver: { error_log: '{folder}/error.log' }\nlisteners: ['{listen}']\nroutes: [{ respond: { body: one } }]\n";
+const ONE: &str = "log: { access: { to: off } }\nserver: { sandbox: off, error_log: '{folder}/error.log' }\nlisteners: ['{listen}']\nroutes: [{ respond: { body: one } }]\n";
 
 #[test]
 fn it_returns_once_it_serves_and_lives_on_its_own() {

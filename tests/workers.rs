@@ -16,8 +16,11 @@ use support::{BINARY, Client, Folder, Origin, Process, Proxy, await_until, call_
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
+/// Without the sandbox, so that a test of the same user may look at descriptors.
 fn yaml(server: &str) -> String {
-    format!("server: {{ {server} }}\nlisteners: ['{{listen}}']\nroutes: [{{ respond: {{ body: ok }} }}]\n")
+    format!(
+        "server: {{ sandbox: off, {server} }}\nlisteners: ['{{listen}}']\nroutes: [{{ respond: {{ body: ok }} }}]\n"
+    )
 }
 
 /// The inodes of the sockets at a local address that are in a state of the kernel's table.

@@ -32,7 +32,9 @@ pub fn describe(address: SocketAddr) -> Option<String> {
     }
     let name = User::from_uid(Uid::from_raw(held.user)).ok().flatten().map(|user| user.name);
     let user = name.unwrap_or_else(|| held.user.to_string());
-    Some(format!("a process of user {user} has it, which only that user and root can look at"))
+    // One that is not dumpable, as a proxy by default, is closed to its own user as well.
+    let who = if held.user == Uid::effective().as_raw() { "root" } else { "that user and root" };
+    Some(format!("a process of user {user} has it, which only {who} can look at"))
 }
 
 fn listening_on(port: u16) -> Vec<Listening> {
