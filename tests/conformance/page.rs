@@ -91,6 +91,19 @@ request whole; behind `;` stands what it got. **two requests**: the proxy took t
 that is stricter, or lenient in another way, takes for one.
 ";
 
+const STRICTER: &str = "
+## Where another one is stricter
+
+- nginx closes the connection after each 400. Here one whose framing is sound goes on where only Host, the target or
+  Connection was wrong: where the next request begins is beyond doubt.
+- nginx answers 501 to a tab before `chunked`. That is optional white space (RFC 9110 \u{a7}5.6.3); the coding goes on in our
+  own words.
+- HAProxy refuses trailers that frame or route. Here they are dropped (RFC 9110 \u{a7}6.5.1), and never merged.
+- nginx answers 400 to `OPTIONS *`, which is a request (RFC 9110 \u{a7}9.3.7).
+- Names and values that no type of the crate `h2` can hold end the whole connection of HTTP/2 here, and only the stream in the
+  others: RFC 9113 \u{a7}8.1.1 allows both.
+";
+
 pub struct Page;
 
 impl Page {
@@ -108,7 +121,7 @@ impl Page {
             let answers: Vec<&str> = columns.iter().map(|column| column.rows[index].words.as_str()).collect();
             writeln!(text, "| {} | {} | {} |", cell(&row.name), row.clause, answers.join(" | ")).unwrap();
         }
-        text
+        text + STRICTER
     }
 
     /// Where a page says something else of our proxy than this column.
