@@ -1,6 +1,7 @@
 //! A production reverse proxy on Cloudflare's Pingora. Each module imports only from the
 //! floors below its own, which `tests/architecture.rs` checks; `ARCHITECTURE.md` is the map.
 
+pub mod auth;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

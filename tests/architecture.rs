@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["message", "transport"],
     &["config", "http1", "http2", "exchange"],
-    &["route", "upstream", "telemetry", "demo", "downstream", "listener"],
+    &["auth", "route", "upstream", "telemetry", "demo", "downstream", "listener"],
     &["filter"],
     &["runtime"],
     &["proxy"],

@@ -52,6 +52,9 @@ fn every_snippet_of_the_docs_is_a_good_configuration() {
     let certificates = Folder::new();
     write_examples(&certificates);
     std::os::unix::fs::symlink(&certificates.0, folder.0.join("certs")).unwrap();
+    for secret in ["htpasswd", "jwks.json"] {
+        std::fs::copy(root().join("conf/examples/auth").join(secret), folder.0.join(secret)).unwrap();
+    }
     let mut count = 0;
     for page in pages() {
         for (line, text) in blocks(&page, "yaml") {

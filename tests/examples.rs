@@ -125,6 +125,49 @@ fn security_fields() {
 }
 
 #[test]
+fn basic_auth() {
+    let (example, origin) = with_mirror("basic-auth.yaml");
+    let asked = example.get("a", "/staff");
+    assert_eq!(asked.header("www-authenticate"), Some("Basic realm=\"staff\", charset=\"UTF-8\""));
+    // ann, and the password that stands in the file.
+    let field = "Authorization: Basic YW5uOlUqVQ==\r\nX-User: root";
+    let answer = example.ask(&format!("GET /staff HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"));
+    assert_eq!((answer.status, origin.last().header("x-user")), (200, Some("ann")));
+    assert_eq!((origin.last().header("authorization"), example.get("a", "/").status), (None, 200));
+}
+
+#[test]
+fn jwt() {
+    let (example, origin) = with_mirror("jwt.yaml");
+    let asked = example.get("a", "/api/x");
+    assert_eq!((asked.status, asked.header("www-authenticate")), (401, Some("Bearer")));
+    // Signed by nobody.
+    let token = "eyJhbGciOiJFZERTQSIsImtpZCI6IjIwMjYifQ.e30.AAAA";
+    let forged = example.ask(&format!("GET /api HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"));
+    assert!(forged.status == 401 && forged.text().contains("signature"), "{}", forged.text());
+    assert_eq!((origin.count(), example.get("a", "/").status), (0, 200));
+}
+
+#[test]
+fn forward_auth() {
+    let origin = mirror();
+    let guard = Origin::start(|request, wire| {
+        wire.send(match request.header("cookie") {
+            Some(_) => "HTTP/1.1 202 Accepted\r\nX-Auth-Request-User: ann\r\nContent-Length: 0\r\n\r\n",
+            None => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\nsign in",
+        });
+        true
+    });
+    let example = Example::start("forward-auth.yaml", &origin.address.to_string(), &guard.address.to_string());
+    let refused = example.get("a", "/x");
+    assert_eq!((refused.status, refused.text().as_str(), origin.count()), (401, "sign in", 0));
+    assert_eq!(guard.last().header("x-forwarded-uri"), Some("/x"));
+    let answer = example.ask("GET /x HTTP/1.1\r\nHost: a\r\nCookie: s=1\r\nX-Auth-Request-User: root\r\n\r\n");
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("x-auth-request-user: ann\n") && !answer.text().contains("root"));
+}
+
+#[test]
 fn reverse_proxy() {
     let (example, _origin) = with_mirror("reverse-proxy.yaml");
     assert!(example.get("a", "/x?y").text().starts_with("GET /x?y HTTP/1.1\nhost: a\n"));

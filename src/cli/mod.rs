@@ -7,6 +7,7 @@ mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod hash_password;
 mod out;
 mod quick;
 mod serve;
@@ -22,9 +23,9 @@ use proxy_service::config::{self, Source};
 use proxy_service::server::{self, Ended, Respawn, Start, daemon};
 
 const USAGE: &str = if cfg!(feature = "demo") {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | hash-password | completions | man"
 } else {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | hash-password | completions | man"
 };
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -95,8 +96,11 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    HashPassword(hash_password::HashPassword),
     /// Prints the completions for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
     /// Prints the manual page, for `man -l -`
     Man,
 }
@@ -142,6 +146,7 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
         }
         Command::Upstreams(asked) => asked.run(file.as_deref())?,
         Command::Schema { markdown: true } => out::print(&config::reference())?,
+        Command::HashPassword(asked) => asked.run()?,
         Command::Completions { shell } => shell::completions(Cli::command(), shell)?,
         Command::Man => shell::man(Cli::command())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,

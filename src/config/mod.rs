@@ -57,7 +57,7 @@ pub use value::{
     Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, OriginPattern, ServerPlace, StatusSet,
     Template, TemplatePart,
 };
-pub use yaml::{Look, Problem, Rejected, Severity, excerpt, render};
+pub use yaml::{Invalid, Look, Problem, Rejected, Severity, excerpt, render};
 
 use section::{AsSection, Form, Reader, Section, Value, Whole};
 use source::read;

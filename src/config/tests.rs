@@ -108,6 +108,18 @@ routes:
     split_by: "header:x-user"
     mirror: { upstream: plain, share: 10% }
     stream: true
+    auth: { basic: { users_file: @DIR@/users, realm: staff, user_header: x-user, forward_credentials: false } }
+  - match: { path: /token }
+    auth: { jwt: { jwks_file: @DIR@/keys.json, issuer: "https://us.example", audience: [shop, cart],
+      algorithms: [EdDSA, ES256], leeway: 5s, required: [exp, sub], claims_to_headers: { sub: x-user },
+      from: { cookie: session }, forward_credentials: false } }
+    upstream: api
+  - { match: { path: /fetched }, auth: { jwt: { jwks_url: "http://127.0.0.1:3005/keys", audience: a, from: { query: t } } }, upstream: api }
+  - { match: { path: /secret }, auth: { jwt: { secret_file: @DIR@/cert.key, from: { header: x-token } } }, upstream: api }
+  - match: { path: /asked }
+    auth: { forward: { url: "http://127.0.0.1:3006/verify?a=b", request_headers: [accept],
+      response_headers: [remote-user], timeout: 1s } }
+    upstream: api
   - match: { path: /health }
     respond: { status: 503, body: "a\n\tb ${HOME_PAGE:-x} \u0007", header: { Retry-After: 5 } }
   - upstream: "127.0.0.1:3000"
@@ -135,6 +147,12 @@ impl Folder {
         for secret in ["key.pem", "more.key", "tickets.keys"] {
             std::fs::set_permissions(dir.join(secret), std::fs::Permissions::from_mode(0o600)).unwrap();
         }
+        std::fs::write(dir.join("users"), "ann:$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n")
+            .unwrap();
+        let key = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let keys = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{key}"}}]}}"#);
+        std::fs::write(dir.join("keys.json"), keys).unwrap();
+        std::fs::write(dir.join("cert.key"), "s".repeat(32)).unwrap();
         std::fs::write(dir.join("e.html"), "<p>").unwrap();
         std::fs::write(dir.join("e.json"), "{}").unwrap();
         Folder(dir)
@@ -188,7 +206,7 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.server.upgrade.probation, std::time::Duration::from_secs(60));
     assert_eq!(c.server.identity.ids().unwrap().uid, nix::unistd::Uid::effective().as_raw());
     assert_eq!(c.admin.address, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));
-    assert_eq!(c.upstreams.len(), 6);
+    assert_eq!(c.upstreams.len(), 8);
     let tls = c.listeners[3].tls.as_ref().unwrap();
     assert_eq!((tls.min_version, tls.hsts), (TlsVersion::V1_3, Some(std::time::Duration::from_secs(8760 * 3600))));
     let names = |index: usize| {
@@ -208,9 +226,9 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.routes[0].response.set_cookie.domain[0].0, "app.internal");
     assert!(!c.routes[0].response.rewrite_location);
     assert!(
-        matches!(&c.routes[9].action, Action::Upstream(upstream) if upstream.index == 5),
+        matches!(&c.routes.last().unwrap().action, Action::Upstream(upstream) if upstream.index == 7),
         "{:?}",
-        c.routes[9].action
+        c.routes.last()
     );
     assert_eq!(c.errors.pages[0].0, StatusSet::One(http::StatusCode::BAD_GATEWAY));
 }

@@ -1,6 +1,7 @@
 //! Why the proxy answers by itself: one [`Cause`] for each reason, with its
 //! status, its words and its Proxy-Status error (RFC 9209).
 
+use crate::auth::{ServiceFault, TokenFault};
 use crate::downstream::Malformed;
 use crate::telemetry::ErrorSource;
 use crate::upstream::CertificateFault;
@@ -27,6 +28,14 @@ pub enum Cause {
     NoRoute,
     MethodRefused,
     Misdirected,
+    PasswordMissing,
+    PasswordMalformed,
+    PasswordWrong,
+    PasswordsBusy,
+    CredentialsTwice,
+    TokenRefused(TokenFault),
+    ServiceDenied,
+    ServiceFailed(ServiceFault),
     HeadTimeout,
     BodyTimeout,
     BodyTooSlow,
@@ -124,6 +133,35 @@ impl Cause {
                 Client,
                 "this host wants another client certificate than the one that the connection was made for",
             ),
+            Self::PasswordMissing => {
+                (401, "http_request_denied", Client, "a user's name and password are asked for, see `auth.basic`")
+            }
+            Self::PasswordMalformed => {
+                (401, "http_request_denied", Client, "the Authorization field holds no name and password (RFC 7617)")
+            }
+            Self::PasswordWrong => (
+                401,
+                "http_request_denied",
+                Client,
+                "there is no such user, or the password is wrong: see `auth.basic.users_file`",
+            ),
+            Self::PasswordsBusy => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "too many passwords are being checked at once, see `auth.basic`: those that were good lately still pass",
+            ),
+            Self::CredentialsTwice => {
+                (400, "http_request_error", Client, "the request has credentials more than once, see `auth`")
+            }
+            Self::TokenRefused(fault) => match fault.status() {
+                503 => (503, "destination_unavailable", Upstream, fault.message()),
+                status => (status, "http_request_denied", Client, fault.message()),
+            },
+            Self::ServiceDenied => {
+                (403, "http_request_denied", Client, "the service of `auth.forward` did not let the request pass")
+            }
+            Self::ServiceFailed(fault) => (fault.status(), fault.proxy_status(), Upstream, fault.message()),
             Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
             Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
             Self::BodyTooSlow => (

@@ -1,10 +1,13 @@
 //! The filters of a route, phase by phase, and how they are run.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use super::basic_rule::BasicRule;
 use super::cause::Cause;
 use super::context::{FilterContext, ResponseContext, UpstreamRequestContext};
 use super::reply::Reply;
+use crate::auth::{BasicAuth, Jwt};
 use crate::config::PathEdit;
 
 /// What becomes of a request.
@@ -39,17 +42,44 @@ pub struct Chain {
     pub(super) response: Vec<Box<dyn ResponseFilter>>,
     /// The edit of the path, for admission: no reading of the path may lead out of what it makes.
     pub(super) path_edit: Option<PathEdit>,
+    /// Names and passwords, for the step that can wait for a check.
+    pub(super) basic: Option<BasicRule>,
+    /// Whether the query has a secret, which no log is to have.
+    pub(super) hides_query: bool,
     pub(super) learnt: Learnt,
 }
 
 /// What the filters of a route have learnt from its requests. The chain of the next configuration
 /// begins with it, and each filter that is configured as it was goes on with its part.
 #[derive(Clone, Debug, Default)]
-pub struct Learnt {}
+pub struct Learnt {
+    pub(super) basic: Option<Arc<BasicAuth>>,
+    pub(super) jwt: Option<Arc<Jwt>>,
+}
 
 impl Chain {
     pub fn path_edit(&self) -> Option<&PathEdit> {
         self.path_edit.as_ref()
+    }
+
+    pub fn basic(&self) -> Option<&BasicRule> {
+        self.basic.as_ref()
+    }
+
+    /// Reads the files again that have changed; `route` is the name, for the log.
+    pub fn look_at_files(&self, route: &str) {
+        let of = || format!("route `{route}`");
+        self.basic.iter().for_each(|basic| basic.users.look_at_file(&of()));
+        self.learnt.jwt.iter().for_each(|jwt| jwt.look_at_file(&of()));
+    }
+
+    /// What verifies tokens.
+    pub fn jwt(&self) -> Option<&Arc<Jwt>> {
+        self.learnt.jwt.as_ref()
+    }
+
+    pub fn hides_query(&self) -> bool {
+        self.hides_query
     }
 
     /// Runs the filters up to the first one that answers.

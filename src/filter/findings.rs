@@ -11,6 +11,8 @@ use super::fields::Edited;
 pub struct Findings {
     to_upstream: Vec<(HeaderName, Option<HeaderValue>)>,
     to_client: Vec<(HeaderName, HeaderValue)>,
+    cookies: Vec<HeaderValue>,
+    claims: Vec<(String, String)>,
 }
 
 impl Findings {
@@ -25,8 +27,30 @@ impl Findings {
         self.to_client.push((name, value));
     }
 
+    /// The client gets this cookie, as it is: what the operator changes in the cookies of upstreams
+    /// is not said of it.
+    pub fn set_cookie(&mut self, cookie: HeaderValue) {
+        self.cookies.push(cookie);
+    }
+
+    /// Sets the cookies, when the response was edited.
+    pub fn set_cookies(&self, response: &mut Edited<'_, ResponseHeader>) {
+        self.cookies.iter().for_each(|cookie| response.append("Set-Cookie", cookie.clone()));
+    }
+
+    /// What the token of the client says, once it was found to be good.
+    pub fn set_claims(&mut self, claims: Vec<(String, String)>) {
+        self.claims = claims;
+    }
+
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        self.claims.iter().find(|(claim, _)| claim == name).map(|(_, value)| value.as_str())
+    }
+
     pub fn edit_request(&self, upstream: &mut Edited<'_, RequestHeader>) {
         for (name, value) in &self.to_upstream {
+            // CGI and WSGI fold `_` and `-`: nobody is to say it in disguise.
+            upstream.retain(|field, _| field == name || !is_disguise(field, name));
             match value {
                 Some(value) => upstream.set(name.clone(), value.clone()),
                 None => upstream.retain(|field, _| field != name),
@@ -37,6 +61,13 @@ impl Findings {
     pub fn edit_response(&self, response: &mut Edited<'_, ResponseHeader>) {
         self.to_client.iter().for_each(|(name, value)| response.append(name.clone(), value.clone()));
     }
+}
+
+/// Whether a field has the name of another to whom `_` and `-` are the same.
+fn is_disguise(field: &HeaderName, name: &HeaderName) -> bool {
+    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
+    let (field, name) = (field.as_str(), name.as_str());
+    field.len() == name.len() && field.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
 #[cfg(test)]
@@ -50,7 +81,15 @@ mod tests {
         findings.tell_upstream(HeaderName::from_static("x-user"), Some(HeaderValue::from_static("ann")));
         findings.tell_upstream(HeaderName::from_static("x-role"), None);
         let mut upstream = RequestHeader::build("GET", b"/", None).unwrap();
-        for (name, value) in [("X-Role", "admin"), ("X-User", "bob"), ("X-User", "eve"), ("X-Other", "1")] {
+        let came = [
+            ("X-Role", "admin"),
+            ("X-User", "bob"),
+            ("X_User", "bob"),
+            ("X-User", "eve"),
+            ("x_role", "admin"),
+            ("X-Other", "1"),
+        ];
+        for (name, value) in came {
             upstream.append_header(name, value).unwrap();
         }
         let mut edited = Edited::new(&mut upstream);

@@ -61,6 +61,8 @@
 //! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
 //! own (see `proxy::local_reply`).
 
+mod basic_auth;
+mod basic_rule;
 mod cause;
 mod chain;
 mod client_cert;
@@ -74,6 +76,7 @@ mod forwarding;
 mod headers;
 pub mod hop_by_hop;
 mod host;
+mod jwt;
 mod location;
 pub mod loops;
 mod path;
@@ -86,6 +89,7 @@ mod security;
 mod set_cookie;
 mod vary;
 
+pub use basic_rule::{BasicRule, Entry};
 pub use cause::Cause;
 pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
 pub use context::{FilterContext, FilterRequest, Origin, ResponseContext, UpstreamRequestContext};
@@ -106,6 +110,9 @@ type Add = fn(&Route, &mut Chain) -> Result<(), String>;
 const ORDER: &[Add] = &[
     // Preflights have no credentials, so that nothing may ask for them before.
     cors::add,
+    // Who may pass.
+    jwt::add,
+    basic_auth::add,
     // The target of the upstream request.
     path::add,
     query::add,

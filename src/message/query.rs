@@ -41,6 +41,11 @@ pub fn get<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     pieces(query).map(split_piece).find(|(n, _)| decode(n) == name).map(|(_, value)| decode(value))
 }
 
+/// The decoded values of all pairs of that name, in their order.
+pub fn all<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    pieces(query).map(split_piece).filter(move |(n, _)| decode(n) == name).map(|(_, value)| decode(value))
+}
+
 /// Removes every pair of the names in `remove` and in `set`, then appends `set`
 /// and `add`. All of them are encoded; names are compared decoded. `None` when nothing is left.
 pub fn edit(

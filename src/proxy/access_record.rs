@@ -24,6 +24,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
     let status = sent.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query());
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
     logger.log(&AccessRecord {
         at: ctx.at,
@@ -34,7 +35,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         scheme: ctx.admission.scheme,
         host: ctx.admission.host.as_bytes(),
         path: &target[..split],
-        query: target.get(split + 1..).unwrap_or_default(),
+        query: if hides_query { b"" } else { target.get(split + 1..).unwrap_or_default() },
         proto: match request.version {
             // A WebSocket comes to the hooks as the request of HTTP/1.1 that it stands for.
             _ if connection.is_some_and(|connection| connection.is_http2) => "HTTP/2.0",

@@ -135,7 +135,7 @@ mod tests {
         let conf = Arc::new(ServerConf::default());
         for door in [Door::tcp().unwrap(), Door::unix().unwrap()] {
             let file = std::path::PathBuf::from(door.address.as_ref());
-            let proxy = Proxy { live: Arc::clone(&live), mirrors: Arc::default() };
+            let proxy = Proxy { live: Arc::clone(&live), mirrors: Arc::default(), asking: Connector::new(1) };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let made = runtime.block_on(make(&conf, proxy, door)).unwrap();
             drop(runtime);

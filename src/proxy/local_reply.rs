@@ -3,17 +3,41 @@
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::basic_auth;
 use super::context::RequestCtx;
+use super::forward_auth;
 use crate::filter::{FilterContext, Reply, Verdict};
+use crate::upstream::Connector;
 
 /// The reply that a request gets without an upstream: that of the first filter which has one,
 /// that of the steps which have to wait for an answer from elsewhere, or else the action's.
 ///
 /// A step comes after the filters, so that what they refuse costs no question, and before the
 /// action, which then answers nobody whom a step turns away. It has a deadline of its own, and
-/// answers with a [`Reply`] when that has passed. `explain` asks nobody.
-pub async fn before_upstream(session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
-    of_filters(session.req_header(), ctx).or_else(|| of_action(session.req_header(), ctx))
+/// answers with a [`Reply`] when that has passed. `explain` asks nobody. `asking`: the connections of
+/// the worker for such questions.
+pub async fn before_upstream(asking: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
+    if let Some(reply) = of_filters(session.req_header(), ctx) {
+        return Some(reply);
+    }
+    if let Some(reply) = of_steps(asking, session, ctx).await {
+        return Some(reply);
+    }
+    of_action(session.req_header(), ctx)
+}
+
+/// The reply of the step that the route has: `auth` is one way to ask.
+async fn of_steps(asking: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
+    let route = ctx.route()?;
+    let (has_basic, has_forward) = (route.filters.basic().is_some(), route.forward_auth.is_some());
+    if has_basic {
+        // Boxed, so that the future of a request that waits for nobody stays small.
+        return Box::pin(basic_auth::reply(session, ctx)).await;
+    }
+    if has_forward {
+        return Box::pin(forward_auth::reply(asking, session, ctx)).await;
+    }
+    None
 }
 
 /// The reply of the first filter of the route which has one.

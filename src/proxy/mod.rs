@@ -4,10 +4,12 @@
 mod access_record;
 mod admission;
 mod attempts;
+mod basic_auth;
 mod context;
 mod deadlines;
 mod error;
 mod explain;
+mod forward_auth;
 mod framing;
 mod grpc;
 mod grpc_web;
@@ -23,6 +25,7 @@ mod retry;
 mod routing;
 mod select_peer;
 mod service;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -37,6 +40,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::filter::Cause;
 use crate::runtime::Live;
+use crate::upstream::Connector;
 use context::Client;
 pub use context::RequestCtx;
 use error::Refusal;
@@ -51,6 +55,8 @@ pub use service::{HttpService, HttpServiceParts};
 pub struct Proxy {
     live: Arc<Live>,
     mirrors: Arc<Mirrors>,
+    /// The worker's connections for questions of its own.
+    asking: Connector,
 }
 
 #[async_trait]
@@ -79,7 +85,7 @@ impl ProxyHttp for Proxy {
         ctx.admission.route.map_err(Refusal::of)?;
         ctx.split_index = select_peer::split_index(session.req_header(), ctx);
         ctx.grpc_web = GrpcWeb::of(session.req_header(), ctx);
-        match local_reply::before_upstream(session, ctx).await {
+        match local_reply::before_upstream(&self.asking, session, ctx).await {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
             None => Ok(false),
         }

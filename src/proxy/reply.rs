@@ -99,6 +99,9 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
         ctx.findings.edit_response(&mut response);
         let edited = route.filters.on_response(ResponseContext { request, response, origin: Origin::Local });
         edited.map_err(Refusal::of)?;
+        let mut response = Edited::new(&mut head);
+        ctx.findings.set_cookies(&mut response);
+        response.outcome().map_err(Refusal::of)?;
     }
     add_hsts(&mut head, ctx)?;
     close_if_body_is_withheld(session, ctx);

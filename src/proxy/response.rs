@@ -98,6 +98,9 @@ fn edit(session: &Session, head: &mut ResponseHeader, rare: RareFields, ctx: &Re
     ctx.findings.edit_response(&mut response);
     let origin = Origin::Upstream { authorities: pick.endpoint.authorities(), rare };
     route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;
+    let mut response = Edited::new(head);
+    ctx.findings.set_cookies(&mut response);
+    response.outcome().map_err(Refusal::of)?;
     let is_new = ctx.attempts.sticky.as_ref().is_none_or(|sticky| !Arc::ptr_eq(sticky, &pick.endpoint));
     if let Some(sticky) = pool.sticky().filter(|_| is_new)
         && let Some(cookie) = pick.endpoint.set_cookie(sticky, request.is_secure())

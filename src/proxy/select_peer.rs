@@ -13,6 +13,7 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::deadlines;
 use super::error::Refusal;
+use super::waiting::while_client_stays;
 use crate::config::{KeySource, Sticky};
 use crate::filter::Cause;
 use crate::message::hash::hash;
@@ -80,23 +81,11 @@ pub fn client_address(session: &Session, ctx: &RequestCtx) -> Option<ClientAddre
     Some(ClientAddress { client: (ip, port).into(), server: local.unwrap_or_else(unknown) })
 }
 
-/// In the queue. A client that has said all that it has to say is watched meanwhile: who
-/// leaves makes room for others.
+/// In the queue.
 async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, request: PickRequest) -> Result<Pick> {
     deadlines::wait_for_server(ctx);
     let waiting = pool.wait(request, ctx.deadline());
-    let picked = if session.as_mut().is_body_done() {
-        tokio::select! {
-            picked = waiting => picked,
-            gone = session.as_mut().read_body_or_idle(true) => {
-                let gone = gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed));
-                return Err(gone.into_down());
-            }
-        }
-    } else {
-        waiting.await
-    };
-    match picked {
+    match while_client_stays(session, waiting).await? {
         Ok(pick) => Ok(pick),
         Err(unavailable) => refuse(ctx, unavailable),
     }

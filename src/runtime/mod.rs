@@ -5,4 +5,4 @@ mod live;
 mod snapshot;
 
 pub use live::Live;
-pub use snapshot::{Action, Mirror, Route, Snapshot, Split};
+pub use snapshot::{Action, AskedService, ForwardAuth, Mirror, Route, Snapshot, Split};

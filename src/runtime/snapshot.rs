@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource, Underscores};
@@ -44,11 +46,34 @@ pub struct Route {
     pub filters: Chain,
     pub ambiguous_paths: AmbiguousPaths,
     pub mirror: Option<Mirror>,
+    /// Who is asked whether a request may pass.
+    pub forward_auth: Option<ForwardAuth>,
+    /// Where the keys are that verify tokens, if they are to be fetched.
+    pub token_keys: Option<AskedService>,
     /// Whether its requests and responses are quiet for long by nature.
     pub stream: bool,
     /// Whether calls of gRPC-Web become calls of gRPC.
     pub grpc_web: bool,
     pub action: Action,
+}
+
+/// A service that the proxy itself asks.
+#[derive(Debug)]
+pub struct AskedService {
+    pub pool: Arc<Pool>,
+    /// What a request to it says in Host.
+    pub host: String,
+    /// Path and query.
+    pub target: String,
+}
+
+/// What `auth.forward` of a route says.
+#[derive(Debug)]
+pub struct ForwardAuth {
+    pub service: AskedService,
+    pub request_headers: Vec<HeaderName>,
+    pub response_headers: Vec<HeaderName>,
+    pub timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -162,6 +187,21 @@ impl Route {
         let mirror = route.mirror.as_ref();
         let mirror =
             mirror.map(|mirror| Ok::<_, String>(Mirror { pool: pool(&mirror.upstream)?, share: mirror.share }));
+        let asked = |url: &config::ServiceUrl| {
+            let (pool, host, target) = (pool(&url.upstream)?, url.host.clone(), url.target.clone());
+            Ok::<_, String>(AskedService { pool, host, target })
+        };
+        let jwt = route.auth.as_ref().and_then(|auth| auth.jwt.as_ref());
+        let token_keys = jwt.and_then(|jwt| jwt.jwks_url.as_ref()).map(asked).transpose()?;
+        let forward = route.auth.as_ref().and_then(|auth| auth.forward.as_ref());
+        let forward_auth = forward.map(|forward| {
+            Ok::<_, String>(ForwardAuth {
+                service: asked(&forward.url)?,
+                request_headers: forward.request_headers.clone(),
+                response_headers: forward.response_headers.clone(),
+                timeout: forward.timeout,
+            })
+        });
         let action = match &route.action {
             config::Action::Upstream(upstream) => Action::Upstream(pool(upstream)?),
             config::Action::Split(split) => Action::Split(Split {
@@ -180,6 +220,8 @@ impl Route {
             filters,
             ambiguous_paths: route.paths.ambiguous.unwrap_or(config.paths.ambiguous),
             mirror: mirror.transpose()?,
+            forward_auth: forward_auth.transpose()?,
+            token_keys,
             stream: route.stream,
             grpc_web: route.grpc_web,
             action,

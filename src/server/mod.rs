@@ -7,6 +7,7 @@
 
 mod admin;
 mod announce;
+mod auth_service;
 mod bind_check;
 mod client;
 mod control;
@@ -22,6 +23,7 @@ mod socket_files;
 mod sockets;
 mod tcp;
 mod tls_service;
+mod token_keys;
 mod upgrade;
 mod upstream_service;
 mod workers;

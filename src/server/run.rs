@@ -9,6 +9,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
 use super::admin::{AdminApi, AdminService, Reach, Servers};
+use super::auth_service::AuthService;
 use super::control::ControlState;
 use super::control::client::send_message;
 use super::control::protocol::{Message, Order};
@@ -320,6 +321,7 @@ fn assemble(
         log::info!("{}", announce::admin(address));
     }
     server.add_service(UpstreamService { live: Arc::clone(&live) });
+    server.add_service(AuthService { live: Arc::clone(&live) });
     server.add_service(TlsService { live: Arc::clone(&live), ticket_keys });
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(SUPERVISOR_QUEUE);

@@ -10,6 +10,7 @@
 mod active_set;
 mod background;
 mod balance;
+mod call;
 mod connections;
 mod connector;
 mod destination_order;
@@ -38,6 +39,7 @@ mod transport;
 mod weighted_choice;
 
 pub use background::resolve_initial;
+pub use call::{CallFailure, call};
 pub use connector::{Connector, session_of_our_own};
 pub use endpoint::Endpoint;
 pub use health::{HealthStatus, OperatorState};

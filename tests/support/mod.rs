@@ -22,6 +22,7 @@ pub mod http2;
 pub mod http2_client;
 pub mod ocsp;
 pub mod tls;
+pub mod tokens;
 
 use client_tls::TlsSession;
 

@@ -144,13 +144,25 @@ pub const ROUTES: &[Foreign] = &[
         "routes[].files",
     ),
     later(words!["gzip" "brotli" "zstd" "compression" "compress" "encode"], ANY, "routes[].compress"),
-    later(
-        words![
-            "auth_basic" "auth_basic_user_file" "auth_request" "basic_auth" "basicauth" "forward_auth" "forwardauth"
-            "auth" "jwt" "digestauth"
-        ],
+    nothing(
+        words!["auth_basic" "auth_basic_user_file" "basic_auth" "basicauth"],
         ANY,
-        "routes[].auth",
+        "in a route write `auth: { basic: { users_file: htpasswd } }`; `pingora-proxy hash-password` makes its lines",
+    ),
+    nothing(
+        words!["digestauth" "auth_digest"],
+        ANY,
+        "digest authentication is not spoken: in a route write `auth: { basic: … }`, behind TLS",
+    ),
+    nothing(
+        words!["auth_request" "forward_auth" "forwardauth"],
+        ANY,
+        "in a route write `auth: { forward: { url: \"http://127.0.0.1:9091/verify\" } }`",
+    ),
+    nothing(
+        words!["jwt" "auth_jwt"],
+        ANY,
+        "in a route write `auth: { jwt: { jwks_url: \"https://…\", issuer: …, audience: … } }`",
     ),
     later(words!["limit_req" "limit_rate" "rate_limiting" "ratelimit" "rate_limit"], ANY, "routes[].rate_limit"),
     later(words!["limit_conn" "inflightreq"], ANY, "routes[].concurrency"),

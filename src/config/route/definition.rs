@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::cors::Cors;
+use super::auth::Auth;
 use super::matching::{Conditions, Match, PathPattern};
 use super::mirror::Mirror;
 use super::request::{HostPolicy, PathEdit, RequestEdits};
@@ -31,6 +32,8 @@ section! {
         response: ResponseEdits = {};
         /// Which pages of other origins may use the route. The proxy then answers preflights itself, without asking who the client is, and its fields replace the `Access-Control-*` of the upstream.
         cors: Option<Cors>;
+        /// Who may send requests; each of them is asked, whatever its method.
+        auth: Option<Auth>;
         /// Sends copies of requests to another upstream and ignores its answers.
         mirror: Option<Mirror>;
         /// Whether requests and responses may be quiet for long, as in long polls: `timeouts.tunnel_idle` then replaces `request_body_idle` and the upstream's `response_header` and `read_idle`, and `min_rate` and the upstream's `request` do not apply. WebSockets and responses of type text/event-stream need no such key.
@@ -44,7 +47,7 @@ section! {
         line: usize,
         locations: Locations,
     }
-    later { limits, timeouts, rate_limit, concurrency, access, auth, compress, cache, files }
+    later { limits, timeouts, rate_limit, concurrency, access, compress, cache, files }
     no_effect Route::no_effect;
     check Route::check;
 }

@@ -136,5 +136,6 @@ pub fn check_upstreams(reader: &mut Reader<'_>, routes: &[Route], upstreams: &[U
         route.check_host(reader, upstreams);
         route.check_grpc_web(reader, upstreams);
         route.warn_half_sticky(reader, upstreams);
+        route.auth.iter().for_each(|auth| auth.check_services(reader, upstreams));
     }
 }

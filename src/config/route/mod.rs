@@ -1,6 +1,7 @@
 //! `routes`: which request goes where, and what is changed on its way.
 
 mod action;
+mod auth;
 mod circles;
 mod cors;
 mod definition;
@@ -17,6 +18,10 @@ mod upstream_ref;
 
 pub use action::{Action, Redirect, Respond, Split};
 pub use cors::Cors;
+pub use auth::{
+    Auth, BasicAuth, ForwardAuth, Jwt, KeyMaterial, KeySet, KeySetFile, PasswordHash, PasswordScheme, PublicKey,
+    ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, UsersFile,
+};
 pub use definition::Route;
 pub use edits::{CookieEdits, HeaderEdits, QueryEdits};
 pub use list::{check_upstreams, routes};

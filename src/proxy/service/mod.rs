@@ -21,6 +21,10 @@ use crate::exchange::Pace;
 use crate::listener::{Accepted, ListenerIndex, Protocol, ServeConnection};
 use crate::runtime::{Live, Snapshot};
 use crate::telemetry::{self, Panicked};
+use crate::upstream::Connector;
+
+/// Connections of a worker to services that it asks about requests, which wait for the next question.
+const MOST_IDLE: usize = 32;
 
 /// What a worker's connections go to. Its connections to upstreams are its own.
 pub struct HttpService {
@@ -53,7 +57,8 @@ impl HttpService {
     /// # Errors
     /// In words, when Pingora's part cannot be made.
     pub fn new(shared: HttpServiceParts) -> Result<Self, String> {
-        let proxy = Proxy { live: Arc::clone(&shared.live), mirrors: Arc::clone(&shared.mirrors) };
+        let (live, mirrors) = (Arc::clone(&shared.live), Arc::clone(&shared.mirrors));
+        let proxy = Proxy { live, mirrors, asking: Connector::new(MOST_IDLE) };
         Ok(Self { http: http_proxy::with_connector(&shared.conf, proxy)?, shared })
     }
 

@@ -1,0 +1,229 @@
+//! The users of a route and whether a password is theirs. What was found out lately is known at
+//! once; anything else is a [`PasswordCheck`], which takes its time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+
+use super::attempts::{Fingerprint, Fingerprints, GOOD_FOR, Remembered, Wrong};
+use super::check_threads::{self, Busy};
+use super::credentials::Credentials;
+use super::password::verify;
+use super::reread::Reread;
+use crate::config::{PasswordHash, UsersFile};
+
+#[derive(Debug)]
+pub struct BasicAuth {
+    file: Reread,
+    users: ArcSwap<Users>,
+}
+
+/// The users of one content of the file. What is known of their passwords ends with it.
+#[derive(Debug)]
+struct Users {
+    places: HashMap<Box<[u8]>, usize>,
+    /// In the file's order.
+    all: Vec<User>,
+    fingerprints: Fingerprints,
+    wrong: Wrong,
+}
+
+#[derive(Debug)]
+struct User {
+    name: HeaderValue,
+    hash: PasswordHash,
+    good: Remembered,
+}
+
+/// What is known of credentials without a check.
+#[derive(Debug)]
+pub enum Recalled {
+    /// They are of this user.
+    Good(HeaderValue),
+    Wrong,
+    Unknown(PasswordCheck),
+}
+
+/// A check that is to be done.
+#[derive(Debug)]
+pub struct PasswordCheck {
+    users: Arc<Users>,
+    /// Whose hash is compared: that of an unknown user is another's, so that both take as long.
+    place: Option<usize>,
+    is_known: bool,
+    credentials: Credentials,
+    fingerprint: Fingerprint,
+}
+
+impl BasicAuth {
+    /// # Errors
+    /// In words, when the system gives no random numbers.
+    pub fn new(file: &UsersFile) -> Result<Self, String> {
+        let reread = Reread::new(file.path.clone(), file.version);
+        Ok(Self { file: reread, users: ArcSwap::from_pointee(Users::new(file)?) })
+    }
+
+    /// Takes over the users that a newer configuration has read, unless they are the same; `false`
+    /// where they are of another file.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn takes_over(&self, file: &UsersFile) -> Result<bool, String> {
+        if self.file.path != file.path {
+            return Ok(false);
+        }
+        if !self.file.is_of(file.version) {
+            self.users.store(Arc::new(Users::new(file)?));
+            self.file.replaced(file.version);
+        }
+        Ok(true)
+    }
+
+    /// Reads the file again if it has changed; `of` is the route, for the log.
+    pub fn look_at_file(&self, of: &str) {
+        let load = || {
+            let file = UsersFile::load(&self.file.path).map_err(|why| why.message.unwrap_or_default())?;
+            Ok((Users::new(&file)?, file.version))
+        };
+        if let Some(users) = self.file.look(of, "the users", load) {
+            log::info!("{of}: the {} users of {} are in force", users.all.len(), self.file.path.display());
+            self.users.store(Arc::new(users));
+        }
+    }
+
+    pub fn recall(&self, credentials: Credentials) -> Recalled {
+        let users = self.users.load_full();
+        let fingerprint = users.fingerprints.of(credentials.bytes());
+        let known = users.places.get(credentials.name()).copied();
+        if let Some(user) = known.and_then(|place| users.all.get(place)).filter(|user| user.good.is(fingerprint)) {
+            return Recalled::Good(user.name.clone());
+        }
+        if users.wrong.is(fingerprint) {
+            return Recalled::Wrong;
+        }
+        // The same one for the same name, as if the name were known.
+        let other = || Some(users.fingerprints.of(credentials.name()).number() % users.all.len().max(1));
+        let place = known.or_else(other).filter(|place| *place < users.all.len());
+        Recalled::Unknown(PasswordCheck { is_known: known.is_some(), users, place, credentials, fingerprint })
+    }
+}
+
+impl PasswordCheck {
+    /// The user's name, if the password is the user's.
+    ///
+    /// # Errors
+    /// When there are too many checks.
+    pub async fn run(self) -> Result<Option<HeaderValue>, Busy> {
+        let (users, place, is_known) = (Arc::clone(&self.users), self.place, self.is_known);
+        let is_good = check_threads::run(move || self.check()).await?;
+        let user = place.and_then(|place| users.all.get(place)).filter(|_| is_good && is_known);
+        Ok(user.map(|user| user.name.clone()))
+    }
+
+    fn check(&self) -> bool {
+        static NOBODYS: LazyLock<Option<PasswordHash>> = LazyLock::new(|| {
+            // Argon2id of a random password, with the parameters of `hash-password`.
+            PasswordHash::parse(concat!(
+                "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$",
+                "RdescudvJCsgt3ub+b4dWRWJTmaaJObGRdescudvJCs"
+            ))
+            .ok()
+        });
+        let user = self.place.and_then(|place| self.users.all.get(place));
+        // Another request with the same password may have been before this one in the queue.
+        if self.is_known && user.is_some_and(|user| user.good.is(self.fingerprint)) {
+            return true;
+        }
+        let hash = user.map(|user| &user.hash).or(NOBODYS.as_ref());
+        let fits = hash.is_some_and(|hash| verify(self.credentials.password(), hash)) && self.is_known;
+        match user.filter(|_| fits) {
+            Some(user) => user.good.note(self.fingerprint, GOOD_FOR),
+            None => self.users.wrong.note(self.fingerprint),
+        }
+        fits && user.is_some()
+    }
+}
+
+impl Users {
+    fn new(file: &UsersFile) -> Result<Self, String> {
+        let user = |user: &crate::config::User| User {
+            name: user.name.clone(),
+            hash: user.hash.clone(),
+            good: Remembered::default(),
+        };
+        Ok(Self {
+            places: file.users.iter().enumerate().map(|(place, user)| (user.name.as_bytes().into(), place)).collect(),
+            all: file.users.iter().map(user).collect(),
+            fingerprints: Fingerprints::new()?,
+            wrong: Wrong::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::BASE64;
+    use http::{HeaderMap, header};
+
+    /// `U*U` by bcrypt.
+    const HASH: &str = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+
+    fn credentials(both: &str) -> Credentials {
+        let value = format!("Basic {}", BASE64.encode(both.as_bytes()));
+        let headers: HeaderMap = [(header::AUTHORIZATION, HeaderValue::try_from(value).unwrap())].into_iter().collect();
+        Credentials::of(&headers).unwrap()
+    }
+
+    fn file(names: &[&str]) -> UsersFile {
+        let user = |name: &&str| crate::config::User {
+            name: HeaderValue::from_str(name).unwrap(),
+            hash: PasswordHash::parse(HASH).unwrap(),
+        };
+        UsersFile { path: "users".into(), users: names.iter().map(user).collect(), version: None }
+    }
+
+    fn check(basic: &BasicAuth, both: &str) -> Option<bool> {
+        match basic.recall(credentials(both)) {
+            Recalled::Good(_) | Recalled::Wrong => None,
+            Recalled::Unknown(check) => Some(check.check()),
+        }
+    }
+
+    #[test]
+    fn what_was_checked_is_known_and_only_that() {
+        let basic = BasicAuth::new(&file(&["ann", "bob"])).unwrap();
+        assert_eq!(check(&basic, "ann:U*U"), Some(true));
+        assert!(matches!(basic.recall(credentials("ann:U*U")), Recalled::Good(name) if name == "ann"));
+        for wrong in ["ann:U*u", "eve:U*U", "ann:", ":U*U"] {
+            assert_eq!(check(&basic, wrong), Some(false), "{wrong}");
+            assert!(matches!(basic.recall(credentials(wrong)), Recalled::Wrong), "{wrong}");
+        }
+        // The same password of another user.
+        assert_eq!(check(&basic, "bob:U*U"), Some(true));
+    }
+
+    #[test]
+    fn another_file_forgets_who_is_gone() {
+        let basic = BasicAuth::new(&file(&["ann"])).unwrap();
+        assert_eq!(check(&basic, "ann:U*U"), Some(true));
+        basic.users.store(Arc::new(Users::new(&file(&[])).unwrap()));
+        assert_eq!(check(&basic, "ann:U*U"), Some(false));
+    }
+
+    /// A hash is compared, whoever is asked for: the time tells no names.
+    #[test]
+    fn an_unknown_user_costs_what_a_known_one_does() {
+        let basic = BasicAuth::new(&file(&["ann", "bob"])).unwrap();
+        for name in ["ann", "eve", "mallory"] {
+            let Recalled::Unknown(check) = basic.recall(credentials(&format!("{name}:x"))) else { panic!("{name}") };
+            assert!(check.place.is_some(), "{name}");
+        }
+        let nobody = BasicAuth::new(&file(&[])).unwrap();
+        let began = std::time::Instant::now();
+        assert_eq!(check(&nobody, "eve:x"), Some(false));
+        assert!(began.elapsed() > std::time::Duration::from_millis(2), "no hash was compared");
+    }
+}

@@ -1,0 +1,115 @@
+//! The threads on which passwords are checked: a few, which leave the processor to those that serve
+//! clients, and a queue that is as short as a client's patience.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+/// Checks that wait for a thread, at most.
+const LONGEST_QUEUE: usize = 64;
+/// How long a client waits for the check of its password, at most.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How much the scheduler prefers other threads (nice).
+const NICENESS: i32 = 10;
+
+/// More passwords are to be checked than there is time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+struct Job {
+    /// Nobody waits for it any more after this.
+    until: Instant,
+    work: Box<dyn FnOnce() -> bool + Send>,
+    outcome: oneshot::Sender<bool>,
+}
+
+/// Runs `work` on one of the threads. Work that nobody waits for any more is not begun.
+///
+/// # Errors
+/// When the queue is full, or no thread had time for it.
+pub async fn run(work: impl FnOnce() -> bool + Send + 'static) -> Result<bool, Busy> {
+    static QUEUE: LazyLock<SyncSender<Job>> = LazyLock::new(start);
+    let (outcome, waiting) = oneshot::channel();
+    let job = Job { until: Instant::now() + LONGEST_WAIT, work: Box::new(work), outcome };
+    match QUEUE.try_send(job) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Busy),
+    }
+    match pingora_timeout::timeout(LONGEST_WAIT, waiting).await {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(_)) | Err(_) => Err(Busy),
+    }
+}
+
+/// Half of the processor's cores, and one at least.
+fn start() -> SyncSender<Job> {
+    let (sender, jobs) = sync_channel(LONGEST_QUEUE);
+    let jobs = Arc::new(Mutex::new(jobs));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for _ in 0..(cores / 2).max(1) {
+        let jobs = Arc::clone(&jobs);
+        let thread = std::thread::Builder::new().name("passwords".to_owned());
+        if let Err(e) = thread.spawn(move || serve(&jobs)) {
+            // Without one, the queue fills up and clients are told so.
+            log::error!("no thread to check passwords on: {e}");
+        }
+    }
+    sender
+}
+
+fn serve(jobs: &Mutex<Receiver<Job>>) {
+    // Linux has a niceness for each thread.
+    if let Err(e) = rustix::process::setpriority_process(None, NICENESS) {
+        log::debug!("the threads that check passwords are not nicer than others: {e}");
+    }
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if job.outcome.is_closed() || job.until < Instant::now() {
+            continue;
+        }
+        // Who waited may have left meanwhile.
+        job.outcome.send((job.work)()).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn a_flood_is_refused_at_once_and_what_nobody_waits_for_is_not_begun() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let work = move || {
+            BEGUN.fetch_add(1, Ordering::SeqCst);
+            held.lock().unwrap().recv().is_ok()
+        };
+        let threads = (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1);
+        let mut waiting = Vec::new();
+        let began = Instant::now();
+        let busy = loop {
+            let mut one = Box::pin(run(work.clone()));
+            match futures_util::poll!(&mut one) {
+                std::task::Poll::Ready(outcome) => break outcome,
+                std::task::Poll::Pending => waiting.push(one),
+            }
+        };
+        assert_eq!(busy, Err(Busy));
+        assert!(waiting.len() >= LONGEST_QUEUE && waiting.len() <= LONGEST_QUEUE + threads, "{}", waiting.len());
+        assert!(began.elapsed() < LONGEST_WAIT);
+        // All leave but those whose work has begun, which then ends.
+        waiting.truncate(threads);
+        drop(release);
+        for one in waiting {
+            assert!(matches!(one.await, Ok(false) | Err(Busy)));
+        }
+        // A new one has its turn only behind those that are left out.
+        assert_eq!(run(|| true).await, Ok(true));
+        assert!(BEGUN.load(Ordering::SeqCst) <= 2 * threads, "{BEGUN:?}");
+    }
+}

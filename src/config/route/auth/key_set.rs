@@ -1,0 +1,211 @@
+//! JSON Web Keys (RFC 7517): the public keys of an issuer, from a file or as they were fetched.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+
+use super::algorithm::TokenAlgorithm;
+use crate::config::value::{FileToRead, FileVersion, read_file};
+use crate::config::yaml::{Invalid, Parsed};
+
+/// A set with more is refused.
+const MOST_KEYS: usize = 100;
+/// RFC 7518 section 3.3, in bits.
+const SHORTEST_RSA: usize = 2048;
+const LONGEST_RSA: usize = 8192;
+
+/// The keys of a set that can verify a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySet {
+    pub keys: Vec<PublicKey>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    pub id: Option<Box<str>>,
+    /// The only one that it is for, where the set says so.
+    pub algorithm: Option<TokenAlgorithm>,
+    pub material: KeyMaterial,
+}
+
+/// A key decides for which algorithms it can be used at all; a token only names one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyMaterial {
+    /// Modulus and exponent.
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
+    /// An uncompressed point.
+    P256(Vec<u8>),
+    P384(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+}
+
+impl KeySet {
+    /// Keys of kinds that are not known, for encryption, and secret ones are passed over, as RFC
+    /// 7517 section 5 has it.
+    ///
+    /// # Errors
+    /// In words, when it is no set, or none of its keys can be used.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let set: Set = serde_json::from_slice(bytes).map_err(|e| format!("it is no JSON Web Key Set: {e}"))?;
+        if set.keys.len() > MOST_KEYS {
+            return Err(format!("the set has more than {MOST_KEYS} keys"));
+        }
+        let read: Vec<_> = set.keys.into_iter().map(key).collect();
+        let why = read.iter().find_map(|key| key.as_ref().err().cloned());
+        let keys: Vec<PublicKey> = read.into_iter().filter_map(Result::ok).collect();
+        match (keys.is_empty(), why) {
+            (false, _) => Ok(Self { keys }),
+            (true, Some(why)) => Err(format!("no key of the set can be used: {why}")),
+            (true, None) => Err("the set has no key".to_owned()),
+        }
+    }
+}
+
+fn key(json: serde_json::Value) -> Result<PublicKey, String> {
+    let jwk: Jwk = serde_json::from_value(json).map_err(|e| format!("a key of it is none: {e}"))?;
+    let name = jwk.kid.as_deref().map(|id| format!("the key `{id}`")).unwrap_or_else(|| "a key".to_owned());
+    let verifies = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
+        && jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+    if !verifies {
+        return Err(format!("{name} is not for signatures"));
+    }
+    let member = |value: &Option<String>| {
+        let value = value.as_ref().and_then(|value| BASE64URL_NOPAD.decode(value.as_bytes()).ok());
+        value.ok_or_else(|| format!("{name} is not whole"))
+    };
+    let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", _) => KeyMaterial::Rsa { n: member(&jwk.n)?, e: member(&jwk.e)? },
+        ("EC", Some("P-256")) => KeyMaterial::P256(point(&member(&jwk.x)?, &member(&jwk.y)?)),
+        ("EC", Some("P-384")) => KeyMaterial::P384(point(&member(&jwk.x)?, &member(&jwk.y)?)),
+        ("OKP", Some("Ed25519")) => KeyMaterial::Ed25519(member(&jwk.x)?),
+        ("oct", _) => return Err(format!("{name} is a secret, which belongs into a `secret_file`")),
+        (kind, curve) => return Err(format!("{name} is of the kind {kind} {}", curve.unwrap_or_default())),
+    };
+    if !material.is_valid() {
+        return Err(format!("{name} is no valid key, or an RSA key of less than 2048 bits"));
+    }
+    let algorithm = match jwk.alg.as_deref() {
+        None => None,
+        Some(word) => match TokenAlgorithm::named(word).filter(|algorithm| material.fits(*algorithm)) {
+            Some(algorithm) => Some(algorithm),
+            None => return Err(format!("{name} is not of a kind for `{word}`")),
+        },
+    };
+    Ok(PublicKey { id: jwk.kid.map(Into::into), algorithm, material })
+}
+
+/// SEC 1 section 2.3.3.
+fn point(x: &[u8], y: &[u8]) -> Vec<u8> {
+    [&[4], x, y].concat()
+}
+
+impl KeyMaterial {
+    pub fn fits(&self, algorithm: TokenAlgorithm) -> bool {
+        use TokenAlgorithm::{EdDsa, Es256, Es384, Hs256, Hs384, Hs512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        match algorithm {
+            Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512 => matches!(self, Self::Rsa { .. }),
+            Es256 => matches!(self, Self::P256(_)),
+            Es384 => matches!(self, Self::P384(_)),
+            EdDsa => matches!(self, Self::Ed25519(_)),
+            Hs256 | Hs384 | Hs512 => false,
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        match self {
+            Self::Rsa { n, e } => {
+                let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
+                (SHORTEST_RSA..=LONGEST_RSA).contains(&bits) && !e.is_empty()
+            }
+            Self::P256(point) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).is_ok(),
+            Self::P384(point) => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).is_ok(),
+            Self::Ed25519(key) => ParsedPublicKey::new(&ED25519, key).is_ok(),
+        }
+    }
+}
+
+/// A set with its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySetFile {
+    pub path: PathBuf,
+    pub set: KeySet,
+    pub version: Option<FileVersion>,
+}
+
+impl KeySetFile {
+    /// # Errors
+    /// When the file cannot be read or is no set of keys.
+    pub fn load(path: &Path) -> Parsed<Self> {
+        let version = FileVersion::of(path);
+        let bytes = read_file(path, &path.display().to_string())?;
+        let set = KeySet::parse(&bytes).map_err(|why| Invalid::new(format!("this file: {why}")))?;
+        Ok(Self { path: path.to_owned(), set, version })
+    }
+}
+
+pub const KEY_SET_FILE: FileToRead<KeySetFile> = FileToRead {
+    what: "a file's path",
+    pattern: None,
+    accepts: |_| Ok(()),
+    parse: |path, _| KeySetFile::load(&path),
+    path: |file| &file.path,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"a","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    const ED: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    fn parse(keys: &[&str]) -> Result<KeySet, String> {
+        KeySet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes())
+    }
+
+    #[test]
+    fn keys_for_signatures_are_read_and_others_passed_over() {
+        let set = parse(&[P256, r#"{"kty":"oct","k":"c2VjcmV0"}"#, r#"{"kty":"new"}"#, ED]).unwrap();
+        assert_eq!((set.keys.len(), set.keys[0].id.as_deref(), &set.keys[1].id), (2, Some("a"), &None));
+        for (bad, why) in [
+            (r#"{"kty":"oct","k":"c2VjcmV0"}"#, "secret_file"),
+            (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, "2048"),
+            (&P256.replace("f83O", "f83P"), "no valid key"),
+            (&P256.replace("\"kid\"", "\"use\":\"enc\",\"kid\""), "not for signatures"),
+            (&P256.replace("\"kid\"", "\"alg\":\"RS256\",\"kid\""), "not of a kind for `RS256`"),
+            (&P256.replace("\"kid\"", "\"alg\":\"HS256\",\"kid\""), "not of a kind for `HS256`"),
+            (&P256.replace("\"x\"", "\"z\""), "not whole"),
+            ("1", "none"),
+        ] {
+            let refused = parse(&[bad]).unwrap_err();
+            assert!(refused.contains(why), "{bad}: {refused}");
+        }
+        assert!(KeySet::parse(b"{}").is_err() && parse(&[]).unwrap_err().contains("no key"));
+        assert!(parse(&[ED; 101]).unwrap_err().contains("more than 100"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The step that checks a password which is not known yet, beside the threads that serve clients.
+
+use pingora_proxy::Session;
+
+use super::context::RequestCtx;
+use super::waiting::while_client_stays;
+use crate::filter::{Cause, Entry, Reply};
+
+/// The reply to who may not pass.
+pub async fn reply(session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
+    let snapshot = std::sync::Arc::clone(&ctx.snapshot);
+    let rule = snapshot.routes.get(ctx.admission.route.ok()?)?.filters.basic()?;
+    let entry = match rule.enter(&session.req_header().headers, &mut ctx.findings) {
+        Entry::Check(check) => match while_client_stays(session, check.run()).await {
+            Ok(checked) => rule.conclude(checked, &mut ctx.findings),
+            Err(_) => return Some(Reply::Error(Cause::ClientGone)),
+        },
+        decided @ (Entry::Granted | Entry::Denied(_)) => decided,
+    };
+    match entry {
+        Entry::Granted => None,
+        Entry::Denied(cause) => Some(Reply::Error(cause)),
+        Entry::Check(_) => Some(Reply::Error(Cause::Internal)),
+    }
+}

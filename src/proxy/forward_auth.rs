@@ -1,0 +1,151 @@
+//! The step that asks a service whether a request may pass. It is asked about each request, and
+//! nothing of its answers is kept; without an answer nobody passes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use pingora::{Error, ErrorType};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+use pingora_timeout::timeout;
+
+use super::context::RequestCtx;
+use super::waiting::while_client_stays;
+use crate::auth::ServiceFault;
+use crate::config::FieldName;
+use crate::filter::loops::{self, CDN_LOOP};
+use crate::filter::{Cause, Edited, Findings, RareFields, Reply, hop_by_hop};
+use crate::runtime::ForwardAuth;
+use crate::upstream::{CallFailure, Connector, call};
+
+/// The largest body of an answer, in bytes.
+const LARGEST: usize = 64 * 1024;
+
+/// The reply to who may not pass. `connector` is the worker's, for such questions.
+pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
+    let snapshot = Arc::clone(&ctx.snapshot);
+    let rule = snapshot.routes.get(ctx.admission.route.ok()?)?.forward_auth.as_ref()?;
+    let question = match question(rule, session.req_header(), ctx) {
+        Ok(question) => question,
+        Err(e) => {
+            log::debug!("request {:016x}: it could not be asked about: {e}", ctx.request_id);
+            return Some(Reply::Error(Cause::Internal));
+        }
+    };
+    let asked = timeout(rule.timeout, call(connector, &rule.service.pool, &question, LARGEST));
+    let fault = match while_client_stays(session, asked).await {
+        Err(_) => return Some(Reply::Error(Cause::ClientGone)),
+        Ok(Ok(Ok((head, _)))) if head.status.is_success() => {
+            grant(rule, &head.headers, &mut ctx.findings);
+            return None;
+        }
+        Ok(Ok(Ok((head, body)))) => match denial(head, body) {
+            Ok(reply) => {
+                ctx.failure = Some(Cause::ServiceDenied);
+                return Some(reply);
+            }
+            Err(_) => ServiceFault::Invalid,
+        },
+        Ok(Ok(Err(failure))) => fault_of(&failure),
+        Ok(Err(_)) => ServiceFault::TimedOut,
+    };
+    Some(Reply::Error(Cause::ServiceFailed(fault)))
+}
+
+/// What the service is asked: by GET, whatever the client's method, and without its body.
+fn question(rule: &ForwardAuth, head: &RequestHeader, ctx: &RequestCtx) -> pingora::Result<RequestHeader> {
+    let request = ctx.request(head);
+    let mut question = RequestHeader::build("GET", rule.service.target.as_bytes(), Some(16))?;
+    question.insert_header("Host", &rule.service.host)?;
+    let told = [header::COOKIE, header::AUTHORIZATION, CDN_LOOP];
+    for name in told.iter().chain(&rule.request_headers) {
+        for value in head.headers.get_all(name) {
+            question.append_header(name.clone(), value.clone())?;
+        }
+    }
+    let (host, target) = (request.known_as(), request.target());
+    question.insert_header("X-Forwarded-Method", head.method.as_str())?;
+    question.insert_header("X-Forwarded-Proto", request.scheme)?;
+    question.insert_header("X-Forwarded-Host", host)?;
+    question.insert_header("X-Forwarded-Uri", target)?;
+    if let Some(client) = request.client_ip {
+        question.insert_header("X-Forwarded-For", client.to_string())?;
+    }
+    question.insert_header("X-Original-Method", head.method.as_str())?;
+    question.insert_header("X-Original-URL", format!("{}://{host}{target}", request.scheme))?;
+    let mut edited = Edited::new(&mut question);
+    loops::mark(&mut edited);
+    match edited.outcome() {
+        Ok(()) => Ok(question),
+        Err(_) => Error::e_explain(ErrorType::InvalidHTTPHeader, "a field of it"),
+    }
+}
+
+/// What the upstream and the client are told by the service's answer.
+fn grant(rule: &ForwardAuth, answer: &HeaderMap, findings: &mut Findings) {
+    for name in &rule.response_headers {
+        findings.tell_upstream(name.clone(), joined(answer, name));
+    }
+    answer.get_all(header::SET_COOKIE).iter().for_each(|cookie| findings.set_cookie(cookie.clone()));
+}
+
+/// The fields of a name as one (RFC 9110 section 5.3).
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    let mut rest = values.peekable();
+    if rest.peek().is_none() {
+        return Some(first.clone());
+    }
+    let all: Vec<&[u8]> = std::iter::once(first).chain(rest).map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&all.join(&b", "[..])).ok()
+}
+
+/// The service's answer as the client's: a login page, a redirect to one, or a challenge.
+///
+/// # Errors
+/// When its fields cannot be carried.
+fn denial(mut head: ResponseHeader, body: Bytes) -> Result<Reply, Cause> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Cause::Internal);
+    }
+    let rare = RareFields::in_fields(&head.headers);
+    let mut edited = Edited::new(&mut head);
+    hop_by_hop::strip_response(&mut edited, rare);
+    edited.retain(|name, _| {
+        ![header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::DATE]
+            .contains(name)
+    });
+    edited.outcome()?;
+    let fields = head.case_header_iter().filter_map(|(spelled, value)| {
+        let name = HeaderName::from_bytes(spelled.as_slice()).ok()?;
+        let spelled = String::from_utf8(spelled.as_slice().to_vec()).ok()?;
+        Some((FieldName { name, spelled }, value.clone()))
+    });
+    let headers = if head.has_case() {
+        fields.collect()
+    } else {
+        let name = |name: &HeaderName| FieldName { name: name.clone(), spelled: name.as_str().to_owned() };
+        head.headers.iter().map(|(field, value)| (name(field), value.clone())).collect()
+    };
+    Ok(Reply::Respond { status: head.status, body, headers })
+}
+
+fn fault_of(failure: &CallFailure) -> ServiceFault {
+    match failure {
+        CallFailure::Unavailable(_) => ServiceFault::Down,
+        CallFailure::TooLong => ServiceFault::TooLong,
+        CallFailure::Failed(error) => match error.etype() {
+            ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
+                ServiceFault::Invalid
+            }
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::TLSHandshakeTimedout => {
+                ServiceFault::TimedOut
+            }
+            // Pingora's list is long and may grow; whatever else it is, there is no answer.
+            _ => ServiceFault::Unreachable,
+        },
+    }
+}

@@ -1,0 +1,120 @@
+//! A request of the proxy's own to an upstream, whose answer is read whole: the keys of an issuer,
+//! or whether a client may pass.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use pingora::{Error, ErrorType, Result};
+use pingora_core::connectors::http::custom::{Connection as Made, Connector as _};
+use pingora_core::protocols::http::custom::client::Session as _;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::connector::Connector;
+use super::endpoint::Endpoint;
+use super::pool::{PickRequest, Pool, Unavailable};
+use super::session::Session;
+use crate::exchange::Exchange;
+
+/// Interim responses before the final one, at most.
+const MOST_INTERIM: usize = 16;
+/// Servers that are asked, one after the other, at most.
+const MOST_SERVERS: usize = 2;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum CallFailure {
+    Unavailable(Unavailable),
+    Failed(Box<Error>),
+    /// The body is longer than the caller takes.
+    TooLong,
+}
+
+/// Sends a request without a body and reads the answer, whose body is `longest` bytes at most. A
+/// caller that stops waiting drops the future, and the connection with it.
+///
+/// # Errors
+/// When there is no whole answer.
+pub async fn call(
+    connector: &Connector,
+    pool: &Arc<Pool>,
+    request: &RequestHeader,
+    longest: usize,
+) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
+    let mut tried: Vec<Arc<Endpoint>> = Vec::new();
+    loop {
+        let pick = PickRequest { tried: tried.clone(), ..PickRequest::default() };
+        let pick = pool.pick(&pick).map_err(CallFailure::Unavailable)?;
+        let peer = pick.endpoint.peer_for(false, !pool.keeps_connections(), || None);
+        match ask(connector, &pick.endpoint, &peer, request, longest).await {
+            Ok(answer) => {
+                pool.record_success(&pick.endpoint);
+                return answer.ok_or(CallFailure::TooLong);
+            }
+            Err(error) => {
+                pool.record_failure(&pick.endpoint, &error.etype().as_str().to_lowercase());
+                tried.push(Arc::clone(&pick.endpoint));
+                if tried.len() >= MOST_SERVERS || !pool.has_another(&tried) {
+                    return Err(CallFailure::Failed(error));
+                }
+            }
+        }
+    }
+}
+
+/// A connection that has waited may have been closed meanwhile: then a new one is made.
+async fn ask(
+    connector: &Connector,
+    endpoint: &Endpoint,
+    peer: &HttpPeer,
+    request: &RequestHeader,
+    longest: usize,
+) -> Result<Option<(ResponseHeader, Bytes)>> {
+    if let Some(session) = connector.reused_http_session(peer).await
+        && let Ok(answer) = exchange(connector, session, peer, request, longest).await
+    {
+        return Ok(answer);
+    }
+    let (Made::Session(session), _) = connector.get_http_session(peer).await? else {
+        return Error::e_explain(ErrorType::InternalError, "a connection without a session");
+    };
+    let digest = session.digest().and_then(|digest| digest.socket_digest.as_ref());
+    endpoint.note_connection(session.fd(), digest);
+    exchange(connector, session, peer, request, longest).await
+}
+
+async fn exchange(
+    connector: &Connector,
+    mut session: Session,
+    peer: &HttpPeer,
+    request: &RequestHeader,
+    longest: usize,
+) -> Result<Option<(ResponseHeader, Bytes)>> {
+    let exchange = Arc::new(Exchange::default());
+    let mut request = request.clone();
+    request.extensions_mut().insert(Arc::clone(&exchange));
+    session.write_request_header(Box::new(request), true).await?;
+    let head = final_head(&mut session).await?;
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_response_body().await? {
+        if body.len() + piece.len() > longest {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+        exchange.download.set_waiting(0, 1);
+    }
+    connector.release_http_session(session, peer, peer.idle_timeout()).await;
+    Ok(Some((head, body.freeze())))
+}
+
+async fn final_head(session: &mut Session) -> Result<ResponseHeader> {
+    for _ in 0..=MOST_INTERIM {
+        session.read_response_header().await?;
+        match session.response_header() {
+            Some(head) if head.status == 101 => break,
+            Some(head) if !head.status.is_informational() => return Ok(head.clone()),
+            Some(_) | None => {}
+        }
+    }
+    Error::e_explain(ErrorType::InvalidHTTPHeader, "no final response")
+}
