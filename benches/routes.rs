@@ -30,7 +30,15 @@ fn find(c: &mut Criterion) {
         for (case, host, path) in
             [("host", host.as_str(), "/x/y"), ("prefix", "a.b", prefix.as_str()), ("none", "a.b", "/no/such/page")]
         {
-            let view = RequestView { method: &Method::GET, host, path, query: "", headers: &headers, client_ip: None };
+            let view = RequestView {
+                method: &Method::GET,
+                host,
+                path,
+                query: "",
+                headers: &headers,
+                client_ip: None,
+                client_cert: None,
+            };
             assert_eq!(table.find(&view).is_some(), case != "none");
             group.bench_with_input(BenchmarkId::new(case, count), &view, |b, view| {
                 b.iter(|| table.find(black_box(view)))

@@ -456,6 +456,18 @@ fn client_certificates() {
         let got = (ask(None), ask(Some(&client)), ask(Some(&admin)));
         assert_eq!(got, (nobody, of_clients, of_admins), "{name}");
     }
+    let status = |identity, path: &str| {
+        let client = TlsClient::with(&authority, support::tls::BOTH, identity);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: example.com\r\nClient-Cert: :Yg==:\r\nConnection: close\r\n\r\n");
+        client.send(example.address, "example.com", &request).unwrap().head
+    };
+    let other = clients.issue_to_client("other");
+    for (identity, expected) in
+        [(None, "HTTP/1.1 403"), (Some(&other), "HTTP/1.1 403"), (Some(&client), "HTTP/1.1 200")]
+    {
+        assert!(status(identity, "/for-client").starts_with(expected), "{expected}");
+    }
 }
 
 #[test]

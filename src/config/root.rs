@@ -11,7 +11,7 @@ use super::listener::{Listener, listeners};
 use super::log::{AccessTarget, Log};
 use super::overlap;
 use super::paths::Paths;
-use super::route::{self, Route, routes};
+use super::route::{self, ClientCertPattern, Route, routes};
 use super::section::{Fields, Reader, list, section};
 use super::server::Server;
 use super::timeouts::ClientTimeouts;
@@ -57,6 +57,7 @@ impl Config {
     fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
         self.refuse_conflicts(reader);
         self.check_process(reader, fields);
+        self.warn_of_certificates_that_nobody_shows(reader);
         let addresses = upstream::of_addresses(reader);
         self.upstreams.extend(addresses);
         if !reader.failed() {
@@ -64,6 +65,27 @@ impl Config {
         }
         upstream::refuse_loops(reader, &self.upstreams, &self.listeners);
         upstream::warn_unused(reader);
+    }
+
+    /// A route that wants a certificate is out of reach where no listener asks for one.
+    fn warn_of_certificates_that_nobody_shows(&self, reader: &mut Reader<'_>) {
+        let asks = |listener: &Listener| {
+            listener
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.client_auth.is_some() || tls.hosts.iter().any(|host| host.client_auth.is_some()))
+        };
+        if self.listeners.iter().any(asks) {
+            return;
+        }
+        let wants = |route: &&Route| {
+            matches!(route.matcher.client_cert, Some(ClientCertPattern::Present | ClientCertPattern::Such(_)))
+        };
+        for route in self.routes.iter().filter(wants) {
+            let message = format!("no request reaches the route `{}`", route.name);
+            let help = "no listener asks for certificates: see `listeners[].tls.client_auth`".to_owned();
+            reader.warn(route.locations.matcher.0, message, Some(help));
+        }
     }
 
     fn check_process(&self, reader: &mut Reader<'_>, fields: &Fields<'_>) {

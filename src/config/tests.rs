@@ -79,6 +79,7 @@ routes:
       query: { debug: 1, "q q": { present: true }, r: { regex: "^a" } }
       cookie: { beta: "yes", c: { present: true }, d: { regex: "^a" } }
       client_ip: 10.0.0.1
+      client_cert: { common_name: ann, san: ["a@b.example"], fingerprint: @HASH@ }
     priority: 5
     paths: { ambiguous: as_sent }
     request:
@@ -160,7 +161,10 @@ impl Folder {
 
     fn full(&self) -> String {
         let ids = (nix::unistd::Uid::effective().to_string(), nix::unistd::Gid::effective().to_string());
-        FULL.replace("@DIR@", self.0.to_str().unwrap()).replace("@UID@", &ids.0).replace("@GID@", &ids.1)
+        FULL.replace("@HASH@", &"ab".repeat(32))
+            .replace("@DIR@", self.0.to_str().unwrap())
+            .replace("@UID@", &ids.0)
+            .replace("@GID@", &ids.1)
     }
 }
 

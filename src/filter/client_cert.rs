@@ -21,7 +21,7 @@ mod tests {
     use super::super::fields::tests::lines;
     use super::*;
     use crate::downstream::{ClientConnection, Remote};
-    use crate::transport::{ClientCert, ClientTls};
+    use crate::transport::{ClientCert, ClientIdentity, ClientTls};
     use http::HeaderValue;
     use std::sync::Arc;
 
@@ -32,7 +32,7 @@ mod tests {
             (Some(value(":Yw==:")), &["Client-Cert: :Yg==:", "Client-Cert-Chain: :Yw==:"][..]),
             (None, &["Client-Cert: :Yg==:"]),
         ] {
-            let client_cert = Some(ClientCert { cert: value(":Yg==:"), chain });
+            let client_cert = Some(ClientCert { cert: value(":Yg==:"), chain, identity: ClientIdentity::default() });
             let mut remote = Remote::plain(None);
             remote.tls = Some(ClientTls { client_cert, ..ClientTls::default() });
             let client = ClientConnection::new(remote, Arc::default());

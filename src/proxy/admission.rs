@@ -74,7 +74,7 @@ pub fn decide(request: &RequestHeader, connection: &ClientConnection, snapshot: 
             admission.upgrade = asks_for_upgrade(request);
             (admission.host, admission.name_length) = (host, name_length);
             check_client_auth(connection, admission.host_name(), snapshot)?;
-            with_view(request, &admission, |view| find_route(request, snapshot, view))
+            with_view(request, connection, &admission, |view| find_route(request, snapshot, view))
         })
         .and_then(|found| {
             let (route, normalized_target) = found?;
@@ -88,6 +88,7 @@ pub fn decide(request: &RequestHeader, connection: &ClientConnection, snapshot: 
 /// that routes match.
 pub fn with_view<T>(
     request: &RequestHeader,
+    connection: &ClientConnection,
     admission: &Admission,
     ask: impl FnOnce(&TargetView<'_>) -> T,
 ) -> Result<T, Cause> {
@@ -101,6 +102,7 @@ pub fn with_view<T>(
         query: query.unwrap_or(""),
         headers: &request.headers,
         client_ip: admission.client_ip,
+        client_cert: connection.tls.as_ref().and_then(|tls| tls.client_cert.as_ref()).map(|cert| &cert.identity),
     };
     Ok(ask(&TargetView { route_view, target: &target, path, query, has_one_reading: sent.has_one_reading }))
 }

@@ -77,7 +77,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
     };
     let connection = ClientConnection::new(client, Arc::default());
     let admission = admission::decide(&request, &connection, snapshot);
-    let matched = admission::with_view(&request, &admission, |view| {
+    let matched = admission::with_view(&request, &connection, &admission, |view| {
         let readings = view.readings();
         let examined = readings.as_ref().filter(|_| view.is_examined(snapshot));
         let decision = examined.and_then(|readings| view.decision(readings, snapshot));

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use http::{HeaderMap, Method};
 
 use super::values::{CookieValues, HeaderValues, QueryValues, Values};
-use crate::config::{HostPattern, Match, PathPattern, ValuePattern};
+use crate::config::{ClientCertPattern, Fingerprint, HostPattern, Match, PathPattern, Such, ValuePattern};
 use crate::message::client;
+use crate::transport::ClientIdentity;
 
 /// The parts of a request on which routes match.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct RequestView<'r> {
     pub headers: &'r HeaderMap,
     /// `None` for a client on a unix socket.
     pub client_ip: Option<IpAddr>,
+    /// Whom the certificate names that the client has shown, if it has.
+    pub client_cert: Option<&'r ClientIdentity>,
 }
 
 /// The first condition that did not hold.
@@ -34,6 +37,7 @@ pub enum Mismatch {
     Query(String),
     Cookie(String),
     ClientIp(String),
+    ClientCert(String),
 }
 
 impl fmt::Display for Mismatch {
@@ -45,6 +49,7 @@ impl fmt::Display for Mismatch {
             Self::Header(text) => write!(f, "header {text}"),
             Self::Query(text) => write!(f, "query {text}"),
             Self::Cookie(text) => write!(f, "cookie {text}"),
+            Self::ClientCert(text) => write!(f, "client_cert {text}"),
             Self::ClientIp(text) => write!(f, "client_ip {text}"),
         }
     }
@@ -100,6 +105,7 @@ pub(super) fn others_hold(matcher: &Match, view: &RequestView<'_>) -> bool {
         && matcher.query.iter().all(|(n, p)| value_holds(p, &QueryValues(view.query, n)))
         && matcher.cookies.iter().all(|(n, p)| value_holds(p, &CookieValues(view.headers, n)))
         && client_holds(matcher, view)
+        && cert_holds(matcher, view)
 }
 
 fn method_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
@@ -108,6 +114,23 @@ fn method_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
 
 fn client_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
     matcher.client_ips.is_empty() || view.client_ip.is_some_and(|ip| client::is_in(ip, &matcher.client_ips))
+}
+
+fn cert_holds(matcher: &Match, view: &RequestView<'_>) -> bool {
+    match (&matcher.client_cert, view.client_cert) {
+        (None, _) | (Some(ClientCertPattern::Present), Some(_)) | (Some(ClientCertPattern::Absent), None) => true,
+        (Some(ClientCertPattern::Absent), Some(_)) | (Some(_), None) => false,
+        (Some(ClientCertPattern::Such(such)), Some(identity)) => is_such(such, identity),
+    }
+}
+
+/// Case makes a difference in names: two CAs may mean two persons by it.
+fn is_such(such: &Such, identity: &ClientIdentity) -> bool {
+    let names = &such.common_names;
+    let is_named = || identity.common_name.as_ref().is_some_and(|own| names.iter().any(|name| **name == **own));
+    let has_san = || identity.sans.iter().any(|own| such.sans.iter().any(|san| **san == **own));
+    let is_it = || such.fingerprints.contains(&Fingerprint(identity.fingerprint));
+    (names.is_empty() || is_named()) && (such.sans.is_empty() || has_san()) && (such.fingerprints.is_empty() || is_it())
 }
 
 /// The first condition of `matcher` that does not hold for `view`; `None` when the route
@@ -144,9 +167,63 @@ pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<
         let client = view.client_ip.map_or_else(|| "a unix socket".to_owned(), |ip| ip.to_string());
         return Some(Mismatch::ClientIp(format!("{client} is in none of the networks")));
     }
+    if !cert_holds(matcher, view) {
+        let text = match (&matcher.client_cert, view.client_cert) {
+            (_, None) => "is absent",
+            (Some(ClientCertPattern::Absent), Some(_)) => "is present",
+            (_, Some(_)) => "is another one",
+        };
+        return Some(Mismatch::ClientCert(text.to_owned()));
+    }
     None
 }
 
 fn join_hosts(hosts: &[HostPattern]) -> String {
     hosts.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_said_of_a_certificate_must_fit_and_one_of_a_list_is_enough() {
+        let ann = ClientIdentity {
+            common_name: Some("ann".into()),
+            sans: ["ann@us.example".into(), "us.example".into()].into(),
+            fingerprint: [7; 32],
+        };
+        let holds = |pattern: Option<ClientCertPattern>, client_cert: Option<&ClientIdentity>| {
+            let (headers, matcher) = (HeaderMap::new(), Match { client_cert: pattern, ..Match::default() });
+            let view = RequestView {
+                method: &Method::GET,
+                host: "a",
+                path: "/",
+                query: "",
+                headers: &headers,
+                client_ip: None,
+                client_cert,
+            };
+            assert_eq!(others_hold(&matcher, &view), first_mismatch(&matcher, &view).is_none());
+            others_hold(&matcher, &view)
+        };
+        let such = |names: &[&str], sans: &[&str], hashes: &[u8]| {
+            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let fingerprints = hashes.iter().map(|hash| Fingerprint([*hash; 32])).collect();
+            Some(ClientCertPattern::Such(Such { common_names: texts(names), sans: texts(sans), fingerprints }))
+        };
+        assert!(holds(None, None) && holds(None, Some(&ann)));
+        assert!(holds(Some(ClientCertPattern::Present), Some(&ann)) && !holds(Some(ClientCertPattern::Present), None));
+        assert!(holds(Some(ClientCertPattern::Absent), None) && !holds(Some(ClientCertPattern::Absent), Some(&ann)));
+        assert!(holds(such(&["bob", "ann"], &["us.example"], &[1, 7]), Some(&ann)));
+        for pattern in [
+            such(&["Ann"], &[], &[]),
+            such(&["ann"], &["example"], &[]),
+            such(&["ann"], &[], &[1]),
+            such(&["bob"], &["us.example"], &[]),
+        ] {
+            assert!(!holds(pattern.clone(), Some(&ann)), "{pattern:?}");
+        }
+        assert!(!holds(such(&["ann"], &[], &[]), None));
+    }
 }

@@ -109,7 +109,7 @@ proptest! {
                                 if path == "*" && method != Method::OPTIONS {
                                     continue;
                                 }
-                                let view = RequestView { method: &method, host, path, query, headers, client_ip };
+                                let view = RequestView { method: &method, host, path, query, headers, client_ip, client_cert: None };
                                 let found = table.find(&view).map(|index| config.routes[index].name.clone());
                                 prop_assert!(found.is_none_or(|name| !warned.contains(&name)), "{texts:#?} {view:?}");
                             }

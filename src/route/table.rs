@@ -255,7 +255,15 @@ mod tests {
 
     fn find(table: &RouteTable, host: &str, path: &str) -> Option<RouteIndex> {
         let headers = HeaderMap::new();
-        let view = RequestView { method: &Method::GET, host, path, query: "", headers: &headers, client_ip: None };
+        let view = RequestView {
+            method: &Method::GET,
+            host,
+            path,
+            query: "",
+            headers: &headers,
+            client_ip: None,
+            client_cert: None,
+        };
         table.find(&view)
     }
 
@@ -311,8 +319,15 @@ mod tests {
         let above_all = (on("", Some(PathPattern::Exact("/z".into()))), 1);
         let asked = |table: &RouteTable, host: &str| {
             let headers = HeaderMap::new();
-            let view =
-                RequestView { method: &Method::GET, host, path: "/q", query: "", headers: &headers, client_ip: None };
+            let view = RequestView {
+                method: &Method::GET,
+                host,
+                path: "/q",
+                query: "",
+                headers: &headers,
+                client_ip: None,
+                client_cert: None,
+            };
             let mut routes = table.for_some_path(&view);
             routes.sort_unstable();
             (table.tells_paths_apart(&view), routes)
@@ -346,7 +361,7 @@ mod tests {
                 (Match { paths: paths.iter().map(pattern).collect(), ..on(host, None) }, *priority)
             }).collect();
             let headers = HeaderMap::new();
-            let view = RequestView { method: &Method::GET, host: &host, path: &path, query: "", headers: &headers, client_ip: None };
+            let view = RequestView { method: &Method::GET, host: &host, path: &path, query: "", headers: &headers, client_ip: None, client_cert: None };
             let table = RouteTable::new(matchers.clone());
             let plain = matchers.iter().enumerate()
                 .filter(|(_, (m, _))| condition::first_mismatch(m, &view).is_none())

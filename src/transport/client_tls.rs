@@ -28,4 +28,16 @@ pub struct ClientCert {
     pub cert: HeaderValue,
     /// The value of `Client-Cert-Chain`: what the client sent beside its own certificate.
     pub chain: Option<HeaderValue>,
+    pub identity: ClientIdentity,
+}
+
+/// Whom a certificate names. Routes choose by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// `None` where there are several.
+    pub common_name: Option<Box<str>>,
+    /// Hosts, e-mail addresses and URIs.
+    pub sans: Box<[Box<str>]>,
+    /// Of the certificate, by SHA-256.
+    pub fingerprint: [u8; 32],
 }

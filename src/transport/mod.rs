@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use tokio_rustls::TlsStream;
 
-pub use client_tls::{ClientAuthRule, ClientCert, ClientTls};
+pub use client_tls::{ClientAuthRule, ClientCert, ClientIdentity, ClientTls};
 pub use complaints::Complaints;
 pub use provider::tls_provider;
 pub use socket::Socket;

@@ -4,6 +4,7 @@ use http::{HeaderName, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+use super::client_cert::ClientCertPattern;
 use crate::config::section::{AsSection, Form, FromKeys, Reader, Scalar, Shape, map, one_or_list, optional, section};
 use crate::config::value::{
     ANY_TEXT, COOKIE_NAME, HEADER_NAME, HOST_PATTERN, HostPattern, MATCHED_COOKIE, MATCHED_HEADER_VALUE,
@@ -30,6 +31,8 @@ section! {
         cookies as "cookie": Vec<(String, ValuePattern)>, with conditions(COOKIE_NAME, MATCHED_COOKIE);
         /// Networks or addresses that the client is in.
         client_ips as "client_ip": Vec<IpNet>, with one_or_list(Networks::WHAT, Networks);
+        /// Whether the client has shown this proxy a certificate that `client_auth` of the listener accepts, or which one.
+        client_cert: Option<ClientCertPattern>;
     }
     derived {
         /// Whether a condition was not understood.

@@ -4,6 +4,7 @@ mod action;
 mod auth;
 mod circles;
 mod cors;
+mod client_cert;
 mod definition;
 mod edits;
 mod list;
@@ -22,6 +23,7 @@ pub use auth::{
     Auth, BasicAuth, ForwardAuth, Jwt, KeyMaterial, KeySet, KeySetFile, PasswordHash, PasswordScheme, PublicKey,
     ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, UsersFile,
 };
+pub use client_cert::{ClientCertPattern, Fingerprint, Such};
 pub use definition::Route;
 pub use edits::{CookieEdits, HeaderEdits, QueryEdits};
 pub use list::{check_upstreams, routes};

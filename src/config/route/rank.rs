@@ -13,7 +13,7 @@ pub struct Rank {
     pub priority: i32,
     pub host: HostRank,
     pub path: PathRank,
-    /// Method, header, query, cookie and client address conditions.
+    /// Method, header, query, cookie, client address and client certificate conditions.
     pub conditions: usize,
     /// The earlier in the file, the greater.
     pub order: Reverse<usize>,
@@ -76,7 +76,8 @@ impl Rank {
             + matcher.headers.len()
             + matcher.query.len()
             + matcher.cookies.len()
-            + usize::from(!matcher.client_ips.is_empty());
+            + usize::from(!matcher.client_ips.is_empty())
+            + usize::from(matcher.client_cert.is_some());
         Self { priority, host, path, conditions, order: Reverse(index) }
     }
 }

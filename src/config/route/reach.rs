@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
+use super::client_cert::ClientCertPattern;
 use super::matching::{Match, PathPattern, ValuePattern};
 use super::rank::{self, Rank};
 use crate::config::section::Reader;
@@ -188,9 +189,18 @@ fn implies(strong: &Match, weak: &Match) -> bool {
             && strong.client_ips.iter().all(|net| weak.client_ips.iter().any(|wider| wider.contains(net)));
     method
         && client
+        && cert_implies(strong.client_cert.as_ref(), weak.client_cert.as_ref())
         && all_implied(&strong.headers, &weak.headers)
         && all_implied(&strong.query, &weak.query)
         && all_implied(&strong.cookies, &weak.cookies)
+}
+
+fn cert_implies(strong: Option<&ClientCertPattern>, weak: Option<&ClientCertPattern>) -> bool {
+    match (strong, weak) {
+        (_, None) => true,
+        (Some(ClientCertPattern::Such(_)), Some(ClientCertPattern::Present)) => true,
+        (strong, weak) => strong == weak,
+    }
 }
 
 fn all_implied<N: PartialEq>(strong: &[(N, ValuePattern)], weak: &[(N, ValuePattern)]) -> bool {
