@@ -2,6 +2,7 @@
 //! variables in values, what is wrong and where, and values back to text.
 
 mod node;
+mod passwords;
 mod problem;
 mod quoting;
 mod rejected;

@@ -1,8 +1,11 @@
 //! How a problem is shown to a person: its line of the file, the place in it, and what to
 //! write instead; at a terminal in colour and in its width.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 
+use super::passwords::hidden;
 use super::problem::{Problem, Severity, Shown};
 use crate::message::escaping::is_dangerous;
 
@@ -122,10 +125,10 @@ impl Shown {
 /// Gives the problems that are shown their part of the text. They stand in the text's
 /// order, so that a line is walked once however many are on it.
 pub fn excerpt(problems: &mut [Problem], text: &str) {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let lines: Vec<Cow<'_, str>> = text.lines().map(|line| hidden(line.trim_end())).collect();
     let mut walked = Walked::default();
     for problem in problems.iter_mut().take(MOST_SHOWN) {
-        let line = problem.line.checked_sub(1).and_then(|n| lines.get(n)).copied();
+        let line = problem.line.checked_sub(1).and_then(|n| lines.get(n));
         problem.shown = line.map(|line| walked.window(problem, line));
     }
 }
