@@ -5,6 +5,7 @@ mod client_tls;
 mod complaints;
 mod provider;
 mod socket;
+mod system_roots;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,6 +18,7 @@ pub use client_tls::{ClientAuthRule, ClientCert, ClientIdentity, ClientTls};
 pub use complaints::Complaints;
 pub use provider::tls_provider;
 pub use socket::Socket;
+pub use system_roots::system_roots;
 
 /// A connection that bytes are read from and written to.
 #[derive(Debug)]

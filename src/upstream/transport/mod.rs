@@ -8,7 +8,6 @@ mod failure;
 mod name_addresses;
 mod proxy_header;
 mod socket;
-mod system_roots;
 mod tls;
 
 pub use certificate::CertificateFault;

@@ -12,9 +12,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
 use super::failure::handshake_failed;
-use super::system_roots::system_roots;
 use crate::config::{PemFile, UpstreamTls};
-use crate::transport::{Socket, TlsStream};
+use crate::transport::{Socket, TlsStream, system_roots};
 
 /// Sessions that are remembered of one server: as many as rustls keeps tickets of a name.
 const SESSIONS: usize = 8;

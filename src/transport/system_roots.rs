@@ -1,4 +1,4 @@
-//! The certificates that the system trusts, read once for all upstreams and workers.
+//! The certificates that the system trusts, read once for all that connect.
 
 use std::sync::{Arc, LazyLock};
 
