@@ -3,7 +3,6 @@
 //! in two runs, of which the difference is taken, so that the start is not counted.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -28,6 +27,9 @@ pub struct Options {
     /// Appends the figures, with the reason why they are right
     #[arg(long)]
     accept: Option<String>,
+    /// Keys of the route, to see what they cost, such as 'rate_limit: { rate: 1000000/s }'; compared with nothing
+    #[arg(long, conflicts_with = "accept")]
+    route: Option<String>,
 }
 
 /// # Errors
@@ -39,11 +41,16 @@ pub fn check(options: &Options) -> Result<()> {
     let mut counted = Vec::new();
     for (name, log) in [("silent", "off"), ("logged", "access.log")] {
         let folder = Folder::new()?;
-        let few = count(&options.binary, &folder.0, *server, log, FEW)?;
-        let many = count(&options.binary, &folder.0, *server, log, MANY)?;
+        let route = options.route.as_ref().map_or_else(String::new, |keys| format!("{keys}, "));
+        let route = format!("{{ {route}upstream: '{server}' }}");
+        let few = count(&options.binary, &folder.0, &route, log, FEW)?;
+        let many = count(&options.binary, &folder.0, &route, log, MANY)?;
         let each = many.saturating_sub(few) / u64::try_from(MANY - FEW)?;
         println!("{name}: {each} user instructions a request");
         counted.push((name, each));
+    }
+    if options.route.is_some() {
+        return Ok(());
     }
     let kept = fs::read_to_string(FILE)?;
     match &options.accept {
@@ -81,13 +88,13 @@ fn accepted(kept: &str, name: &str) -> Result<u64> {
     figure.ok_or_else(|| format!("{FILE}: `{line}` has no figure for `{name}`").into())
 }
 
-fn count(binary: &Path, folder: &Path, origin: SocketAddr, log: &str, requests: usize) -> Result<u64> {
+fn count(binary: &Path, folder: &Path, route: &str, log: &str, requests: usize) -> Result<u64> {
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let log = if log == "off" { log.to_owned() } else { folder.join(log).display().to_string() };
     let config = format!(
         "listeners: ['{address}']\nadmin: {{ address: 'off' }}\n\
          server: {{ threads: 1, upgrade_sock: 'off', pid_file: 'off' }}\n\
-         log: {{ access: {{ to: '{log}' }} }}\nroutes: [{{ upstream: '{origin}' }}]\n"
+         log: {{ access: {{ to: '{log}' }} }}\nroutes: [{route}]\n"
     );
     let (file, out) = (folder.join("proxy.yaml"), folder.join("callgrind.out"));
     fs::write(&file, config)?;
