@@ -168,6 +168,17 @@ fn forward_auth() {
 }
 
 #[test]
+fn access() {
+    let (example, _origin) = with_mirror("access.yaml");
+    let status = |target: &str, client: &str| {
+        example.ask(&format!("GET {target} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\n\r\n")).status
+    };
+    let everywhere = ["10.1.1.1", "10.66.1.1", "192.0.2.1", "198.51.100.1", "2001:db8:bad::1"];
+    assert_eq!(everywhere.map(|client| status("/", client)), [200, 200, 403, 200, 403]);
+    assert_eq!(everywhere.map(|client| status("/admin/x", client)), [200, 403, 403, 403, 403]);
+}
+
+#[test]
 fn reverse_proxy() {
     let (example, _origin) = with_mirror("reverse-proxy.yaml");
     assert!(example.get("a", "/x?y").text().starts_with("GET /x?y HTTP/1.1\nhost: a\n"));

@@ -82,6 +82,7 @@ routes:
       client_cert: { common_name: ann, san: ["a@b.example"], fingerprint: @HASH@ }
     priority: 5
     paths: { ambiguous: as_sent }
+    access: { allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.9.0.0/16] }
     request:
       path: { regex: "^/v([0-9]+)/(?P<rest>.*)", with: "/$1/$${rest}" }
       header: { set: { X-A: "ü $${x}" }, add: { x-b: 2 }, remove: [x-c] }

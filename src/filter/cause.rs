@@ -25,6 +25,7 @@ pub enum Cause {
     CodingUnsupported,
     ChunkInvalid,
     OriginRefused,
+    AddressRefused,
     NoRoute,
     MethodRefused,
     Misdirected,
@@ -125,6 +126,9 @@ impl Cause {
                 Client,
                 "the origin of this preflight is not one of the route's `cors.origins`",
             ),
+            Self::AddressRefused => {
+                (403, "http_request_denied", Client, "the client's address is not let in: see `access` of the route")
+            }
             Self::NoRoute => (404, "destination_not_found", Client, "no route matches this request"),
             Self::MethodRefused => (405, "http_request_error", Client, "this method is not forwarded"),
             Self::Misdirected => (

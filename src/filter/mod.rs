@@ -61,6 +61,7 @@
 //! processes share, is not a filter: its place is in `proxy/`, with a deadline of its
 //! own (see `proxy::local_reply`).
 
+mod access;
 mod basic_auth;
 mod basic_rule;
 mod cause;
@@ -110,6 +111,8 @@ type Add = fn(&Route, &mut Chain) -> Result<(), String>;
 const ORDER: &[Add] = &[
     // Preflights have no credentials, so that nothing may ask for them before.
     cors::add,
+    // Who is let in, before anything is counted or asked for him.
+    access::add,
     // Who may pass.
     jwt::add,
     basic_auth::add,

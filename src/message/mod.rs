@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hop;
 pub mod host;
 pub mod location;
+pub mod network_set;
 pub mod path;
 pub mod path_escapes;
 pub mod query;

@@ -166,12 +166,9 @@ pub const ROUTES: &[Foreign] = &[
     ),
     later(words!["limit_req" "limit_rate" "rate_limiting" "ratelimit" "rate_limit"], ANY, "routes[].rate_limit"),
     later(words!["limit_conn" "inflightreq"], ANY, "routes[].concurrency"),
-    nothing(
-        words!["allow" "deny" "ipallowlist" "ipwhitelist" "acls"],
-        ANY,
-        "lists of addresses are not supported yet: until then a route with `match: { client_ip: [10.0.0.0/8] }` \
-         takes these clients, and one with `respond: { status: 403 }` the others",
-    ),
+    write(words!["allow" "ipallowlist" "ipwhitelist"], ANY, Route, &["access: { allow: [%] }"], "10.0.0.0/8"),
+    write(words!["deny"], ANY, Route, &["access: { deny: [%] }"], "10.0.0.0/8"),
+    nothing(words!["acls"], ANY, "lists of addresses are `access` of a route, other conditions are its `match`"),
     write(words!["error"], ROUTE, Here, &["respond: { status: % }"], "404"),
     later(words!["request_body"], ROUTE, "limits.request_body"),
     later(words!["proxy_cache" "proxy_cache_valid" "proxy_cache_key"], ANY, "routes[].cache"),

@@ -1,5 +1,6 @@
 //! A route: the sections that make one.
 
+use super::access::Access;
 use super::action::Action;
 use super::cors::Cors;
 use super::auth::Auth;
@@ -26,6 +27,8 @@ section! {
         priority: i32 = 0, in -1_000_000..=1_000_000;
         /// What happens to a path that services read in different ways, if this route is one of those that it leads to.
         paths: RoutePaths = {};
+        /// Which clients are let in, by the address that is believed to be theirs.
+        access: Access = {};
         /// Changes to a request before it goes to the upstream.
         request: RequestEdits = {};
         /// Changes to a response before it goes to the client.
@@ -47,7 +50,7 @@ section! {
         line: usize,
         locations: Locations,
     }
-    later { limits, timeouts, rate_limit, concurrency, access, compress, cache, files }
+    later { limits, timeouts, rate_limit, concurrency, compress, cache, files }
     no_effect Route::no_effect;
     check Route::check;
 }

@@ -1,5 +1,6 @@
 //! `routes`: which request goes where, and what is changed on its way.
 
+mod access;
 mod action;
 mod auth;
 mod circles;
@@ -17,6 +18,7 @@ mod response;
 mod security;
 mod upstream_ref;
 
+pub use access::Access;
 pub use action::{Action, Redirect, Respond, Split};
 pub use cors::Cors;
 pub use auth::{
