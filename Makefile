@@ -5,7 +5,7 @@ PROGRAM ?= target/release/pingora-proxy
 export DESTDIR PREFIX SYSCONFDIR PROGRAM
 
 # Each target does all its own set-up.
-.PHONY: help setup build install uninstall demo test browser-test ledger floods hazards fuzz bench instructions microbench
+.PHONY: help setup build install uninstall demo test browser-test store-test ledger floods hazards fuzz bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +31,9 @@ test: setup ## every test
 
 browser-test: setup ## the demo's page in a real browser, through the proxy
 	scripts/browser-test
+
+store-test: setup ## limits that several proxies share, with a real Redis
+	scripts/store-test
 
 ledger: setup ## a hundred upgrades under traffic of every kind, and what others lose
 	cargo test --release --locked --test ledger -- --ignored --nocapture --test-threads=1

@@ -12,6 +12,7 @@ pub mod filter;
 pub mod fuzz;
 pub mod http1;
 pub mod http2;
+pub mod limit;
 pub mod listener;
 pub mod message;
 pub mod proxy;

@@ -4,8 +4,24 @@
 use std::sync::Arc;
 
 use proxy_service::config;
+use proxy_service::limit::{Key, Limiter};
 use proxy_service::message::hash::hash;
 use proxy_service::upstream::{CookieKey, PickRequest, Pool};
+
+#[test]
+fn counting_a_request_of_a_known_key_allocates_nothing() {
+    let limit = "rate_limit: { rate: 1000/h, burst: 10 }";
+    let text = format!("listeners: [':80']\nroutes: [{{ {limit}, respond: {{}} }}]\n");
+    let (config, _) = config::parse("test.yaml", &text, &|_| None).unwrap();
+    let limiter = Limiter::new("a", &config.routes[0].rate_limits[0]).unwrap();
+    let once = |n: u32| limiter.take(&Key::Address(std::net::Ipv4Addr::from_bits(n % 100).into())).passes;
+    // The first of each sets up what is kept of it.
+    (0..100).for_each(|n| assert!(once(n)));
+    let mut passed = 0;
+    let counted = allocation_counter::measure(|| passed = (0..5000).filter(|n| once(*n)).count());
+    assert_eq!(counted.count_total, 0);
+    assert!((900..1000).contains(&passed), "passed and refused ones are tried: {passed}");
+}
 
 #[test]
 fn choosing_one_of_a_thousand_servers_allocates_nothing() {

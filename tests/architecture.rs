@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["message", "transport"],
     &["config", "http1", "http2", "exchange"],
-    &["auth", "route", "upstream", "telemetry", "demo", "downstream", "listener"],
+    &["auth", "route", "upstream", "telemetry", "demo", "downstream", "listener", "limit"],
     &["filter"],
     &["runtime"],
     &["proxy"],

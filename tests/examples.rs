@@ -39,6 +39,8 @@ impl Example {
             .env("ADMIN", admin.to_string())
             .env("CERTS", &folder.0)
             .env("CLEARTEXT", second)
+            // Nobody is there.
+            .env("STORE", "127.0.0.1:1")
             .env("RUNTIME_DIRECTORY", &folder.0)
             .stdout(Stdio::null())
             .spawn()
@@ -176,6 +178,26 @@ fn access() {
     let everywhere = ["10.1.1.1", "10.66.1.1", "192.0.2.1", "198.51.100.1", "2001:db8:bad::1"];
     assert_eq!(everywhere.map(|client| status("/", client)), [200, 200, 403, 200, 403]);
     assert_eq!(everywhere.map(|client| status("/admin/x", client)), [200, 403, 403, 403, 403]);
+}
+
+#[test]
+fn rate_limit() {
+    let (example, _origin) = with_mirror("rate-limit.yaml");
+    let status =
+        |target: &str, fields: &str| example.ask(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).status;
+    assert_eq!([(); 7].map(|()| status("/login", "")), [200, 200, 200, 200, 200, 429, 429]);
+    assert_eq!(status("/login", "X-Forwarded-For: 192.0.2.1\r\n"), 200);
+    for key in ["X-Api-Key: a\r\n", "X-Api-Key: b\r\n", ""] {
+        assert_eq!([(); 4].map(|()| status("/api", key)), [200, 200, 200, 429], "{key}");
+    }
+    assert_eq!(example.get("a", "/").header("ratelimit-policy"), Some("\"client_ip\";q=200;w=2"));
+}
+
+#[test]
+fn rate_limit_shared() {
+    let (example, _origin) = with_mirror("rate-limit-shared.yaml");
+    // Without its store it counts by itself.
+    assert_eq!([(); 3].map(|()| example.get("a", "/").status), [200, 200, 429]);
 }
 
 #[test]

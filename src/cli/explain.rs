@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
-use proxy_service::config::{Config, FieldName, ResponseEdits, Source, Underscores};
+use proxy_service::config::{Config, FieldName, ResponseEdits, Route, Source, Underscores};
 use proxy_service::downstream::Remote;
 use proxy_service::filter::Cause;
 use proxy_service::proxy::{Explanation, Outcome, explain};
@@ -95,6 +95,7 @@ impl Explain {
                 writeln!(out, "  route:      {}", winner.map_or_else(String::new, |index| title(snapshot, index)))?;
                 describe_outcome(out, outcome)?;
                 if let Some(route) = route {
+                    describe_limits(out, route)?;
                     describe_answer(out, &route.response)?;
                 }
             }
@@ -161,6 +162,18 @@ fn missing_in<'l>(fields: &'l [String], all: &'l [String]) -> impl Iterator<Item
         }
         Some(_) | None => true,
     })
+}
+
+/// The limits that the request would be counted by; this one is not.
+fn describe_limits(out: &mut String, route: &Route) -> std::fmt::Result {
+    for limit in &route.rate_limits {
+        write!(out, "  rate limit: {} by {}, burst {}", limit.rate, limit.key, limit.burst())?;
+        if let Some(store) = &limit.store {
+            write!(out, ", counted in {}", store.place)?;
+        }
+        writeln!(out, "{}", if limit.dry_run { ", dry run" } else { "" })?;
+    }
+    Ok(())
 }
 
 /// What the route changes in each response.

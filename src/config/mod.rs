@@ -54,8 +54,8 @@ pub use upstream::{
     Sticky, Upstream, UpstreamProtocol, UpstreamServer, UpstreamTimeouts, UpstreamTls,
 };
 pub use value::{
-    Address, FieldName, FileVersion, HostPattern, KeySource, Lookup, Named, OriginPattern, ServerPlace, StatusSet,
-    Template, TemplatePart,
+    Address, FieldName, FileVersion, HostPattern, KeySource, LimitKey, Lookup, Named, OriginPattern, Password,
+    RequestRate, ServerPlace, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
 };
 pub use yaml::{Invalid, Look, Problem, Rejected, Severity, excerpt, render};
 

@@ -37,6 +37,7 @@ pub enum Cause {
     TokenRefused(TokenFault),
     ServiceDenied,
     ServiceFailed(ServiceFault),
+    RateLimited,
     HeadTimeout,
     BodyTimeout,
     BodyTooSlow,
@@ -166,6 +167,9 @@ impl Cause {
                 (403, "http_request_denied", Client, "the service of `auth.forward` did not let the request pass")
             }
             Self::ServiceFailed(fault) => (fault.status(), fault.proxy_status(), Upstream, fault.message()),
+            Self::RateLimited => {
+                (429, "http_request_denied", Client, "there were too many requests: see `rate_limit` of the route")
+            }
             Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
             Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
             Self::BodyTooSlow => (

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::basic_rule::BasicRule;
 use super::cause::Cause;
 use super::context::{FilterContext, ResponseContext, UpstreamRequestContext};
+use super::rate_limit::RateLimit;
 use super::reply::Reply;
 use crate::auth::{BasicAuth, Jwt};
 use crate::config::PathEdit;
+use crate::limit::{Limiter, Store};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Chain {
     pub(super) basic: Option<BasicRule>,
     /// Whether the query has a secret, which no log is to have.
     pub(super) hides_query: bool,
+    /// The limits that several proxies share, for the step that asks their stores.
+    pub(super) shared_limits: Vec<Arc<RateLimit>>,
     pub(super) learnt: Learnt,
 }
 
@@ -55,6 +59,8 @@ pub struct Chain {
 pub struct Learnt {
     pub(super) basic: Option<Arc<BasicAuth>>,
     pub(super) jwt: Option<Arc<Jwt>>,
+    /// In the order of the configuration.
+    pub(super) limiters: Vec<Arc<Limiter>>,
 }
 
 impl Chain {
@@ -80,6 +86,15 @@ impl Chain {
 
     pub fn hides_query(&self) -> bool {
         self.hides_query
+    }
+
+    pub fn shared_limits(&self) -> &[Arc<RateLimit>] {
+        &self.shared_limits
+    }
+
+    /// The stores that are asked for these requests.
+    pub fn stores(&self) -> impl Iterator<Item = &Arc<Store>> {
+        self.shared_limits.iter().filter_map(|limit| limit.store())
     }
 
     /// Runs the filters up to the first one that answers.

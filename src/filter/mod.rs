@@ -83,6 +83,7 @@ pub mod loops;
 mod path;
 mod query;
 mod rare_fields;
+mod rate_limit;
 mod redirect;
 mod reply;
 mod respond;
@@ -113,9 +114,12 @@ const ORDER: &[Add] = &[
     cors::add,
     // Who is let in, before anything is counted or asked for him.
     access::add,
+    // How much, before anybody is asked who a client is; and how much each of whom that was found.
+    rate_limit::add,
     // Who may pass.
     jwt::add,
     basic_auth::add,
+    rate_limit::add_by_claim,
     // The target of the upstream request.
     path::add,
     query::add,

@@ -45,8 +45,8 @@ fn status(http: u16) -> u16 {
         401 => UNAUTHENTICATED,
         403 => PERMISSION_DENIED,
         404 => UNIMPLEMENTED,
-        413 | 414 | 431 => RESOURCE_EXHAUSTED,
-        429 | 502 | 503 | 504 => UNAVAILABLE,
+        413 | 414 | 429 | 431 => RESOURCE_EXHAUSTED,
+        502..=504 => UNAVAILABLE,
         _ => UNKNOWN,
     }
 }

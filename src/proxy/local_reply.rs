@@ -6,6 +6,7 @@ use pingora_proxy::Session;
 use super::basic_auth;
 use super::context::RequestCtx;
 use super::forward_auth;
+use super::shared_limit;
 use crate::filter::{FilterContext, Reply, Verdict};
 use crate::upstream::Connector;
 
@@ -26,12 +27,19 @@ pub async fn before_upstream(asking: &Connector, session: &mut Session, ctx: &mu
     of_action(session.req_header(), ctx)
 }
 
-/// The reply of the step that the route has: `auth` is one way to ask.
+/// The reply of the first step that has one. How many requests there were is asked before who
+/// sent them, which costs more.
 async fn of_steps(asking: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
     let route = ctx.route()?;
     let (has_basic, has_forward) = (route.filters.basic().is_some(), route.forward_auth.is_some());
+    // Boxed, so that the future of a request that waits for nobody stays small.
+    if !route.filters.shared_limits().is_empty()
+        && let Some(reply) = Box::pin(shared_limit::ask(session.req_header(), ctx)).await
+    {
+        return Some(reply);
+    }
+    // `auth` is one way to ask.
     if has_basic {
-        // Boxed, so that the future of a request that waits for nobody stays small.
         return Box::pin(basic_auth::reply(session, ctx)).await;
     }
     if has_forward {

@@ -25,6 +25,7 @@ mod retry;
 mod routing;
 mod select_peer;
 mod service;
+mod shared_limit;
 mod waiting;
 
 use std::sync::Arc;

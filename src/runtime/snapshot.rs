@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource, Underscores};
 use crate::filter::{self, Chain, FilterRequest, Redirect, Reply, Respond};
+use crate::limit::Store;
 use crate::listener::{Entrances, TicketKeys};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
@@ -176,6 +177,13 @@ impl Snapshot {
             )?,
             ticket_keys: Arc::clone(ticket_keys),
         })
+    }
+}
+
+impl Snapshot {
+    /// The stores in which routes count together with other proxies; one may come more than once.
+    pub fn stores(&self) -> impl Iterator<Item = &Arc<Store>> {
+        self.routes.iter().flat_map(|route| route.filters.stores())
     }
 }
 

@@ -1,5 +1,5 @@
 //! The thread on which the pools of the configuration in force check endpoints and look
-//! names up.
+//! names up, and that has the connections to the stores of limits.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use tokio::task::JoinSet;
 
+use crate::limit::StoreTasks;
 use crate::runtime::{Live, Snapshot};
 
 pub struct UpstreamService {
@@ -19,7 +20,9 @@ pub struct UpstreamService {
 impl Service for UpstreamService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut ends: ShutdownWatch, _listeners_per_fd: usize) {
         let mut snapshot = self.live.pin();
+        let mut stores = StoreTasks::default();
         loop {
+            stores.follow(snapshot.stores());
             let mut tasks = JoinSet::new();
             for pool in &snapshot.pools {
                 tasks.spawn(Arc::clone(pool).run_background(Arc::clone(&snapshot.resolver)));

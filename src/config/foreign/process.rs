@@ -127,7 +127,7 @@ pub const PROCESS: &[Foreign] = &[
     nothing(words!["providers" "include" "import" "includes"], ANY, "a configuration is one file: this one"),
     nothing(words!["version" "apiversion" "kind"], TOP, "a configuration has no version: leave it out"),
     later(words!["worker_connections" "maxconn" "max_connections"], TOP, "limits.connections"),
-    later(words!["limit_conn_zone" "limit_req_zone"], ANY, "routes[].rate_limit"),
+    later(words!["limit_conn_zone"], ANY, "routes[].concurrency"),
     later(words!["proxy_cache_path"], ANY, "cache"),
     // Who is believed, and who is asked.
     write(

@@ -6,10 +6,11 @@ use super::cors::Cors;
 use super::auth::Auth;
 use super::matching::{Conditions, Match, PathPattern};
 use super::mirror::Mirror;
+use super::rate_limit::RateLimit;
 use super::request::{HostPolicy, PathEdit, RequestEdits};
 use super::response::ResponseEdits;
 use crate::config::paths::RoutePaths;
-use crate::config::section::{Fields, Form, Reader, Shape, section};
+use crate::config::section::{AsSection, Fields, Form, Reader, Shape, one_or_list, section};
 use crate::config::upstream::Upstream;
 use crate::config::value::{Address, NAME, ServerPlace};
 use crate::config::yaml::{Invalid, Location, Node, Yaml};
@@ -29,6 +30,8 @@ section! {
         paths: RoutePaths = {};
         /// Which clients are let in, by the address that is believed to be theirs.
         access: Access = {};
+        /// How many requests pass in a time; those above it are answered with 429. One limit, or a list of them.
+        rate_limits as "rate_limit": Vec<RateLimit>, with one_or_list("a map with keys such as `rate`, `burst`, `key`", AsSection);
         /// Changes to a request before it goes to the upstream.
         request: RequestEdits = {};
         /// Changes to a response before it goes to the client.
@@ -50,7 +53,7 @@ section! {
         line: usize,
         locations: Locations,
     }
-    later { limits, timeouts, rate_limit, concurrency, compress, cache, files }
+    later { limits, timeouts, concurrency, compress, cache, files }
     no_effect Route::no_effect;
     check Route::check;
 }
@@ -103,10 +106,23 @@ impl Route {
         if self.cors.is_some() {
             Cors::warn_unreached(reader, fields.key_span("cors"), &self.matcher);
         }
+        self.check_shared_limits(reader, fields);
         self.response.is_local = self.action.upstreams().is_empty();
         let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
         for (key, _) in ResponseEdits::OF_UPSTREAMS.iter().filter_map(|name| response.entry(name)) {
             reader.invalid(key.span, self.without_effect(&key.text));
+        }
+    }
+
+    /// Proxies that share a limit find its counters by the route's name.
+    fn check_shared_limits(&self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        if self.name.is_empty() && self.rate_limits.iter().any(|limit| limit.store.is_some()) {
+            let message = "a limit that several proxies share needs a route with a name";
+            reader.error_help(
+                fields.key_span("rate_limit"),
+                message,
+                "add for instance `name: api`: it is counted by that",
+            );
         }
     }
 

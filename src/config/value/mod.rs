@@ -40,6 +40,7 @@ mod file_version;
 mod header;
 mod host;
 mod key_source;
+mod limit_key;
 mod listening;
 mod network;
 mod origin;
@@ -47,9 +48,11 @@ mod path;
 mod percent;
 mod query;
 mod rate;
+mod request_rate;
 mod server_address;
 mod size;
 mod status;
+mod store;
 mod template;
 mod zone;
 
@@ -63,6 +66,7 @@ pub use header::{
 };
 pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
+pub use limit_key::LimitKey;
 pub use listening::{ListenAddress, LocalAddress};
 pub use network::Networks;
 pub use origin::{OriginForm, OriginPattern};
@@ -72,11 +76,13 @@ pub use path::{
 pub use percent::PERCENT;
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
 pub use rate::RATE;
+pub use request_rate::RequestRate;
 pub use server_address::{
     ADDRESS_RECORDS, DirectUpstream, NAMESERVER, SERVER, SERVICE_RECORDS, WrittenServer, direct_upstream,
 };
 pub use size::{SIZE, sizes};
 pub use status::{ERROR_STATUSES, STATUS_RANGE, StatusSet, status_in, statuses};
+pub use store::{Password, STORE, StoreAddress, StorePlace};
 pub use template::{Template, TemplatePart};
 
 use super::section::{Scalar, Syntax};

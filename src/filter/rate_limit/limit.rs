@@ -1,0 +1,85 @@
+//! One limit of a route: what it counts a request by, and what the client is told of that.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, header};
+
+use super::policy::{Policy, seconds};
+use crate::config::{LimitKey, RateLimit as Settings};
+use crate::filter::cause::Cause;
+use crate::filter::context::{FilterContext, FilterRequest};
+use crate::filter::findings::Findings;
+use crate::filter::reply::Reply;
+use crate::limit::{Decision, Key, Limiter, Store};
+use crate::message::cookie;
+
+#[derive(Debug)]
+pub struct RateLimit {
+    limiter: Arc<Limiter>,
+    key: LimitKey,
+    policy: Policy,
+    dry_run: bool,
+}
+
+impl RateLimit {
+    /// `same_key`: how many limits of the route before it are counted by the same key.
+    pub(super) fn new(settings: &Settings, limiter: Arc<Limiter>, same_key: usize) -> Self {
+        let policy = Policy::new(&settings.key, same_key, limiter.quota());
+        Self { limiter, key: settings.key.clone(), policy, dry_run: settings.dry_run }
+    }
+
+    /// The reply to a request that is above the limit, as far as this process knows.
+    pub(super) fn count(&self, cx: &mut FilterContext<'_>) -> Option<Reply> {
+        let key = self.key_of(&cx.request, cx.findings);
+        let decision = match self.limiter.store() {
+            None => self.limiter.take(&key),
+            // What passes by `dry_run` is counted in the store, so that the log is right.
+            Some(_) => self.limiter.known_refusal(&key).filter(|_| !self.dry_run)?,
+        };
+        self.reply(cx, decision)
+    }
+
+    /// The same of a limit that several proxies share, as its store knows: that is waited for no
+    /// longer than `store_timeout`.
+    pub async fn ask(&self, cx: &mut FilterContext<'_>) -> Option<Reply> {
+        let decision = self.limiter.ask(&self.key_of(&cx.request, cx.findings)).await;
+        self.reply(cx, decision)
+    }
+
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.limiter.store()
+    }
+
+    /// Of several fields or cookies of one name the first counts.
+    fn key_of<'k>(&self, request: &FilterRequest<'k>, findings: &'k Findings) -> Key<'k> {
+        let value = match &self.key {
+            LimitKey::ClientIp => return request.client_ip.map_or(Key::One, Key::Address),
+            LimitKey::Route => None,
+            LimitKey::Header(name) => request.head.headers.get(name).map(HeaderValue::as_bytes),
+            LimitKey::Cookie(name) => {
+                let fields = request.head.headers.get_all(header::COOKIE).iter();
+                fields.filter_map(|field| cookie::all(field.as_bytes(), name).next()).next()
+            }
+            LimitKey::Claim(name) => findings.claim(name).map(str::as_bytes),
+        };
+        value.map_or(Key::One, Key::Value)
+    }
+
+    fn reply(&self, cx: &mut FilterContext<'_>, decision: Decision) -> Option<Reply> {
+        if self.dry_run {
+            if !decision.passes {
+                match cx.request.client_ip {
+                    Some(ip) => self.limiter.tell_passed(&ip),
+                    None => self.limiter.tell_passed(&"a client without an address"),
+                }
+            }
+            return None;
+        }
+        self.policy.tell(cx.findings, decision);
+        if decision.passes {
+            return None;
+        }
+        cx.findings.tell_client(header::RETRY_AFTER, HeaderValue::from(seconds(decision.wait)));
+        Some(Reply::Error(Cause::RateLimited))
+    }
+}
