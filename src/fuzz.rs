@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::config::{self, Config, HeadLimits};
+use crate::config::{self, Config, Limits};
 use crate::downstream::Remote;
 use crate::downstream::http1::Head;
 use crate::downstream::http2::FrameWatch;
@@ -73,8 +73,17 @@ fn is_line_safe(bytes: &[u8]) -> bool {
 }
 
 /// As by default.
-fn limits() -> HeadLimits {
-    HeadLimits { request_line: 8 << 10, request_headers: 32 << 10, request_header_count: 100, h2_streams: 100 }
+fn limits() -> Limits {
+    Limits {
+        request_line: 8 << 10,
+        request_headers: 32 << 10,
+        request_header_count: 100,
+        request_body: None,
+        response_headers: 64 << 10,
+        connections: None,
+        connections_per_ip: None,
+        h2_streams: 100,
+    }
 }
 
 /// A file in which `/admin` is nobody's.
@@ -155,13 +164,13 @@ fn assert_safe_request(request: &RequestHeader) {
 }
 
 pub fn http1_response(bytes: &[u8]) {
-    let whole = ResponseHead::read(bytes);
+    let whole = ResponseHead::read(bytes, limits().response_headers);
     if let Ok(Some(head)) = &whole {
         assert!(head.length <= bytes.len());
         assert_safe_response(&head.response);
     }
     for cut in cuts(bytes) {
-        if let Ok(Some(early)) = ResponseHead::read(&bytes[..cut]) {
+        if let Ok(Some(early)) = ResponseHead::read(&bytes[..cut], limits().response_headers) {
             let Ok(Some(late)) = &whole else { panic!("a head at {cut}, and none in the whole") };
             assert_eq!((early.length, early.response.status), (late.length, late.response.status));
             assert_eq!(early.response.headers, late.response.headers);

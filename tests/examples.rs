@@ -93,6 +93,17 @@ fn limits() {
     assert!(long.text().contains("limits.request_line"), "{}", long.text());
     let fields = |count: usize| example.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(count)));
     assert_eq!((fields(19).status, fields(20).status), (200, 431));
+    let upload = |target: &str| {
+        let mut client = Client::connect(example.address);
+        client.send(format!(
+            "PUT {target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10485761\r\n\r\n"
+        ));
+        client.send(vec![b'x'; if target == "/" { 0 } else { 10_485_761 }]);
+        client.response()
+    };
+    let large = upload("/");
+    assert!(large.status == 413 && large.text().contains("limits.request_body"), "{}", large.text());
+    assert_eq!(upload("/upload/").status, 200);
 }
 
 #[test]

@@ -692,7 +692,10 @@ fn large_bodies_stream_both_ways_in_fixed_memory(front: Front) {
         }
         true
     });
-    let proxy = front.before(origin.address);
+    let proxy = front.start(&format!(
+        "listeners: ['{{listen}}']\nlimits: {{ request_body: unlimited }}\nroutes: [{{ upstream: '{}' }}]\n",
+        origin.address
+    ));
     let mut link = proxy.link();
     let mut download = link.begin(&Ask::get("/"));
     assert_eq!(download.head().status, 200);

@@ -155,7 +155,7 @@ const SEEN_BY_THE_SCHEMA: &[Mistake] = &[
     top("too large a head", "limits: { request_headers: 2MiB }"),
     top("too short a request line", "limits: { request_line: 255B }"),
     top("too high a count", "limits: { request_header_count: 1000 }"),
-    top("a limit of a later version", "limits: { request_body: 1MiB }"),
+    top("no room for a body", "limits: { request_body: 0B }"),
     top("a timeout without unit", "timeouts: { keepalive: 75 }"),
     top("a fraction of a duration", "timeouts: { keepalive: 1.5s }"),
     top("no time at all", "timeouts: { keepalive: 0s }"),

@@ -32,7 +32,7 @@ pub use admin::{Admin, AdminAddress};
 pub use dns::Dns;
 pub use errors::{ErrorPage, ErrorPages};
 pub use headers::{Headers, Underscores};
-pub use limits::HeadLimits;
+pub use limits::{Limits, RouteLimits};
 pub use listener::{
     CertificateFiles, CertificateRefusal, ClientAuth, ClientAuthMode, HostClientAuth, Listener, ListenerTls,
     ProxyProtocol, ServerCertificate, TicketKey, TicketKeyFile, TicketKeySource, TlsVersion,
@@ -48,7 +48,7 @@ pub use route::*;
 pub use schema::json_schema;
 pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Sandbox, Server, Upgrade};
 pub use source::{INPUT, Source, text_of};
-pub use timeouts::ClientTimeouts;
+pub use timeouts::{ClientTimeouts, RouteTimeouts};
 pub use upstream::{
     ActiveCheck, Balance, CheckKind, Health, Passive, Pool, Retry, RetryMethods, RetryReason, Secret, SendProxy,
     Sticky, Upstream, UpstreamProtocol, UpstreamServer, UpstreamTimeouts, UpstreamTls,

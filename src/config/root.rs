@@ -6,7 +6,7 @@ use super::admin::{Admin, AdminAddress};
 use super::dns::Dns;
 use super::errors::ErrorPages;
 use super::headers::Headers;
-use super::limits::HeadLimits;
+use super::limits::Limits;
 use super::listener::{Listener, listeners};
 use super::log::{AccessTarget, Log};
 use super::overlap;
@@ -33,7 +33,7 @@ section! {
         /// Networks whose X-Forwarded-* and Forwarded headers are believed; from anyone else they are replaced.
         trusted_proxies: Vec<IpNet> = [], with list("networks such as `10.0.0.0/8`", Networks);
         /// Limits for what a client may send.
-        limits: HeadLimits = {};
+        limits: Limits = {};
         /// What happens to a path that services read in different ways.
         paths: Paths = {};
         /// Which header fields of a client are accepted.

@@ -35,7 +35,8 @@ listeners:
       proxy_protocol: { from: [10.0.0.0/8] }
     - unix:/run/p.sock
 trusted_proxies: [10.0.0.0/8, "::1"]
-limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256, h2_streams: 50 }
+limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256, h2_streams: 50,
+  request_body: unlimited, response_headers: 32KiB, connections: 100, connections_per_ip: 10 }
 paths: { ambiguous: canonical }
 headers: { underscores: keep }
 timeouts: { request_header: 1500ms, request_body_idle: 30s, write_idle: 20s, min_rate: 2KiB/s, keepalive: 90s,
@@ -113,6 +114,9 @@ routes:
     upstream: { plain: 90, loose: 10 }
     split_by: "header:x-user"
     mirror: { upstream: plain, share: 10% }
+    limits: { request_body: 1MiB, response_headers: 8KiB }
+    timeouts: { request_body_idle: 10s, write_idle: 10s, min_rate: none, tunnel_idle: 10m }
+    concurrency: { max: 64, queue: 10, queue_timeout: 2s }
     stream: true
     auth: { basic: { users_file: @DIR@/users, realm: staff, user_header: x-user, forward_credentials: false } }
   - match: { path: /token }

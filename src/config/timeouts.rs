@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::section::{or_word, section};
+use super::section::{optional, or_word, section};
 use super::value::RATE;
 
 section! {
@@ -26,5 +26,35 @@ section! {
         tls_handshake: Duration = "10s";
         /// How long a connection of HTTP/2 may have no stream.
         h2_idle: Duration = "75s";
+    }
+}
+
+section! {
+    /// Deadlines of this route in the place of the `timeouts` of the whole file.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    "a route's `timeouts`" pub struct RouteTimeouts {
+        /// As `timeouts.request_body_idle`.
+        request_body_idle: Option<Duration>;
+        /// As `timeouts.write_idle`.
+        write_idle: Option<Duration>;
+        /// As `timeouts.min_rate`.
+        min_rate: Option<Option<NonZeroU64>>, with optional(or_word("none", "A client may be as slow as it likes.", RATE));
+        /// As `timeouts.tunnel_idle`.
+        tunnel_idle: Option<Duration>;
+    }
+}
+
+impl ClientTimeouts {
+    /// Those that hold for a route; `None` where they are the same.
+    pub fn for_route(&self, route: &RouteTimeouts) -> Option<Self> {
+        let RouteTimeouts { request_body_idle, write_idle, min_rate, tunnel_idle } = route;
+        let own = Self {
+            request_body_idle: request_body_idle.unwrap_or(self.request_body_idle),
+            write_idle: write_idle.unwrap_or(self.write_idle),
+            min_rate: min_rate.unwrap_or(self.min_rate),
+            tunnel_idle: tunnel_idle.unwrap_or(self.tunnel_idle),
+            ..self.clone()
+        };
+        (own != *self).then_some(own)
     }
 }

@@ -45,6 +45,15 @@ pub enum Initiator {
     Probe,
 }
 
+/// By which limit a connection is one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// `limits.connections`.
+    Connections,
+    /// `limits.connections_per_ip`.
+    OfAddress,
+}
+
 /// The other end of a connection, as it is known before the first request.
 #[derive(Debug)]
 pub struct Remote {
@@ -55,13 +64,15 @@ pub struct Remote {
     /// `None` without TLS.
     pub tls: Option<ClientTls>,
     pub initiator: Initiator,
+    /// Its requests are answered with why there are too many connections, and nothing else.
+    pub excess: Option<Excess>,
 }
 
 impl Remote {
     /// A client without TLS, of which no more than its address is known.
     pub fn plain(ip: Option<IpAddr>) -> Self {
         let address = ip.map(|ip| SocketAddr::new(ip, 0));
-        Self { listener: 0, address, tls: None, initiator: Initiator::Client }
+        Self { listener: 0, address, tls: None, initiator: Initiator::Client, excess: None }
     }
 
     /// This process itself.
@@ -87,6 +98,8 @@ pub struct ClientConnection {
     /// The `for=` parameter of `Forwarded` (RFC 7239).
     pub forwarded_for_param: String,
     pub initiator: Initiator,
+    /// Its requests are answered with why there are too many connections, and nothing else.
+    pub excess: Option<Excess>,
     activity: AtomicU8,
     /// Shared by all connections of the process.
     closing: Arc<AtomicBool>,
@@ -96,7 +109,7 @@ impl ClientConnection {
     /// `closing`: whether connections are closed after their responses, because the process is
     /// about to end.
     pub fn new(remote: Remote, closing: Arc<AtomicBool>) -> Self {
-        let Remote { listener, address, tls, initiator } = remote;
+        let Remote { listener, address, tls, initiator, excess } = remote;
         let ip = address.map(|address| address.ip().to_canonical());
         let forwarded_for = HeaderValue::try_from(forwarded::address(ip));
         Self {
@@ -108,6 +121,7 @@ impl ClientConnection {
             forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
             forwarded_for_param: forwarded::node(ip),
             initiator,
+            excess,
             activity: AtomicU8::new(Activity::Idle as u8),
             closing,
         }

@@ -1,6 +1,7 @@
 //! The client's side: connections, the time that a client has, and the protocols' drivers,
 //! through which Pingora reads and writes.
 
+mod capacity;
 mod connection;
 mod driver;
 mod framing_fields;
@@ -16,7 +17,8 @@ mod timers;
 mod wait_budget;
 mod waits;
 
-pub use connection::{ClientConnection, Initiator, Remote, RequestSource};
+pub use capacity::{Admitted, Capacity};
+pub use connection::{ClientConnection, Excess, Initiator, Remote, RequestSource};
 pub use malformed::Malformed;
 pub use registry::{ConnectionCounts, Connections, Entering};
 pub use session::Session;

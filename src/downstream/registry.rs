@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::watch;
 
+use super::capacity::Capacity;
 use super::connection::{Activity, ClientConnection};
 
 /// How many connections there are of each activity.
@@ -36,6 +37,8 @@ pub struct Connections {
     closing_begins: watch::Sender<bool>,
     tunnels_end: watch::Sender<bool>,
     entering: EnteringCounts,
+    /// How many there may be.
+    pub capacity: Arc<Capacity>,
 }
 
 /// Connections before their first request.

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+
 use super::registry::{Registration, TunnelsEnd};
 use super::timers::Timers;
 use crate::exchange::{BodyRefused, Exchange, Pace};
@@ -45,6 +47,18 @@ impl Waits {
         !self.exchange.upload.is_full(cx) && !self.exchange.upload.is_given_up()
     }
 
+    /// What was read of the request's body, while that is no larger than it may be: a piece with
+    /// which it is goes nowhere, and the upstream never takes what it had for the whole.
+    pub fn body_read(&self, read: io::Result<Option<Bytes>>) -> io::Result<Option<Bytes>> {
+        self.exchange.continued();
+        let piece = read?;
+        if self.exchange.limits.take_of_body(piece.as_ref().map_or(0, Bytes::len)) {
+            return Ok(piece);
+        }
+        self.exchange.upload.give_up();
+        Err(to_io(BodyRefused::TooLarge))
+    }
+
     /// Whether the client has its response and nobody takes the rest of its body.
     pub fn is_upload_unwanted(&self) -> bool {
         self.exchange.is_answered() && self.exchange.upload.is_given_up()
@@ -52,8 +66,8 @@ impl Waits {
 
     /// More of the request's body is waited for. Ready once that took too long.
     pub fn poll_request_body(&mut self, client_must_send: bool, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.exchange.is_body_refused() {
-            return Poll::Ready(refused());
+        if let Some(refused) = self.exchange.limits.refused() {
+            return Poll::Ready(to_io(refused));
         }
         let overdue = self.timers.poll_request_body(&self.exchange, self.expects_head, client_must_send, cx);
         overdue.map(io::Error::from)
@@ -72,8 +86,8 @@ impl Waits {
     /// Nothing is waited for but the upstream. Ready once that took too long, which it does not
     /// while the client holds it up.
     pub fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.exchange.is_body_refused() {
-            return Poll::Ready(refused());
+        if let Some(refused) = self.exchange.limits.refused() {
+            return Poll::Ready(to_io(refused));
         }
         if self.exchange.download.is_full() {
             self.timers.restart_read();
@@ -116,6 +130,6 @@ impl Waits {
     }
 }
 
-fn refused() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, BodyRefused)
+fn to_io(refused: BodyRefused) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, refused)
 }

@@ -6,6 +6,7 @@
 
 mod deadline;
 mod download;
+mod limits;
 mod timer;
 mod upload;
 mod window;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use deadline::{Deadlines, Overdue, Pace};
 use download::Download;
+pub use limits::{BodyRefused, ExchangeLimits};
 pub use timer::Timer;
 use upload::Upload;
 
@@ -22,6 +24,7 @@ use upload::Upload;
 #[derive(Debug, Default)]
 pub struct Exchange {
     pub deadlines: Deadlines,
+    pub limits: ExchangeLimits,
     /// The request's body, on its way to the upstream.
     pub upload: Upload,
     /// The response's body, on its way to the client.
@@ -36,29 +39,17 @@ pub struct Exchange {
     forwarded: AtomicBool,
     /// The connection ends after the response.
     closes_connection: AtomicBool,
-    body_refused: AtomicBool,
 }
-
-/// A hook has found that the request's body is not what its head says.
-#[derive(Debug)]
-pub struct BodyRefused;
-
-impl std::fmt::Display for BodyRefused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the body is not what the head of the request says")
-    }
-}
-
-impl std::error::Error for BodyRefused {}
 
 impl Exchange {
     /// Makes it that of the next request. Costs a connection's later requests no allocation.
     pub fn reset(&mut self) {
         self.deadlines.reset();
+        self.limits.reset();
         self.upload.reset();
         self.download.begin_attempt();
-        let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, body_refused, .. } = self;
-        for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection, body_refused] {
+        let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
+        for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {
             *flag.get_mut() = false;
         }
     }
@@ -134,20 +125,11 @@ impl Exchange {
     pub fn closes_connection(&self) -> bool {
         self.closes_connection.load(Ordering::Relaxed)
     }
-
-    /// Has the driver of the client's connection fail with [`BodyRefused`], since an error of the
-    /// hook that sees a body would stop nothing but the reading of it.
-    pub fn refuse_body(&self) {
-        self.body_refused.store(true, Ordering::Relaxed);
-    }
-
-    pub fn is_body_refused(&self) -> bool {
-        self.body_refused.load(Ordering::Relaxed)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::limits::MOST_RESPONSE_HEAD;
     use super::*;
     use std::time::Instant;
 
@@ -164,12 +146,14 @@ mod tests {
         exchange.await_continue();
         exchange.end_response();
         exchange.close_connection();
-        exchange.refuse_body();
+        exchange.limits.refuse_body();
+        exchange.limits.set_response_head(7);
         exchange.reset();
         let deadlines = &exchange.deadlines;
         assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
         assert_eq!((deadlines.write(), deadlines.min_rate()), (None, None));
         assert!(!exchange.is_tunnel() && !exchange.is_forwarded() && !exchange.closes_connection());
-        assert!(!exchange.is_continue_awaited() && !exchange.is_answered() && !exchange.is_body_refused());
+        assert!(!exchange.is_continue_awaited() && !exchange.is_answered());
+        assert_eq!((exchange.limits.refused(), exchange.limits.response_head()), (None, MOST_RESPONSE_HEAD));
     }
 }

@@ -46,11 +46,13 @@ pub enum Cause {
     ClientStalled,
     ResponseRate,
     ClientTooSlow,
+    BodyTooLarge,
     LineTooLong,
     ExpectationFailed,
     HeadTooLarge,
     TooManyFields,
     LoopDetected,
+    ConnectionsOfAddress,
     ClientGone,
     Internal,
     ConnectRefused,
@@ -67,6 +69,9 @@ pub enum Cause {
     UpstreamFields,
     UpstreamHeadTooLarge,
     UpstreamCoding,
+    ConnectionLimit,
+    ConcurrencyLimit,
+    ConcurrencyTimeout,
     ResourcesExhausted,
     AllDown,
     NoneReached,
@@ -197,6 +202,9 @@ impl Cause {
                 Client,
                 "the client did not take the whole response within the upstream's `timeouts.request`",
             ),
+            Self::BodyTooLarge => {
+                (413, "http_request_error", Client, "the request body is larger than `limits.request_body`")
+            }
             Self::LineTooLong => {
                 (414, "http_request_error", Client, "the request line is longer than `limits.request_line`")
             }
@@ -215,6 +223,12 @@ impl Cause {
             Self::CodingUnsupported => {
                 (501, "http_request_error", Client, "the request body has a transfer coding other than `chunked`")
             }
+            Self::ConnectionsOfAddress => (
+                429,
+                "connection_limit_reached",
+                Client,
+                "the address of the client has as many connections as `limits.connections_per_ip` lets it have",
+            ),
             Self::LoopDetected => {
                 (508, "proxy_loop_detected", Proxy, "the request came back to this proxy again and again")
             }
@@ -271,13 +285,31 @@ impl Cause {
                 502,
                 "http_response_header_section_size",
                 Upstream,
-                "the head of the upstream's answer is larger than 1 MiB",
+                "the head of the upstream's answer is larger than `limits.response_headers`",
             ),
             Self::UpstreamCoding => (
                 502,
                 "http_response_transfer_coding",
                 Upstream,
                 "the upstream's answer has a transfer coding other than `chunked`",
+            ),
+            Self::ConnectionLimit => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "the proxy has as many connections as `limits.connections` lets it have",
+            ),
+            Self::ConcurrencyLimit => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "the route has as many requests at its upstream as its `concurrency.max` lets it have",
+            ),
+            Self::ConcurrencyTimeout => (
+                503,
+                "connection_limit_reached",
+                Proxy,
+                "the route had no room for the request within its `concurrency.queue_timeout`",
             ),
             Self::ResourcesExhausted => {
                 (503, "connection_limit_reached", Proxy, "the proxy has no more connections to give")

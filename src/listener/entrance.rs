@@ -220,7 +220,8 @@ impl Entrance {
         }
     }
 
-    fn expects_proxy_header(&self, remote: Option<SocketAddr>) -> bool {
+    /// Whether somebody at this address tells in a PROXY header who the client is.
+    pub fn expects_proxy_header(&self, remote: Option<SocketAddr>) -> bool {
         match (&self.proxy_header_from, remote) {
             (ProxyHeaderFrom::Everybody, _) => true,
             (ProxyHeaderFrom::Networks(networks), Some(remote)) => {

@@ -12,13 +12,14 @@ use super::admission::Admission;
 use super::attempts::Attempts;
 use super::grpc_web::GrpcWeb;
 use super::mirror::Copies;
+use crate::config::ClientTimeouts;
 use crate::downstream::{ClientConnection, RequestSource};
 use crate::exchange::Exchange;
 use crate::filter::{Cause, FilterRequest, Findings};
 use crate::message::hash;
 use crate::runtime::{Action, Mirror, Route, Snapshot};
 use crate::telemetry;
-use crate::upstream::Pool;
+use crate::upstream::{Place, Pool};
 
 #[derive(Debug)]
 pub struct RequestCtx {
@@ -36,6 +37,8 @@ pub struct RequestCtx {
     pub attempts: Attempts,
     /// What `fail_to_proxy` found that went wrong, for the log.
     pub failure: Option<Cause>,
+    /// Its place among the requests that the route may have at its upstream.
+    pub place: Option<Place>,
     /// Where copies of its body go.
     pub mirror: Option<Copies>,
     /// A call of gRPC-Web that goes to the upstream as one of gRPC.
@@ -82,6 +85,7 @@ impl RequestCtx {
             split_index: 0,
             attempts: Attempts::default(),
             failure: None,
+            place: None,
             mirror: None,
             grpc_web: None,
         }
@@ -105,6 +109,12 @@ impl RequestCtx {
     /// The route that took the request, once one did.
     pub fn route(&self) -> Option<&Route> {
         self.snapshot.routes.get(self.admission.route.ok()?)
+    }
+
+    /// How long the client may take: the route's, once one took the request.
+    pub fn timeouts(&self) -> &ClientTimeouts {
+        let own = self.route().and_then(|route| route.timeouts.as_deref());
+        own.unwrap_or(&self.snapshot.timeouts)
     }
 
     /// The pool of the route, where its action is to forward.

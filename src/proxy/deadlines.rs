@@ -7,6 +7,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
+use crate::exchange::Pace;
 use crate::upstream::Pool;
 
 /// Sets the deadline of the client's body. Between two requests, `HttpService` keeps the
@@ -17,6 +18,15 @@ pub fn begin_request(session: &mut Session, ctx: &RequestCtx) {
         if !session.as_mut().is_body_empty() && asks_for_continue(session) {
             exchange.await_continue();
         }
+    }
+}
+
+/// Sets what the route has in the place of the whole file's deadlines.
+pub fn begin_route(ctx: &RequestCtx) {
+    let own = ctx.route().and_then(|route| route.timeouts.as_deref());
+    if let (Some(timeouts), Some(exchange)) = (own, ctx.exchange()) {
+        exchange.deadlines.set_request_body(timeouts.request_body_idle);
+        exchange.deadlines.set_pace(Pace { write_idle: timeouts.write_idle, min_rate: timeouts.min_rate });
     }
 }
 
@@ -39,7 +49,7 @@ pub fn wait_for_server(ctx: &RequestCtx) {
 /// itself removes one: what a tunnel or an event stream has instead follows from the response.
 pub fn begin_attempt(session: &mut Session, ctx: &RequestCtx, pool: &Pool, peer: &mut HttpPeer) {
     let Some(exchange) = ctx.exchange() else { return };
-    let (timeouts, idle) = (pool.timeouts(), ctx.snapshot.timeouts.tunnel_idle);
+    let (timeouts, idle) = (pool.timeouts(), ctx.timeouts().tunnel_idle);
     if ctx.route().is_some_and(|route| route.stream) {
         exchange.become_stream(idle);
     } else {

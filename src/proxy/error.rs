@@ -106,8 +106,10 @@ fn by_driver(error: &Error) -> Cause {
         Some(Overdue::ResponseRate) => Cause::ResponseRate,
         Some(Overdue::Delivery) => Cause::ClientTooSlow,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
-        None if inner.is::<BodyRefused>() => Cause::RequestInvalid,
-        None => Cause::ClientGone,
+        None => inner.downcast_ref().map_or(Cause::ClientGone, |refused| match refused {
+            BodyRefused::Malformed => Cause::RequestInvalid,
+            BodyRefused::TooLarge => Cause::BodyTooLarge,
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use pingora_http::RequestHeader;
 use super::admission::{self, Admission};
 use super::context::RequestCtx;
 use super::routing::Decision;
-use super::{local_reply, request, select_peer};
+use super::{limits, local_reply, request, select_peer};
 use crate::config::Underscores;
 use crate::downstream::http1::Head;
 use crate::downstream::{ClientConnection, Remote};
@@ -119,6 +119,9 @@ fn outcome(
         return Outcome::Refused(cause);
     }
     ctx.admission = admission;
+    if limits::is_body_too_large(&request, &ctx) {
+        return Outcome::Refused(Cause::BodyTooLarge);
+    }
     match local_reply::of_filters(&request, &mut ctx).or_else(|| local_reply::of_action(&request, &ctx)) {
         Some(Reply::Error(cause)) => return Outcome::Refused(cause),
         Some(Reply::Redirect { location, status }) => return Outcome::Redirected { status, location },

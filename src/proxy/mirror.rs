@@ -89,10 +89,12 @@ impl Mirrors {
         let has_body = !session.as_mut().is_body_empty();
         let request = copy_of(upstream, has_body).ok()?;
         let peer = pick.endpoint.peer_for(false, false, || client_address(session, ctx));
+        let most_head = ctx.route()?.limits.response_headers;
         let (sender, pieces) = channel(MAX_PIECES_QUEUED);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));
         tokio::spawn(async move {
-            let sent = timeout(COPY_TIMEOUT, send(&connector, &pick, &peer, request, has_body.then_some(pieces)));
+            let sent =
+                timeout(COPY_TIMEOUT, send(&connector, &pick, &peer, (request, most_head), has_body.then_some(pieces)));
             match telemetry::contain(pin!(sent)).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(e))) => log::debug!("mirror {name}: {e}"),
@@ -119,11 +121,12 @@ async fn send(
     connector: &Connector,
     pick: &Pick,
     peer: &HttpPeer,
-    mut request: RequestHeader,
+    (mut request, most_head): (RequestHeader, usize),
     pieces: Option<Receiver<MirrorPiece>>,
 ) -> Result<()> {
     let mut session = session(connector, pick, peer).await?;
     let exchange = Arc::new(Exchange::default());
+    exchange.limits.set_response_head(most_head);
     request.extensions_mut().insert(Arc::clone(&exchange));
     session.write_request_header(Box::new(request), pieces.is_none()).await?;
     match (pieces, session.take_request_body_writer()) {

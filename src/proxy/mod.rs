@@ -16,6 +16,7 @@ mod grpc_web;
 mod http_proxy;
 mod https_redirect;
 mod keepalive;
+mod limits;
 mod local_reply;
 mod mirror;
 mod reply;
@@ -80,15 +81,21 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let Some(client) = &ctx.client else { return Err(Refusal::of(Cause::Internal).into()) };
         ctx.admission = admission::decide(session.req_header(), &client.connection, &ctx.snapshot);
+        limits::check_connection(ctx)?;
         if let Some(reply) = https_redirect::reply(session.req_header(), ctx) {
             return reply::send(session, ctx, reply).await.map(|()| true);
         }
         ctx.admission.route.map_err(Refusal::of)?;
+        limits::begin_route(session, ctx)?;
+        deadlines::begin_route(ctx);
         ctx.split_index = select_peer::split_index(session.req_header(), ctx);
         ctx.grpc_web = GrpcWeb::of(session.req_header(), ctx);
         match local_reply::before_upstream(&self.asking, session, ctx).await {
             Some(reply) => reply::send(session, ctx, reply).await.map(|()| true),
-            None => Ok(false),
+            None => {
+                ctx.place = limits::take_place(session, ctx).await?;
+                Ok(false)
+            }
         }
     }
 
@@ -155,7 +162,7 @@ impl ProxyHttp for Proxy {
         {
             // The server sees a message that is shorter than it says, if any of it has come so far.
             *body = Some(Bytes::new());
-            ctx.client.iter().for_each(|client| client.exchange.refuse_body());
+            ctx.client.iter().for_each(|client| client.exchange.limits.refuse_body());
         }
         Ok(())
     }
@@ -176,6 +183,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         response::prepare_response(session, upstream_response, ctx)?;
+        limits::note_answer(upstream_response.status, ctx);
         ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_response(upstream_response))
     }
 
@@ -190,6 +198,8 @@ impl ProxyHttp for Proxy {
             call.edit_response_body(body);
         }
         if end_of_stream {
+            // The upstream is done, however long its client takes.
+            ctx.place = None;
             keepalive::end_response(session, ctx);
         }
         Ok(None)
@@ -207,6 +217,7 @@ impl ProxyHttp for Proxy {
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         log::debug!("request {:016x}: {e}", ctx.request_id);
         let refusal = Refusal::of_error(e);
+        limits::note_failure(refusal.cause, ctx);
         let can_reuse_downstream = reply::fail(session, ctx, refusal).await;
         FailToProxy { error_code: refusal.cause.status(), can_reuse_downstream }
     }

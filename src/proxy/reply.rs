@@ -58,7 +58,7 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
     if !is_unanswered(session) || cause.is_lost_client() {
         return false;
     }
-    let goes_on = ctx.attempts.began.is_none();
+    let goes_on = ctx.attempts.began.is_none() && !ends_connection(cause);
     if !goes_on {
         ctx.close_connection();
     }
@@ -71,8 +71,15 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
         return false;
     }
     ctx.attempts.release();
+    ctx.place = None;
     discard_body(session, cause).await;
     goes_on
+}
+
+/// Whether the connection is not worth keeping: it is one too many, or what is left of a body that is
+/// too large would have to be read first.
+fn ends_connection(cause: Cause) -> bool {
+    matches!(cause, Cause::BodyTooLarge | Cause::ConnectionLimit | Cause::ConnectionsOfAddress)
 }
 
 async fn send_error(session: &mut Session, ctx: &RequestCtx, refusal: Refusal) -> pingora::Result<()> {

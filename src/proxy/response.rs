@@ -54,7 +54,7 @@ fn switch_protocols(ctx: &RequestCtx) -> Result<()> {
         let message = "101 to a request that asked for no upgrade";
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, message).into_up());
     }
-    let idle = ctx.snapshot.timeouts.tunnel_idle;
+    let idle = ctx.timeouts().tunnel_idle;
     if let Some(exchange) = ctx.exchange() {
         exchange.become_tunnel(idle);
         // What is left of a body is part of the tunnel.
@@ -71,7 +71,7 @@ fn is_event_stream(head: &ResponseHeader) -> bool {
 
 fn begin_event_stream(ctx: &RequestCtx) {
     if let Some(exchange) = ctx.exchange() {
-        let idle = ctx.snapshot.timeouts.tunnel_idle;
+        let idle = ctx.timeouts().tunnel_idle;
         exchange.become_tunnel(idle);
         exchange.deadlines.set_response(None, Some(idle));
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, HeadLimits, KeySource, Underscores};
+use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, KeySource, Limits, Underscores};
 use crate::filter::{self, Chain, FilterRequest, Redirect, Reply, Respond};
 use crate::limit::Store;
 use crate::listener::{Entrances, TicketKeys};
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
-use crate::upstream::{CookieKey, Pool, Resolver, WeightedChoice};
+use crate::upstream::{Concurrency, CookieKey, Pool, Resolver, WeightedChoice};
 
 /// Everything that a request needs of its configuration, made once.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
-    pub limits: HeadLimits,
+    pub limits: Limits,
     /// Whether a route minds by which reading of its path a request came to it.
     pub minds_readings: bool,
     pub underscores: Underscores,
@@ -51,6 +51,12 @@ pub struct Route {
     pub forward_auth: Option<ForwardAuth>,
     /// Where the keys are that verify tokens, if they are to be fetched.
     pub token_keys: Option<AskedService>,
+    /// The whole file's, with those of its own.
+    pub limits: Limits,
+    /// `None` where they are those of the whole file.
+    pub timeouts: Option<Box<ClientTimeouts>>,
+    /// How many of its requests may be at the upstream at once.
+    pub concurrency: Option<Arc<Concurrency>>,
     /// Whether its requests and responses are quiet for long by nature.
     pub stream: bool,
     /// Whether calls of gRPC-Web become calls of gRPC.
@@ -148,13 +154,10 @@ impl Snapshot {
         };
         let pools = config.upstreams.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
         let resolver = Resolver::new(&config.dns.nameservers, config.dns.timeout).map_err(|e| format!("dns: {e}"))?;
-        let filters: HashMap<&str, &Chain> = previous
-            .into_iter()
-            .flat_map(|snapshot| &snapshot.routes)
-            .map(|route| (&*route.name, &route.filters))
-            .collect();
-        let filters = |route: &config::Route| filter::compile(route, filters.get(route.name.as_str()).copied());
-        let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools, filters(route)?));
+        let before: HashMap<&str, &Route> =
+            previous.into_iter().flat_map(|snapshot| &snapshot.routes).map(|route| (&*route.name, route)).collect();
+        let before = |route: &config::Route| before.get(route.name.as_str()).copied();
+        let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools, before(route)));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
@@ -188,7 +191,14 @@ impl Snapshot {
 }
 
 impl Route {
-    fn compile(route: &config::Route, config: &Config, pools: &[Arc<Pool>], filters: Chain) -> Result<Self, String> {
+    /// `previous`: the route of this name before a reload.
+    fn compile(
+        route: &config::Route,
+        config: &Config,
+        pools: &[Arc<Pool>],
+        previous: Option<&Self>,
+    ) -> Result<Self, String> {
+        let filters = filter::compile(route, previous.map(|route| &route.filters))?;
         let pool = |upstream: &config::UpstreamRef| {
             pools.get(upstream.index).cloned().ok_or_else(|| format!("route `{}`: no such upstream", route.name))
         };
@@ -230,6 +240,11 @@ impl Route {
             mirror: mirror.transpose()?,
             forward_auth: forward_auth.transpose()?,
             token_keys,
+            limits: config.limits.for_route(&route.limits),
+            timeouts: config.timeouts.for_route(&route.timeouts).map(Box::new),
+            concurrency: route.concurrency.as_ref().map(|settings| {
+                Concurrency::new(&route.name, settings, previous.and_then(|before| before.concurrency.as_deref()))
+            }),
             stream: route.stream,
             grpc_web: route.grpc_web,
             action,

@@ -11,6 +11,7 @@ mod auth_service;
 mod bind_check;
 mod client;
 mod control;
+mod descriptors;
 mod files;
 mod find;
 mod lifecycle;

@@ -28,7 +28,7 @@ use super::upgrade::respawn::{self, Respawn};
 use super::upgrade::takeover::Takeover;
 use super::upstream_service::UpstreamService;
 use super::workers::{self, Acceptors};
-use super::{announce, client, logging, privileges, sandbox, socket_files};
+use super::{announce, client, descriptors, logging, privileges, sandbox, socket_files};
 use crate::config::{
     AccessTarget, Address, AdminAddress, Config, ErrorLog, Listener, OwnFilePlace, Sandbox, Source, Upstream,
     is_ipv6_only,
@@ -80,6 +80,7 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     let source = start.source.clone();
     match prepare(config, start, control, &mut inherited, keeps_files) {
         Ok(prepared) => {
+            descriptors::take_all(&config.limits);
             let unclaimed = inherited.names();
             let unwanted = inherited.unclaimed();
             for address in &unwanted {

@@ -11,6 +11,7 @@ mod active_set;
 mod background;
 mod balance;
 mod call;
+mod concurrency;
 mod connections;
 mod connector;
 mod destination_order;
@@ -40,6 +41,7 @@ mod weighted_choice;
 
 pub use background::resolve_initial;
 pub use call::{CallFailure, call};
+pub use concurrency::{Concurrency, NoPlace, Place};
 pub use connector::{Connector, session_of_our_own};
 pub use endpoint::Endpoint;
 pub use health::{HealthStatus, OperatorState};

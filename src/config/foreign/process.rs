@@ -1,7 +1,9 @@
 //! Words for listeners, the process, trust, limits and a client's deadlines.
 
-use super::entry::{ANY, LISTENER, LISTENER_TLS, ROUTE, TOP, later, nothing, valued, write};
-use super::translate::{listening, seconds, underscores};
+use super::entry::{
+    ANY, LIMITS, LISTENER, LISTENER_TLS, ROUTE, ROUTE_LIMITS, ROUTE_TIMEOUTS, TOP, later, nothing, valued, write,
+};
+use super::translate::{listening, number, seconds, size, underscores};
 use crate::config::section::Foreign;
 use crate::config::section::Place::{Here, Route, Top};
 
@@ -126,8 +128,14 @@ pub const PROCESS: &[Foreign] = &[
     ),
     nothing(words!["providers" "include" "import" "includes"], ANY, "a configuration is one file: this one"),
     nothing(words!["version" "apiversion" "kind"], TOP, "a configuration has no version: leave it out"),
-    later(words!["worker_connections" "maxconn" "max_connections"], TOP, "limits.connections"),
-    later(words!["limit_conn_zone"], ANY, "routes[].concurrency"),
+    valued(
+        words!["worker_connections" "maxconn" "max_connections"],
+        TOP,
+        Top,
+        &["limits: { connections: % }"],
+        "20000",
+        number,
+    ),
     later(words!["proxy_cache_path"], ANY, "cache"),
     // Who is believed, and who is asked.
     write(
@@ -163,11 +171,31 @@ pub const PROCESS: &[Foreign] = &[
         "keep",
         underscores,
     ),
-    later(words!["body" "max_body" "body_size"], &["`limits`"], "limits.request_body"),
-    later(
+    valued(words!["body" "max_body" "body_size"], LIMITS, Here, &["request_body: %"], "100MiB", size),
+    valued(
         words!["client_max_body_size" "max_body_size" "body_limit" "request_body_max_size" "maxrequestbodybytes"],
         ANY,
-        "limits.request_body",
+        Top,
+        &["limits: { request_body: % }"],
+        "100MiB",
+        size,
+    ),
+    // What a route cannot have of its own.
+    nothing(
+        words!["request_line" "request_headers" "request_header_count"],
+        ROUTE_LIMITS,
+        "the head is read before a route is known: the key stands in `limits` at the top of the file",
+    ),
+    nothing(
+        words!["connections" "connections_per_ip" "h2_streams"],
+        ROUTE_LIMITS,
+        "a connection is let in before a route is known: the key stands in `limits` at the top of the file; requests \
+         of one route are limited by its `concurrency`",
+    ),
+    nothing(
+        words!["request_header" "keepalive" "tls_handshake" "h2_idle"],
+        ROUTE_TIMEOUTS,
+        "it passes before a route is known: the key stands in `timeouts` at the top of the file",
     ),
     write(
         words!["large_client_header_buffers" "client_header_buffer_size" "max_header_size" "max_header_bytes"],

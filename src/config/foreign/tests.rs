@@ -19,6 +19,7 @@ fn file(place: Place, within: &[&str], yaml: &str) -> String {
         (Here, "a listener's `tls`") => {
             format!("listeners: [{{ address: \":443\", tls: {{ {yaml} }} }}]\nroutes: [{{ respond: {{}} }}]\n")
         }
+        (Here, "`limits`") => format!("limits: {{ {yaml} }}\nlisteners: [\":80\"]\nroutes: [{{ respond: {{}} }}]\n"),
         (Here, "`match`") => route(&format!("match: {{ {yaml} }}, respond: {{}}")),
         // What is written in place of the whole map.
         (Here, "a path") => route(&format!("match: {{ {yaml} }}, respond: {{}}")),

@@ -63,6 +63,21 @@ pub fn number(text: &str) -> Option<String> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.to_owned())
 }
 
+/// nginx and Caddy write sizes as `10m`, `10M` and `10MB`.
+pub fn size(text: &str) -> Option<String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (amount, unit) = text.split_at(digits);
+    let amount = amount.parse::<u64>().ok().filter(|amount| *amount > 0)?;
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => "B",
+        "k" | "kb" | "kib" => "KiB",
+        "m" | "mb" | "mib" => "MiB",
+        "g" | "gb" | "gib" => "GiB",
+        _ => return None,
+    };
+    Some(format!("{amount}{unit}"))
+}
+
 pub fn path(text: &str) -> Option<String> {
     text.starts_with('/').then(|| text.trim_end_matches('*').to_owned())
 }

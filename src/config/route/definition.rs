@@ -2,15 +2,18 @@
 
 use super::access::Access;
 use super::action::Action;
-use super::cors::Cors;
 use super::auth::Auth;
+use super::concurrency::Concurrency;
+use super::cors::Cors;
 use super::matching::{Conditions, Match, PathPattern};
 use super::mirror::Mirror;
 use super::rate_limit::RateLimit;
 use super::request::{HostPolicy, PathEdit, RequestEdits};
 use super::response::ResponseEdits;
+use crate::config::limits::RouteLimits;
 use crate::config::paths::RoutePaths;
 use crate::config::section::{AsSection, Fields, Form, Reader, Shape, one_or_list, section};
+use crate::config::timeouts::RouteTimeouts;
 use crate::config::upstream::Upstream;
 use crate::config::value::{Address, NAME, ServerPlace};
 use crate::config::yaml::{Invalid, Location, Node, Yaml};
@@ -40,6 +43,12 @@ section! {
         cors: Option<Cors>;
         /// Who may send requests; each of them is asked, whatever its method.
         auth: Option<Auth>;
+        /// Limits of this route in the place of the `limits` of the whole file.
+        limits: RouteLimits = {};
+        /// Deadlines of this route in the place of the `timeouts` of the whole file.
+        timeouts: RouteTimeouts = {};
+        /// How many requests of this route may be at its upstream at the same time.
+        concurrency: Option<Concurrency>;
         /// Sends copies of requests to another upstream and ignores its answers.
         mirror: Option<Mirror>;
         /// Whether requests and responses may be quiet for long, as in long polls: `timeouts.tunnel_idle` then replaces `request_body_idle` and the upstream's `response_header` and `read_idle`, and `min_rate` and the upstream's `request` do not apply. WebSockets and responses of type text/event-stream need no such key.
@@ -53,7 +62,7 @@ section! {
         line: usize,
         locations: Locations,
     }
-    later { limits, timeouts, concurrency, compress, cache, files }
+    later { compress, cache, files }
     no_effect Route::no_effect;
     check Route::check;
 }
@@ -78,8 +87,8 @@ pub struct Locations {
 
 impl Route {
     fn no_effect(&self, key: &str) -> Option<Invalid> {
-        let has_no_effect =
-            matches!(key, "request" | "mirror" | "stream" | "grpc_web") && self.action.upstreams().is_empty();
+        let has_no_effect = matches!(key, "request" | "mirror" | "stream" | "grpc_web" | "concurrency")
+            && self.action.upstreams().is_empty();
         has_no_effect.then(|| self.without_effect(key))
     }
 

@@ -4,8 +4,9 @@ mod access;
 mod action;
 mod auth;
 mod circles;
-mod cors;
 mod client_cert;
+mod concurrency;
+mod cors;
 mod definition;
 mod edits;
 mod list;
@@ -21,12 +22,13 @@ mod upstream_ref;
 
 pub use access::Access;
 pub use action::{Action, Redirect, Respond, Split};
-pub use cors::Cors;
 pub use auth::{
     Auth, BasicAuth, ForwardAuth, Jwt, KeyMaterial, KeySet, KeySetFile, PasswordHash, PasswordScheme, PublicKey,
     ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, UsersFile,
 };
 pub use client_cert::{ClientCertPattern, Fingerprint, Such};
+pub use concurrency::Concurrency;
+pub use cors::Cors;
 pub use definition::Route;
 pub use edits::{CookieEdits, HeaderEdits, QueryEdits};
 pub use list::{check_upstreams, routes};

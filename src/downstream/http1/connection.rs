@@ -188,10 +188,7 @@ impl Connection {
         }
         let read = if has_room { self.poll_client(cx) } else { Poll::Pending };
         match read {
-            Poll::Ready(read) => {
-                self.waits.exchange.continued();
-                Poll::Ready(read)
-            }
+            Poll::Ready(read) => Poll::Ready(self.waits.body_read(read)),
             Poll::Pending => self.waits.poll_request_body(has_room, cx).map(Err),
         }
     }

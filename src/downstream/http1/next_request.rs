@@ -12,7 +12,7 @@ use tokio::task::unconstrained;
 
 use super::connection::Connection;
 use super::request_head::Head;
-use crate::config::HeadLimits;
+use crate::config::Limits;
 use crate::downstream::connection::Activity;
 use crate::downstream::linger::linger;
 use crate::downstream::malformed::Malformed;
@@ -42,7 +42,7 @@ pub enum Arrival {
 impl Connection {
     /// Waits for a whole head. `pace`: of the client in the exchange that begins with it, be
     /// the head well-formed or not.
-    pub async fn next_request(&mut self, timeouts: HeadTimeouts, pace: Pace, limits: &HeadLimits) -> Arrival {
+    pub async fn next_request(&mut self, timeouts: HeadTimeouts, pace: Pace, limits: &Limits) -> Arrival {
         if !self.drain_body().await {
             return Arrival::Gone;
         }
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// `None` while the head is not whole.
-    fn try_begin_request(&mut self, limits: &HeadLimits) -> Option<Arrival> {
+    fn try_begin_request(&mut self, limits: &Limits) -> Option<Arrival> {
         // RFC 9112 section 2.2: empty lines in front of a request are ignored.
         while self.waiting().starts_with(b"\r\n") {
             self.input.skip(2);

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use http::Version;
 use pingora_http::RequestHeader;
 
-use crate::config::HeadLimits;
+use crate::config::Limits;
 use crate::downstream::framing_fields::{Framing, FramingFields};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::target;
@@ -36,7 +36,7 @@ impl Head {
     ///
     /// # Errors
     /// As soon as no further byte could make it a request that we take.
-    pub fn read(bytes: &[u8], limits: &HeadLimits) -> Result<Option<Self>, Malformed> {
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Self>, Malformed> {
         let line = &bytes[..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())];
         if line.strip_suffix(b"\r").unwrap_or(line).len() > limits.request_line {
             return Err(Malformed::LineTooLong);
@@ -58,7 +58,7 @@ impl Head {
     }
 
     /// `parsed` is made of `bytes`.
-    fn of(parsed: &httparse::Request<'_, '_>, bytes: &[u8], limits: &HeadLimits) -> Result<Self, Malformed> {
+    fn of(parsed: &httparse::Request<'_, '_>, bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
         if parsed.headers.len() > limits.request_header_count {
             return Err(Malformed::TooManyFields);
         }
@@ -141,8 +141,8 @@ fn raw_field<'h>(head: &'h [u8], name: &str) -> Option<&'h [u8]> {
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits =
-        HeadLimits { request_line: 8192, request_headers: 32768, request_header_count: 100, h2_streams: 100 };
+    const LIMITS: Limits =
+        Limits { request_line: 8192, request_headers: 32768, request_header_count: 100, ..Limits::NARROW };
 
     fn read(text: &str) -> Result<Option<Head>, Malformed> {
         Head::read(text.as_bytes(), &LIMITS)
@@ -298,7 +298,7 @@ mod tests {
     /// RFC 9112 section 3: method, target and version; the line's end is not counted.
     #[test]
     fn a_line_may_be_as_long_as_its_limit() {
-        let limits = HeadLimits { request_line: 16, ..LIMITS };
+        let limits = Limits { request_line: 16, ..LIMITS };
         let read = |text: &str| Head::read(text.as_bytes(), &limits).map(|head| head.is_some());
         assert_eq!(read("GET /xx HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(true));
         assert_eq!(read("GET /xx HTTP/1.1\r"), Ok(false));

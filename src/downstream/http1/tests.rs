@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::lent::Slot;
 use super::next_request::{Arrival, HeadTimeouts};
 use super::request_driver::RequestDriver;
-use crate::config::HeadLimits;
+use crate::config::Limits;
 use crate::downstream::connection::{Remote, RequestSource};
 use crate::downstream::registry::Connections;
 use crate::exchange::Exchange;
@@ -25,8 +25,8 @@ use crate::transport::Socket;
 
 type Session = crate::downstream::Session<RequestDriver>;
 
-const LIMITS: HeadLimits =
-    HeadLimits { request_line: 8192, request_headers: 32768, request_header_count: 100, h2_streams: 100 };
+const LIMITS: Limits =
+    Limits { request_line: 8192, request_headers: 32768, request_header_count: 100, ..Limits::NARROW };
 const TIMEOUTS: HeadTimeouts = HeadTimeouts { idle: Duration::from_secs(10), head: Duration::from_secs(5) };
 const WRITE_IDLE: Duration = Duration::from_secs(60);
 const PACE: Pace = Pace { write_idle: WRITE_IDLE, min_rate: None };

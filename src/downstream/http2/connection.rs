@@ -20,7 +20,7 @@ use super::request_head::Head;
 use super::response_head;
 use super::seat::Seats;
 use super::stream::StreamDriver;
-use crate::config::HeadLimits;
+use crate::config::Limits;
 use crate::downstream::connection::{ClientConnection, Remote, socket_digest};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::registry::{Closing, Connections};
@@ -146,7 +146,7 @@ impl Connection {
         remote: Remote,
         connections: &Arc<Connections>,
         timeouts: Timeouts,
-        limits: &HeadLimits,
+        limits: &Limits,
     ) -> io::Result<Self> {
         let mut client = ClientConnection::new(remote, connections.closing());
         client.is_http2 = true;
@@ -180,7 +180,7 @@ impl Connection {
 
     /// Drives the connection until another stream begins; `None` at its end. `pace`: of the
     /// client in the exchange that begins.
-    pub async fn next(&mut self, timeouts: Timeouts, pace: Pace, limits: &HeadLimits) -> Option<Arrival> {
+    pub async fn next(&mut self, timeouts: Timeouts, pace: Pace, limits: &Limits) -> Option<Arrival> {
         let begun = poll_fn(|cx| self.poll_next(timeouts, cx)).await;
         let (request, respond) = match begun? {
             Ok(begun) => begun,
@@ -301,7 +301,7 @@ impl Connection {
     }
 }
 
-fn settings(limits: &HeadLimits) -> server::Builder {
+fn settings(limits: &Limits) -> server::Builder {
     let list = limits.request_headers + limits.request_line + PER_FIELD * limits.request_header_count;
     let mut builder = server::Builder::new();
     builder

@@ -11,7 +11,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Version, request};
 use pingora_http::RequestHeader;
 
-use crate::config::HeadLimits;
+use crate::config::Limits;
 use crate::downstream::framing_fields::{Framing, FramingFields};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::target;
@@ -35,7 +35,7 @@ impl Head {
     ///
     /// # Errors
     /// When it is no request that we take; with what there is of it.
-    pub fn of(request: Request<()>, is_whole: bool, limits: &HeadLimits) -> Result<Self, (Malformed, Vec<u8>)> {
+    pub fn of(request: Request<()>, is_whole: bool, limits: &Limits) -> Result<Self, (Malformed, Vec<u8>)> {
         let (mut parts, ()) = request.into_parts();
         match settle(&mut parts, is_whole, limits) {
             Ok(asks_for_upgrade) => Ok(Self { request: Box::new(RequestHeader::from(parts)), asks_for_upgrade }),
@@ -45,7 +45,7 @@ impl Head {
 }
 
 /// Makes a request one of HTTP/1.1; whether it asks for another protocol.
-fn settle(parts: &mut request::Parts, is_whole: bool, limits: &HeadLimits) -> Result<bool, Malformed> {
+fn settle(parts: &mut request::Parts, is_whole: bool, limits: &Limits) -> Result<bool, Malformed> {
     let protocol = parts.extensions.remove::<Protocol>();
     if parts.method == Method::CONNECT && parts.uri.authority().is_none() {
         return Err(Malformed::Syntax);
@@ -99,7 +99,7 @@ fn join_cookies(headers: &mut HeaderMap) -> Result<(), Malformed> {
 }
 
 /// The same bounds as in HTTP/1.1, for the head as that would write it.
-fn check_bounds(parts: &request::Parts, limits: &HeadLimits) -> Result<(), Malformed> {
+fn check_bounds(parts: &request::Parts, limits: &Limits) -> Result<(), Malformed> {
     let target = parts.uri.path_and_query().map_or(1, |path| path.as_str().len());
     let line = parts.method.as_str().len() + target + REST_OF_LINE;
     if line > limits.request_line {
@@ -194,8 +194,7 @@ fn become_upgrade(parts: &mut request::Parts, protocol: &Protocol) -> Result<(),
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits =
-        HeadLimits { request_line: 64, request_headers: 256, request_header_count: 4, h2_streams: 1 };
+    const LIMITS: Limits = Limits::NARROW;
 
     fn read(method: &str, uri: &str, fields: &[(&str, &str)]) -> Result<Head, Malformed> {
         let mut request = Request::builder().method(method).uri(uri).version(Version::HTTP_2);

@@ -107,10 +107,7 @@ impl StreamDriver {
             return Poll::Ready(Ok(None));
         }
         match if has_room { self.poll_client(cx) } else { Poll::Pending } {
-            Poll::Ready(read) => {
-                self.seat.waits.exchange.continued();
-                Poll::Ready(read)
-            }
+            Poll::Ready(read) => Poll::Ready(self.seat.waits.body_read(read)),
             Poll::Pending => {
                 if let Poll::Ready(error) = self.output.poll_cancelled(cx) {
                     return Poll::Ready(Err(self.cancelled(error)));

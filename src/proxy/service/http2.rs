@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
@@ -30,9 +30,10 @@ impl HttpService {
         entering: Entering,
         shutdown: &ShutdownWatch,
     ) {
+        let is_excess = remote.excess.is_some();
         let (timeouts, limits) = {
             let snapshot = self.shared.live.load();
-            (timeouts(&snapshot), snapshot.limits.clone())
+            (timeouts(&snapshot, is_excess), snapshot.limits.clone())
         };
         let mut connection = match Connection::accept(stream, remote, &self.shared.connections, timeouts, &limits).await
         {
@@ -45,7 +46,7 @@ impl HttpService {
             // The limits of a connection stay; those of its requests may change.
             let (timeouts, pace, limits) = {
                 let snapshot = self.shared.live.load();
-                (self::timeouts(&snapshot), pace(&snapshot), snapshot.limits.clone())
+                (self::timeouts(&snapshot, is_excess), pace(&snapshot), snapshot.limits.clone())
             };
             match connection.next(timeouts, pace, &limits).await {
                 Some(Arrival::Request(stream)) => {
@@ -92,7 +93,9 @@ impl HttpService {
     }
 }
 
-fn timeouts(snapshot: &Snapshot) -> Timeouts {
+/// `is_excess`: the connection ends as soon as its first requests are answered.
+fn timeouts(snapshot: &Snapshot, is_excess: bool) -> Timeouts {
     let timeouts = &snapshot.timeouts;
-    Timeouts { head: timeouts.request_header, idle: timeouts.h2_idle, write_idle: timeouts.write_idle }
+    let idle = if is_excess { Duration::ZERO } else { timeouts.h2_idle };
+    Timeouts { head: timeouts.request_header, idle, write_idle: timeouts.write_idle }
 }

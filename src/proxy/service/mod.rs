@@ -6,22 +6,29 @@ mod http2;
 mod probe;
 mod streams;
 
-use std::pin::pin;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
+use pingora_timeout::timeout;
 
 use super::Proxy;
 use super::http_proxy::{self, OwnHttpProxy};
 use super::mirror::Mirrors;
 use crate::downstream::http1::Connection;
-use crate::downstream::{Connections, Entering, Initiator, Remote};
+use crate::downstream::{Admitted, Connections, Entering, Initiator, Remote};
 use crate::exchange::Pace;
-use crate::listener::{Accepted, ListenerIndex, Protocol, ServeConnection};
+use crate::listener::{Accepted, Entrance, ListenerIndex, Protocol, ServeConnection};
 use crate::runtime::{Live, Snapshot};
 use crate::telemetry::{self, Panicked};
+use crate::transport::Socket;
 use crate::upstream::Connector;
+
+/// For a client whose connection is one too many, to ask and to take its answer.
+const EXCESS_LIMIT: Duration = Duration::from_secs(5);
 
 /// Connections of a worker to services that it asks about requests, which wait for the next question.
 const MOST_IDLE: usize = 32;
@@ -68,24 +75,58 @@ impl HttpService {
         self: Arc<Self>,
         listener: ListenerIndex,
         accepted: Accepted,
-        entering: Entering,
+        mut counts: (Admitted, Entering),
         shutdown: &ShutdownWatch,
     ) {
         let (socket, address) = accepted.into_socket();
         let Some(entrance) = self.shared.live.load().entrances.get(listener).cloned() else { return };
+        let is_known = !entrance.expects_proxy_header(address);
+        if is_known && !self.count_address(&mut counts.0, address) {
+            return;
+        }
+        let arrival = Arrival { entrance, listener, socket, address, is_known };
+        if counts.0.excess().is_some() {
+            let served = self.enter(arrival, counts, shutdown);
+            // Whoever does not ask within this time is not told.
+            return drop(Box::pin(timeout(EXCESS_LIMIT, served)).await);
+        }
+        self.enter(arrival, counts, shutdown).await;
+    }
+
+    async fn enter(self: Arc<Self>, arrival: Arrival, counts: (Admitted, Entering), shutdown: &ShutdownWatch) {
+        let Arrival { entrance, listener, socket, address, is_known } = arrival;
+        let (mut admitted, entering) = counts;
         // The entrance says why one is not let in.
         let Ok(entered) = entrance.enter(socket, address, || entering.begin()).await else { return };
-        let remote =
-            Remote { listener: listener.0, address: entered.remote, tls: entered.tls, initiator: Initiator::Client };
-        match entered.protocol {
+        if !is_known && !self.count_address(&mut admitted, entered.remote) {
+            return;
+        }
+        let remote = Remote {
+            listener: listener.0,
+            address: entered.remote,
+            tls: entered.tls,
+            initiator: Initiator::Client,
+            excess: admitted.excess(),
+        };
+        // The task of a connection that waits for years holds no more than what it waits with.
+        let served: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match entered.protocol {
             Protocol::Http1 => {
                 let client = Connection::new(entered.transport, remote, &self.shared.connections);
                 drop(entering);
-                // The task of a connection that waits for years holds no more than what it waits with.
-                Box::pin(self.serve_http1(Box::new(client), shutdown)).await;
+                Box::pin(self.serve_http1(Box::new(client), shutdown))
             }
-            Protocol::Http2 => Box::pin(self.serve_http2(entered.transport, remote, entering, shutdown)).await,
+            Protocol::Http2 => Box::pin(self.serve_http2(entered.transport, remote, entering, shutdown)),
+        };
+        match admitted.excess() {
+            Some(_) => drop(Box::pin(timeout(EXCESS_LIMIT, served)).await),
+            None => served.await,
         }
+    }
+
+    /// Returns false where the connection is to be closed at once.
+    fn count_address(&self, admitted: &mut Admitted, address: Option<SocketAddr>) -> bool {
+        let most = self.shared.live.load().limits.connections_per_ip;
+        address.is_none_or(|address| admitted.count_address(address.ip(), most))
     }
 }
 
@@ -96,14 +137,26 @@ impl ServeConnection for HttpService {
         accepted: Accepted,
         shutdown: ShutdownWatch,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let entering = self.shared.connections.entering();
+        let admitted = self.shared.connections.capacity.admit(self.shared.live.load().limits.connections);
+        let counts = admitted.map(|admitted| (admitted, self.shared.connections.entering()));
         async move {
-            match telemetry::contain(pin!(self.serve(listener, accepted, entering, &shutdown))).await {
+            let Some(counts) = counts else { return };
+            match telemetry::contain(pin!(self.serve(listener, accepted, counts, &shutdown))).await {
                 Ok(()) => {}
                 Err(panicked) => log_panic(&panicked),
             }
         }
     }
+}
+
+/// A connection that was accepted.
+struct Arrival {
+    entrance: Arc<Entrance>,
+    listener: ListenerIndex,
+    socket: Socket,
+    address: Option<SocketAddr>,
+    /// Nobody tells of another client behind `address`.
+    is_known: bool,
 }
 
 /// How a client has to keep up.

@@ -10,8 +10,6 @@ use pingora_http::ResponseHeader;
 use super::bad_response::BadResponse;
 use crate::http1::{ConnectionOptions, FieldName, IncomingBody, RawReason, append_fields};
 
-/// A longer head is not read.
-const MOST_BYTES: usize = 1024 * 1024;
 /// A head with more fields is not read.
 const MOST_FIELDS: usize = 1024;
 
@@ -24,11 +22,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the head at the start of `bytes`; `None` while it is not whole.
+    /// Reads the head at the start of `bytes`; `None` while it is not whole. `most`: a longer one,
+    /// in bytes, is not read.
     ///
     /// # Errors
     /// As soon as no further byte could make it a head that we take.
-    pub fn read(bytes: &[u8]) -> Result<Option<Self>, BadResponse> {
+    pub fn read(bytes: &[u8], most: usize) -> Result<Option<Self>, BadResponse> {
         let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
         let mut parser = httparse::ParserConfig::default();
@@ -37,8 +36,9 @@ impl Head {
         parser.allow_obsolete_multiline_headers_in_responses(true);
         let status = parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields);
         match status.map_err(of_parser)? {
-            httparse::Status::Partial if bytes.len() >= MOST_BYTES => Err(BadResponse::HeadTooLarge),
+            httparse::Status::Partial if bytes.len() >= most => Err(BadResponse::HeadTooLarge),
             httparse::Status::Partial => Ok(None),
+            httparse::Status::Complete(length) if length > most => Err(BadResponse::HeadTooLarge),
             httparse::Status::Complete(length) => {
                 let response = carried(&parsed, &bytes[..length]).ok_or(BadResponse::Syntax)?;
                 Ok(Some(Self { response: Box::new(response), length }))
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Option<Head>, BadResponse> {
-        Head::read(text.as_bytes())
+        Head::read(text.as_bytes(), 1 << 20)
     }
 
     fn with(fields: &str) -> ResponseHeader {
@@ -189,8 +189,12 @@ mod tests {
         assert_eq!(with(&"a: 1\r\n".repeat(MOST_FIELDS)).headers.len(), MOST_FIELDS);
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: 1\r\n".repeat(MOST_FIELDS + 1));
         assert_eq!(read(&many).unwrap_err(), BadResponse::TooManyFields);
-        let large = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_BYTES));
-        assert_eq!(read(&large).unwrap_err(), BadResponse::HeadTooLarge);
+        let large = "HTTP/1.1 200 OK\r\na: b\r\n\r\n";
+        assert!(Head::read(large.as_bytes(), large.len()).unwrap().is_some());
+        for end in large.len() - 1..=large.len() {
+            let read = Head::read(&large.as_bytes()[..end], large.len() - 1);
+            assert_eq!(read.unwrap_err(), BadResponse::HeadTooLarge, "{end}");
+        }
     }
 
     #[test]

@@ -108,7 +108,9 @@ impl Session {
     fn poll_head(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.poll_request(exchange, cx)?;
         loop {
-            if let Some(head) = Head::read(self.connection.input.waiting()).map_err(refused)? {
+            if let Some(head) =
+                Head::read(self.connection.input.waiting(), exchange.limits.response_head()).map_err(refused)?
+            {
                 self.connection.input.skip(head.length);
                 return Poll::Ready(self.begin_response(head.response));
             }

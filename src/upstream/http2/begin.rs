@@ -12,7 +12,6 @@ use super::connection::{Connection, MOST_STREAMS};
 use super::driver::{Driver, Watched};
 use super::fault::failed;
 use super::pool::{Dialing, Lease};
-use super::response_head::MOST_BYTES;
 use super::shared::Shared;
 use crate::transport::Transport;
 
@@ -23,6 +22,10 @@ const STREAM_WINDOW: u32 = 96 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// What is held of one request that the connection has not taken yet.
 const SEND_BUFFER: usize = 64 * 1024;
+/// The most that is decoded of a head, in bytes: twice what `limits.response_headers` may be, so that
+/// somewhat larger ones are told apart from malformed ones.
+const MOST_HEAD: u32 = 2 << 20;
+
 /// Begins HTTP/2 on a new transport; its driver is a task of its own, on this runtime. `dialing`
 /// ends once other requests may come. `idle_timeout`: how long it waits for another one.
 ///
@@ -41,8 +44,7 @@ pub async fn begin(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
-        // Somewhat larger ones are told apart from malformed ones.
-        .max_header_list_size(MOST_BYTES as u32 * 2)
+        .max_header_list_size(MOST_HEAD)
         .enable_push(false)
         .handshake(watched)
         .await

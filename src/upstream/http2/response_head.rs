@@ -9,18 +9,17 @@ use pingora_http::ResponseHeader;
 
 use crate::upstream::http1::BadResponse;
 
-/// A larger head is not read: the sum of its fields, as RFC 9113 section 6.5.2 counts them.
-pub(super) const MOST_BYTES: usize = 1024 * 1024;
 /// A head with more fields is not read.
 const MOST_FIELDS: usize = 1024;
 
-/// The head of an interim or final response.
+/// The head of an interim or final response. `most`: a larger one is not taken, in bytes, as RFC 9113
+/// section 6.5.2 counts its fields.
 ///
 /// # Errors
 /// When it is more than is carried, has several lengths, or switches protocols, which HTTP/2 does
 /// not (RFC 9113 section 8.6).
-pub(super) fn from_http2(parts: Parts) -> Result<Box<ResponseHeader>> {
-    check(&parts.headers).map_err(refused)?;
+pub(super) fn from_http2(parts: Parts, most: usize) -> Result<Box<ResponseHeader>> {
+    check(&parts.headers, most).map_err(refused)?;
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(refused(BadResponse::Switch));
     }
@@ -53,12 +52,12 @@ pub(super) fn length(fields: &HeaderMap) -> Option<u64> {
     fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn check(fields: &HeaderMap) -> std::result::Result<(), BadResponse> {
+fn check(fields: &HeaderMap, most: usize) -> std::result::Result<(), BadResponse> {
     if fields.len() > MOST_FIELDS {
         return Err(BadResponse::TooManyFields);
     }
     let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-    if size > MOST_BYTES {
+    if size > most {
         return Err(BadResponse::HeadTooLarge);
     }
     let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
@@ -77,13 +76,15 @@ mod tests {
     use super::*;
     use http::Response;
 
+    const MOST: usize = 1 << 16;
+
     fn read(status: u16, fields: &[(&str, &str)]) -> std::result::Result<Box<ResponseHeader>, BadResponse> {
         let mut response = Response::builder().status(status);
         for (name, value) in fields {
             response = response.header(*name, *value);
         }
         let parts = response.body(()).unwrap().into_parts().0;
-        from_http2(parts).map_err(|error| *error.root_cause().downcast_ref().unwrap())
+        from_http2(parts, MOST).map_err(|error| *error.root_cause().downcast_ref().unwrap())
     }
 
     #[test]
@@ -101,7 +102,7 @@ mod tests {
             assert_eq!(read(200, &fields).unwrap_err(), BadResponse::Length, "{lengths:?}");
         }
         assert_eq!(read(200, &vec![("a", "1"); MOST_FIELDS + 1]).unwrap_err(), BadResponse::TooManyFields);
-        let large = "x".repeat(MOST_BYTES / 2);
+        let large = "x".repeat(MOST / 2);
         assert_eq!(read(200, &[("a", &large), ("b", &large)]).unwrap_err(), BadResponse::HeadTooLarge);
     }
 

@@ -124,11 +124,11 @@ impl Session {
         };
         if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
             let (parts, ()) = interim.map_err(failed)?.into_parts();
-            self.response = Some(from_http2(parts)?);
+            self.response = Some(from_http2(parts, exchange.limits.response_head())?);
             return Poll::Ready(Ok(()));
         }
         let (parts, body) = ready!(Pin::new(response).poll(cx)).map_err(failed)?.into_parts();
-        let mut head = from_http2(parts)?;
+        let mut head = from_http2(parts, exchange.limits.response_head())?;
         self.left = length(&head.headers).filter(|_| !body.is_end_stream());
         self.reading = if body.is_end_stream() { Reading::Over } else { Reading::Body(body) };
         if let Some(tunnel) = self.tunnel.take().filter(|_| head.status.is_success()) {
