@@ -127,8 +127,9 @@ impl Adaptive {
         let Some(median) = self.latencies.take_median() else { return };
         let before = self.limit();
         let limit = self.next_limit(&mut state, before, median, now);
-        if limit != before && (state.interrupted.is_some() || limit > before * 3 / 2) {
-            // What began under the other limit says nothing of this one.
+        if limit < before || limit > before * 3 / 2 {
+            // What began under the other limit says nothing of this one: it would be shrunk twice for
+            // the same queue.
             self.valid_from.store(at(now), Ordering::Relaxed);
         }
         self.limit.store(limit, Ordering::Relaxed);
@@ -153,7 +154,7 @@ impl Adaptive {
             state.interrupted = Some(limit);
             return (limit / 2).max(LEAST);
         }
-        if peak * 2 < limit {
+        if peak * 3 < limit * 2 {
             // It says nothing of a limit that is not felt.
             return limit;
         }
