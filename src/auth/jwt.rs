@@ -61,8 +61,9 @@ impl Jwt {
         Self { keys: ArcSwapOption::new(keys), source, allowed, rules, wanted: Notify::new() }
     }
 
-    /// What a token says that lets its bearer pass: each claim as one text. Each signature is verified anew, which takes 20 to
-    /// 100 µs: a memory of good tokens would have to end with the keys, the clock and a reload.
+    /// What a token says that lets its bearer pass: each claim as one text. Each signature is verified
+    /// anew, which takes from 20 µs (RSA) to a millisecond (P-384): a memory of good tokens would have to
+    /// end with the keys, the clock and a reload.
     ///
     /// # Errors
     /// Why it does not.

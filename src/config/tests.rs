@@ -84,10 +84,6 @@ routes:
     priority: 5
     paths: { ambiguous: as_sent }
     access: { allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.9.0.0/16] }
-    rate_limit:
-      - { rate: 60/m, burst: 5, key: "header:x-api-key", max_keys: 5000, dry_run: true }
-      - { rate: 1000/h, key: "claim:sub", store: "rediss://ann@store.internal:6380/1", store_timeout: 20ms,
-          store_password_file: @DIR@/password, store_ca: @DIR@/cert.pem }
     request:
       path: { regex: "^/v([0-9]+)/(?P<rest>.*)", with: "/$1/$${rest}" }
       header: { set: { X-A: "ü $${x}" }, add: { x-b: 2 }, remove: [x-c] }
@@ -119,7 +115,12 @@ routes:
     concurrency: { max: 64, queue: 10, queue_timeout: 2s }
     stream: true
     auth: { basic: { users_file: @DIR@/users, realm: staff, user_header: x-user, forward_credentials: false } }
-  - match: { path: /token }
+  - name: token
+    match: { path: /token }
+    rate_limit:
+      - { rate: 60/m, burst: 5, key: "header:x-api-key", max_keys: 5000, dry_run: true }
+      - { rate: 1000/h, key: "claim:sub", store: "rediss://ann@store.internal:6380/1", store_timeout: 20ms,
+          store_password_file: @DIR@/password, store_ca: @DIR@/cert.pem }
     auth: { jwt: { jwks_file: @DIR@/keys.json, issuer: "https://us.example", audience: [shop, cart],
       algorithms: [EdDSA, ES256], leeway: 5s, required: [exp, sub], claims_to_headers: { sub: x-user },
       from: { cookie: session }, forward_credentials: false } }

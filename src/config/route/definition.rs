@@ -15,7 +15,7 @@ use crate::config::paths::RoutePaths;
 use crate::config::section::{AsSection, Fields, Form, Reader, Shape, one_or_list, section};
 use crate::config::timeouts::RouteTimeouts;
 use crate::config::upstream::Upstream;
-use crate::config::value::{Address, NAME, ServerPlace};
+use crate::config::value::{Address, LimitKey, NAME, ServerPlace};
 use crate::config::yaml::{Invalid, Location, Node, Yaml};
 use crate::message::path::has_prefix;
 
@@ -116,6 +116,7 @@ impl Route {
             Cors::warn_unreached(reader, fields.key_span("cors"), &self.matcher);
         }
         self.check_shared_limits(reader, fields);
+        self.check_limits_by_claim(reader, fields);
         self.response.is_local = self.action.upstreams().is_empty();
         let Some(response) = fields.get("response").filter(|_| self.response.is_local) else { return };
         for (key, _) in ResponseEdits::OF_UPSTREAMS.iter().filter_map(|name| response.entry(name)) {
@@ -131,6 +132,19 @@ impl Route {
                 fields.key_span("rate_limit"),
                 message,
                 "add for instance `name: api`: it is counted by that",
+            );
+        }
+    }
+
+    /// Without a token, all requests would be counted together.
+    fn check_limits_by_claim(&self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
+        let is_by_claim = |limit: &RateLimit| matches!(limit.key, LimitKey::Claim(_));
+        if self.rate_limits.iter().any(is_by_claim) && self.auth.as_ref().is_none_or(|auth| auth.jwt.is_none()) {
+            let message = "`claim:` counts by a token, and this route asks for none";
+            reader.error_help(
+                fields.key_span("rate_limit"),
+                message,
+                "add `auth: { jwt: … }`, or count by another key",
             );
         }
     }
