@@ -171,7 +171,10 @@ fn ticks_pass_while_the_other_direction_is_blocked() {
 #[test]
 fn an_answer_reaches_a_client_whose_body_is_not_taken() {
     let origin = origin();
-    let proxy = Proxy::before(origin.address);
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nlimits: {{ request_body: unlimited }}\nroutes: [{{ upstream: '{}' }}]\n",
+        origin.address
+    ));
     let mut client = proxy.connect();
     client.send(format!("PUT /late HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 1_u64 << 40));
     let mut writer = client.wire.stream.try_clone().unwrap();

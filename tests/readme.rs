@@ -150,9 +150,6 @@ fn what_is_called_missing_is_missing() {
         ("routes: [{ respond: {}, KEY: {} }]", "cache"),
         ("routes: [{ respond: {}, KEY: {} }]", "compress"),
         ("routes: [{ respond: {}, KEY: {} }]", "files"),
-        ("routes: [{ respond: {}, KEY: {} }]", "rate_limit"),
-        ("routes: [{ respond: {}, KEY: {} }]", "access"),
-        ("routes: [{ respond: {}, KEY: {} }]", "auth"),
     ] {
         folder.write("p.yaml", &format!("{}\n", place.replace("KEY", key)));
         let (code, _, stderr) = support::call(&["-c", "p.yaml", "-t"], &folder.0);

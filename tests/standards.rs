@@ -200,7 +200,7 @@ fn an_answer_that_cannot_be_carried_is_refused_with_its_reason() {
     assert_eq!(proxy.get("/empty").text(), "ok");
     for (target, error, words) in [
         ("/1100", "http_response_header_section_size", "more than 1024 header fields"),
-        ("/large", "http_response_header_section_size", "larger than 1 MiB"),
+        ("/large", "http_response_header_section_size", "larger than `limits.response_headers`"),
         ("/coding", "http_response_transfer_coding", "a transfer coding other than `chunked`"),
     ] {
         let response = proxy.get(target);

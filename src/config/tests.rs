@@ -235,7 +235,7 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.upstreams[2].tls.as_ref().unwrap().sni, "127.0.0.1");
     assert_eq!(c.upstreams[0].timeouts.read_idle, None);
     assert_eq!(c.routes[0].matcher.hosts[0], HostPattern::Exact("example.com".into()));
-    let limits = &c.routes[0].rate_limits;
+    let limits = &c.routes.iter().find(|route| route.name == "token").unwrap().rate_limits;
     assert_eq!((limits[0].burst(), limits[1].burst(), &limits[1].key), (5, 1000, &LimitKey::Claim("sub".into())));
     assert_eq!(limits[1].store_password(), Some(&Password("s3cret".into())));
     assert_eq!(c.routes[0].request.query.set[0].1, "a%20b");

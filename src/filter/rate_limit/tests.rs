@@ -11,10 +11,20 @@ use crate::filter::fields::Edited;
 use crate::filter::findings::Findings;
 use crate::filter::reply::Reply;
 
+/// A claim is written as the field `claim-NAME`: the claims of these tests come from no token.
 fn route(limit: &str) -> Route {
+    let limit = limit.replace("claim:", "header:claim-");
     let text = format!("listeners: [':80']\nroutes: [{{ name: api, rate_limit: {limit}, respond: {{}} }}]\n");
     let (mut config, _) = crate::config::parse("test.yaml", &text, &|_| None).unwrap_or_else(|e| panic!("{e}"));
-    config.routes.remove(0)
+    let mut route = config.routes.remove(0);
+    for limit in &mut route.rate_limits {
+        if let LimitKey::Header(name) = &limit.key
+            && let Some(claim) = name.as_str().strip_prefix("claim-")
+        {
+            limit.key = LimitKey::Claim(claim.to_owned());
+        }
+    }
+    route
 }
 
 fn chain(limit: &str) -> Chain {
