@@ -57,6 +57,37 @@ fn the_believed_address_decides_and_nothing_of_a_refused_request_goes_up() {
     assert!(origin.seen.lock().unwrap().iter().all(|request| request.target() == "/"));
 }
 
+/// `Forwarded` (RFC 7239) says it where there is no `X-Forwarded-For`.
+#[test]
+fn the_address_in_forwarded_is_believed_as_well() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&yaml(&origin, "deny: [192.0.2.0/24, '2001:db8::/32']"));
+    for (fields, status) in [
+        ("Forwarded: for=192.0.2.5", 403),
+        ("Forwarded: for=10.0.0.1, FOR=\"192.0.2.5:80\";proto=http", 403),
+        ("Forwarded: for=\"[2001:db8::1]\"", 403),
+        ("Forwarded: for=192.0.2.5, for=10.0.0.1", 200),
+        // A quote that the client left open hides nothing of what the trusted proxy wrote.
+        ("Forwarded: for=\", for=192.0.2.5", 403),
+        ("X-Forwarded-For: 10.0.0.1\r\nForwarded: for=192.0.2.5", 200),
+    ] {
+        let answer = proxy.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
+        assert_eq!(answer.status, status, "{fields}");
+    }
+}
+
+/// Nothing is told to whoever is not let in.
+#[test]
+fn a_preflight_of_who_is_not_let_in_is_refused() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&yaml(&origin, "deny: [192.0.2.0/24] }, cors: { origins: ['https://a.test']"));
+    let preflight = |client: &str| {
+        let fields = "Origin: https://a.test\r\nAccess-Control-Request-Method: GET";
+        proxy.ask(format!("OPTIONS / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\n{fields}\r\n\r\n")).status
+    };
+    assert_eq!((preflight("192.0.2.5"), preflight("10.0.0.1")), (403, 204));
+}
+
 #[test]
 fn a_client_without_an_address_is_refused_where_there_are_lists() {
     use std::io::{Read, Write};

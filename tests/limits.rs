@@ -17,6 +17,7 @@ const HEAD_KEY: &str = "`limits.response_headers`";
 
 every_front!(
     a_body_that_says_it_is_too_large_goes_nowhere
+    a_client_that_sends_its_whole_body_first_gets_its_answer
     a_body_that_turns_out_to_be_too_large_is_cut_for_everybody
     a_body_of_just_the_size_passes
     a_tunnel_is_not_counted
@@ -74,6 +75,20 @@ fn a_body_that_says_it_is_too_large_goes_nowhere(front: Front) {
     for line in proxy.access_log(3) {
         assert!(line["error"].as_str().unwrap().contains(BODY_KEY) && line["error_source"] == "client", "{line}");
     }
+}
+
+/// Many clients look for a response only then.
+fn a_client_that_sends_its_whole_body_first_gets_its_answer(front: Front) {
+    let (origin, _bodies) = recording();
+    let proxy = limited(front, &origin, "");
+    let (mut link, piece) = (proxy.link(), [b'x'; 64 * 1024]);
+    let mut exchange = link.begin(&Ask::post("/", "").length(Length::Said(80 * 64 * 1024)));
+    for count in 0..80 {
+        assert!(exchange.send(piece), "{count}");
+    }
+    exchange.end();
+    let answer = exchange.answer();
+    assert!(answer.status == 413 && answer.is_whole && answer.text().contains(BODY_KEY), "{}", answer.text());
 }
 
 fn a_body_that_turns_out_to_be_too_large_is_cut_for_everybody(front: Front) {
@@ -203,5 +218,8 @@ fn a_route_has_its_own_deadlines() {
     stalled.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let errors = |line: &serde_json::Value| line["error"].as_str().unwrap_or_default().to_owned();
     let log = proxy.access_log(3);
-    assert!(log.iter().any(|line| errors(line) == "the client stopped taking the response"), "{log:?}");
+    assert!(
+        log.iter().any(|line| errors(line) == "the client took nothing of the response for `timeouts.write_idle`"),
+        "{log:?}"
+    );
 }

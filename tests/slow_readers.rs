@@ -141,7 +141,7 @@ fn a_tunnel_whose_client_does_not_read_ends_when_it_was_idle_for_too_long() {
     let client = stall(&proxy, "/tunnel", "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     let waited = wait_for_room(&proxy);
     assert!((Duration::from_millis(500)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
-    assert_cut(&proxy, client, "the client stopped taking the response");
+    assert_cut(&proxy, client, "the client took nothing of the response for `timeouts.write_idle`");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_event_stream_whose_client_does_not_read_ends_when_it_was_idle_for_too_long
     let client = stall(&proxy, "/events", "Accept: text/event-stream\r\n");
     let waited = wait_for_room(&proxy);
     assert!((Duration::from_millis(500)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
-    assert_cut(&proxy, client, "the client stopped taking the response");
+    assert_cut(&proxy, client, "the client took nothing of the response for `timeouts.write_idle`");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_stalled_reader_of_our_own_reply_is_cut_as_one_of_an_upstreams() {
         support::await_until("the end", || proxy.order("status").1.contains(" 0 requests, 0 tunnels, 0 idle"));
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
         let log = proxy.access_log(round + 1);
-        assert_eq!(log.last().unwrap()["error"], "the client stopped taking the response");
+        assert_eq!(log.last().unwrap()["error"], "the client took nothing of the response for `timeouts.write_idle`");
         assert!(client.wire.until_end().len() < 900_000);
     }
     // Thousands of small ones that nobody reads stop the connection, too.

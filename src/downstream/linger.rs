@@ -16,8 +16,10 @@ use crate::transport::Transport;
 
 /// How long and how much a client may go on sending after its last response before the
 /// connection is cut.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
+pub(super) const LINGER: Duration = Duration::from_secs(5);
+/// Clients that look for a response only when they have sent their whole body get theirs if it is no
+/// larger, in bytes.
+pub(super) const LINGER_BYTES: usize = 64 << 20;
 
 /// Reads what the client still sends, once our direction is closed.
 ///

@@ -175,8 +175,18 @@ impl Cause {
             Self::RateLimited => {
                 (429, "http_request_denied", Client, "there were too many requests: see `rate_limit` of the route")
             }
-            Self::HeadTimeout => (408, "http_request_error", Client, "the head of the request did not arrive in time"),
-            Self::BodyTimeout => (408, "http_request_error", Client, "the request body stopped arriving"),
+            Self::HeadTimeout => (
+                408,
+                "http_request_error",
+                Client,
+                "the head of the request did not arrive within `timeouts.request_header`",
+            ),
+            Self::BodyTimeout => (
+                408,
+                "http_request_error",
+                Client,
+                "the request body stopped arriving for `timeouts.request_body_idle`",
+            ),
             Self::BodyTooSlow => (
                 408,
                 "http_request_error",
@@ -195,7 +205,9 @@ impl Cause {
             Self::ResponseRate => {
                 (408, "http_request_error", Client, "the client took the response more slowly than `timeouts.min_rate`")
             }
-            Self::ClientStalled => (408, "http_request_error", Client, "the client stopped taking the response"),
+            Self::ClientStalled => {
+                (408, "http_request_error", Client, "the client took nothing of the response for `timeouts.write_idle`")
+            }
             Self::ClientTooSlow => (
                 408,
                 "http_request_error",
@@ -331,13 +343,24 @@ impl Cause {
                 Proxy,
                 "no server of the upstream had room within `pool.queue_timeout`",
             ),
-            Self::ConnectTimeout => {
-                (504, "connection_timeout", Upstream, "the upstream did not accept the connection in time")
-            }
-            Self::ResponseTimeout => (504, "http_response_timeout", Upstream, "the upstream did not answer in time"),
-            Self::SendTimeout => {
-                (504, "connection_write_timeout", Upstream, "the upstream did not take the request in time")
-            }
+            Self::ConnectTimeout => (
+                504,
+                "connection_timeout",
+                Upstream,
+                "the upstream did not accept the connection within its `timeouts.connect`",
+            ),
+            Self::ResponseTimeout => (
+                504,
+                "http_response_timeout",
+                Upstream,
+                "the upstream did not answer in time: see its `timeouts.response_header` and `read_idle`",
+            ),
+            Self::SendTimeout => (
+                504,
+                "connection_write_timeout",
+                Upstream,
+                "the upstream did not take the request within its `timeouts.write_idle`",
+            ),
             Self::RequestTimeout => {
                 (504, "http_response_timeout", Upstream, "the upstream did not finish within `timeouts.request`")
             }

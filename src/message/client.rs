@@ -1,5 +1,5 @@
 //! Who the client is: the address of the connection's other end, or the one that a trusted
-//! proxy names in `X-Forwarded-For`.
+//! proxy names in `X-Forwarded-For` or `Forwarded`.
 
 use std::net::IpAddr;
 

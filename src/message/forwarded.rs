@@ -70,6 +70,13 @@ pub fn believed_host<'f>(x_forwarded_host: Option<&'f [u8]>, forwarded: Option<&
     super::host::split(name).map(|_| name)
 }
 
+/// The `for` of each element of a `Forwarded`, without its quotes; empty where an element has none.
+/// Commas in quotes part elements too: no address has one, and a quote that a client opened then
+/// takes in nothing of what a proxy wrote behind it.
+pub fn nodes(forwarded: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    forwarded.split(|b| *b == b',').map(|element| parameter(element, b"for").unwrap_or_default())
+}
+
 fn first_of_list(field: &[u8]) -> &[u8] {
     field.split(|b| *b == b',').next().unwrap_or(field).trim_ascii()
 }
@@ -126,6 +133,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn text_of(bytes: &[u8]) -> String {
+        text(bytes.to_vec())
+    }
+
     fn text(bytes: Vec<u8>) -> String {
         String::from_utf8(bytes).unwrap()
     }
@@ -150,6 +161,14 @@ mod tests {
             text(forwarded([&b"for=9.9.9.9"[..]].into_iter(), &remote, "a.b", "http")),
             "for=9.9.9.9, for=1.2.3.4;host=a.b;proto=http"
         );
+    }
+
+    #[test]
+    fn each_element_names_its_client() {
+        let nodes = |text: &'static str| nodes(text.as_bytes()).map(|node| text_of(node)).collect::<Vec<_>>();
+        assert_eq!(nodes("for=1.2.3.4"), ["1.2.3.4"]);
+        assert_eq!(nodes("proto=https;For=\"[2001:db8::1]:80\", for=_x, host=a"), ["[2001:db8::1]:80", "_x", ""]);
+        assert_eq!(nodes("for=\", for=1.2.3.4;proto=http").last().map(String::as_str), Some("1.2.3.4"));
     }
 
     #[test]

@@ -178,8 +178,14 @@ fn identify(request: &RequestHeader, connection: &ClientConnection, trusted: &[I
         return admission;
     };
     admission.remote_trusted = true;
-    let fields = request.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
-    admission.client_ip = Some(client::from_forwarded_for(remote, fields, trusted));
+    let fields = |name: &'static str| request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    admission.client_ip = Some(if request.headers.contains_key("x-forwarded-for") {
+        client::from_forwarded_for(remote, fields("x-forwarded-for"), trusted)
+    } else {
+        // An element that names nobody ends the walk, as one that is no address does.
+        let nodes: Vec<&[u8]> = fields("forwarded").flat_map(forwarded::nodes).collect();
+        client::from_forwarded_for(remote, nodes.into_iter(), trusted)
+    });
     let field = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
     if let Some(scheme) = forwarded::believed_scheme(field("x-forwarded-proto"), field("forwarded")) {
         admission.scheme = scheme;

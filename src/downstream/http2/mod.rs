@@ -12,6 +12,7 @@ mod request_head;
 mod response_head;
 mod seat;
 mod stream;
+mod unread_body;
 
 pub use connection::{Arrival, Connection, RefusedStream, Timeouts};
 pub use frame_watch::FrameWatch;

@@ -17,6 +17,7 @@ use super::output::{Output, lost};
 use super::request_head::Head;
 use super::response_head;
 use super::seat::Taken;
+use super::unread_body;
 use crate::downstream::driver::{Driver, Unfinished};
 use crate::exchange::Overdue;
 use crate::http1::OutgoingBody;
@@ -28,7 +29,8 @@ pub struct StreamDriver {
     /// The status of the last head that was written.
     response: Option<Box<ResponseHeader>>,
     seat: Taken,
-    body: RecvStream,
+    /// `None` once the stream has ended.
+    body: Option<RecvStream>,
     /// Nothing is to come of the request's body.
     is_read: bool,
     output: Output,
@@ -58,7 +60,7 @@ impl StreamDriver {
             request: head.request,
             response: None,
             seat,
-            body,
+            body: Some(body),
             output: Output::new(respond),
             written: Written::Nothing,
             asks_for_upgrade: head.asks_for_upgrade,
@@ -120,12 +122,16 @@ impl StreamDriver {
     /// What the client sends of its body or into its tunnel.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
-            let Some(piece) = ready!(self.body.poll_data(cx)) else {
+            let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
+            let Some(piece) = ready!(body.poll_data(cx)) else {
                 return self.poll_trailers(cx).map_ok(|()| None);
             };
-            let piece = piece.map_err(|error| self.cancelled(lost(error)))?;
-            self.body.flow_control().release_capacity(piece.len()).map_err(lost)?;
-            if self.body.is_end_stream() {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => return Poll::Ready(Err(self.cancelled(lost(error)))),
+            };
+            body.flow_control().release_capacity(piece.len()).map_err(lost)?;
+            if body.is_end_stream() {
                 self.is_read = true;
             } else if piece.is_empty() {
                 continue;
@@ -136,7 +142,8 @@ impl StreamDriver {
     }
 
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let trailers = ready!(self.body.poll_trailers(cx)).map_err(lost)?;
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        let trailers = ready!(body.poll_trailers(cx)).map_err(lost)?;
         self.is_read = true;
         if let Some(trailers) = trailers {
             self.seat.waits.exchange.upload.set_trailers(trailers);
@@ -381,6 +388,10 @@ impl Driver for StreamDriver {
     fn end(&mut self, whole: bool, _finished: bool) {
         if !whole || !self.output.is_whole() {
             self.output.reset(Reason::INTERNAL_ERROR);
+        } else if !self.is_tunnel
+            && let Some(body) = self.body.take()
+        {
+            unread_body::discard(body);
         }
     }
 }

@@ -142,7 +142,7 @@ impl Store {
 
     fn tell_away(&self, reason: &dyn Display) {
         if !self.is_told.swap(true, Ordering::Relaxed) {
-            let place = self.place();
+            let (place, reason) = (self.place(), reason.to_string().escape_debug().to_string());
             log::warn!(
                 "the store of limits at {place} is away: {reason}; each proxy counts by itself until it is back"
             );

@@ -11,6 +11,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::bounded::Bounded;
 use crate::config::{PemFile, RateLimit, StoreAddress, StorePlace};
 use crate::transport::{Socket, Transport, system_roots, tls_provider};
 
@@ -55,7 +56,7 @@ impl Destination {
         let transport = self.transport().await.map_err(|e| e.to_string())?;
         // Whoever asks has a deadline of his own.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let made = MultiplexedConnection::new_with_config(&self.login, transport, config).await;
+        let made = MultiplexedConnection::new_with_config(&self.login, Bounded::new(transport), config).await;
         let (connection, driver) = made.map_err(|e| e.to_string())?;
         Ok((connection, Box::pin(driver)))
     }

@@ -1,5 +1,6 @@
 //! The store in which a fleet of proxies counts together: a Redis or a Valkey.
 
+mod bounded;
 mod client;
 mod connect;
 mod script;

@@ -9,13 +9,14 @@ use redis::{RedisResult, Script};
 use crate::limit::quota::Quota;
 
 /// [`Quota::take`] in Lua. Times are microseconds since a day that leaves room for their fractions
-/// in a floating-point number. A key is gone as soon as it has paid for its requests.
+/// in a floating-point number. A key is gone as soon as it has paid for its requests. None owes more
+/// than a limit lets it, however the clock was set meanwhile.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
 local now = (time[1] - 1700000000) * 1000000 + time[2]
 local interval, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local paid = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now), now + most)
 local debt = paid - now + interval
 if debt > most + 0.5 then
   return {0, math.floor(debt)}
@@ -41,7 +42,13 @@ pub async fn take(mut connection: MultiplexedConnection, key: &str, quota: &Quot
     let mut call = TAKE.key(key);
     call.arg(microseconds(quota.interval())).arg(microseconds(quota.tolerance()));
     let (passes, debt): (u8, u64) = call.invoke_async(&mut connection).await?;
-    Ok(Taken { passes: passes == 1, debt: debt.saturating_mul(1000) })
+    let debt = debt.saturating_mul(1000);
+    // A microsecond for what was rounded.
+    let most = (quota.tolerance() + quota.interval()).as_nanos() + 1000;
+    if u128::from(debt) > most {
+        return Err((redis::ErrorKind::UnexpectedReturnType, "more than the limit lets a key owe").into());
+    }
+    Ok(Taken { passes: passes == 1, debt })
 }
 
 fn microseconds(time: std::time::Duration) -> String {
