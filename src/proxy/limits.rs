@@ -1,19 +1,18 @@
 //! How much a request may have of the proxy: whether its connection was let in, how large its
 //! messages may be, and its place among those that the route has at its upstream.
 
-use std::sync::Arc;
-
 use http::{HeaderValue, StatusCode, header};
-use pingora::{Error, ErrorType, Result};
+use pingora::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::deadlines;
 use super::error::Refusal;
+use super::waiting::while_client_stays;
 use crate::downstream::Excess;
 use crate::filter::Cause;
-use crate::upstream::{Concurrency, NoPlace, Place};
+use crate::upstream::{NoPlace, Place};
 
 /// What a client is told to wait before it tries again, in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -61,7 +60,10 @@ fn length(field: &HeaderValue) -> Option<u64> {
 pub async fn take_place(session: &mut Session, ctx: &RequestCtx) -> Result<Option<Place>> {
     let Some(concurrency) = ctx.route().and_then(|route| route.concurrency.as_ref()) else { return Ok(None) };
     let taken = match concurrency.take() {
-        Err(NoPlace::Full) if concurrency.has_queue() => wait(session, ctx, concurrency).await?,
+        Err(NoPlace::Full) if concurrency.has_queue() => {
+            deadlines::wait_for_server(ctx);
+            while_client_stays(session, concurrency.wait()).await?
+        }
         taken => taken,
     };
     let cause = match taken {
@@ -70,27 +72,6 @@ pub async fn take_place(session: &mut Session, ctx: &RequestCtx) -> Result<Optio
         Err(NoPlace::Timeout) => Cause::ConcurrencyTimeout,
     };
     Err(Refusal { cause, retry_after: Some(RETRY_AFTER) }.into())
-}
-
-/// A client that has said all that it has to say is watched meanwhile: who leaves makes room for
-/// others.
-async fn wait(
-    session: &mut Session,
-    ctx: &RequestCtx,
-    concurrency: &Arc<Concurrency>,
-) -> Result<std::result::Result<Place, NoPlace>> {
-    deadlines::wait_for_server(ctx);
-    let waiting = concurrency.wait();
-    if !session.as_mut().is_body_done() {
-        return Ok(waiting.await);
-    }
-    tokio::select! {
-        taken = waiting => Ok(taken),
-        gone = session.as_mut().read_body_or_idle(true) => {
-            let gone = gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed));
-            Err(gone.into_down())
-        }
-    }
 }
 
 /// The upstream's answer to the request begins.
