@@ -11,10 +11,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::SystemTime;
 
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::auth::Jwt;
 use crate::config::{self, Config, Limits};
 use crate::downstream::Remote;
 use crate::downstream::http1::Head;
@@ -60,6 +62,8 @@ targets! {
     cookies,
     paths,
     queries_and_hosts,
+    tokens,
+    key_sets,
 }
 
 /// Some places at which the bytes may have been cut on their way.
@@ -298,6 +302,32 @@ pub fn config_values(bytes: &[u8]) {
     let file = format!("listeners: [':80']\n{}\n", place.replace("VALUE", &quoted));
     if let Ok((config, _)) = config::parse("fuzz.yaml", &file, &|_| None) {
         assert_stands(&config);
+    }
+}
+
+/// What verifies tokens by one key, whose private half nobody has.
+fn verifier() -> Option<Jwt> {
+    const FILE: &str = "listeners: [':80']\nroutes: [{ auth: { jwt: { jwks_url: 'http://127.0.0.1:1/', audience: a } }, respond: {} }]\n";
+    const KEYS: &[u8] =
+        br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let (config, _) = config::parse("fuzz.yaml", FILE, &|_| None).ok()?;
+    let jwt = Jwt::new(config.routes.first()?.auth.as_ref()?.jwt.as_ref()?, None);
+    jwt.replace_keys(KEYS).ok().map(|_| jwt)
+}
+
+pub fn tokens(bytes: &[u8]) {
+    static VERIFIER: LazyLock<Option<Jwt>> = LazyLock::new(verifier);
+    let Some(verifier) = VERIFIER.as_ref() else { panic!("the file of this target is refused") };
+    assert!(verifier.verify(bytes, SystemTime::now()).is_err(), "{}", bytes.escape_ascii());
+}
+
+/// What a URL of keys may answer.
+pub fn key_sets(bytes: &[u8]) {
+    static VERIFIER: LazyLock<Option<Jwt>> = LazyLock::new(verifier);
+    let Some(verifier) = VERIFIER.as_ref() else { panic!("the file of this target is refused") };
+    match verifier.replace_keys(bytes) {
+        Ok(_) => assert!(verifier.has_keys()),
+        Err(reason) => assert!(!reason.is_empty()),
     }
 }
 

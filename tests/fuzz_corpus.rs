@@ -130,5 +130,5 @@ macro_rules! runs {
 
 runs! {
     front_door http1_request http1_response chunked proxy_header http2_frames config_file config_values cookies paths
-    queries_and_hosts
+    queries_and_hosts tokens key_sets
 }

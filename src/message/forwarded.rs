@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn each_element_names_its_client() {
-        let nodes = |text: &'static str| nodes(text.as_bytes()).map(|node| text_of(node)).collect::<Vec<_>>();
+        let nodes = |text: &'static str| nodes(text.as_bytes()).map(text_of).collect::<Vec<_>>();
         assert_eq!(nodes("for=1.2.3.4"), ["1.2.3.4"]);
         assert_eq!(nodes("proto=https;For=\"[2001:db8::1]:80\", for=_x, host=a"), ["[2001:db8::1]:80", "_x", ""]);
         assert_eq!(nodes("for=\", for=1.2.3.4;proto=http").last().map(String::as_str), Some("1.2.3.4"));
