@@ -192,6 +192,12 @@ fn the_store_decides_while_it_answers_and_the_proxy_goes_on_when_it_does_not() {
     store.say(Says::Error("OOM command not allowed"));
     assert_eq!([(); 3].map(|()| ask_as(&proxy, "10.0.0.5").status), [200, 200, 429]);
     await_until("the reason", || lines(&away("")) == 2 && proxy.read("stderr").contains("OOM"));
+    store.say(Says::Passes(1));
+    await_until("it is back again", || lines("answers again") == 2);
+    // A debt that nobody can have is no answer, and nobody is locked out by it.
+    store.say(Says::Refused(i64::MAX.unsigned_abs()));
+    assert_eq!([(); 3].map(|()| ask_as(&proxy, "10.0.0.6").status), [200, 200, 429]);
+    assert_eq!(lines("more than the limit lets a key owe"), 1, "{}", proxy.read("stderr"));
 }
 
 #[test]

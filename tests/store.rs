@@ -122,6 +122,22 @@ fn await_counting(store: &Store, proxy: &Proxy) {
 
 #[test]
 #[ignore = "needs a store: make store-test"]
+fn a_clock_of_the_store_that_went_back_locks_nobody_out() {
+    let store = Store::start(&[]);
+    let proxy = store.proxy("{ rate: 4/h, store: 'redis://127.0.0.1:{port}', store_timeout: 5s }");
+    await_counting(&store, &proxy);
+    assert_eq!(statuses(&proxy, "10.0.0.7", 1), [200]);
+    let keys = store.command("KEYS pingora-proxy:limit:a:*");
+    let name = keys.lines().find(|line| line.starts_with("pingora")).unwrap();
+    // As if it had been paid for until years from now.
+    store.command(&format!("SET {name} 9000000000000000"));
+    let refused = proxy.ask("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.7\r\n\r\n");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(refused.status == 429 && wait <= 900, "{wait}");
+}
+
+#[test]
+#[ignore = "needs a store: make store-test"]
 fn three_proxies_let_pass_together_what_one_would() {
     const RATE: f64 = 200.0;
     const BURST: f64 = 100.0;
