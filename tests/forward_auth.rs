@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use support::front::{Ask, Front, every_front};
-use support::{Origin, Proxy, Request, Wire, await_until, free_port};
+use support::{Folder, Origin, Proxy, Request, Wire, await_until, call, free_port};
 
 fn ok() -> Origin {
     Origin::fixed("HTTP/1.1 200 OK\r\nSet-Cookie: app=1\r\nContent-Length: 2\r\n\r\nok")
@@ -205,4 +205,29 @@ fn the_host_of_the_url_may_be_the_name_of_an_upstream() {
         assert_eq!(proxy.ask("GET /app HTTP/1.1\r\nHost: a\r\nCookie: session=good\r\n\r\n").status, 200);
     }
     assert_eq!(guard.last().header("host"), Some("guard"));
+}
+
+/// Who would be asked is said, and nobody is.
+#[test]
+fn explain_says_who_is_asked_and_asks_nobody() {
+    let folder = Folder::new();
+    folder.write("users", "ann:$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n");
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/auth", service.local_addr().unwrap());
+    let routes = format!(
+        "- {{ match: {{ path: /a }}, respond: {{}}, auth: {{ forward: {{ url: '{url}' }} }} }}\n\
+         - {{ respond: {{}}, auth: {{ basic: {{ users_file: users }} }} }}\n"
+    );
+    folder.write("p.yaml", &format!("listeners: [':1']\nroutes:\n{routes}"));
+    let explain = |url| {
+        let (code, said, complaints) = call(&["-c", "p.yaml", "explain", "GET", url], &folder.0);
+        assert_eq!(code, 0, "{complaints}");
+        said
+    };
+    let asked = explain("http://h/a");
+    assert!(asked.contains(&format!("  asks:       {url} (`auth.forward`)\n")), "{asked}");
+    let asked = explain("http://h/b");
+    assert!(asked.contains("  asks for:   a password of ") && asked.contains("users (`auth.basic`)\n"), "{asked}");
+    service.set_nonblocking(true).unwrap();
+    assert_eq!(service.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }

@@ -96,6 +96,7 @@ impl Explain {
                 describe_outcome(out, outcome)?;
                 if let Some(route) = route {
                     describe_limits(out, route)?;
+                    describe_questions(out, route)?;
                     describe_answer(out, &route.response)?;
                 }
             }
@@ -162,6 +163,18 @@ fn missing_in<'l>(fields: &'l [String], all: &'l [String]) -> impl Iterator<Item
         }
         Some(_) | None => true,
     })
+}
+
+/// Who would be asked about the request; nobody is about this one.
+fn describe_questions(out: &mut String, route: &Route) -> std::fmt::Result {
+    let Some(auth) = &route.auth else { return Ok(()) };
+    if let Some(basic) = &auth.basic {
+        writeln!(out, "  asks for:   a password of {} (`auth.basic`)", basic.users.path.display())?;
+    }
+    if let Some(forward) = &auth.forward {
+        writeln!(out, "  asks:       {} (`auth.forward`)", forward.url.written)?;
+    }
+    Ok(())
 }
 
 /// The limits that the request would be counted by; this one is not.
