@@ -113,10 +113,12 @@ fn what_is_no_request_is_told_why_and_logged() {
         let response = client.response();
         assert_eq!(response.status, status, "{request:?}");
         assert_eq!(response.header("server"), None);
-        assert!(response.header("proxy-status").unwrap().contains("http_request_error"), "{request:?}");
+        let proxy_status = response.header("proxy-status").unwrap();
+        assert!(proxy_status.contains("http_request_error"), "{request:?}");
+        let reason = response.text().lines().find_map(|line| Some(line.strip_prefix("reason: ")?.to_owned())).unwrap();
+        assert!(proxy_status.contains(&format!("details=\"{reason}: ")), "{request:?}: {proxy_status}");
         assert_eq!(response.header("connection"), Some("close"));
         assert!(response.header("date").is_some_and(|date| date.ends_with(" GMT")));
-        assert!(response.text().contains("reason: http_request_error"), "{}", response.text());
         assert!(client.wire.is_closed(), "{request:?}");
     }
     let json = proxy.ask("GET /a#b HTTP/1.1\r\nHost: a\r\nACCEPT: application/json\r\n\r\n");
@@ -125,7 +127,7 @@ fn what_is_no_request_is_told_why_and_logged() {
     // Each is logged when its connection has ended, which takes longer for some.
     let last = log.iter().find(|line| line["request_id"] == json["request_id"]).expect("the request is not logged");
     assert_eq!((&last["path"], &last["host"], &last["status"]), (&"/a#b".into(), &"a".into(), &400.into()));
-    assert_eq!(last["error"], json["message"]);
+    assert_eq!((&last["error"], &last["reason"]), (&json["message"], &json["reason"]));
     assert!(log.iter().all(|line| line["error_source"] == "client"));
     assert_eq!(origin.count(), 0);
 }

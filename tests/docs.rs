@@ -173,3 +173,20 @@ fn the_logrotate_file_of_the_docs_rotates_and_loses_no_line() {
     await_until("lines after", || lines("access.log.1") + lines("access.log") == 40);
     assert!(lines("access.log") >= 20 && lines("error.log.1") > 0);
 }
+
+#[test]
+fn the_page_of_reasons_is_the_one_that_the_program_prints() {
+    let (code, page, _) = call(&["reasons", "--markdown"], root());
+    let kept = std::fs::read_to_string(root().join("docs/reasons.md")).unwrap();
+    assert!(code == 0 && page == kept, "write it anew: pingora-proxy reasons --markdown > docs/reasons.md");
+    let (code, about, _) = call(&["reasons", "upstream_refused"], root());
+    assert!(
+        code == 0 && about.contains("status:       502\n") && about.contains("what to do:   Nothing listens"),
+        "{about}"
+    );
+    let (code, _, refused) = call(&["reasons", "upstream_refusd"], root());
+    assert_eq!(
+        (code, refused.as_str()),
+        (1, "error: no reason is called `upstream_refusd`: `pingora-proxy reasons` lists them\n")
+    );
+}

@@ -553,7 +553,7 @@ fn failures_are_told_apart_and_say_why(front: Front) {
     let ask = |accept: &str| proxy.ask(&Ask::get("/none").field("Accept", accept));
     assert!(ask("text/html,*/*").text().starts_with("<!doctype html>"));
     let json: serde_json::Value = serde_json::from_slice(&ask("application/json").body).unwrap();
-    assert_eq!((&json["status"], &json["reason"]), (&404.into(), &"destination_not_found".into()));
+    assert_eq!((&json["status"], &json["reason"]), (&404.into(), &"no_route".into()));
     for line in proxy.access_log(8) {
         assert!(line["error"].is_string() && line["error_source"].is_string(), "{line}");
     }

@@ -11,6 +11,34 @@ pub enum ServiceFault {
 }
 
 impl ServiceFault {
+    /// Each of them once, in their order.
+    pub const ALL: &[Self] = &[Self::Down, Self::Unreachable, Self::TimedOut, Self::Invalid, Self::TooLong];
+
+    /// The word that logs and metrics have for it.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Down => "auth_forward_down",
+            Self::Unreachable => "auth_forward_unreachable",
+            Self::TimedOut => "auth_forward_timeout",
+            Self::Invalid => "auth_forward_invalid",
+            Self::TooLong => "auth_forward_too_long",
+        }
+    }
+
+    /// What an operator can do about it.
+    pub const fn cure(self) -> &'static str {
+        match self {
+            Self::Down | Self::Unreachable => {
+                "Look whether the service of `auth.forward.url` runs: without it nobody passes."
+            }
+            Self::TimedOut => "The service is slow: look into its log, or raise `auth.forward.timeout`.",
+            Self::Invalid => "Something else than the service listens at `auth.forward.url`, or it is broken.",
+            Self::TooLong => {
+                "The service answers with a whole page: point `auth.forward.url` to its endpoint for proxies."
+            }
+        }
+    }
+
     pub const fn message(self) -> &'static str {
         match self {
             Self::Down => "no server of the service of `auth.forward` is up",

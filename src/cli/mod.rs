@@ -10,6 +10,7 @@ mod explain;
 mod hash_password;
 mod out;
 mod quick;
+mod reasons;
 mod serve;
 mod shell;
 mod signal;
@@ -23,9 +24,9 @@ use proxy_service::config::{self, Source};
 use proxy_service::server::{self, Ended, Respawn, Start, daemon};
 
 const USAGE: &str = if cfg!(feature = "demo") {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | reasons | hash-password | completions | man"
 } else {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | reasons | hash-password | completions | man"
 };
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -97,6 +98,7 @@ enum Command {
         markdown: bool,
     },
     HashPassword(hash_password::HashPassword),
+    Reasons(reasons::Reasons),
     /// Prints the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -147,6 +149,7 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
         Command::Upstreams(asked) => asked.run(file.as_deref())?,
         Command::Schema { markdown: true } => out::print(&config::reference())?,
         Command::HashPassword(asked) => asked.run()?,
+        Command::Reasons(asked) => asked.run()?,
         Command::Completions { shell } => shell::completions(Cli::command(), shell)?,
         Command::Man => shell::man(Cli::command())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,

@@ -57,6 +57,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
         sni: tls.and_then(|tls| tls.server_name.as_deref()),
         user_agent: header_bytes(header::USER_AGENT),
         referer: header_bytes(header::REFERER),
+        reason: ctx.failure.map(|cause| cause.reason()),
         error: ctx.failure.map(|cause| cause.message()),
         error_source: ctx.failure.map(|cause| cause.source()),
     });
@@ -111,6 +112,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         sni: tls.and_then(|tls| tls.server_name.as_deref()),
         user_agent: field(malformed.head, "user-agent"),
         referer: field(malformed.head, "referer"),
+        reason: Some(malformed.cause.reason()),
         error: Some(malformed.cause.message()),
         error_source: Some(malformed.cause.source()),
     });

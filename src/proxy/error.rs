@@ -59,6 +59,15 @@ pub fn cause_of(error: &Error) -> Cause {
     Refusal::of_error(error).cause
 }
 
+/// The cause of an error that came once the upstream had begun its answer.
+pub fn in_mid_answer(cause: Cause) -> Cause {
+    match cause {
+        Cause::UpstreamClosed => Cause::UpstreamTruncated,
+        Cause::ResponseTimeout => Cause::ReadTimeout,
+        other => other,
+    }
+}
+
 fn cause_of_pingoras(error: &Error) -> Cause {
     if let Some(cause) = http2_fault(error) {
         return cause;

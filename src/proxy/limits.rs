@@ -92,7 +92,7 @@ pub fn note_answer(status: StatusCode, ctx: &mut RequestCtx) {
 
 /// The request failed: that its upstream did not answer in time says how long it takes.
 pub fn note_failure(cause: Cause, ctx: &mut RequestCtx) {
-    if let (Cause::ResponseTimeout, Some(place)) = (cause, &mut ctx.place) {
+    if let (Cause::ResponseTimeout | Cause::ReadTimeout, Some(place)) = (cause, &mut ctx.place) {
         place.answered();
     }
 }

@@ -216,7 +216,10 @@ impl ProxyHttp for Proxy {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         log::debug!("request {:016x}: {e}", ctx.request_id);
-        let refusal = Refusal::of_error(e);
+        let mut refusal = Refusal::of_error(e);
+        if ctx.attempts.status.is_some() {
+            refusal.cause = error::in_mid_answer(refusal.cause);
+        }
         limits::note_failure(refusal.cause, ctx);
         let can_reuse_downstream = reply::fail(session, ctx, refusal).await;
         FailToProxy { error_code: refusal.cause.status(), can_reuse_downstream }

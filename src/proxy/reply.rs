@@ -171,7 +171,7 @@ fn error_reply(
     head.insert_header("Cache-Control", "no-store")?;
     head.insert_header(
         "Proxy-Status",
-        format!("pingora-proxy; error={}; details=\"{}\"", cause.proxy_status(), cause.message()),
+        format!("pingora-proxy; error={}; details=\"{}: {}\"", cause.proxy_status(), cause.reason(), cause.message()),
     )?;
     head.insert_header("X-Request-Id", id)?;
     if cause == Cause::MethodRefused {
@@ -218,7 +218,7 @@ fn accepted(accept: &[u8]) -> ErrorFormat {
 fn generated(format: ErrorFormat, cause: Cause, id: &str) -> (&'static str, Bytes) {
     let status = cause.status();
     let title = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
-    let (message, reason) = (cause.message(), cause.proxy_status());
+    let (message, reason) = (cause.message(), cause.reason());
     match format {
         ErrorFormat::Html => (
             "text/html; charset=utf-8",

@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::attempts::Attempts;
 use super::context::RequestCtx;
-use super::error::{Refusal, cause_of};
+use super::error::{Refusal, cause_of, in_mid_answer};
 use super::keepalive::is_unanswered;
 use crate::config::{Retry, RetryMethods, RetryReason};
 use crate::filter::Cause;
@@ -50,8 +50,8 @@ pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, mut error: Box
         return error;
     }
     let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
-    let cause = cause_of(&error);
     let answered = ctx.attempts.status.is_some();
+    let cause = if answered { in_mid_answer(cause_of(&error)) } else { cause_of(&error) };
     if cause == Cause::RequestTimeout && !answered && !session.as_mut().is_body_done() {
         return Refusal::of(Cause::BodyTooSlow).because(&error);
     }
@@ -80,7 +80,7 @@ fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) ->
             record_failure(ctx, pool, cause.message());
             rules.is_on(RetryReason::Reset)
         }
-        Cause::UpstreamClosed => {
+        Cause::UpstreamClosed | Cause::UpstreamTruncated => {
             // A server may close an idle connection at any time: that is no failure of it.
             let stale = reused && !answered;
             ctx.attempts.needs_new_connection = stale;
@@ -91,7 +91,7 @@ fn wants_retry(ctx: &mut RequestCtx, pool: &Pool, cause: Cause, reused: bool) ->
             }
             rules.is_on(RetryReason::Reset)
         }
-        Cause::ResponseTimeout | Cause::SendTimeout => {
+        Cause::ResponseTimeout | Cause::ReadTimeout | Cause::SendTimeout => {
             record_failure(ctx, pool, cause.message());
             rules.is_on(RetryReason::Timeout) && pool.has_another(&ctx.attempts.tried)
         }

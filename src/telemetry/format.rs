@@ -116,6 +116,7 @@ mod tests {
             sni: None,
             user_agent: Some(b"ua"),
             referer: None,
+            reason: Some("upstream_refused"),
             error: Some("refused"),
             error_source: Some(ErrorSource::Upstream),
         }
@@ -135,7 +136,7 @@ mod tests {
         assert_eq!(value["host"], "h\"");
         assert_eq!(value["path"], "/a\u{1b}\n\u{fffd}");
         assert_eq!(value["duration_ms"], 1.234);
-        assert_eq!(value["error_source"], "upstream");
+        assert_eq!((&value["reason"], &value["error_source"]), (&"upstream_refused".into(), &"upstream".into()));
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     optional(out, ",\"user_agent\":\"", r.user_agent);
     optional(out, ",\"referer\":\"", r.referer);
     if let Some(error) = r.error {
+        optional(out, ",\"reason\":\"", r.reason.map(str::as_bytes));
         string(out, ",\"error\":\"", error.as_bytes());
         string(out, ",\"error_source\":\"", r.error_source.unwrap_or(ErrorSource::Proxy).as_str().as_bytes());
     }

@@ -51,6 +51,9 @@ pub struct AccessRecord<'r> {
     pub sni: Option<&'r str>,
     pub user_agent: Option<&'r [u8]>,
     pub referer: Option<&'r [u8]>,
+    /// The word for what went wrong.
+    pub reason: Option<&'r str>,
+    /// The same as a sentence.
     pub error: Option<&'r str>,
     pub error_source: Option<ErrorSource>,
 }

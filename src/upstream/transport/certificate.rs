@@ -22,6 +22,53 @@ pub enum CertificateFault {
 }
 
 impl CertificateFault {
+    /// Each of them once, in their order.
+    pub const ALL: &[Self] = &[
+        Self::UnknownIssuer,
+        Self::NotForName,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::CaAsServer,
+        Self::WrongPurpose,
+        Self::BadSignature,
+        Self::UnsupportedAlgorithm,
+        Self::Revoked,
+        Self::Malformed,
+        Self::Other,
+    ];
+
+    /// The word that logs and metrics have for it.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownIssuer => "upstream_certificate_unknown_issuer",
+            Self::NotForName => "upstream_certificate_not_for_name",
+            Self::Expired => "upstream_certificate_expired",
+            Self::NotYetValid => "upstream_certificate_not_yet_valid",
+            Self::CaAsServer => "upstream_certificate_ca_as_server",
+            Self::WrongPurpose => "upstream_certificate_wrong_purpose",
+            Self::BadSignature => "upstream_certificate_bad_signature",
+            Self::UnsupportedAlgorithm => "upstream_certificate_algorithm",
+            Self::Revoked => "upstream_certificate_revoked",
+            Self::Malformed => "upstream_certificate_malformed",
+            Self::Other => "upstream_certificate_refused",
+        }
+    }
+
+    /// What an operator can do about it.
+    pub const fn cure(self) -> &'static str {
+        match self {
+            Self::UnknownIssuer => "Name the CA of the server in `tls.ca` of the upstream.",
+            Self::NotForName => "Set `tls.sni` of the upstream to a name of the server's certificate.",
+            Self::Expired => "Renew the server's certificate. If it is good, look at the clock of this machine.",
+            Self::NotYetValid => "Look at the clocks of the server and of this machine.",
+            Self::CaAsServer => "The server shows its CA's certificate: give it one of its own.",
+            Self::WrongPurpose | Self::BadSignature | Self::UnsupportedAlgorithm | Self::Revoked | Self::Malformed => {
+                "Renew the server's certificate."
+            }
+            Self::Other => "`openssl s_client -connect SERVER -verify_return_error` says more.",
+        }
+    }
+
     /// `None` where the error is about something else.
     pub fn of(error: &Error) -> Option<Self> {
         let failed = error.root_cause().downcast_ref::<io::Error>()?;
