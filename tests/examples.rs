@@ -124,6 +124,14 @@ fn cors() {
 }
 
 #[test]
+fn request_id() {
+    let (example, origin) = with_mirror("request-id.yaml");
+    let page = example.get("a", "/");
+    assert_eq!(page.header("x-request-id"), origin.last().header("x-request-id"));
+    assert!(page.header("x-request-id").is_some() && page.header("server-timing").unwrap().contains("ttfb;dur="));
+}
+
+#[test]
 fn security_fields() {
     let (example, _origin) = with_mirror("security-fields.yaml");
     let page = example.get("a", "/");

@@ -91,7 +91,12 @@ fn a_panic_in_one_request_costs_that_request() {
     for line in &lines {
         assert!(line.contains("ERROR") && line.contains("transport/destination.rs:"), "{line}");
         let id = line.split("request ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
-        assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
+        let log = running.proxy.access_log(1);
+        let logged = log.iter().find(|line| line["request_id"] == id).unwrap_or_else(|| panic!("{id}: {log:?}"));
+        assert_eq!(
+            (&logged["path"], &logged["reason"], &logged["status"]),
+            (&"/panic".into(), &"internal".into(), &500.into())
+        );
     }
     assert_eq!(running.health()["panics"], 5);
     let (code, text) = running.proxy.order("status");

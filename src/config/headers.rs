@@ -8,6 +8,22 @@ section! {
     "`headers`" pub struct Headers {
         /// What happens to a field with an underscore in its name, such as `X_User`. CGI, WSGI, Rack and PHP make the same variable of `X_User` and `X-User`, so that a client could send what a route sets or removes.
         underscores: Underscores = "drop";
+        /// Who is told the id of a request in `X-Request-Id`. A proxy of `trusted_proxies` may give the id; what anyone else says there is replaced.
+        request_id: RequestIdField = "both";
+    }
+}
+
+words! {
+    /// Who is told the id of a request.
+    pub enum RequestIdField {
+        /// The upstream and the client.
+        Both = "both",
+        /// The upstream.
+        Upstream = "upstream",
+        /// The client.
+        Client = "client",
+        /// Nobody: the field passes as any other, in both directions. The proxy's own errors have the id all the same.
+        Off = "off",
     }
 }
 

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 pub use admin::{Admin, AdminAddress};
 pub use dns::Dns;
 pub use errors::{ErrorPage, ErrorPages};
-pub use headers::{Headers, Underscores};
+pub use headers::{Headers, RequestIdField, Underscores};
 pub use limits::{Limits, RouteLimits};
 pub use listener::{
     CertificateFiles, CertificateRefusal, ClientAuth, ClientAuthMode, HostClientAuth, Listener, ListenerTls,

@@ -38,7 +38,7 @@ trusted_proxies: [10.0.0.0/8, "::1"]
 limits: { request_line: 4KiB, request_headers: 1MiB, request_header_count: 256, h2_streams: 50,
   request_body: unlimited, response_headers: 32KiB, connections: 100, connections_per_ip: 10 }
 paths: { ambiguous: canonical }
-headers: { underscores: keep }
+headers: { underscores: keep, request_id: client }
 timeouts: { request_header: 1500ms, request_body_idle: 30s, write_idle: 20s, min_rate: 2KiB/s, keepalive: 90s,
   tunnel_idle: 2h, tls_handshake: 5s, h2_idle: 30s }
 dns: { nameservers: ["127.0.0.1", "127.0.0.1:5353"], timeout: 500ms }
@@ -94,6 +94,7 @@ routes:
       header: { set: { a: "" }, add: { b: "\"quoted\"" }, remove: [server] }
       cookie: { domain: { .app.internal: example.com }, path: { /: /api/ }, secure: true, http_only: true, same_site: lax }
       location: off
+      server_timing: true
       security: { hsts: 1h, nosniff: false, frame: deny, referrer: no-referrer, csp: "default-src 'self'" }
     upstream: api
   - match: { path: { exact: /old } }

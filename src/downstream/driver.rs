@@ -10,6 +10,8 @@ use http::HeaderMap;
 use pingora_core::protocols::Digest;
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use crate::exchange::Exchange;
+
 /// A response ended before its length.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unfinished;
@@ -21,6 +23,8 @@ pub trait Driver: std::fmt::Debug + Send + Sync + Unpin + 'static {
     fn request(&self) -> &RequestHeader;
 
     fn request_mut(&mut self) -> &mut RequestHeader;
+
+    fn exchange(&self) -> &Exchange;
 
     /// The last head that was written.
     fn response(&self) -> Option<&ResponseHeader>;

@@ -18,6 +18,7 @@ use pingora_timeout::timeout;
 
 use super::driver::Driver;
 use super::retry_buffer::RetryBuffer;
+use crate::exchange::GivenUp;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -103,6 +104,12 @@ impl<D: Driver> Session<D> {
 impl<D: Driver> Drop for Session<D> {
     fn drop(&mut self) {
         let whole = self.driver.is_response_written() && !self.failed;
+        self.driver.exchange().last_word.say(|| GivenUp {
+            request: self.driver.request(),
+            status: self.driver.response().map(|head| head.status.as_u16()),
+            bytes_in: self.bytes_read,
+            bytes_out: self.bytes_written.saturating_sub(self.driver.unsent()),
+        });
         self.driver.end(whole, self.finished);
     }
 }

@@ -6,6 +6,7 @@
 
 mod deadline;
 mod download;
+mod given_up;
 mod limits;
 mod timer;
 mod upload;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 pub use deadline::{Deadlines, Overdue, Pace};
 use download::Download;
+pub use given_up::GivenUp;
+use given_up::LastWord;
 pub use limits::{BodyRefused, ExchangeLimits};
 pub use timer::Timer;
 use upload::Upload;
@@ -29,6 +32,8 @@ pub struct Exchange {
     pub upload: Upload,
     /// The response's body, on its way to the client.
     pub download: Download,
+    /// For the case that nobody finishes it.
+    pub last_word: LastWord,
     tunnel: AtomicBool,
     /// The client waits for 100 before it sends its body.
     continue_awaited: AtomicBool,

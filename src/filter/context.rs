@@ -13,6 +13,7 @@ use super::rare_fields::RareFields;
 use crate::downstream::ClientConnection;
 use crate::message::forwarded::believed_host;
 use crate::message::path::split_query;
+use crate::message::request_id::RequestId;
 
 /// The client's request, with what admission found out about it.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub struct FilterRequest<'r> {
     pub client_ip: Option<IpAddr>,
     /// Whether the forwarding fields of the request are believed.
     pub remote_trusted: bool,
-    pub request_id: u64,
+    pub request_id: &'r RequestId,
 }
 
 impl<'r> FilterRequest<'r> {
@@ -156,7 +157,9 @@ pub enum Origin<'r> {
 pub(super) mod tests {
     use super::*;
     use crate::downstream::Remote;
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
+
+    static REQUEST_ID: LazyLock<RequestId> = LazyLock::new(RequestId::example);
 
     /// Asks `then` about a GET for `target` at the host `h`, over plain HTTP.
     pub fn asked<T>(target: &str, then: impl FnOnce(&FilterRequest<'_>) -> T) -> T {
@@ -168,7 +171,7 @@ pub(super) mod tests {
             scheme: "http",
             client_ip: "1.2.3.4".parse().ok(),
             remote_trusted: false,
-            request_id: 10,
+            request_id: &REQUEST_ID,
         })
     }
 

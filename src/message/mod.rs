@@ -16,4 +16,5 @@ pub mod path;
 pub mod path_escapes;
 pub mod query;
 pub mod readings;
+pub mod request_id;
 pub mod trailers;

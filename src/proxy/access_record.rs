@@ -1,5 +1,6 @@
 //! The access record of a finished request.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::{Version, header};
@@ -8,27 +9,58 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use crate::downstream::http1::field;
 use crate::downstream::{ClientConnection, Initiator};
+use crate::exchange::GivenUp;
 use crate::filter::Cause;
-use crate::telemetry::{AccessLogger, AccessRecord};
+use crate::message::request_id::RequestId;
+use crate::telemetry::{self, AccessLogger, AccessRecord};
 
 /// Logs the request, when anybody reads the log.
-pub fn log(session: &Session, ctx: &RequestCtx) {
+pub fn log(session: &Session, ctx: &mut RequestCtx) {
+    ctx.is_logged = true;
+    let status = session.response_written().map(|head| head.status.as_u16());
+    let (bytes_in, bytes_out) = (session.body_bytes_read(), session.body_bytes_sent());
+    log_seen(&GivenUp { request: session.req_header(), status, bytes_in, bytes_out }, ctx);
+}
+
+impl Drop for RequestCtx {
+    fn drop(&mut self) {
+        telemetry::note_request(&self.request_id);
+        leave_word(self);
+    }
+}
+
+/// Has a request logged that is given up before its end: its client is gone, or its task panicked.
+fn leave_word(ctx: &mut RequestCtx) {
+    if ctx.is_logged || ctx.client.is_none() {
+        return;
+    }
+    let left = std::mem::replace(ctx, RequestCtx::new(Arc::clone(&ctx.snapshot)));
+    let Some(exchange) = left.exchange().map(Arc::clone) else { return };
+    let cause = if std::thread::panicking() { Cause::Internal } else { Cause::ClientGone };
+    exchange.last_word.leave(move |given_up| {
+        let mut left = left;
+        left.is_logged = true;
+        left.failure.get_or_insert(cause);
+        log_seen(given_up, &left);
+    });
+}
+
+fn log_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
     let logger = &ctx.snapshot.access;
     let connection = ctx.connection();
     if !logger.is_on() || connection.is_some_and(|connection| connection.initiator == Initiator::Probe) {
         return;
     }
-    let request = session.req_header();
+    let request = seen.request;
     let tls = connection.and_then(|connection| connection.tls.as_ref());
-    let sent = session.response_written().map(|head| head.status.as_u16());
-    let status = sent.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
+    let status = seen.status.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
     let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query());
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
     logger.log(&AccessRecord {
         at: ctx.at,
-        request_id: ctx.request_id,
+        request_id: &ctx.request_id,
         client_ip: ctx.admission.client_ip,
         remote_ip: connection.and_then(|connection| connection.ip),
         method: request.method.as_str(),
@@ -43,13 +75,15 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
             _ => "HTTP/1.1",
         },
         status,
-        bytes_in: count(session.body_bytes_read()),
-        bytes_out: count(session.body_bytes_sent()),
+        bytes_in: count(seen.bytes_in),
+        bytes_out: count(seen.bytes_out),
         duration: Instant::now().saturating_duration_since(ctx.started),
         route: ctx.route().map(|route| route.name.as_str()),
         upstream: ctx.attempts.server(),
         upstream_status: ctx.attempts.status,
+        queue: ctx.attempts.queue,
         connect: ctx.attempts.connect,
+        tls: ctx.attempts.tls,
         ttfb: ctx.attempts.ttfb,
         retries: ctx.attempts.count.saturating_sub(1),
         reused: ctx.attempts.reused,
@@ -68,7 +102,7 @@ pub fn log(session: &Session, ctx: &RequestCtx) {
 pub struct MalformedRequest<'r> {
     pub at: SystemTime,
     pub started: Instant,
-    pub id: u64,
+    pub id: &'r RequestId,
     pub cause: Cause,
     /// Whatever came.
     pub head: &'r [u8],
@@ -104,7 +138,9 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         route: None,
         upstream: None,
         upstream_status: None,
+        queue: None,
         connect: None,
+        tls: None,
         ttfb: None,
         retries: 0,
         reused: false,

@@ -33,7 +33,12 @@ pub struct Attempts {
     /// When a server was last asked for. From the first time on Pingora closes the client's
     /// connection when the request fails.
     pub began: Option<Instant>,
+    /// How long it waited for a place at the upstream and for a server with room, if it had to.
+    pub queue: Option<Duration>,
+    /// How long the present attempt took to reach the server, if the connection is new.
     pub connect: Option<Duration>,
+    /// How long the TLS handshake with it took, if there was one.
+    pub tls: Option<Duration>,
     pub reused: bool,
     pub ttfb: Option<Duration>,
     pub status: Option<u16>,
@@ -49,7 +54,15 @@ impl Attempts {
         if let Some(pick) = self.pick.as_ref().filter(|_| !reused) {
             pick.endpoint.note_connection(fd, digest.and_then(|digest| digest.socket_digest.as_ref()));
         }
-        self.connect = self.began.filter(|_| !reused).map(|began| began.elapsed());
+        let mut layers =
+            digest.filter(|_| !reused).into_iter().flat_map(|digest| digest.timing_digest.iter().flatten());
+        let mut took = || layers.next().and_then(|layer| layer.establishment_duration);
+        (self.connect, self.tls) = (took(), took());
+    }
+
+    /// It waited since then.
+    pub fn waited(&mut self, since: Instant) {
+        self.queue = Some(self.queue.unwrap_or_default() + since.elapsed());
     }
 
     /// The server has its room back.

@@ -1,7 +1,6 @@
 //! What one request carries from hook to hook. Pins one snapshot for its life.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use pingora::{ErrorType, OkOrErr};
@@ -16,9 +15,8 @@ use crate::config::ClientTimeouts;
 use crate::downstream::{ClientConnection, RequestSource};
 use crate::exchange::Exchange;
 use crate::filter::{Cause, FilterRequest, Findings};
-use crate::message::hash;
+use crate::message::request_id::RequestId;
 use crate::runtime::{Action, Mirror, Route, Snapshot};
-use crate::telemetry;
 use crate::upstream::{Place, Pool};
 
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub struct RequestCtx {
     pub snapshot: Arc<Snapshot>,
     pub at: SystemTime,
     pub started: Instant,
-    pub request_id: u64,
+    pub request_id: RequestId,
     /// `None` for a request that no client sent, which `explain` is asked about.
     pub client: Option<Client>,
     pub admission: Admission,
@@ -37,6 +35,8 @@ pub struct RequestCtx {
     pub attempts: Attempts,
     /// What `fail_to_proxy` found that went wrong, for the log.
     pub failure: Option<Cause>,
+    /// The access log has it.
+    pub is_logged: bool,
     /// Its place among the requests that the route may have at its upstream.
     pub place: Option<Place>,
     /// Where copies of its body go.
@@ -66,25 +66,21 @@ impl Client {
     }
 }
 
-impl Drop for RequestCtx {
-    fn drop(&mut self) {
-        telemetry::note_request(self.request_id);
-    }
-}
-
 impl RequestCtx {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        let at = SystemTime::now();
         Self {
             snapshot,
-            at: SystemTime::now(),
+            at,
             started: Instant::now(),
-            request_id: next_request_id(),
+            request_id: RequestId::new(at),
             client: None,
             admission: Admission::undecided(),
             findings: Findings::default(),
             split_index: 0,
             attempts: Attempts::default(),
             failure: None,
+            is_logged: false,
             place: None,
             mirror: None,
             grpc_web: None,
@@ -148,7 +144,7 @@ impl RequestCtx {
             scheme: self.admission.scheme,
             client_ip: self.admission.client_ip,
             remote_trusted: self.admission.remote_trusted,
-            request_id: self.request_id,
+            request_id: &self.request_id,
         }
     }
 
@@ -156,13 +152,4 @@ impl RequestCtx {
     pub fn target<'r>(&'r self, head: &'r RequestHeader) -> &'r str {
         self.request(head).target()
     }
-}
-
-/// Unique in the process and, by its random start, between processes; not a secret.
-pub fn next_request_id() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static SEED: std::sync::LazyLock<u64> =
-        std::sync::LazyLock::new(|| std::hash::RandomState::new().build_hasher().finish());
-    hash::nth(*SEED, NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -17,6 +17,7 @@ use crate::downstream::{ClientConnection, Remote};
 use crate::filter::{Cause, Reply};
 use crate::message::path::split_query;
 use crate::message::readings::SentPath;
+use crate::message::request_id::RequestId;
 use crate::route::{Mismatch, Rank, RequestView};
 use crate::runtime::Snapshot;
 use crate::upstream::PickRequest;
@@ -115,6 +116,7 @@ fn outcome(
     snapshot: &Arc<Snapshot>,
 ) -> Outcome {
     let mut ctx = RequestCtx::new(Arc::clone(snapshot));
+    ctx.request_id = RequestId::example();
     if let Err(cause) = admission.route {
         return Outcome::Refused(cause);
     }

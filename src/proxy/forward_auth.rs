@@ -30,7 +30,7 @@ pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut Reque
     let question = match question(rule, session.req_header(), ctx) {
         Ok(question) => question,
         Err(e) => {
-            log::debug!("request {:016x}: it could not be asked about: {e}", ctx.request_id);
+            log::debug!("request {}: it could not be asked about: {e}", ctx.request_id);
             return Some(Reply::Error(Cause::Internal));
         }
     };

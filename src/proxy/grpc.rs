@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::filter::Cause;
+use crate::message::request_id::RequestId;
 
 /// What is escaped in a `grpc-message`.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
@@ -21,12 +22,12 @@ pub fn content_type(request: &RequestHeader) -> Option<&HeaderValue> {
 ///
 /// # Errors
 /// Never: each of its fields is made here.
-pub fn error_reply(cause: Cause, content_type: &HeaderValue, id: u64) -> pingora::Result<ResponseHeader> {
+pub fn error_reply(cause: Cause, content_type: &HeaderValue, id: &RequestId) -> pingora::Result<ResponseHeader> {
     let mut head = ResponseHeader::build(200, Some(8))?;
     head.insert_header(header::CONTENT_TYPE, content_type)?;
     head.insert_header("grpc-status", status(cause.status()))?;
     head.insert_header("grpc-message", utf8_percent_encode(cause.message(), ESCAPED).to_string())?;
-    head.insert_header("X-Request-Id", format!("{id:016x}"))?;
+    head.insert_header("X-Request-Id", id.to_string())?;
     Ok(head)
 }
 
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_cause_is_told_in_the_terms_of_grpc() {
         let kind = HeaderValue::from_static("application/grpc");
-        let head = error_reply(Cause::ConnectRefused, &kind, 1).unwrap();
+        let head = error_reply(Cause::ConnectRefused, &kind, &RequestId::example()).unwrap();
         let field = |name: &str| head.headers[name].to_str().unwrap();
         assert_eq!(
             (head.status.as_u16(), field("grpc-status"), field("content-type")),

@@ -1,6 +1,8 @@
 //! How much a request may have of the proxy: whether its connection was let in, how large its
 //! messages may be, and its place among those that the route has at its upstream.
 
+use std::time::Instant;
+
 use http::{HeaderValue, StatusCode, header};
 use pingora::Result;
 use pingora_http::RequestHeader;
@@ -57,12 +59,15 @@ fn length(field: &HeaderValue) -> Option<u64> {
 ///
 /// # Errors
 /// When there is none, and none comes up in time.
-pub async fn take_place(session: &mut Session, ctx: &RequestCtx) -> Result<Option<Place>> {
-    let Some(concurrency) = ctx.route().and_then(|route| route.concurrency.as_ref()) else { return Ok(None) };
+pub async fn take_place(session: &mut Session, ctx: &mut RequestCtx) -> Result<Option<Place>> {
+    let Some(concurrency) = ctx.route().and_then(|route| route.concurrency.clone()) else { return Ok(None) };
     let taken = match concurrency.take() {
         Err(NoPlace::Full) if concurrency.has_queue() => {
             deadlines::wait_for_server(ctx);
-            while_client_stays(session, concurrency.wait()).await?
+            let began = Instant::now();
+            let outcome = while_client_stays(session, concurrency.wait()).await;
+            ctx.attempts.waited(began);
+            outcome?
         }
         taken => taken,
     };

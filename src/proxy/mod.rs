@@ -21,10 +21,12 @@ mod local_reply;
 mod mirror;
 mod reply;
 mod request;
+mod request_id;
 mod response;
 mod retry;
 mod routing;
 mod select_peer;
+mod server_timing;
 mod service;
 mod shared_limit;
 mod waiting;
@@ -81,6 +83,7 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
         let Some(client) = &ctx.client else { return Err(Refusal::of(Cause::Internal).into()) };
         ctx.admission = admission::decide(session.req_header(), &client.connection, &ctx.snapshot);
+        request_id::take(session.req_header(), ctx);
         limits::check_connection(ctx)?;
         if let Some(reply) = https_redirect::reply(session.req_header(), ctx) {
             return reply::send(session, ctx, reply).await.map(|()| true);
@@ -215,7 +218,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
-        log::debug!("request {:016x}: {e}", ctx.request_id);
+        log::debug!("request {}: {e}", ctx.request_id);
         let mut refusal = Refusal::of_error(e);
         if ctx.attempts.status.is_some() {
             refusal.cause = error::in_mid_answer(refusal.cause);

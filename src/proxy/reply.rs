@@ -11,10 +11,13 @@ use super::context::RequestCtx;
 use super::error::Refusal;
 use super::grpc;
 use super::keepalive::{close_if_body_is_withheld, discard_body, give_up_rest_of_body, is_unanswered};
+use super::request_id;
 use super::response::add_hsts;
 use super::retry::note_end;
+use super::server_timing;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
+use crate::message::request_id::RequestId;
 
 /// Writes the reply whole. An error is not written: it becomes a refusal, so that each goes
 /// the same way, through [`fail`].
@@ -67,7 +70,7 @@ pub async fn fail(session: &mut Session, ctx: &mut RequestCtx, refusal: Refusal)
         exchange.deadlines.set_request(None);
     }
     if let Err(e) = send_error(session, ctx, refusal).await {
-        log::debug!("request {:016x}: the client did not take the reply: {e}", ctx.request_id);
+        log::debug!("request {}: the client did not take the reply: {e}", ctx.request_id);
         return false;
     }
     ctx.attempts.release();
@@ -84,10 +87,10 @@ fn ends_connection(cause: Cause) -> bool {
 
 async fn send_error(session: &mut Session, ctx: &RequestCtx, refusal: Refusal) -> pingora::Result<()> {
     let (mut head, body) = match grpc::content_type(session.req_header()) {
-        Some(kind) => (grpc::error_reply(refusal.cause, kind, ctx.request_id)?, Bytes::new()),
+        Some(kind) => (grpc::error_reply(refusal.cause, kind, &ctx.request_id)?, Bytes::new()),
         None => {
             let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
-            error_reply(refusal.cause, accept, &ctx.snapshot.errors, ctx.request_id)?
+            error_reply(refusal.cause, accept, &ctx.snapshot.errors, &ctx.request_id)?
         }
     };
     if let Some(seconds) = refusal.retry_after {
@@ -101,6 +104,10 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
     if !bodyless {
         head.insert_header("Content-Length", body.len())?;
     }
+    let mut told = Edited::new(&mut head);
+    request_id::tell_client(&mut told, ctx);
+    server_timing::tell(&mut told, ctx);
+    told.outcome().map_err(Refusal::of)?;
     if let Some(route) = ctx.route() {
         let (request, mut response) = (ctx.request(session.req_header()), Edited::new(&mut head));
         ctx.findings.edit_response(&mut response);
@@ -125,7 +132,12 @@ async fn write(session: &mut Session, ctx: &RequestCtx, mut head: ResponseHeader
 ///
 /// # Errors
 /// Never: each of its fields is made here.
-pub fn to_malformed(cause: Cause, accept: Option<&[u8]>, pages: &ErrorPages, id: u64) -> pingora::Result<Vec<u8>> {
+pub fn to_malformed(
+    cause: Cause,
+    accept: Option<&[u8]>,
+    pages: &ErrorPages,
+    id: &RequestId,
+) -> pingora::Result<Vec<u8>> {
     let (mut head, body) = error_reply(cause, accept, pages, id)?;
     let reason = head.status.canonical_reason().unwrap_or("Error");
     let mut out = Vec::with_capacity(512 + body.len());
@@ -147,7 +159,7 @@ pub fn to_refused_stream(
     cause: Cause,
     accept: Option<&[u8]>,
     pages: &ErrorPages,
-    id: u64,
+    id: &RequestId,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
     let (mut head, body) = error_reply(cause, accept, pages, id)?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -158,11 +170,11 @@ fn error_reply(
     cause: Cause,
     accept: Option<&[u8]>,
     pages: &ErrorPages,
-    id: u64,
+    id: &RequestId,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
     let status = cause.status();
     let mut head = ResponseHeader::build(status, Some(8))?;
-    let id = format!("{id:016x}");
+    let id = id.to_string();
     let (content_type, body) = match page(pages, status) {
         Some((content_type, body)) => (content_type, body),
         None => generated(accepted(accept.unwrap_or_default()), cause, &id),

@@ -11,6 +11,7 @@ use super::context::RequestCtx;
 use super::error::Refusal;
 use super::framing;
 use super::keepalive::{close_if_body_is_withheld, end_bodyless_response};
+use super::{request_id, server_timing};
 use crate::filter::{Cause, Edited, Origin, RareFields, ResponseContext, hop_by_hop};
 use crate::listener::ListenerIndex;
 
@@ -95,6 +96,8 @@ fn edit(session: &Session, head: &mut ResponseHeader, rare: RareFields, ctx: &Re
         return Ok(());
     };
     let (request, mut response) = (ctx.request(session.req_header()), Edited::new(head));
+    request_id::tell_client(&mut response, ctx);
+    server_timing::tell(&mut response, ctx);
     ctx.findings.edit_response(&mut response);
     let origin = Origin::Upstream { authorities: pick.endpoint.authorities(), rare };
     route.filters.on_response(ResponseContext { request, response, origin }).map_err(Refusal::of)?;

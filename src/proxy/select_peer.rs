@@ -85,7 +85,10 @@ pub fn client_address(session: &Session, ctx: &RequestCtx) -> Option<ClientAddre
 async fn wait(session: &mut Session, ctx: &mut RequestCtx, pool: &Arc<Pool>, request: PickRequest) -> Result<Pick> {
     deadlines::wait_for_server(ctx);
     let waiting = pool.wait(request, ctx.deadline());
-    match while_client_stays(session, waiting).await? {
+    let began = Instant::now();
+    let outcome = while_client_stays(session, waiting).await;
+    ctx.attempts.waited(began);
+    match outcome? {
         Ok(pick) => Ok(pick),
         Err(unavailable) => refuse(ctx, unavailable),
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::config::{self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, KeySource, Limits, Underscores};
+use crate::config::{
+    self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, KeySource, Limits, RequestIdField, Underscores,
+};
 use crate::filter::{self, Chain, FilterRequest, Redirect, Reply, Respond};
 use crate::limit::Store;
 use crate::listener::{Entrances, TicketKeys};
@@ -27,6 +29,7 @@ pub struct Snapshot {
     /// Whether a route minds by which reading of its path a request came to it.
     pub minds_readings: bool,
     pub underscores: Underscores,
+    pub request_id: RequestIdField,
     pub errors: ErrorPages,
     pub access: Arc<AccessLogger>,
     /// In the order of the configuration.
@@ -59,6 +62,8 @@ pub struct Route {
     pub concurrency: Option<Arc<Concurrency>>,
     /// Whether its requests and responses are quiet for long by nature.
     pub stream: bool,
+    /// Whether clients are told where the time went.
+    pub server_timing: bool,
     /// Whether calls of gRPC-Web become calls of gRPC.
     pub grpc_web: bool,
     pub action: Action,
@@ -167,6 +172,7 @@ impl Snapshot {
             timeouts: config.timeouts.clone(),
             limits: config.limits.clone(),
             underscores: config.headers.underscores,
+            request_id: config.headers.request_id,
             errors: config.errors.clone(),
             access,
             pools,
@@ -246,6 +252,7 @@ impl Route {
                 Concurrency::new(&route.name, settings, previous.and_then(|before| before.concurrency.as_deref()))
             }),
             stream: route.stream,
+            server_timing: route.response.server_timing,
             grpc_web: route.grpc_web,
             action,
         })

@@ -84,15 +84,19 @@ fn text(out: &mut Vec<u8>, r: &AccessRecord<'_>, colour: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::message::request_id::RequestId;
     use crate::telemetry::record::ErrorSource;
+
+    static EXAMPLE: LazyLock<RequestId> = LazyLock::new(RequestId::example);
 
     fn record<'r>() -> AccessRecord<'r> {
         AccessRecord {
             at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_210_096_789),
-            request_id: 0xab,
+            request_id: &EXAMPLE,
             client_ip: "1.2.3.4".parse().ok(),
             remote_ip: None,
             method: "GET",
@@ -108,7 +112,9 @@ mod tests {
             route: Some("r"),
             upstream: None,
             upstream_status: None,
+            queue: None,
             connect: None,
+            tls: None,
             ttfb: None,
             retries: 0,
             reused: false,
@@ -132,7 +138,7 @@ mod tests {
     fn json_is_json_and_holds_the_fields() {
         let value: serde_json::Value = serde_json::from_str(&line(AccessFormat::Json)).unwrap();
         assert_eq!(value["ts"], "2024-02-29T12:34:56.789Z");
-        assert_eq!(value["request_id"], "00000000000000ab");
+        assert_eq!(value["request_id"], RequestId::example().to_string());
         assert_eq!(value["host"], "h\"");
         assert_eq!(value["path"], "/a\u{1b}\n\u{fffd}");
         assert_eq!(value["duration_ms"], 1.234);

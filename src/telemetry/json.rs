@@ -6,8 +6,6 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
-
 use super::bounds;
 use super::record::{AccessRecord, ErrorSource};
 use super::time::{push_timestamp, put_digits};
@@ -19,7 +17,7 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     let failed = r.error.is_some() && r.error_source != Some(ErrorSource::Client);
     raw(out, if failed { "\",\"level\":\"error\"" } else { "\",\"level\":\"info\"" });
     raw(out, ",\"request_id\":\"");
-    hex(out, r.request_id);
+    r.request_id.push_to(out);
     raw(out, "\"");
     let client = address(out, ",\"client_ip\":\"", r.client_ip);
     if r.client_ip == r.remote_ip && r.client_ip.is_some() {
@@ -43,8 +41,11 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     if let Some(status) = r.upstream_status {
         number(out, ",\"upstream_status\":", status);
     }
+    millis(out, ",\"queue_ms\":", r.queue);
     millis(out, ",\"connect_ms\":", r.connect);
+    millis(out, ",\"tls_ms\":", r.tls);
     millis(out, ",\"ttfb_ms\":", r.ttfb);
+    millis(out, ",\"transfer_ms\":", r.ttfb.map(|ttfb| r.duration.saturating_sub(ttfb)));
     if r.upstream.is_some() {
         number(out, ",\"retries\":", r.retries);
         raw(out, if r.reused { ",\"reused\":true" } else { ",\"reused\":false" });
@@ -78,12 +79,6 @@ fn millis(out: &mut Vec<u8>, key: &str, value: Option<Duration>) {
         put_digits(&mut fraction[1..], micros % 1000);
         out.extend_from_slice(&fraction);
     }
-}
-
-fn hex(out: &mut Vec<u8>, value: u64) {
-    let mut text = [0; 16];
-    HEXLOWER.encode_mut(&value.to_be_bytes(), &mut text);
-    out.extend_from_slice(&text);
 }
 
 /// Appends an address and returns where it is in `out`, with its closing quote.

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
 use crate::message::escaping::is_dangerous;
+use crate::message::request_id::RequestId;
 
 /// The characters that are logged of a panic's words, in which there may be a peer's bytes.
 const MAX_WORDS: usize = 500;
@@ -29,7 +30,7 @@ thread_local! {
     /// Where the panic was that is being contained, as the hook saw it.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
     /// The request that was given up by it.
-    static REQUEST: Cell<Option<u64>> = const { Cell::new(None) };
+    static REQUEST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// The number of panics that were contained since the process began.
@@ -41,7 +42,7 @@ pub fn contained_panics() -> u64 {
 #[derive(Debug)]
 pub struct Panicked {
     /// The id of the request, where it had one.
-    pub request: Option<u64>,
+    pub request: Option<String>,
     place: Option<String>,
     words: String,
 }
@@ -98,9 +99,9 @@ fn words(payload: &(dyn Any + Send)) -> String {
 
 /// To be called where the context of a request is dropped: where that is because of a panic,
 /// [`Panicked`] names the request.
-pub fn note_request(id: u64) {
+pub fn note_request(id: &RequestId) {
     if std::thread::panicking() {
-        REQUEST.set(Some(id));
+        REQUEST.set(Some(id.to_string()));
     }
 }
 
@@ -149,16 +150,16 @@ mod tests {
     use std::pin::pin;
     use std::process::Command;
 
-    struct Context(u64);
+    struct Context(RequestId);
 
     impl Drop for Context {
         fn drop(&mut self) {
-            note_request(self.0);
+            note_request(&self.0);
         }
     }
 
-    async fn fails(id: u64) {
-        let _context = Context(id);
+    async fn fails(id: &RequestId) {
+        let _context = Context(id.clone());
         tokio::task::yield_now().await;
         panic!("it\u{1b}[31m broke\n{}", "x".repeat(1000));
     }
@@ -166,12 +167,12 @@ mod tests {
     #[tokio::test]
     async fn a_panic_costs_what_is_contained_and_names_its_request() {
         let before = contained_panics();
-        let panicked = contain(pin!(fails(7))).await.unwrap_err();
-        assert_eq!((panicked.request, contained_panics() > before), (Some(7), true));
+        let panicked = contain(pin!(fails(&RequestId::example()))).await.unwrap_err();
+        assert_eq!((&panicked.request, contained_panics() > before), (&Some(RequestId::example().to_string()), true));
         let text = panicked.to_string();
         assert!(text.contains("it [31m broke xxx") && text.len() < MAX_WORDS + 100, "{text}");
         let done = pin!(async {
-            drop(Context(8));
+            drop(Context(RequestId::example()));
             9
         });
         assert_eq!(contain(done).await.ok(), Some(9));
@@ -186,12 +187,14 @@ mod tests {
         env_logger::builder().filter_level(log::LevelFilter::Error).init();
         end_process_on_panic();
         before_panic_ends_process(|| log::error!("the last act"));
-        let contained = contain(pin!(fails(7))).await.unwrap_err();
+        let contained = contain(pin!(fails(&RequestId::example()))).await.unwrap_err();
         log::error!("{contained}; lived on");
         match std::env::var("PANICS_IN").unwrap().as_str() {
-            "a task" => drop(tokio::spawn(fails(8)).await),
+            "a task" => drop(tokio::spawn(async { fails(&RequestId::example()).await }).await),
             "a thread" => drop(std::thread::spawn(|| panic!("it broke")).join()),
-            "a task of a request" => drop(contain(pin!(async { tokio::spawn(fails(9)).await })).await),
+            "a task of a request" => {
+                drop(contain(pin!(async { tokio::spawn(async { fails(&RequestId::example()).await }).await })).await)
+            }
             "nothing" => return,
             other => unreachable!("{other}"),
         };

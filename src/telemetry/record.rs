@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::message::request_id::RequestId;
+
 /// Whose fault a failure was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorSource {
@@ -25,7 +27,7 @@ impl ErrorSource {
 #[derive(Clone, Debug)]
 pub struct AccessRecord<'r> {
     pub at: SystemTime,
-    pub request_id: u64,
+    pub request_id: &'r RequestId,
     pub client_ip: Option<IpAddr>,
     pub remote_ip: Option<IpAddr>,
     pub method: &'r str,
@@ -42,7 +44,10 @@ pub struct AccessRecord<'r> {
     pub route: Option<&'r str>,
     pub upstream: Option<&'r str>,
     pub upstream_status: Option<u16>,
+    /// How long it waited for a place at the upstream, if it had to.
+    pub queue: Option<Duration>,
     pub connect: Option<Duration>,
+    pub tls: Option<Duration>,
     pub ttfb: Option<Duration>,
     pub retries: u32,
     pub reused: bool,

@@ -63,10 +63,10 @@ impl Connector {
 
     /// `dialing`: other requests wait for the connection.
     async fn dial<P: Peer>(&self, peer: &P, dial: &Dial, dialing: Option<Dialing>) -> Result<(Session, bool)> {
-        let (made, selected) = dial.connect(peer.total_connection_timeout()).await?;
-        match selected {
+        let made = dial.connect(peer.total_connection_timeout()).await?;
+        match made.selected {
             Selected::Http1 => {
-                let mut connection = Box::new(http1::Connection::new(made));
+                let mut connection = Box::new(http1::Connection::new(made.transport, made.timing));
                 connection.offered_http2 = dial.destination.protocol.is_maybe_http2();
                 Ok((Session::Http1(Box::new(http1::Session::new(connection, true))), false))
             }
@@ -74,13 +74,13 @@ impl Connector {
                 let (key, idle_timeout) = (peer.reuse_hash(), peer.idle_timeout());
                 let is_kept = idle_timeout != Some(Duration::ZERO);
                 let lease = is_kept.then(|| self.shared.lease(key));
-                let connection = http2::begin(made, lease, dialing, idle_timeout).await?;
+                let connection = http2::begin(made.transport, lease, dialing, idle_timeout).await?;
                 let slot = connection.slot();
                 if is_kept {
                     self.shared.put(key, &connection);
                 }
                 match slot {
-                    Some(slot) => Ok((Session::Http2(Box::new(http2::Session::new(slot))), false)),
+                    Some(slot) => Ok((Session::Http2(Box::new(http2::Session::first(slot, made.timing))), false)),
                     None => Error::e_explain(ErrorType::ConnectionClosed, "as soon as it was made"),
                 }
             }

@@ -14,11 +14,10 @@ use super::grpc_check::ask_grpc;
 use super::http1;
 use super::http2;
 use super::session::Session;
-use super::transport::{CertificateFault, Destination, Selected};
+use super::transport::{CertificateFault, Destination, Established, Selected};
 use crate::config::{ActiveCheck, CheckKind, UpstreamProtocol};
 use crate::exchange::Exchange;
 use crate::message::escaping::printable;
-use crate::transport::Transport;
 
 /// Checks once.
 ///
@@ -32,13 +31,13 @@ pub async fn check_once(endpoint: &Endpoint, check: &ActiveCheck) -> std::result
 }
 
 async fn ask(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<(), String> {
-    let (made, selected) = destination(endpoint, check).connect(None, false, None).await.map_err(|e| describe(&e))?;
+    let made = destination(endpoint, check).connect(None, false, None).await.map_err(|e| describe(&e))?;
     let name = |host: &'_ Option<String>| host.clone().or_else(|| endpoint.authorities().first().cloned());
     match &check.kind {
         CheckKind::Tcp => Ok(()),
         CheckKind::Http { path, status: (from, to), host } => {
             let host = name(host).unwrap_or_else(|| "localhost".to_owned());
-            let mut session = session(made, selected).await.map_err(|e| describe(&e))?;
+            let mut session = session(made).await.map_err(|e| describe(&e))?;
             let status = status_of(&mut session, path, &host, |status| (*from..=*to).contains(&status)).await;
             match status.map_err(|e| describe(&e))? {
                 status if (*from..=*to).contains(&status) => Ok(()),
@@ -47,7 +46,7 @@ async fn ask(endpoint: &Endpoint, check: &ActiveCheck) -> std::result::Result<()
         }
         CheckKind::Grpc { service, host } => {
             let host = name(host).unwrap_or_else(|| "localhost".to_owned());
-            let mut session = session(made, selected).await.map_err(|e| describe(&e))?;
+            let mut session = session(made).await.map_err(|e| describe(&e))?;
             ask_grpc(&mut session, service, &host).await.map_err(|e| describe(&e))?
         }
     }
@@ -67,13 +66,14 @@ fn destination(endpoint: &Endpoint, check: &ActiveCheck) -> Destination {
 }
 
 /// A connection for one request.
-async fn session(made: Transport, selected: Selected) -> Result<Session> {
-    match selected {
+async fn session(made: Established) -> Result<Session> {
+    match made.selected {
         Selected::Http1 => {
-            Ok(Session::Http1(Box::new(http1::Session::new(Box::new(http1::Connection::new(made)), true))))
+            let connection = Box::new(http1::Connection::new(made.transport, made.timing));
+            Ok(Session::Http1(Box::new(http1::Session::new(connection, true))))
         }
         Selected::Http2 => {
-            let connection = http2::begin(made, None, None, None).await?;
+            let connection = http2::begin(made.transport, None, None, None).await?;
             let slot = connection.slot().ok_or_else(|| Error::new(ErrorType::ConnectionClosed))?;
             Ok(Session::Http2(Box::new(http2::Session::new(slot))))
         }

@@ -18,6 +18,8 @@ section! {
         rewrite_location as "location": bool = "rewrite", with LOCATION;
         /// Fields by which browsers guard a page; `true` for those that suit most.
         security: Option<Security> = false, with Switch;
+        /// Whether `Server-Timing` tells clients where the time went: `queue`, `connect`, `tls` and `ttfb`, as in the access log.
+        server_timing: bool = false;
     }
     derived {
         /// Whether the proxy answers by itself, so that there is no upstream's response.

@@ -15,6 +15,7 @@ use super::lent::{Lent, Slot};
 use super::request_head::Head;
 use super::response_head;
 use crate::downstream::driver::{Driver, Unfinished};
+use crate::exchange::Exchange;
 use crate::http1::OutgoingBody;
 
 /// A request that was read from a connection, and the response to it.
@@ -61,6 +62,10 @@ impl Driver for RequestDriver {
 
     fn request_mut(&mut self) -> &mut RequestHeader {
         &mut self.request
+    }
+
+    fn exchange(&self) -> &Exchange {
+        &self.connection.waits.exchange
     }
 
     fn response(&self) -> Option<&ResponseHeader> {

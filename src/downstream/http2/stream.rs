@@ -19,7 +19,7 @@ use super::response_head;
 use super::seat::Taken;
 use super::unread_body;
 use crate::downstream::driver::{Driver, Unfinished};
-use crate::exchange::Overdue;
+use crate::exchange::{Exchange, Overdue};
 use crate::http1::OutgoingBody;
 
 /// A request that came on a stream, and the response to it.
@@ -251,6 +251,10 @@ impl Driver for StreamDriver {
 
     fn request_mut(&mut self) -> &mut RequestHeader {
         &mut self.request
+    }
+
+    fn exchange(&self) -> &Exchange {
+        &self.seat.waits.exchange
     }
 
     fn response(&self) -> Option<&ResponseHeader> {

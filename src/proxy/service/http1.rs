@@ -11,7 +11,7 @@ use super::{HttpService, pace};
 use crate::downstream::Session;
 use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, RequestDriver, Slot, field};
 use crate::filter::Cause;
-use crate::proxy::context::next_request_id;
+use crate::message::request_id::RequestId;
 use crate::proxy::{access_record, reply};
 
 impl HttpService {
@@ -51,20 +51,21 @@ impl HttpService {
     }
 
     async fn refuse(&self, client: &mut Connection, cause: Cause) {
-        let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
+        let (at, started) = (SystemTime::now(), Instant::now());
+        let id = RequestId::new(at);
         let snapshot = self.shared.live.pin();
         let accept = field(client.waiting(), "accept");
-        let reply = match reply::to_malformed(cause, accept, &snapshot.errors, id) {
+        let reply = match reply::to_malformed(cause, accept, &snapshot.errors, &id) {
             Ok(reply) => reply,
-            Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
+            Err(e) => return log::error!("request {id}: no reply could be made: {e}"),
         };
         let head = client.waiting().to_vec();
         let length = reply.len();
         if let Err(e) = client.close_with(reply.into()).await {
-            log::debug!("request {id:016x}: the client did not take the reply: {e}");
+            log::debug!("request {id}: the client did not take the reply: {e}");
         }
         let malformed =
-            access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client.client() };
+            access_record::MalformedRequest { at, started, id: &id, cause, head: &head, connection: client.client() };
         access_record::log_malformed(&snapshot.access, &malformed, length);
     }
 }

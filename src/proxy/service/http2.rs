@@ -15,7 +15,7 @@ use crate::downstream::http1::field;
 use crate::downstream::http2::{Arrival, Connection, RefusedStream, StreamDriver, Timeouts};
 use crate::downstream::{ClientConnection, Entering, Remote, Session};
 use crate::filter::Cause;
-use crate::proxy::context::next_request_id;
+use crate::message::request_id::RequestId;
 use crate::proxy::{access_record, reply};
 use crate::runtime::Snapshot;
 use crate::telemetry;
@@ -71,24 +71,26 @@ impl HttpService {
     }
 
     fn refuse_stream(&self, refused: RefusedStream, client: &ClientConnection) {
-        let (at, started, id) = (SystemTime::now(), Instant::now(), next_request_id());
+        let (at, started) = (SystemTime::now(), Instant::now());
+        let id = RequestId::new(at);
         let snapshot = self.shared.live.pin();
         let (cause, head) = (Cause::from(refused.malformed), refused.head.clone());
         let length = if refused.is_malformed() {
             refused.reset();
             0
         } else {
-            let (reply, body) = match reply::to_refused_stream(cause, field(&head, "accept"), &snapshot.errors, id) {
+            let (reply, body) = match reply::to_refused_stream(cause, field(&head, "accept"), &snapshot.errors, &id) {
                 Ok(reply) => reply,
-                Err(e) => return log::error!("request {id:016x}: no reply could be made: {e}"),
+                Err(e) => return log::error!("request {id}: no reply could be made: {e}"),
             };
             let length = body.len();
             if let Err(e) = refused.reply(reply, body) {
-                log::debug!("request {id:016x}: the client did not take the reply: {e}");
+                log::debug!("request {id}: the client did not take the reply: {e}");
             }
             length
         };
-        let malformed = access_record::MalformedRequest { at, started, id, cause, head: &head, connection: client };
+        let malformed =
+            access_record::MalformedRequest { at, started, id: &id, cause, head: &head, connection: client };
         access_record::log_malformed(&snapshot.access, &malformed, length);
     }
 }

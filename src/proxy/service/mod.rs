@@ -165,8 +165,8 @@ fn pace(snapshot: &Snapshot) -> Pace {
 }
 
 fn log_panic(panicked: &Panicked) {
-    match panicked.request {
-        Some(id) => log::error!("request {id:016x}: {panicked}; its connection is closed"),
+    match &panicked.request {
+        Some(id) => log::error!("request {id}: {panicked}; its connection is closed"),
         None => log::error!("a client's connection is closed: {panicked}"),
     }
 }

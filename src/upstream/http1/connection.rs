@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use pingora_core::protocols::{Digest, SocketDigest};
+use pingora_core::protocols::{Digest, SocketDigest, TimingDigest};
 use tokio::task::unconstrained;
 
 use super::upload_queue::UploadQueue;
@@ -24,11 +24,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(stream: Transport) -> Self {
+    /// `timing`: how long the layers of the connection took.
+    pub fn new(stream: Transport, timing: Vec<Option<TimingDigest>>) -> Self {
         let digest = Digest {
+            timing_digest: timing,
             // Nobody here asks for these.
             ssl_digest: None,
-            timing_digest: Vec::new(),
             proxy_digest: None,
             socket_digest: Some(Arc::new(SocketDigest::from_raw_fd(stream.socket().as_raw_fd()))),
         };

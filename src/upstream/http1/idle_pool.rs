@@ -135,7 +135,7 @@ mod tests {
 
     fn connection() -> (Box<Connection>, DuplexStream) {
         let (ours, server) = duplex(64);
-        (Box::new(Connection::new(Socket::from(ours).into())), server)
+        (Box::new(Connection::new(Socket::from(ours).into(), Vec::new())), server)
     }
 
     #[test]

@@ -18,7 +18,7 @@ use pingora_core::protocols::http::custom::client::Session as CustomSession;
 use pingora_core::protocols::http::custom::{BodyWrite, CustomMessageWrite};
 use pingora_core::protocols::http::v1::common::is_upgrade_req;
 use pingora_core::protocols::l4::socket::SocketAddr;
-use pingora_core::protocols::{Digest, UniqueIDType};
+use pingora_core::protocols::{Digest, TimingDigest, UniqueIDType};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::task::yield_now;
@@ -89,6 +89,13 @@ impl Session {
             upgraded: false,
             stall: Stall::default(),
         }
+    }
+
+    /// That of the request for which the connection was made, whose layers took so long.
+    pub(in crate::upstream) fn first(slot: Slot, timing: Vec<Option<TimingDigest>>) -> Self {
+        let mut session = Self::new(slot);
+        session.digest.timing_digest = timing;
+        session
     }
 
     /// That of the request whose head was written.

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora::{Error, ErrorType, OrErr, Result};
+use pingora_core::protocols::TimingDigest;
 use pingora_timeout::timeout;
 use tokio::io::AsyncWriteExt;
 
@@ -48,12 +49,24 @@ struct Opening {
     offer: Offer,
 }
 
+/// A new connection.
+#[derive(Debug)]
+pub struct Established {
+    pub transport: Transport,
+    pub selected: Selected,
+    /// How long its layers took: the socket, then TLS if there is some.
+    pub timing: Vec<Option<TimingDigest>>,
+}
+
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selected {
     Http1,
     Http2,
 }
+
+/// A connection, and how long its layers took.
+type Timed = (Transport, Vec<Option<TimingDigest>>);
 
 /// What a server is offered (ALPN, RFC 7301), the preferred one first.
 type Offer = &'static [&'static [u8]];
@@ -72,7 +85,7 @@ impl Destination {
         client: Option<ClientAddress>,
         only_http1: bool,
         longest: Option<Duration>,
-    ) -> Result<(Transport, Selected)> {
+    ) -> Result<Established> {
         let opening = Opening { header: header(self.send_proxy, client), offer: self.offer(only_http1) };
         let making = self.make(&opening);
         let made = match longest {
@@ -81,11 +94,12 @@ impl Destination {
                 Error::e_explain(ErrorType::ConnectTimedout, format!("no connection within {longest:?}"))
             }),
         }?;
-        let selected = self.selected(&made)?;
+        let (transport, timing) = made;
+        let selected = self.selected(&transport)?;
         if self.protocol == UpstreamProtocol::Auto && !only_http1 {
             self.prefers_http1.store(selected == Selected::Http1, Ordering::Relaxed);
         }
-        Ok((made, selected))
+        Ok(Established { transport, selected, timing })
     }
 
     fn offer(&self, only_http1: bool) -> Offer {
@@ -109,22 +123,23 @@ impl Destination {
         }
     }
 
-    async fn make(&self, opening: &Opening) -> Result<Transport> {
+    async fn make(&self, opening: &Opening) -> Result<Timed> {
+        let began = Instant::now();
         match &self.place {
             Place::Tcp(address) => {
                 let mut address = *address;
                 address.set_port(self.port.unwrap_or(address.port()));
                 #[cfg(debug_assertions)]
                 panic_for_test(address);
-                self.shake_hands(connect_tcp(address).await?.into(), opening).await
+                self.shake_hands(connect_tcp(address).await?.into(), opening, began).await
             }
-            Place::Unix(path) => self.shake_hands(connect_unix(path).await?.into(), opening).await,
-            Place::Name(addresses) => self.connect_to_any(addresses, opening).await,
+            Place::Unix(path) => self.shake_hands(connect_unix(path).await?.into(), opening, began).await,
+            Place::Name(addresses) => self.connect_to_any(addresses, opening, began).await,
         }
     }
 
     /// An address at which the handshake fails is left for those that were not tried.
-    async fn connect_to_any(&self, addresses: &NameAddresses, opening: &Opening) -> Result<Transport> {
+    async fn connect_to_any(&self, addresses: &NameAddresses, opening: &Opening, began: Instant) -> Result<Timed> {
         let mut failed = Vec::new();
         let mut failure = None;
         loop {
@@ -132,10 +147,10 @@ impl Destination {
                 Ok(made) => made,
                 Err(error) => return Err(failure.unwrap_or(error)),
             };
-            match self.shake_hands(stream.into(), opening).await {
-                Ok(transport) => {
+            match self.shake_hands(stream.into(), opening, began).await {
+                Ok(made) => {
                     addresses.note(place);
-                    return Ok(transport);
+                    return Ok(made);
                 }
                 Err(error) => {
                     failed.push(place);
@@ -145,11 +160,20 @@ impl Destination {
         }
     }
 
-    async fn shake_hands(&self, mut socket: Socket, opening: &Opening) -> Result<Transport> {
+    /// `began`: when the connection was first tried.
+    async fn shake_hands(&self, mut socket: Socket, opening: &Opening, began: Instant) -> Result<Timed> {
+        let connected = layer(began);
         socket.write_all(&opening.header).await.or_err(ErrorType::ConnectError, "sending the PROXY header")?;
-        let Some(tls) = &self.tls else { return Ok(socket.into()) };
-        Ok(Transport::Tls(Box::new(tls.handshake(socket, opening.offer).await?)))
+        let Some(tls) = &self.tls else { return Ok((socket.into(), vec![connected])) };
+        let began = Instant::now();
+        let stream = tls.handshake(socket, opening.offer).await?;
+        Ok((Transport::Tls(Box::new(stream)), vec![connected, layer(began)]))
     }
+}
+
+/// A layer of a connection that has just been made.
+fn layer(began: Instant) -> Option<TimingDigest> {
+    Some(TimingDigest { establishment_duration: Some(began.elapsed()), ..TimingDigest::default() })
 }
 
 /// Panics where a test wants to see what a panic costs. No released program does.

@@ -9,10 +9,9 @@ use pingora::{Error, ErrorType, Result};
 use pingora_core::upstreams::peer::{Peer, PeerOptions};
 use pingora_http::ResponseHeader;
 
-use super::destination::{Destination, Selected};
+use super::destination::{Destination, Established};
 use super::proxy_header::ClientAddress;
 use crate::config::UpstreamProtocol;
-use crate::transport::Transport;
 
 /// What a connection is made with.
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ impl Dial {
 
     /// # Errors
     /// As [`Destination::connect`].
-    pub async fn connect(&self, longest: Option<Duration>) -> Result<(Transport, Selected)> {
+    pub async fn connect(&self, longest: Option<Duration>) -> Result<Established> {
         self.destination.connect(self.client, self.only_http1(), longest).await
     }
 

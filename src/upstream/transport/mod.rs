@@ -11,7 +11,7 @@ mod socket;
 mod tls;
 
 pub use certificate::CertificateFault;
-pub use destination::{Destination, Place, Selected};
+pub use destination::{Destination, Established, Place, Selected};
 pub use dial::Dial;
 pub use failure::{NotSelected, read_failed};
 pub use name_addresses::NameAddresses;
