@@ -38,7 +38,10 @@ pub use listener::{
     ProxyProtocol, ServerCertificate, TicketKey, TicketKeyFile, TicketKeySource, TlsVersion,
     Versions as CertificateVersions,
 };
-pub use log::{AccessFormat, AccessLog, AccessTarget, Log};
+pub use log::{
+    AccessFormat, AccessLog, AccessTarget, Always, ErrorFormat, Facility, LinePart, LineTemplate, Log, LogField,
+    Redact, Syslog,
+};
 pub use overlap::is_ipv6_only;
 pub use paths::{AmbiguousPaths, Paths, RoutePaths};
 pub use pem::PemFile;
@@ -55,7 +58,7 @@ pub use upstream::{
 };
 pub use value::{
     Address, FieldName, FileVersion, HostPattern, KeySource, LimitKey, Lookup, Named, OriginPattern, Password,
-    RequestRate, ServerPlace, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
+    RequestRate, ServerPlace, Share, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
 };
 pub use yaml::{Invalid, Look, Problem, Rejected, Severity, excerpt, render};
 

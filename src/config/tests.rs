@@ -14,7 +14,9 @@ server: { threads: 2, work_stealing: false, pid_file: @DIR@/run/p.pid, error_log
   daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true, sandbox: off,
   drain: { delay: 1s, timeout: 0s, tunnels: 1h }, upgrade: { probation: 1m } }
 admin: { address: "[::1]:9180" }
-log: { level: debug, access: { to: @DIR@/access.log, format: combined } }
+log: { level: debug, format: json, access: { to: { syslog: "192.0.2.1:514", facility: local7, tag: web },
+  format: '{client_ip} {{ "{header:x-a}" {status}', sample: 0.5%, redact: { query: [token, "a b"], client_ip: true },
+  always: { errors: false, slower_than: 1s, status: [404, 410-420] }, recent: 500 } }
 listeners:
     - "0.0.0.0:8080"
     - ":8081"

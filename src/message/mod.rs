@@ -17,4 +17,5 @@ pub mod path_escapes;
 pub mod query;
 pub mod readings;
 pub mod request_id;
+pub mod trace_context;
 pub mod trailers;

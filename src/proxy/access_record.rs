@@ -12,6 +12,7 @@ use crate::downstream::{ClientConnection, Initiator};
 use crate::exchange::GivenUp;
 use crate::filter::Cause;
 use crate::message::request_id::RequestId;
+use crate::message::trace_context;
 use crate::telemetry::{self, AccessLogger, AccessRecord};
 
 /// Logs the request, when anybody reads the log.
@@ -61,6 +62,7 @@ fn log_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
     logger.log(&AccessRecord {
         at: ctx.at,
         request_id: &ctx.request_id,
+        trace_id: trace_context::trace_id(&request.headers),
         client_ip: ctx.admission.client_ip,
         remote_ip: connection.and_then(|connection| connection.ip),
         method: request.method.as_str(),
@@ -94,6 +96,7 @@ fn log_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
         reason: ctx.failure.map(|cause| cause.reason()),
         error: ctx.failure.map(|cause| cause.message()),
         error_source: ctx.failure.map(|cause| cause.source()),
+        headers: Some(&request.headers),
     });
 }
 
@@ -123,6 +126,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
     logger.log(&AccessRecord {
         at: malformed.at,
         request_id: malformed.id,
+        trace_id: None,
         client_ip: malformed.connection.ip,
         remote_ip: malformed.connection.ip,
         method,
@@ -151,6 +155,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         reason: Some(malformed.cause.reason()),
         error: Some(malformed.cause.message()),
         error_source: Some(malformed.cause.source()),
+        headers: None,
     });
 }
 

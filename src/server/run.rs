@@ -226,7 +226,7 @@ fn prepare(
     if daemon::is_child() && config.server.error_log == ErrorLog::Stderr {
         log::warn!("a daemon has no stderr: what follows is lost unless `server.error_log` names a file");
     }
-    let access = Arc::new(reload::start_access_log(config)?);
+    let access = Arc::new(reload::start_access_log(config, None)?);
     let ticket_keys = Arc::new(TicketKeyKeeper::new());
     let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config), ticket_keys.keys())?;
     ticket_keys.refresh_for(&snapshot.entrances);

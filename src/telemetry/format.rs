@@ -1,25 +1,26 @@
 //! An access record as one line: in the combined format, or as short text for a terminal;
-//! the third format is in `json`. Cookies and Authorization are not logged.
+//! the other formats are in `json` and `template`. Cookies and Authorization are not logged.
 
 use std::io::Write as _;
 
 use super::record::AccessRecord;
 use super::time::{ClockTime, CommonTime};
-use super::{bounds, json};
+use super::{bounds, json, template};
 use crate::config::AccessFormat;
 use crate::message::escaping::push_escaped;
 
 /// Appends the line with its newline. Only the text format has colours.
-pub fn render(out: &mut Vec<u8>, record: &AccessRecord<'_>, format: AccessFormat, colour: bool) {
+pub fn render(out: &mut Vec<u8>, record: &AccessRecord<'_>, format: &AccessFormat, colour: bool) {
     match format {
         AccessFormat::Json => json::line(out, record),
         AccessFormat::Combined => combined(out, record),
         AccessFormat::Text => text(out, record, colour),
+        AccessFormat::Template(template) => template::line(out, record, template),
     }
     out.push(b'\n');
 }
 
-fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+pub fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     out.write_fmt(arguments).unwrap_or_default();
 }
@@ -83,7 +84,7 @@ fn text(out: &mut Vec<u8>, r: &AccessRecord<'_>, colour: bool) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::sync::LazyLock;
     use std::time::{Duration, SystemTime};
 
@@ -93,10 +94,11 @@ mod tests {
 
     static EXAMPLE: LazyLock<RequestId> = LazyLock::new(RequestId::example);
 
-    fn record<'r>() -> AccessRecord<'r> {
+    pub fn record<'r>() -> AccessRecord<'r> {
         AccessRecord {
             at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_210_096_789),
             request_id: &EXAMPLE,
+            trace_id: None,
             client_ip: "1.2.3.4".parse().ok(),
             remote_ip: None,
             method: "GET",
@@ -125,10 +127,11 @@ mod tests {
             reason: Some("upstream_refused"),
             error: Some("refused"),
             error_source: Some(ErrorSource::Upstream),
+            headers: None,
         }
     }
 
-    fn line(format: AccessFormat) -> String {
+    fn line(format: &AccessFormat) -> String {
         let mut out = Vec::new();
         render(&mut out, &record(), format, false);
         String::from_utf8(out).unwrap()
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn json_is_json_and_holds_the_fields() {
-        let value: serde_json::Value = serde_json::from_str(&line(AccessFormat::Json)).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&line(&AccessFormat::Json)).unwrap();
         assert_eq!(value["ts"], "2024-02-29T12:34:56.789Z");
         assert_eq!(value["request_id"], RequestId::example().to_string());
         assert_eq!(value["host"], "h\"");
@@ -154,11 +157,11 @@ mod tests {
         (hostile.user_agent, hostile.referer) = (Some(long.as_bytes()), Some(long.as_bytes()));
         for format in [AccessFormat::Json, AccessFormat::Combined, AccessFormat::Text] {
             let mut out = Vec::new();
-            render(&mut out, &hostile, format, false);
+            render(&mut out, &hostile, &format, false);
             assert!(!out.contains(&b'\x1b') && out.len() < 100_000, "{format:?}: {}", out.len());
         }
         let mut out = Vec::new();
-        render(&mut out, &hostile, AccessFormat::Combined, false);
+        render(&mut out, &hostile, &AccessFormat::Combined, false);
         // Those that delimit its six values.
         assert_eq!(out.iter().filter(|byte| **byte == b'"').count(), 6);
     }
@@ -166,11 +169,11 @@ mod tests {
     #[test]
     fn one_request_is_one_line_in_every_format() {
         for format in [AccessFormat::Json, AccessFormat::Combined, AccessFormat::Text] {
-            let line = line(format);
+            let line = line(&format);
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             assert!(!line.contains('\x1b'), "{line}");
         }
-        assert!(line(AccessFormat::Combined).starts_with(
+        assert!(line(&AccessFormat::Combined).starts_with(
             "1.2.3.4 - - [29/Feb/2024:12:34:56 +0000] \"GET /a\\x1B\\x0A\\xFF?q=1 HTTP/1.1\" 502 2 \"-\" \"ua\""
         ));
     }

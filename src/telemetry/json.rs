@@ -14,11 +14,11 @@ use crate::message::escaping::{PLAIN, is_dangerous};
 pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     raw(out, "{\"ts\":\"");
     push_timestamp(out, r.at);
-    let failed = r.error.is_some() && r.error_source != Some(ErrorSource::Client);
-    raw(out, if failed { "\",\"level\":\"error\"" } else { "\",\"level\":\"info\"" });
+    raw(out, if failed(r) { "\",\"level\":\"error\"" } else { "\",\"level\":\"info\"" });
     raw(out, ",\"request_id\":\"");
     r.request_id.push_to(out);
     raw(out, "\"");
+    optional(out, ",\"trace_id\":\"", r.trace_id);
     let client = address(out, ",\"client_ip\":\"", r.client_ip);
     if r.client_ip == r.remote_ip && r.client_ip.is_some() {
         raw(out, ",\"remote_ip\":\"");
@@ -45,7 +45,7 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     millis(out, ",\"connect_ms\":", r.connect);
     millis(out, ",\"tls_ms\":", r.tls);
     millis(out, ",\"ttfb_ms\":", r.ttfb);
-    millis(out, ",\"transfer_ms\":", r.ttfb.map(|ttfb| r.duration.saturating_sub(ttfb)));
+    millis(out, ",\"transfer_ms\":", r.transfer());
     if r.upstream.is_some() {
         number(out, ",\"retries\":", r.retries);
         raw(out, if r.reused { ",\"reused\":true" } else { ",\"reused\":false" });
@@ -62,16 +62,24 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
     raw(out, "}");
 }
 
+fn failed(r: &AccessRecord<'_>) -> bool {
+    r.error.is_some() && r.error_source != Some(ErrorSource::Client)
+}
+
+pub fn level(r: &AccessRecord<'_>) -> &'static str {
+    if failed(r) { "error" } else { "info" }
+}
+
 fn raw(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn number(out: &mut Vec<u8>, key: &str, value: impl Into<u64>) {
+pub fn number(out: &mut Vec<u8>, key: &str, value: impl Into<u64>) {
     raw(out, key);
     raw(out, itoa::Buffer::new().format(value.into()));
 }
 
-fn millis(out: &mut Vec<u8>, key: &str, value: Option<Duration>) {
+pub fn millis(out: &mut Vec<u8>, key: &str, value: Option<Duration>) {
     if let Some(value) = value {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         number(out, key, micros / 1000);

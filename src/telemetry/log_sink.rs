@@ -1,130 +1,43 @@
-//! Where the lines of the access log are written: a file that can be opened anew, or stdout.
+//! Where the lines of a log are written.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
+use std::io;
 
-/// The wait of a writer whose pipe is full and does not block.
-const RETRY: Duration = Duration::from_millis(10);
+use super::file_sink::FileSink;
+pub use super::not_written::NotWritten;
+use super::syslog::SyslogSink;
 
 #[derive(Debug)]
-pub struct Sink<F = File> {
-    file: F,
-    /// `None` is stdout.
-    path: Option<PathBuf>,
-    /// Whether the last line that was written is not whole.
-    is_torn: bool,
-}
-
-/// The lines that could not be written, and why.
-#[derive(Debug)]
-pub struct NotWritten {
-    pub lines: u64,
-    pub failure: io::Error,
+pub enum Sink {
+    File(FileSink),
+    Syslog(SyslogSink),
 }
 
 impl Sink {
-    /// # Errors
-    /// When the system refuses.
-    pub fn stdout() -> io::Result<Self> {
-        // The standard library's own buffer would keep what could not be written.
-        Ok(Self { file: io::stdout().as_fd().try_clone_to_owned()?.into(), path: None, is_torn: false })
-    }
-
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn file(path: PathBuf) -> io::Result<Self> {
-        Ok(Self { file: open(&path)?, path: Some(path), is_torn: false })
-    }
-
-    /// Opens the file anew after it was moved away.
-    ///
-    /// # Errors
-    /// When it cannot be opened; the old file is written on.
-    pub fn reopen(&mut self) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            self.file = open(path)?;
-            self.is_torn = false;
+    /// As messages about the log call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(file) => file.name(),
+            Self::Syslog(syslog) => syslog.name(),
         }
-        Ok(())
     }
-}
 
-fn open(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
-impl<F: Write> Sink<F> {
-    /// A full disk or a closed pipe must not end the proxy.
+    /// A full disk, a closed pipe or a daemon that is gone must not end the proxy.
     ///
     /// # Errors
     /// With what was lost.
     pub fn write(&mut self, lines: &[u8]) -> Result<(), NotWritten> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        if self.is_torn {
-            // What comes next is a line of its own.
-            self.write_some(b"\n").map_err(|(failure, _)| lost(lines, failure))?;
-            self.is_torn = false;
-        }
-        self.write_some(lines).map_err(|(failure, written)| {
-            self.is_torn = written.checked_sub(1).is_some_and(|last| lines[last] != b'\n');
-            lost(&lines[written..], failure)
-        })
-    }
-
-    /// Writes all of it, or says how much.
-    fn write_some(&mut self, bytes: &[u8]) -> Result<(), (io::Error, usize)> {
-        let mut written = 0;
-        while written < bytes.len() {
-            match self.file.write(&bytes[written..]) {
-                Ok(0) => return Err((ErrorKind::WriteZero.into(), written)),
-                Ok(count) => written += count,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
-                Err(e) => return Err((e, written)),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn lost(lines: &[u8], failure: io::Error) -> NotWritten {
-    let lines = memchr::memchr_iter(b'\n', lines).count();
-    NotWritten { lines: u64::try_from(lines).unwrap_or(u64::MAX), failure }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A disk with room for so many bytes.
-    struct Disk(Vec<u8>, usize);
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = bytes.len().min(self.1 - self.0.len());
-            self.0.extend_from_slice(&bytes[..count]);
-            if count == 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(count) }
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+        match self {
+            Self::File(file) => file.write(lines),
+            Self::Syslog(syslog) => syslog.write(lines),
         }
     }
 
-    #[test]
-    fn a_full_disk_costs_the_lines_that_find_no_room_and_tears_no_other() {
-        let mut sink = Sink { file: Disk(Vec::new(), 6), path: None, is_torn: false };
-        assert_eq!(sink.write(b"one\ntwo\nthree\n").unwrap_err().lines, 2);
-        assert_eq!(sink.write(b"four\n").unwrap_err().lines, 1);
-        sink.file.1 = 100;
-        sink.write(b"five\n").unwrap();
-        sink.write(b"").unwrap();
-        assert_eq!(sink.file.0, b"one\ntw\nfive\n");
+    /// # Errors
+    /// When the file cannot be opened; the old one is written on.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.reopen(),
+            Self::Syslog(_) => Ok(()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The lines of the access log that are lost, because a disk is full or nobody reads a pipe:
+//! The lines of a log that are lost, because a disk is full or nobody reads a pipe:
 //! they are counted, and the error log says so when it begins, while it lasts and when it is
 //! over. Who loses a line never waits for that: a thread of its own tells.
 
@@ -14,16 +14,61 @@ const TICK: Duration = Duration::from_secs(1);
 /// Why a line finds no room.
 const BLOCKED: &str = "what was written before is not taken";
 
-static LOST: AtomicU64 = AtomicU64::new(0);
+static LOST_ACCESS: AtomicU64 = AtomicU64::new(0);
+static LOST_ERRORS: AtomicU64 = AtomicU64::new(0);
 
-/// The number of lines lost since the process began.
+/// The number of lines of the access log lost since the process began.
 pub fn lost_lines() -> u64 {
-    LOST.load(Ordering::Relaxed)
+    LOST_ACCESS.load(Ordering::Relaxed)
 }
 
-/// The losses of one access log.
+/// The number of lines of the error log lost since the process began.
+pub fn lost_error_lines() -> u64 {
+    LOST_ERRORS.load(Ordering::Relaxed)
+}
+
+/// Which of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    Access,
+    Errors,
+}
+
+impl Log {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access log",
+            Self::Errors => "error log",
+        }
+    }
+
+    /// The name of its writer's thread.
+    pub fn thread(self) -> &'static str {
+        match self {
+            Self::Access => "access-log",
+            Self::Errors => "error-log",
+        }
+    }
+
+    fn watcher(self) -> &'static str {
+        match self {
+            Self::Access => "access-log-watch",
+            Self::Errors => "error-log-watch",
+        }
+    }
+
+    fn counter(self) -> &'static AtomicU64 {
+        match self {
+            Self::Access => &LOST_ACCESS,
+            Self::Errors => &LOST_ERRORS,
+        }
+    }
+}
+
+/// The losses of one log.
 #[derive(Debug)]
 pub struct LostLines {
+    log: Log,
     /// Where the log goes.
     target: String,
     lost: AtomicU64,
@@ -46,8 +91,9 @@ impl LostLines {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn watch(target: String) -> std::io::Result<Arc<Self>> {
+    pub fn watch(log: Log, target: String) -> std::io::Result<Arc<Self>> {
         let losses = Arc::new(Self {
+            log,
             target,
             lost: AtomicU64::new(0),
             written_since: AtomicBool::new(false),
@@ -56,7 +102,7 @@ impl LostLines {
             changed: Condvar::new(),
         });
         let watched = Arc::clone(&losses);
-        thread::Builder::new().name("access-log-watch".to_owned()).spawn(move || watched.tell())?;
+        thread::Builder::new().name(log.watcher().to_owned()).spawn(move || watched.tell())?;
         Ok(losses)
     }
 
@@ -86,7 +132,7 @@ impl LostLines {
     }
 
     fn count(&self, lines: u64) {
-        LOST.fetch_add(lines, Ordering::Relaxed);
+        self.log.counter().fetch_add(lines, Ordering::Relaxed);
         self.written_since.store(false, Ordering::Release);
         self.lost.fetch_add(lines, Ordering::Release);
         if !self.in_trouble.swap(true, Ordering::AcqRel) {
@@ -105,15 +151,17 @@ impl LostLines {
         let mut reports = Reports::default();
         while let Some(failure) = self.await_trouble() {
             let (lost, written) = (self.lost.load(Ordering::Acquire), self.written_since.load(Ordering::Acquire));
-            let target = &self.target;
+            let (log, target) = (self.log.name(), &self.target);
             match reports.look(Instant::now(), lost, written) {
+                // It would be written where nothing can be written.
+                Report::Lost(_) if self.log == Log::Errors => {}
                 Report::Lost(lines) => {
                     let failure = failure.as_deref().unwrap_or(BLOCKED);
-                    log::error!("access log: cannot write to {target}: {failure}; {lines} lines are lost so far");
+                    log::error!("{log}: cannot write to {target}: {failure}; {lines} lines are lost so far");
                 }
                 Report::Over(lines) => {
                     self.in_trouble.store(false, Ordering::Release);
-                    log::warn!("access log: {target} is written again; {lines} lines were lost");
+                    log::warn!("{log}: {target} is written again; {lines} lines were lost");
                     continue;
                 }
                 Report::Nothing => {}
@@ -211,7 +259,7 @@ mod tests {
 
     #[test]
     fn who_loses_a_line_does_not_wait() {
-        let losses = LostLines::watch("a file".to_owned()).unwrap();
+        let losses = LostLines::watch(Log::Access, "a file".to_owned()).unwrap();
         let before = lost_lines();
         let began = Instant::now();
         (0..1000).for_each(|_| losses.no_room());

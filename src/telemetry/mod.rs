@@ -4,17 +4,27 @@
 mod access_log;
 mod bounds;
 mod error_log;
+mod file_sink;
 mod format;
 mod json;
+mod line_buffer;
+mod line_writer;
 mod log_sink;
 mod lost_lines;
+mod not_written;
 mod panics;
+mod recent;
 mod record;
+mod redaction;
+mod sampling;
+mod syslog;
+mod template;
 mod time;
 
 pub use access_log::AccessLogger;
 pub use error_log::ErrorFile;
 pub use format::render;
-pub use lost_lines::lost_lines;
+pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};
+pub use recent::{RecentRequests, Tail};
 pub use record::{AccessRecord, ErrorSource};

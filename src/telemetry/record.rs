@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
+
 use crate::message::request_id::RequestId;
 
 /// Whose fault a failure was.
@@ -28,6 +30,8 @@ impl ErrorSource {
 pub struct AccessRecord<'r> {
     pub at: SystemTime,
     pub request_id: &'r RequestId,
+    /// In hex digits.
+    pub trace_id: Option<&'r [u8]>,
     pub client_ip: Option<IpAddr>,
     pub remote_ip: Option<IpAddr>,
     pub method: &'r str,
@@ -61,4 +65,13 @@ pub struct AccessRecord<'r> {
     /// The same as a sentence.
     pub error: Option<&'r str>,
     pub error_source: Option<ErrorSource>,
+    /// The fields of the request's head, for templates that name some.
+    pub headers: Option<&'r HeaderMap>,
+}
+
+impl AccessRecord<'_> {
+    /// From the head of the server's response to the end of the request.
+    pub fn transfer(&self) -> Option<Duration> {
+        self.ttfb.map(|ttfb| self.duration.saturating_sub(ttfb))
+    }
 }

@@ -53,6 +53,7 @@ mod server_address;
 mod size;
 mod status;
 mod store;
+mod syslog;
 mod template;
 mod zone;
 
@@ -73,7 +74,7 @@ pub use origin::{OriginForm, OriginPattern};
 pub use path::{
     PATH, PATH_PREFIX, PATH_TO_MATCH, PREFIX_TO_MATCH, REGEX, as_regex as path_as_regex, check_replacement,
 };
-pub use percent::PERCENT;
+pub use percent::{PERCENT, SHARE, Share};
 pub use query::{MATCHED_PARAMETER, QUERY_TEXT};
 pub use rate::RATE;
 pub use request_rate::RequestRate;
@@ -83,6 +84,7 @@ pub use server_address::{
 pub use size::{SIZE, sizes};
 pub use status::{ERROR_STATUSES, STATUS_RANGE, StatusSet, status_in, statuses};
 pub use store::{Password, STORE, StoreAddress, StorePlace};
+pub use syslog::SYSLOG;
 pub use template::{Template, TemplatePart};
 
 use super::section::{Scalar, Syntax};

@@ -38,7 +38,7 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     let access = if config.log.access == running.log.access {
         Arc::clone(&before.access)
     } else {
-        Arc::new(start_access_log(&config)?)
+        Arc::new(start_access_log(&config, Some(&before.access))?)
     };
     // No upstream may have needed a key so far.
     let key = if before.key.bytes().is_empty() { cookie_key::find(&config) } else { before.key.clone() };
@@ -52,12 +52,16 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     Ok(Reloaded { config, warnings, waiting })
 }
 
+/// `before` is the one that it follows.
+///
 /// # Errors
 /// In words, when its file cannot be opened.
-pub fn start_access_log(config: &Config) -> Result<AccessLogger, String> {
-    AccessLogger::start(&config.log.access).map_err(|e| match &config.log.access.to {
+pub fn start_access_log(config: &Config, before: Option<&AccessLogger>) -> Result<AccessLogger, String> {
+    AccessLogger::start(&config.log.access, before).map_err(|e| match &config.log.access.to {
         AccessTarget::File(path) => format!("cannot open the access log {}: {e}", path.display()),
-        AccessTarget::Stdout | AccessTarget::Off => format!("cannot start the access log: {e}"),
+        AccessTarget::Stdout | AccessTarget::Syslog(_) | AccessTarget::Off => {
+            format!("cannot start the access log: {e}")
+        }
     })
 }
 
