@@ -37,7 +37,7 @@ use crate::downstream::Connections;
 use crate::listener::AcceptGate;
 use crate::proxy::{HttpService, HttpServiceParts};
 use crate::runtime::{Live, Snapshot};
-use crate::telemetry::{ErrorFile, end_process_on_panic};
+use crate::telemetry::{ErrorLogger, end_process_on_panic};
 use crate::upstream::resolve_initial;
 
 /// Where `admin.address: auto` listens.
@@ -65,6 +65,13 @@ pub struct Start {
 /// use, a file that cannot be opened, a process that does not hand over.
 pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     end_process_on_panic();
+    let ended = begin(config, start);
+    // What was said last is in the log before the process ends, or says why it does.
+    log::logger().flush();
+    ended
+}
+
+fn begin(config: &Config, start: Start) -> Result<Ended, String> {
     let (older, mut inherited) = match start.takes_over {
         true => {
             let (control, running) = connect_to_older(config, &start)?;
@@ -179,7 +186,7 @@ struct Prepared {
     pid_file: Option<OwnFile>,
     sockets: Sockets,
     admin: Option<Address>,
-    error_file: Option<ErrorFile>,
+    error_log: ErrorLogger,
     live: Arc<Live>,
     servers: Arc<Servers>,
     ticket_keys: Arc<TicketKeyKeeper>,
@@ -213,7 +220,7 @@ fn prepare(
         privileges::drop_privileges(identity)?;
     }
     socket_files::allow_everybody(&config.listeners)?;
-    let error_file = logging::start(config)?;
+    let error_log = logging::start(config)?;
     if config.server.sandbox == Sandbox::Auto {
         sandbox::enter();
     }
@@ -236,17 +243,7 @@ fn prepare(
     resolve_initial(&snapshot.pools, &snapshot.resolver, reload::INITIAL_LOOKUP_TIMEOUT);
     let live = Arc::new(Live::new(snapshot));
     let servers = Arc::new(Servers::new(Arc::clone(&live), start.source.as_ref().map(Source::name)));
-    Ok(Prepared {
-        start,
-        control,
-        pid_file,
-        sockets: Sockets::new(open),
-        admin,
-        error_file,
-        live,
-        servers,
-        ticket_keys,
-    })
+    Ok(Prepared { start, control, pid_file, sockets: Sockets::new(open), admin, error_log, live, servers, ticket_keys })
 }
 
 /// The address of the admin endpoint; or why there is none, where the configuration names
@@ -289,7 +286,7 @@ fn assemble(
     older: Option<OlderProcess>,
     leftovers: Leftovers,
 ) -> Result<Assembled, String> {
-    let Prepared { start, control, pid_file, sockets, admin, error_file, live, servers, ticket_keys } = prepared;
+    let Prepared { start, control, pid_file, sockets, admin, error_log, live, servers, ticket_keys } = prepared;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
     let (connections, gate, status) =
@@ -354,7 +351,7 @@ fn assemble(
         keeps_files: leftovers.keeps_files,
         pid_file,
         control,
-        error_file,
+        error_log,
         respawn: start.respawn,
     };
     let supervisor = Supervisor::new(process, Arc::clone(&ended));

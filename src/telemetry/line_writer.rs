@@ -57,6 +57,11 @@ impl LineWriter {
         }
     }
 
+    /// Has the writer ask for its own lines.
+    pub fn poke(&self) {
+        self.buffer.poke();
+    }
+
     /// Opens the file anew after it was moved away. No line is lost.
     ///
     /// # Errors

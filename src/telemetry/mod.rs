@@ -1,5 +1,5 @@
-//! What the process tells of requests and of itself: the access log, the file of the
-//! error log, and the panics that it lives through.
+//! What the process tells of requests and of itself: the access log, the error log,
+//! and the panics that it lives through.
 
 mod access_log;
 mod bounds;
@@ -22,7 +22,7 @@ mod template;
 mod time;
 
 pub use access_log::AccessLogger;
-pub use error_log::ErrorFile;
+pub use error_log::ErrorLogger;
 pub use format::render;
 pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};

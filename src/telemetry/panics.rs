@@ -68,8 +68,10 @@ pub fn end_process_on_panic() {
         default(info);
         let panicked = Panicked { request: None, place: place(info), words: words(info.payload()) };
         log::error!("the process ends: {panicked}");
+        log::logger().flush();
         if let Some(act) = last_act() {
             act();
+            log::logger().flush();
         }
         std::process::abort();
     }));
@@ -147,6 +149,8 @@ pub async fn contain<F: Future + Unpin>(mut future: F) -> Result<F::Output, Pani
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{ErrorFormat, ErrorLog};
+    use crate::telemetry::ErrorLogger;
     use std::pin::pin;
     use std::process::Command;
 
@@ -184,7 +188,9 @@ mod tests {
     #[tokio::test]
     #[ignore = "it ends its process"]
     async fn child() {
-        env_logger::builder().filter_level(log::LevelFilter::Error).init();
+        let mut filter = env_filter::Builder::new();
+        let filter = filter.filter_level(log::LevelFilter::Error).build();
+        ErrorLogger::start(&ErrorLog::Stderr, ErrorFormat::Text, filter).unwrap();
         end_process_on_panic();
         before_panic_ends_process(|| log::error!("the last act"));
         let contained = contain(pin!(fails(&RequestId::example()))).await.unwrap_err();
@@ -195,7 +201,7 @@ mod tests {
             "a task of a request" => {
                 drop(contain(pin!(async { tokio::spawn(async { fails(&RequestId::example()).await }).await })).await)
             }
-            "nothing" => return,
+            "nothing" => return log::logger().flush(),
             other => unreachable!("{other}"),
         };
         log::error!("and again");

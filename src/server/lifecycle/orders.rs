@@ -67,7 +67,7 @@ impl RunningProcess {
 
     pub(super) fn reopen(&self) -> Outcome {
         let access = self.process.live.load().access.reopen().map_err(|e| format!("access log: {e}"));
-        let errors = self.process.error_file.as_ref().map_or(Ok(()), |file| file.reopen());
+        let errors = self.process.error_log.reopen();
         match access.and(errors.map_err(|e| format!("error log: {e}"))) {
             Ok(()) => {
                 log::info!("the logs were opened anew");

@@ -25,7 +25,7 @@ use crate::server::sockets::{InheritedSockets, Sockets};
 use crate::server::upgrade::respawn::{LastStarted, Respawn};
 use crate::server::upgrade::takeover::Takeover;
 use crate::server::workers::Acceptors;
-use crate::telemetry::ErrorFile;
+use crate::telemetry::ErrorLogger;
 
 /// What a process is started with.
 pub struct ProcessContext {
@@ -53,7 +53,7 @@ pub struct ProcessContext {
     pub unwanted: Vec<Address>,
     pub pid_file: Option<OwnFile>,
     pub control: Option<OwnFile>,
-    pub error_file: Option<ErrorFile>,
+    pub error_log: ErrorLogger,
     pub respawn: Option<Respawn>,
 }
 
@@ -96,7 +96,9 @@ impl ProcessContext {
     }
 }
 
+/// Who hears the answer finds in the log what was said on the way to it.
 pub fn reply<T>(answer: &SyncSender<T>, outcome: T) {
+    log::logger().flush();
     // The caller may be gone.
     answer.try_send(outcome).unwrap_or_default();
 }

@@ -79,6 +79,7 @@ fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
         ("listeners", addresses(started) != addresses(new)),
         ("admin.address", started.admin != new.admin),
         ("log.level", started.log.level != new.log.level),
+        ("log.format", started.log.format != new.log.format),
         ("server.threads", a.threads != b.threads),
         ("server.work_stealing", a.work_stealing != b.work_stealing),
         ("server.pid_file", a.pid_file != b.pid_file),
