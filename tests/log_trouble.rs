@@ -1,15 +1,18 @@
-//! A disk that is full and a pipe that nobody reads under the access log: requests are served
-//! all the same, and the error log says what is lost while it is.
+//! A disk that is full, a pipe that nobody reads and a folder that is gone under a log: requests are
+//! served all the same, and the error log says what is lost while it is.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 mod support;
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Folder, Process, Proxy, await_until, command, free_port};
+use support::{BINARY, DEADLINE, Folder, Process, Proxy, await_until, command, free_port, signal};
 
 const LOST: &str = "lines are lost so far";
 
@@ -90,4 +93,184 @@ fn a_pipe_that_nobody_reads_under_the_access_log_is_told_and_delays_no_request()
     });
     assert_eq!(proxy.order("stop").0, 0);
     assert!(reader.join().unwrap().unwrap() > 4_000_000);
+}
+
+/// Runs `during` while clients ask without a pause. Returns how often they were answered; every answer
+/// has to be a 204, soon.
+fn under_load(proxy: &Proxy, during: impl FnOnce(&AtomicUsize)) -> usize {
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = proxy.connect();
+                    while !stop.load(Ordering::SeqCst) {
+                        let began = Instant::now();
+                        client.send("GET /load HTTP/1.1\r\nHost: a\r\n\r\n");
+                        assert_eq!(client.response().status, 204);
+                        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| during(&answered)));
+        stop.store(true, Ordering::SeqCst);
+        let failed = clients.into_iter().map(thread::ScopedJoinHandle::join).filter(Result::is_err).count();
+        assert_eq!(failed, 0, "clients without their answers");
+        done.unwrap();
+    });
+    answered.load(Ordering::SeqCst)
+}
+
+/// The lines of a log that are whole.
+fn whole_lines(log: &Path) -> usize {
+    let text = std::fs::read(log).unwrap();
+    text.split(|b| *b == b'\n').filter(|line| serde_json::from_slice::<serde_json::Value>(line).is_ok()).count()
+}
+
+/// What the status says is lost.
+fn lost(proxy: &Proxy) -> usize {
+    let (_, status) = proxy.order("status");
+    let behind = status.split("access log lines lost: ").nth(1).unwrap_or("0");
+    behind.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+/// A proxy whose log is on a tmpfs of its own, and where that is seen from here. `None` where the
+/// system lets nobody mount one.
+fn on_a_small_disk() -> Option<(Proxy, PathBuf)> {
+    let folder = Folder::new();
+    let disk = folder.0.join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let yaml = "listeners: ['@']\nadmin: { address: off }\nlog: { access: { to: disk/access.log } }\n\
+                routes: [{ respond: { status: 204 } }]\n";
+    folder.write("proxy.yaml", &yaml.replace('@', &address.to_string()));
+    let mount = "mount -t tmpfs -o size=4m none disk";
+    let in_its_own = |script: String| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", &script]);
+        command.current_dir(&folder.0).env("RUNTIME_DIRECTORY", &folder.0).stdin(Stdio::null());
+        command
+    };
+    if !in_its_own(mount.to_owned()).status().is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let append = |name: &str| std::fs::OpenOptions::new().create(true).append(true).open(folder.0.join(name)).unwrap();
+    let serve = format!("{mount} && head -c 3800000 /dev/zero > disk/filler && exec {BINARY} -c proxy.yaml");
+    let child = in_its_own(serve).stdout(append("stdout")).stderr(append("stderr")).spawn().unwrap();
+    let seen = PathBuf::from(format!("/proc/{}/root{}", child.id(), disk.display()));
+    let mut proxy = Proxy { address, process: Process(child), folder };
+    proxy.await_ready();
+    Some((proxy, seen))
+}
+
+#[test]
+fn a_full_disk_under_load_costs_no_request_and_each_line_is_written_or_counted() {
+    let Some((proxy, disk)) = on_a_small_disk() else {
+        // A full disk without the accounts is above.
+        eprintln!("no tmpfs can be mounted here");
+        return;
+    };
+    let answered = under_load(&proxy, |answered| {
+        await_until("a full disk", || proxy.read("stderr").contains("No space left on device"));
+        let before = answered.load(Ordering::SeqCst);
+        await_until("requests on a full disk", || answered.load(Ordering::SeqCst) > before + 500);
+        std::fs::remove_file(disk.join("filler")).unwrap();
+        await_until("the end of the trouble", || proxy.read("stderr").contains("is written again"));
+    });
+    let log = disk.join("access.log");
+    await_until("every line", || whole_lines(&log) + lost(&proxy) >= answered);
+    let (written, lost) = (whole_lines(&log), lost(&proxy));
+    assert_eq!(written + lost, answered, "{written} written, {lost} lost");
+    assert!(lost >= 500, "{lost}");
+}
+
+#[test]
+fn a_log_whose_folder_is_gone_comes_back_by_itself_with_the_folder() {
+    let folder = Folder::new();
+    let logs = folder.0.join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let proxy = Proxy::start(&format!(
+        "log: {{ access: {{ to: '{}/access.log' }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ respond: {{ status: 204 }} }}]\n",
+        logs.display()
+    ));
+    let log = logs.join("access.log");
+    assert_eq!(proxy.get("/").status, 204);
+    await_until("the first line", || whole_lines(&log) == 1);
+    let mut began = Instant::now();
+    let answered = under_load(&proxy, |answered| {
+        await_until("lines", || whole_lines(&log) > 100);
+        std::fs::remove_dir_all(&logs).unwrap();
+        began = Instant::now();
+        await_until("the trouble", || proxy.read("stderr").contains(LOST));
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let before = answered.load(Ordering::SeqCst);
+        await_until("requests without a folder", || answered.load(Ordering::SeqCst) > before + 100);
+        std::fs::create_dir(&logs).unwrap();
+        began = Instant::now();
+        await_until("the file", || log.exists() && whole_lines(&log) > 0);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        await_until("the end of the trouble", || proxy.read("stderr").contains("is written again"));
+    });
+    let text = proxy.read("stderr");
+    assert!(text.contains("access.log: it was deleted, and cannot be made: No such file or directory"), "{text}");
+    assert!(answered > 200 && lost(&proxy) >= 100, "{answered} {}", lost(&proxy));
+    // A file that is deleted alone is made anew, and no line is lost but those before it.
+    let before = lost(&proxy);
+    std::fs::remove_file(&log).unwrap();
+    assert_eq!(proxy.get("/anew").status, 204);
+    await_until("a new file", || log.exists() && std::fs::read_to_string(&log).unwrap().contains("/anew"));
+    assert_eq!(lost(&proxy), before);
+}
+
+#[test]
+fn an_error_log_that_nobody_reads_delays_no_request() {
+    let folder = Folder::new();
+    let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    folder.write(
+        "proxy.yaml",
+        &format!(
+            "listeners: ['{address}']\nadmin: {{ address: off }}\nlog: {{ level: trace }}\n\
+             routes: [{{ respond: {{ status: 204 }} }}]\n"
+        ),
+    );
+    let mut command = command(&folder, &["-c", "proxy.yaml"]);
+    command.current_dir(&folder.0).env("RUST_LOG", "trace").stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stderr.take().unwrap();
+    // What came so far, and whether more is read.
+    let (read, reads) = (std::sync::Mutex::new(Vec::new()), AtomicBool::new(true));
+    let proxy = Proxy { address, process: Process(child), folder };
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut piece = [0; 65_536];
+            loop {
+                while !reads.load(Ordering::SeqCst) {
+                    thread::park_timeout(Duration::from_millis(5));
+                }
+                match pipe.read(&mut piece).unwrap() {
+                    0 => return,
+                    count => read.lock().unwrap().extend_from_slice(&piece[..count]),
+                }
+            }
+        });
+        let has = |text: &str| String::from_utf8_lossy(&read.lock().unwrap()).contains(text);
+        await_until("a process that serves", || proxy.order("status").0 == 0);
+        reads.store(false, Ordering::SeqCst);
+        let began = Instant::now();
+        let answered = under_load(&proxy, |_| {
+            // More than the pipe and the queue hold, for sure, is said meanwhile.
+            thread::park_timeout(Duration::from_secs(3));
+        });
+        assert!(answered > 100 && began.elapsed() < DEADLINE, "{answered}");
+        reads.store(true, Ordering::SeqCst);
+        await_until("the end of the trouble", || {
+            assert_eq!(proxy.get("/").status, 204);
+            has("error log: stderr is written again; ")
+        });
+        signal(proxy.pid(), "TERM");
+        reader.join().unwrap();
+        assert!(has("ended; nothing was cut"), "the last words are there");
+    });
 }

@@ -37,7 +37,7 @@ use crate::downstream::Connections;
 use crate::listener::AcceptGate;
 use crate::proxy::{HttpService, HttpServiceParts};
 use crate::runtime::{Live, Snapshot};
-use crate::telemetry::{ErrorLogger, end_process_on_panic};
+use crate::telemetry::{ErrorLogger, end_process_on_panic, finish_error_log};
 use crate::upstream::resolve_initial;
 
 /// Where `admin.address: auto` listens.
@@ -67,7 +67,7 @@ pub fn run(config: &Config, start: Start) -> Result<Ended, String> {
     end_process_on_panic();
     let ended = begin(config, start);
     // What was said last is in the log before the process ends, or says why it does.
-    log::logger().flush();
+    finish_error_log();
     ended
 }
 

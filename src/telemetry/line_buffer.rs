@@ -41,6 +41,8 @@ pub enum WriterTask {
     /// Lines before the request go to the old file, lines after it to the new one.
     Reopen,
     Flush,
+    /// The same at the end of the process, for what the writer adds by itself too.
+    Finish,
 }
 
 impl LineBuffer {

@@ -78,6 +78,14 @@ impl LineWriter {
         self.request(WriterTask::Flush)
     }
 
+    /// The same at the end of the process.
+    ///
+    /// # Errors
+    /// When the writer is blocked.
+    pub fn finish(&self) -> io::Result<()> {
+        self.request(WriterTask::Finish)
+    }
+
     fn request(&self, task: WriterTask) -> io::Result<()> {
         let (done, answer) = sync_channel(1);
         self.buffer.request(task, done);
@@ -113,21 +121,21 @@ fn write_lines(buffer: &LineBuffer, mut writer: Writer, mut own: impl OwnLines) 
     let (mut lines, mut own_lines, mut wait) = (Vec::new(), Vec::new(), None);
     while let Some(requests) = buffer.next(&mut lines, wait) {
         let mut from = 0;
-        let is_flushed = requests.iter().any(|request| request.task == WriterTask::Flush);
+        let ends = requests.iter().any(|request| request.task == WriterTask::Finish);
         let mut answers = Vec::new();
         for WriterRequest { task, after, done } in requests {
             writer.write(lines.get(from..after).unwrap_or_default());
             from = after;
             let outcome = match task {
                 WriterTask::Reopen => writer.sink.reopen(),
-                WriterTask::Flush => Ok(()),
+                WriterTask::Flush | WriterTask::Finish => Ok(()),
             };
             answers.push((done, outcome));
         }
         writer.write(lines.get(from..).unwrap_or_default());
         lines.clear();
         lines.shrink_to(KEPT_BYTES);
-        wait = own.append(&mut own_lines, is_flushed);
+        wait = own.append(&mut own_lines, ends);
         if !own_lines.is_empty() {
             writer.write(&own_lines);
             own_lines.clear();

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
+use super::error_log::finish_error_log;
 use crate::message::escaping::is_dangerous;
 use crate::message::request_id::RequestId;
 
@@ -71,8 +72,8 @@ pub fn end_process_on_panic() {
         log::logger().flush();
         if let Some(act) = last_act() {
             act();
-            log::logger().flush();
         }
+        finish_error_log();
         std::process::abort();
     }));
 }

@@ -6,7 +6,7 @@ mod repeats;
 mod targets;
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use env_filter::Filter;
@@ -24,6 +24,16 @@ use crate::config::{ErrorFormat, ErrorLog};
 const MAX_PENDING: usize = 1024 * 1024;
 /// How often the writer looks for messages that were held back.
 const TICK: Duration = Duration::from_millis(500);
+
+/// The one of the process, for its end.
+static LOGGER: OnceLock<ErrorLogger> = OnceLock::new();
+
+/// Has everything that was said in the log, before the process ends. It waits for a bounded time.
+pub fn finish_error_log() {
+    if let Some(logger) = LOGGER.get() {
+        logger.0.writer.finish().unwrap_or_default();
+    }
+}
 
 /// The logger of the process; all clones are the same one.
 #[derive(Clone, Debug)]
@@ -60,7 +70,7 @@ impl ErrorLogger {
         let logger = Self(Arc::new(Parts { filter, style, repeats, writer }));
         log::set_boxed_logger(Box::new(logger.clone())).map_err(io::Error::other)?;
         log::set_max_level(level);
-        Ok(logger)
+        Ok(LOGGER.get_or_init(|| logger).clone())
     }
 
     /// Opens the file anew after it was moved away.
