@@ -15,6 +15,7 @@ pub mod http2;
 pub mod limit;
 pub mod listener;
 pub mod message;
+pub mod metrics;
 pub mod proxy;
 pub mod route;
 pub mod runtime;

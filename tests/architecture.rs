@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors from the ground up; rooms on one floor do not know each other.
 const FLOORS: [&[&str]; 8] = [
-    &["message", "transport"],
+    &["message", "metrics", "transport"],
     &["config", "http1", "http2", "exchange"],
     &["auth", "route", "upstream", "telemetry", "demo", "downstream", "listener", "limit"],
     &["filter"],

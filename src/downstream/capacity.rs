@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
@@ -56,6 +56,8 @@ pub struct Capacity {
 struct TooMany {
     /// Those that are let in to be told so.
     told: AtomicUsize,
+    /// All since the process began.
+    count: AtomicU64,
     complaints: Complaints,
 }
 
@@ -78,6 +80,11 @@ impl Capacity {
         self.total.fetch_sub(1, Ordering::Relaxed);
         admitted.is_counted = false;
         admitted.exceed(Excess::Connections, most).then_some(admitted)
+    }
+
+    /// The connections that were one too many by this limit, since the process began.
+    pub fn refused(&self, excess: Excess) -> u64 {
+        self.kind(excess).count.load(Ordering::Relaxed)
     }
 
     fn kind(&self, excess: Excess) -> &TooMany {
@@ -124,6 +131,7 @@ impl Admitted {
     /// Returns whether it is told so.
     fn exceed(&mut self, excess: Excess, most: usize) -> bool {
         let kind = self.capacity.kind(excess);
+        kind.count.fetch_add(1, Ordering::Relaxed);
         let is_told = kind.told.fetch_add(1, Ordering::Relaxed) < MOST_TOLD;
         if is_told {
             self.excess = Some(excess);

@@ -13,6 +13,7 @@ use pingora_http::ResponseHeader;
 
 use crate::exchange::Exchange;
 use crate::message::forwarded;
+use crate::metrics::ListenerMetrics;
 use crate::transport::{ClientTls, Transport};
 
 /// What goes on on a connection.
@@ -59,6 +60,8 @@ pub enum Excess {
 pub struct Remote {
     /// Where it came in.
     pub listener: usize,
+    /// What is counted of that listener.
+    pub metrics: Arc<ListenerMetrics>,
     /// `None` on a unix socket.
     pub address: Option<SocketAddr>,
     /// `None` without TLS.
@@ -72,7 +75,8 @@ impl Remote {
     /// A client without TLS, of which no more than its address is known.
     pub fn plain(ip: Option<IpAddr>) -> Self {
         let address = ip.map(|ip| SocketAddr::new(ip, 0));
-        Self { listener: 0, address, tls: None, initiator: Initiator::Client, excess: None }
+        let metrics = Arc::default();
+        Self { listener: 0, metrics, address, tls: None, initiator: Initiator::Client, excess: None }
     }
 
     /// This process itself.
@@ -86,6 +90,8 @@ impl Remote {
 pub struct ClientConnection {
     /// The place of the listener where it came in.
     pub listener: usize,
+    /// What is counted of that listener.
+    pub metrics: Arc<ListenerMetrics>,
     pub is_http2: bool,
     /// `None` on a unix socket.
     pub address: Option<SocketAddr>,
@@ -109,11 +115,12 @@ impl ClientConnection {
     /// `closing`: whether connections are closed after their responses, because the process is
     /// about to end.
     pub fn new(remote: Remote, closing: Arc<AtomicBool>) -> Self {
-        let Remote { listener, address, tls, initiator, excess } = remote;
+        let Remote { listener, metrics, address, tls, initiator, excess } = remote;
         let ip = address.map(|address| address.ip().to_canonical());
         let forwarded_for = HeaderValue::try_from(forwarded::address(ip));
         Self {
             listener,
+            metrics,
             is_http2: false,
             address,
             ip,

@@ -53,6 +53,7 @@ impl Exchange {
         self.limits.reset();
         self.upload.reset();
         self.download.begin_attempt();
+        self.last_word = LastWord::default();
         let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
         for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {
             *flag.get_mut() = false;

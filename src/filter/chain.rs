@@ -92,6 +92,11 @@ impl Chain {
         &self.shared_limits
     }
 
+    /// The rate limits of the route.
+    pub fn limiters(&self) -> &[Arc<Limiter>] {
+        &self.learnt.limiters
+    }
+
     /// The stores that are asked for these requests.
     pub fn stores(&self) -> impl Iterator<Item = &Arc<Store>> {
         self.shared_limits.iter().filter_map(|limit| limit.store())

@@ -1,6 +1,7 @@
 //! A [`Limiter`]: one limit of a route with all that it has counted.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::Level;
@@ -25,6 +26,8 @@ pub struct Limiter {
     crowded: Complaints,
     /// What the log says of requests that are let pass by `dry_run`.
     passed: Complaints,
+    refusals: AtomicU64,
+    dry_run_refusals: AtomicU64,
 }
 
 /// Where proxies count together.
@@ -58,6 +61,8 @@ impl Limiter {
             start: Instant::now(),
             crowded: Complaints::default(),
             passed: Complaints::default(),
+            refusals: AtomicU64::new(0),
+            dry_run_refusals: AtomicU64::new(0),
         })
     }
 
@@ -102,8 +107,23 @@ impl Limiter {
         self.quota.read(taken.debt, taken.passes)
     }
 
+    /// What it counts by, as the configuration says it.
+    pub fn key(&self) -> String {
+        self.settings.key.to_string()
+    }
+
+    pub fn note_refused(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The requests that were refused, and those that passed because of `dry_run`.
+    pub fn refusals(&self) -> (u64, u64) {
+        (self.refusals.load(Ordering::Relaxed), self.dry_run_refusals.load(Ordering::Relaxed))
+    }
+
     /// Tells the log of a request that passes because of `dry_run`.
     pub fn tell_passed(&self, client: &dyn std::fmt::Display) {
+        self.dry_run_refusals.fetch_add(1, Ordering::Relaxed);
         let (route, rate, key) = (&self.route, self.settings.rate, &self.settings.key);
         let what = format_args!(
             "route `{route}`: a request of {client} would be refused by `rate_limit` ({rate} by {key}), and passes by `dry_run`"

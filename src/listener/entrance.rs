@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::opening::{Cleartext, Opening};
 use super::proxy_header::{self, NoHeader, Origin};
 use super::tls::{Termination, TicketKeys};
-use crate::config::{Address, ClientTimeouts, Listener};
+use crate::config::{Address, ClientTimeouts, Listener, ServerCertificate};
+use crate::metrics::{HandshakeOutcome, ListenerMetrics};
 use crate::transport::{ClientAuthRule, ClientTls, Complaints, Socket, TlsStream, Transport};
 
 /// The first byte of a record that begins a handshake (RFC 8446 section 5.1).
@@ -105,6 +107,8 @@ pub struct Entrance {
     pub redirect_https: bool,
     first_bytes: Duration,
     handshake: Duration,
+    /// What is counted of it, from one configuration to the next.
+    pub metrics: Arc<ListenerMetrics>,
     refused: Complaints,
     /// Apart from the others, so that a flood of those hides no trouble with a load balancer.
     refused_balancers: Complaints,
@@ -142,6 +146,7 @@ impl Entrance {
             redirect_https: *redirect_https,
             first_bytes: timeouts.request_header,
             handshake: timeouts.tls_handshake,
+            metrics: Arc::default(),
             refused: Complaints::default(),
             refused_balancers: Complaints::default(),
         })
@@ -154,6 +159,15 @@ impl Entrance {
     /// Whether its clients resume their sessions by keys that the process makes.
     pub fn uses_own_ticket_keys(&self) -> bool {
         self.tls.as_ref().is_some_and(Termination::uses_own_ticket_keys)
+    }
+
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The certificates in force, each with its file.
+    pub fn certificates(&self) -> Vec<(PathBuf, Arc<ServerCertificate>)> {
+        self.tls.as_ref().map(Termination::certificates).unwrap_or_default()
     }
 
     /// Says which files of certificates this user cannot read again.
@@ -195,6 +209,7 @@ impl Entrance {
         let mut client = remote;
         let entered = Box::pin(self.wait(socket, &mut client, &began)).await;
         if let Err(refused) = &entered {
+            self.count(refused);
             self.complain(client, refused);
         }
         entered
@@ -274,12 +289,15 @@ impl Entrance {
             Some(_) | None => return Err(NotEntered::Unknown),
         }
         match timeout_at(deadline, tls.accept(opening.into_socket())).await {
-            Ok(Ok((stream, tls, http2))) => Ok(Entered {
-                transport: Transport::Tls(Box::new(TlsStream::Server(stream))),
-                remote,
-                tls: Some(tls),
-                protocol: if http2 { Protocol::Http2 } else { Protocol::Http1 },
-            }),
+            Ok(Ok((stream, tls, http2))) => {
+                self.metrics.handshake(HandshakeOutcome::Ok);
+                Ok(Entered {
+                    transport: Transport::Tls(Box::new(TlsStream::Server(stream))),
+                    remote,
+                    tls: Some(tls),
+                    protocol: if http2 { Protocol::Http2 } else { Protocol::Http1 },
+                })
+            }
             Ok(Err(e)) => Err(NotEntered::Handshake(e)),
             Err(_) => Err(NotEntered::SlowHandshake),
         }
@@ -304,6 +322,16 @@ impl Entrance {
             }
         }
         Ok(Entered { transport: opening.into_socket().into(), remote, tls: None, protocol })
+    }
+
+    fn count(&self, refused: &NotEntered) {
+        match refused {
+            NotEntered::Handshake(_) => self.metrics.handshake(HandshakeOutcome::Failed),
+            NotEntered::SlowHandshake => self.metrics.handshake(HandshakeOutcome::Timeout),
+            NotEntered::NoTls | NotEntered::Unknown => self.metrics.handshake(HandshakeOutcome::NotTls),
+            NotEntered::ProxyHeader(_) | NotEntered::SlowProxyHeader => self.metrics.proxy_header_refused(),
+            NotEntered::Silent | NotEntered::Io(_) => {}
+        }
     }
 
     fn complain(&self, client: Option<SocketAddr>, refused: &NotEntered) {

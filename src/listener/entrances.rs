@@ -26,13 +26,17 @@ impl Entrances {
         auto: &Arc<TicketKeys>,
         previous: Option<&Self>,
     ) -> Result<Self, String> {
-        let compile = |listener: &Listener| Entrance::compile(listener, timeouts, auto).map(Arc::new);
+        let compile = |listener: &Listener| Entrance::compile(listener, timeouts, auto);
         let entrances: Result<Vec<_>, String> = match previous {
-            None => listeners.iter().map(compile).collect(),
+            None => listeners.iter().map(|listener| compile(listener).map(Arc::new)).collect(),
             Some(previous) => {
                 let again = |before: &Arc<Entrance>| {
                     let now = listeners.iter().find(|listener| listener.address == *before.address());
-                    now.map_or_else(|| Ok(Arc::clone(before)), compile)
+                    let Some(now) = now else { return Ok(Arc::clone(before)) };
+                    compile(now).map(|mut entrance| {
+                        entrance.metrics = Arc::clone(&before.metrics);
+                        Arc::new(entrance)
+                    })
                 };
                 previous.0.iter().map(again).collect()
             }

@@ -62,6 +62,14 @@ impl RequestId {
         fits.then(|| Self(Origin::Taken(text.into())))
     }
 
+    /// One that was made, as the number that stands for it.
+    pub fn number(&self) -> Option<u128> {
+        match &self.0 {
+            Origin::Made(id) => Some(id.as_u128()),
+            Origin::Taken(_) => None,
+        }
+    }
+
     /// Appends it as text.
     pub fn push_to(&self, out: &mut Vec<u8>) {
         match &self.0 {
@@ -112,6 +120,7 @@ mod tests {
         let at = UNIX_EPOCH + Duration::from_millis(0x019a_c8b2_4c7b);
         let id = RequestId::of(at, u64::MAX);
         assert_eq!(id.to_string(), "019ac8b2-4c7b-7000-bfff-ffffffffffff");
+        assert_eq!(id.number(), Some(0x019a_c8b2_4c7b_7000_bfff_ffff_ffff_ffff));
         let mut out = Vec::new();
         id.push_to(&mut out);
         assert_eq!((out.as_slice(), id.to_field().unwrap().as_bytes()), (id.to_string().as_bytes(), out.as_slice()));

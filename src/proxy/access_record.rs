@@ -1,60 +1,26 @@
 //! The access record of a finished request.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::{Version, header};
-use pingora_proxy::Session;
 
 use super::context::RequestCtx;
+use crate::downstream::ClientConnection;
 use crate::downstream::http1::field;
-use crate::downstream::{ClientConnection, Initiator};
 use crate::exchange::GivenUp;
 use crate::filter::Cause;
 use crate::message::request_id::RequestId;
 use crate::message::trace_context;
-use crate::telemetry::{self, AccessLogger, AccessRecord};
+use crate::telemetry::{AccessLogger, AccessRecord};
 
-/// Logs the request, when anybody reads the log.
-pub fn log(session: &Session, ctx: &mut RequestCtx) {
-    ctx.is_logged = true;
-    let status = session.response_written().map(|head| head.status.as_u16());
-    let (bytes_in, bytes_out) = (session.body_bytes_read(), session.body_bytes_sent());
-    log_seen(&GivenUp { request: session.req_header(), status, bytes_in, bytes_out }, ctx);
-}
-
-impl Drop for RequestCtx {
-    fn drop(&mut self) {
-        telemetry::note_request(&self.request_id);
-        leave_word(self);
-    }
-}
-
-/// Has a request logged that is given up before its end: its client is gone, or its task panicked.
-fn leave_word(ctx: &mut RequestCtx) {
-    if ctx.is_logged || ctx.client.is_none() {
-        return;
-    }
-    let left = std::mem::replace(ctx, RequestCtx::new(Arc::clone(&ctx.snapshot)));
-    let Some(exchange) = left.exchange().map(Arc::clone) else { return };
-    let cause = if std::thread::panicking() { Cause::Internal } else { Cause::ClientGone };
-    exchange.last_word.leave(move |given_up| {
-        let mut left = left;
-        left.is_logged = true;
-        left.failure.get_or_insert(cause);
-        log_seen(given_up, &left);
-    });
-}
-
-fn log_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
+/// Logs the request, when anybody reads the log. `status`: what the client got.
+pub fn log(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx: &RequestCtx) {
     let logger = &ctx.snapshot.access;
-    let connection = ctx.connection();
-    if !logger.is_on() || connection.is_some_and(|connection| connection.initiator == Initiator::Probe) {
+    if !logger.is_on() {
         return;
     }
     let request = seen.request;
-    let tls = connection.and_then(|connection| connection.tls.as_ref());
-    let status = seen.status.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
+    let tls = connection.tls.as_ref();
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
     let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query());
@@ -64,7 +30,7 @@ fn log_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
         request_id: &ctx.request_id,
         trace_id: trace_context::trace_id(&request.headers),
         client_ip: ctx.admission.client_ip,
-        remote_ip: connection.and_then(|connection| connection.ip),
+        remote_ip: connection.ip,
         method: request.method.as_str(),
         scheme: ctx.admission.scheme,
         host: ctx.admission.host.as_bytes(),
@@ -72,7 +38,7 @@ fn log_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
         query: if hides_query { b"" } else { target.get(split + 1..).unwrap_or_default() },
         proto: match request.version {
             // A WebSocket comes to the hooks as the request of HTTP/1.1 that it stands for.
-            _ if connection.is_some_and(|connection| connection.is_http2) => "HTTP/2.0",
+            _ if connection.is_http2 => "HTTP/2.0",
             Version::HTTP_10 => "HTTP/1.0",
             _ => "HTTP/1.1",
         },

@@ -58,6 +58,8 @@ impl Attempts {
             digest.filter(|_| !reused).into_iter().flat_map(|digest| digest.timing_digest.iter().flatten());
         let mut took = || layers.next().and_then(|layer| layer.establishment_duration);
         (self.connect, self.tls) = (took(), took());
+        let whole = self.connect.map(|connect| connect + self.tls.unwrap_or_default());
+        self.pick.iter().for_each(|pick| pick.metrics().connected(whole));
     }
 
     /// It waited since then.

@@ -35,8 +35,8 @@ pub struct RequestCtx {
     pub attempts: Attempts,
     /// What `fail_to_proxy` found that went wrong, for the log.
     pub failure: Option<Cause>,
-    /// The access log has it.
-    pub is_logged: bool,
+    /// Whoever wants to know of its end has been told.
+    pub is_finished: bool,
     /// Its place among the requests that the route may have at its upstream.
     pub place: Option<Place>,
     /// Where copies of its body go.
@@ -62,6 +62,7 @@ impl Client {
         let found = RequestSource::of(session.digest());
         let found = found.and_then(|source| Some((Arc::clone(&source.connection), source.take_exchange()?)));
         let (connection, exchange) = found.or_err(ErrorType::InternalError, "a request without a connection")?;
+        connection.metrics.request_begins();
         Ok(Self { connection, exchange })
     }
 }
@@ -80,7 +81,7 @@ impl RequestCtx {
             split_index: 0,
             attempts: Attempts::default(),
             failure: None,
-            is_logged: false,
+            is_finished: false,
             place: None,
             mirror: None,
             grpc_web: None,

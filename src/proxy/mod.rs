@@ -9,6 +9,7 @@ mod context;
 mod deadlines;
 mod error;
 mod explain;
+mod finished;
 mod forward_auth;
 mod framing;
 mod grpc;
@@ -18,6 +19,7 @@ mod https_redirect;
 mod keepalive;
 mod limits;
 mod local_reply;
+mod metering;
 mod mirror;
 mod reply;
 mod request;
@@ -230,7 +232,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut RequestCtx) {
         retry::note_end(ctx, e.is_some());
-        access_record::log(session, ctx);
+        finished::tell(session, ctx);
     }
 
     /// The access log says it, with the request id.

@@ -135,6 +135,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     ctx.attempts.ttfb = Some(ctx.started.elapsed());
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempts.pick {
+        ctx.attempts.began.iter().for_each(|began| pick.metrics().answered(began.elapsed()));
         // They say it in each answer; the first one of a connection is enough.
         if !ctx.attempts.reused
             && let Some(limit) = idle_limit(head)
@@ -174,7 +175,7 @@ fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
         && is_unanswered(session)
         && (ctx.attempts.unprocessed || fits_methods(session, rules))
         && is_whole_body_kept(session, rules)
-        && (is_free_retry(&ctx.attempts) || pool.budget.withdraw(Instant::now()))
+        && (is_free_retry(&ctx.attempts) || pool.may_retry(Instant::now()))
 }
 
 /// Whether the next attempt replaces one whose pooled connection was dead before it was used, or

@@ -61,6 +61,9 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     let client = || client_address(session, ctx);
     let mut peer = Box::new(pick.endpoint.peer_for(ctx.admission.upgrade, is_fresh, client));
     peer.options.alpn = session_of_our_own();
+    if ctx.attempts.count > 0 {
+        pool.metrics().retried();
+    }
     ctx.attempts.pick = Some(pick);
     ctx.attempts.count += 1;
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);

@@ -13,6 +13,7 @@ use crate::config::{
 use crate::filter::{self, Chain, FilterRequest, Redirect, Reply, Respond};
 use crate::limit::Store;
 use crate::listener::{Entrances, TicketKeys};
+use crate::metrics::RouteMetrics;
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
 use crate::upstream::{Concurrency, CookieKey, Pool, Resolver, WeightedChoice};
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub table: RouteTable,
     /// In the order of the file; `RouteTable` answers with an index into it.
     pub routes: Vec<Route>,
+    /// What is counted of requests that no route took.
+    pub unrouted: Arc<RouteMetrics>,
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
     pub limits: Limits,
@@ -67,6 +70,8 @@ pub struct Route {
     /// Whether calls of gRPC-Web become calls of gRPC.
     pub grpc_web: bool,
     pub action: Action,
+    /// What is counted of its requests; that of the route of this name before a reload.
+    pub metrics: Arc<RouteMetrics>,
 }
 
 /// A service that the proxy itself asks.
@@ -168,6 +173,7 @@ impl Snapshot {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
             minds_readings: routes.iter().any(|route| route.ambiguous_paths != AmbiguousPaths::AsSent),
             routes,
+            unrouted: previous.map(|previous| Arc::clone(&previous.unrouted)).unwrap_or_default(),
             trusted_proxies: config.trusted_proxies.clone(),
             timeouts: config.timeouts.clone(),
             limits: config.limits.clone(),
@@ -255,6 +261,7 @@ impl Route {
             server_timing: route.response.server_timing,
             grpc_web: route.grpc_web,
             action,
+            metrics: previous.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
         })
     }
 }

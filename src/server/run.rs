@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use super::admin::{AdminApi, AdminService, Reach, Servers};
+use super::admin::{AdminApi, AdminService, Figures, Reach, Servers};
 use super::auth_service::AuthService;
 use super::control::ControlState;
 use super::control::client::send_message;
@@ -300,7 +300,9 @@ fn assemble(
     let service = Arc::new(HttpService::new(parts.clone())?);
     let admin = admin.map(|address| {
         let (status, servers) = (Arc::clone(&status), Arc::clone(&servers));
-        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, servers });
+        let figures =
+            Figures { live: Arc::clone(&live), connections: Arc::clone(&connections), status: Arc::clone(&status) };
+        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, servers, figures });
         let (service, sockets) = AdminService::new(address.clone(), api);
         server.add_service(service);
         (address, sockets)

@@ -2,6 +2,7 @@
 //! because anybody can cause as many as he likes.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,13 @@ use log::Level;
 
 /// The time between two lines.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
+
+/// The number of lines of all kinds that were not said, since the process began.
+pub fn suppressed_lines() -> u64 {
+    SUPPRESSED.load(Ordering::Relaxed)
+}
 
 /// The lines of one kind.
 #[derive(Debug, Default)]
@@ -26,7 +34,10 @@ impl Complaints {
         match self.turn(Instant::now()) {
             Some(0) => log::log!(level, "{what}"),
             Some(more) => log::log!(level, "{what} ({more} more since the last such line)"),
-            None => log::debug!("{what}"),
+            None => {
+                SUPPRESSED.fetch_add(1, Ordering::Relaxed);
+                log::debug!("{what}");
+            }
         }
     }
 

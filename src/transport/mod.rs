@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use tokio_rustls::TlsStream;
 
 pub use client_tls::{ClientAuthRule, ClientCert, ClientIdentity, ClientTls};
-pub use complaints::Complaints;
+pub use complaints::{Complaints, suppressed_lines};
 pub use provider::tls_provider;
 pub use socket::Socket;
 pub use system_roots::system_roots;

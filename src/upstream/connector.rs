@@ -16,6 +16,7 @@ use super::http1::{self, IdlePool, idle_limit};
 use super::http2::{self, Dialing, Turn};
 use super::session::Session;
 use super::transport::{Dial, Selected};
+use crate::metrics::ConnectionMark;
 
 /// What has Pingora give a peer to [`Connector`]. No server is ever offered it.
 pub fn session_of_our_own() -> ALPN {
@@ -64,9 +65,11 @@ impl Connector {
     /// `dialing`: other requests wait for the connection.
     async fn dial<P: Peer>(&self, peer: &P, dial: &Dial, dialing: Option<Dialing>) -> Result<(Session, bool)> {
         let made = dial.connect(peer.total_connection_timeout()).await?;
+        let mark = Some(ConnectionMark::new(&dial.destination.metrics));
         match made.selected {
             Selected::Http1 => {
                 let mut connection = Box::new(http1::Connection::new(made.transport, made.timing));
+                connection.mark = mark;
                 connection.offered_http2 = dial.destination.protocol.is_maybe_http2();
                 Ok((Session::Http1(Box::new(http1::Session::new(connection, true))), false))
             }
@@ -74,7 +77,7 @@ impl Connector {
                 let (key, idle_timeout) = (peer.reuse_hash(), peer.idle_timeout());
                 let is_kept = idle_timeout != Some(Duration::ZERO);
                 let lease = is_kept.then(|| self.shared.lease(key));
-                let connection = http2::begin(made.transport, lease, dialing, idle_timeout).await?;
+                let connection = http2::begin(made.transport, lease, dialing, idle_timeout, mark).await?;
                 let slot = connection.slot();
                 if is_kept {
                     self.shared.put(key, &connection);

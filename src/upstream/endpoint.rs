@@ -20,6 +20,7 @@ use super::pool_key;
 use super::sticky::StickyCookie;
 use super::transport::{ClientAddress, Destination, Dial, NameAddresses, TlsClient};
 use crate::config::{SendProxy, Sticky, Upstream, UpstreamProtocol};
+use crate::metrics::UpstreamMetrics;
 
 #[derive(Debug)]
 pub struct Endpoint {
@@ -64,10 +65,12 @@ pub struct EndpointStats {
     /// How long connections may be idle by what the server says, in milliseconds; 0 is unknown.
     keep_alive_ms: AtomicU64,
     health: Mutex<HealthState>,
+    /// What is counted of its upstream.
+    upstream: Arc<UpstreamMetrics>,
 }
 
 impl EndpointStats {
-    pub fn new(load: Load) -> Self {
+    pub fn new(load: Load, upstream: &Arc<UpstreamMetrics>) -> Self {
         Self {
             load,
             id: pool_key::next_key(),
@@ -80,6 +83,7 @@ impl EndpointStats {
             slow_start_since: AtomicU64::new(0),
             keep_alive_ms: AtomicU64::new(0),
             health: Mutex::default(),
+            upstream: Arc::clone(upstream),
         }
     }
 
@@ -113,7 +117,7 @@ impl Endpoint {
         let mut peer = peer(spec, upstream)?;
         // An endpoint that was gone and is back must not reuse connections from before.
         peer.group_key ^= spec.addresses.as_ref().and_then(|addresses| addresses.renewed_key).unwrap_or(stats.id);
-        let destination = Arc::new(destination(spec, upstream, tls));
+        let destination = Arc::new(destination(spec, upstream, tls, &stats.upstream));
         Dial { destination: Arc::clone(&destination), client: None, upgrade: false }.attach(&mut peer.options);
         Ok(Self {
             label: spec.label.as_str().into(),

@@ -13,11 +13,12 @@ use super::resolve::ResolvedAddress;
 use super::sticky::CookieKey;
 use super::transport::{NameAddresses, TlsClient};
 use crate::config::{Address, Lookup, ServerPlace, Upstream, UpstreamServer};
+use crate::metrics::UpstreamMetrics;
 
 #[derive(Debug)]
 pub struct Endpoints {
     entries: Vec<ServerEntry>,
-    counters: LoadCounters,
+    fresh: FreshStats,
     key: CookieKey,
     tls: Option<TlsClient>,
     /// Endpoints that are in no entry any more, kept until their connections are closed.
@@ -45,10 +46,15 @@ pub enum LookupOutcome {
 impl Endpoints {
     /// # Errors
     /// In words, when a certificate or key cannot be used or a socket path is too long.
-    pub fn new(upstream: &Upstream, before: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
+    pub fn new(
+        upstream: &Upstream,
+        before: Option<&Self>,
+        key: &CookieKey,
+        metrics: &Arc<UpstreamMetrics>,
+    ) -> Result<Self, String> {
         let mut all = Self {
             entries: Vec::new(),
-            counters: LoadCounters::default(),
+            fresh: FreshStats { counters: LoadCounters::default(), metrics: Arc::clone(metrics) },
             key: key.clone(),
             tls: upstream.tls.as_ref().map(TlsClient::new).transpose()?,
             removed: Vec::new(),
@@ -63,7 +69,7 @@ impl Endpoints {
             };
             let mut endpoints = Vec::new();
             for spec in &specs {
-                let stats = known_stats.take(spec, configured).unwrap_or_else(|| new_stats(&mut all.counters));
+                let stats = known_stats.take(spec, configured).unwrap_or_else(|| all.fresh.make());
                 if upstream.health.active.is_none() {
                     stats.health().forget_checks();
                 }
@@ -129,8 +135,7 @@ impl Endpoints {
         };
         let recovered = !std::mem::take(&mut entry.lookup_error).is_empty();
         let specs = specs_of(upstream, &entry.configured, &entry.specs, &found);
-        let endpoints =
-            entry.endpoints_for(&specs, upstream, self.tls.as_ref(), &mut self.counters, self.key.bytes())?;
+        let endpoints = entry.endpoints_for(&specs, upstream, self.tls.as_ref(), &mut self.fresh, self.key.bytes())?;
         let weights = |specs: &[EndpointSpec]| specs.iter().map(|spec| spec.weight).collect::<Vec<_>>();
         let reweighed = weights(&entry.specs) != weights(&specs);
         let (before, now) = (addresses_of(&entry.specs), addresses_of(&specs));
@@ -170,7 +175,7 @@ impl ServerEntry {
         specs: &[EndpointSpec],
         upstream: &Upstream,
         tls: Option<&TlsClient>,
-        counters: &mut LoadCounters,
+        fresh: &mut FreshStats,
         key: &[u8],
     ) -> Result<Vec<Arc<Endpoint>>, String> {
         let endpoint = |spec: &EndpointSpec| {
@@ -179,7 +184,7 @@ impl ServerEntry {
                 Some((before, endpoint)) if is_unchanged(before, spec) => return Ok(Arc::clone(endpoint)),
                 // The same endpoint with another weight, or a name that has other addresses, too.
                 Some((_, endpoint)) => Arc::clone(&endpoint.stats),
-                None => new_stats(counters),
+                None => fresh.make(),
             };
             Endpoint::new(spec, upstream, tls, stats, key).map(Arc::new)
         };
@@ -219,8 +224,17 @@ impl<'b> KnownStats<'b> {
     }
 }
 
-fn new_stats(counters: &mut LoadCounters) -> Arc<EndpointStats> {
-    Arc::new(EndpointStats::new(counters.counter()))
+/// Makes what is learnt of endpoints that were not there before.
+#[derive(Debug)]
+struct FreshStats {
+    counters: LoadCounters,
+    metrics: Arc<UpstreamMetrics>,
+}
+
+impl FreshStats {
+    fn make(&mut self) -> Arc<EndpointStats> {
+        Arc::new(EndpointStats::new(self.counters.counter(), &self.metrics))
+    }
 }
 
 /// Whether the endpoint of the one can be that of the other, which is at the same address.

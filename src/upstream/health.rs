@@ -31,6 +31,18 @@ pub enum HealthStatus {
 }
 
 impl HealthStatus {
+    pub const ALL: [Self; 5] = [Self::Up, Self::Down, Self::Ejected, Self::Draining, Self::Disabled];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+
     /// Whether it is what the operator said.
     pub fn is_by_operator(self) -> bool {
         match self {

@@ -73,7 +73,7 @@ async fn session(made: Established) -> Result<Session> {
             Ok(Session::Http1(Box::new(http1::Session::new(connection, true))))
         }
         Selected::Http2 => {
-            let connection = http2::begin(made.transport, None, None, None).await?;
+            let connection = http2::begin(made.transport, None, None, None, None).await?;
             let slot = connection.slot().ok_or_else(|| Error::new(ErrorType::ConnectionClosed))?;
             Ok(Session::Http2(Box::new(http2::Session::new(slot))))
         }

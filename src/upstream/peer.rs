@@ -10,6 +10,7 @@ use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOpt
 use super::endpoint_spec::EndpointSpec;
 use super::transport::{Destination, Place, TlsClient};
 use crate::config::{Address, Upstream};
+use crate::metrics::UpstreamMetrics;
 
 /// The peer of an endpoint, with what the configuration of `upstream` says of connections.
 ///
@@ -50,7 +51,12 @@ fn unix_address(path: &Path) -> Result<SocketAddr, String> {
 }
 
 /// Where the connections of an endpoint go; `tls`: that of the upstream.
-pub fn destination(spec: &EndpointSpec, upstream: &Upstream, tls: Option<&TlsClient>) -> Destination {
+pub fn destination(
+    spec: &EndpointSpec,
+    upstream: &Upstream,
+    tls: Option<&TlsClient>,
+    metrics: &Arc<UpstreamMetrics>,
+) -> Destination {
     let place = match (&spec.addresses, &spec.address) {
         (Some(addresses), _) => Place::Name(Arc::clone(addresses)),
         (None, Address::Tcp(address)) => Place::Tcp(*address),
@@ -63,6 +69,7 @@ pub fn destination(spec: &EndpointSpec, upstream: &Upstream, tls: Option<&TlsCli
         send_proxy: upstream.proxy_protocol,
         protocol: upstream.protocol,
         prefers_http1: Arc::default(),
+        metrics: Arc::clone(metrics),
     }
 }
 

@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::retry_budget::RetryBudget;
 use super::sticky::CookieKey;
 use crate::config::{Balance, KeySource, Retry, Sticky, Upstream, UpstreamTimeouts};
+use crate::metrics::UpstreamMetrics;
 
 /// The endpoints of one upstream in one configuration.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ struct UpstreamState {
     queue: Queue<(Arc<Pool>, PickRequest), Pick>,
     /// How often the health state of an endpoint has changed.
     version: AtomicU64,
+    metrics: Arc<UpstreamMetrics>,
 }
 
 /// What a request asks of a pool.
@@ -54,6 +56,12 @@ pub struct PickRequest {
 pub struct Pick {
     pub endpoint: Arc<Endpoint>,
     pool: Arc<Pool>,
+}
+
+impl Pick {
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        self.pool.metrics()
+    }
 }
 
 impl Drop for Pick {
@@ -82,11 +90,11 @@ impl Pool {
     /// # Errors
     /// In words, when a certificate or key cannot be used or a socket path is too long.
     pub fn new(upstream: &Upstream, previous: Option<&Self>, key: &CookieKey) -> Result<Self, String> {
+        let state = previous.map(|pool| Arc::clone(&pool.state)).unwrap_or_default();
         let endpoints = {
             let before = previous.map(Self::endpoints);
-            Endpoints::new(upstream, before.as_deref(), key)?
+            Endpoints::new(upstream, before.as_deref(), key, &state.metrics)?
         };
-        let state = previous.map(|pool| Arc::clone(&pool.state)).unwrap_or_default();
         let version = state.version.load(Ordering::Acquire);
         let active = ActiveSet::new(&endpoints.all(), &upstream.balance, 0, version);
         Ok(Self {
@@ -142,6 +150,20 @@ impl Pool {
     /// The number of endpoints that get requests now.
     pub fn available(&self) -> usize {
         self.active.load().endpoints.len()
+    }
+
+    /// What is counted of the upstream, from one configuration to the next.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.state.metrics
+    }
+
+    /// Whether one more retry is allowed. If so, it is counted.
+    pub fn may_retry(&self, now: Instant) -> bool {
+        let may = self.budget.withdraw(now);
+        if !may {
+            self.metrics().budget_refused();
+        }
+        may
     }
 
     pub fn waiting(&self) -> usize {
@@ -214,7 +236,10 @@ impl Pool {
     }
 
     fn acquire(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> Option<Pick> {
-        endpoint.acquire().then(|| Pick { endpoint: Arc::clone(endpoint), pool: Arc::clone(self) })
+        endpoint.acquire().then(|| {
+            self.metrics().attempt();
+            Pick { endpoint: Arc::clone(endpoint), pool: Arc::clone(self) }
+        })
     }
 
     /// Gives waiting requests an endpoint, once there may be room: each request by the pool,
@@ -284,6 +309,7 @@ impl Pool {
     /// row; `reason` is in words.
     pub fn record_failure(&self, endpoint: &Endpoint, reason: &str) {
         endpoint.stats.failed.fetch_add(1, Ordering::Relaxed);
+        self.metrics().failed();
         let Some(rules) = &self.upstream.health.passive else { return };
         if endpoint.stats.consecutive_failures.fetch_add(1, Ordering::Relaxed) + 1 < rules.failures {
             return;
@@ -297,6 +323,7 @@ impl Pool {
         let reason = format!("{count}the last: {reason}");
         let time = endpoint.stats.health().eject(&reason, Instant::now(), rules);
         endpoint.stats.ejections.fetch_add(1, Ordering::Relaxed);
+        self.metrics().ejected();
         log::warn!(
             "upstream {}: server {} gets no requests for {} s: {reason}",
             self.name,

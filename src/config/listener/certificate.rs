@@ -166,6 +166,11 @@ impl ServerCertificate {
         self.facts.names.iter().map(AsRef::as_ref)
     }
 
+    /// The end of its time, in seconds since 1970: that of the chain's first certificate to expire.
+    pub fn not_after(&self) -> i64 {
+        self.facts.not_after
+    }
+
     /// The day after which nobody accepts it, as in 2026-11-27.
     pub fn last_day(&self) -> String {
         date(self.facts.not_after)

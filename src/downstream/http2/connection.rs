@@ -15,6 +15,7 @@ use log::Level;
 use pingora_http::ResponseHeader;
 use pingora_timeout::timeout;
 
+use super::cut_off;
 use super::guarded::{Guarded, SharedWatch};
 use super::request_head::Head;
 use super::response_head;
@@ -249,6 +250,7 @@ impl Connection {
             Level::Info,
             &format_args!("the HTTP/2 connection of {} is cut off: {}", self.name(), reason.description()),
         );
+        cut_off::count(reason);
         self.ending = Ending::Abrupt;
         self.is_idle = false;
         self.h2.abrupt_shutdown(reason);

@@ -3,6 +3,7 @@
 
 mod cancellations;
 mod connection;
+mod cut_off;
 mod flood;
 mod frame_faults;
 mod frame_watch;
@@ -15,5 +16,6 @@ mod stream;
 mod unread_body;
 
 pub use connection::{Arrival, Connection, RefusedStream, Timeouts};
+pub use cut_off::counts as cut_off_counts;
 pub use frame_watch::FrameWatch;
 pub use stream::StreamDriver;

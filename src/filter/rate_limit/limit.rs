@@ -79,6 +79,7 @@ impl RateLimit {
         if decision.passes {
             return None;
         }
+        self.limiter.note_refused();
         cx.findings.tell_client(header::RETRY_AFTER, HeaderValue::from(seconds(decision.wait)));
         Some(Reply::Error(Cause::RateLimited))
     }

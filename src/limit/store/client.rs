@@ -149,7 +149,12 @@ impl Store {
         }
     }
 
-    fn place(&self) -> &impl Display {
+    /// Whether limits are counted by this process alone meanwhile.
+    pub fn is_away(&self) -> bool {
+        self.connection.load().is_none()
+    }
+
+    pub fn place(&self) -> &impl Display {
         &self.identity.address.place
     }
 }

@@ -9,6 +9,7 @@ mod tickets;
 
 use std::fmt::Display;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,7 +25,7 @@ use self::rules::{HostRules, RuleIndex};
 use self::store::{Certificates, Store};
 pub use self::tickets::TicketKeys;
 use self::tickets::Tickets;
-use crate::config::{Address, ClientAuth, ClientAuthMode, ListenerTls, TicketKeySource, TlsVersion};
+use crate::config::{Address, ClientAuth, ClientAuthMode, ListenerTls, ServerCertificate, TicketKeySource, TlsVersion};
 use crate::transport::{ClientAuthRule, ClientTls, Socket, tls_provider};
 
 /// By ALPN (RFC 7301), in the order of our preference.
@@ -76,6 +77,11 @@ impl Termination {
     /// Whether the process makes the ticket keys.
     pub fn uses_own_ticket_keys(&self) -> bool {
         self.ticket_keys.is_none()
+    }
+
+    /// The certificates in force, each with its file.
+    pub fn certificates(&self) -> Vec<(PathBuf, Arc<ServerCertificate>)> {
+        self.certificates.in_force()
     }
 
     /// Says which files this user cannot read again. `of` is the listener, for the log.

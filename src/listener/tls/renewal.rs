@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,13 @@ impl CertificateRenewal {
             warned: now,
         };
         Self { served, entries: Mutex::new(files.iter().map(entry).collect()) }
+    }
+
+    /// The certificates in force, each with its file.
+    pub fn in_force(&self) -> Vec<(PathBuf, Arc<ServerCertificate>)> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = |entry: &Entry| Some((entry.files.cert.clone(), entry.files.loaded.clone()?));
+        entries.iter().filter_map(loaded).collect()
     }
 
     /// Says which files were read by another user, and could not be read again by this one.

@@ -16,7 +16,7 @@ use crate::downstream::http2::{Arrival, Connection, RefusedStream, StreamDriver,
 use crate::downstream::{ClientConnection, Entering, Remote, Session};
 use crate::filter::Cause;
 use crate::message::request_id::RequestId;
-use crate::proxy::{access_record, reply};
+use crate::proxy::{access_record, metering, reply};
 use crate::runtime::Snapshot;
 use crate::telemetry;
 use crate::transport::Transport;
@@ -41,6 +41,8 @@ impl HttpService {
             Err(e) => return log::debug!("a client's HTTP/2 connection did not begin: {e}"),
         };
         drop(entering);
+        let metrics = Arc::clone(&connection.client().metrics);
+        metrics.http2_connection();
         let mut streams = Streams::default();
         loop {
             // The limits of a connection stay; those of its requests may change.
@@ -48,7 +50,9 @@ impl HttpService {
                 let snapshot = self.shared.live.load();
                 (self::timeouts(&snapshot, is_excess), pace(&snapshot), snapshot.limits.clone())
             };
-            match connection.next(timeouts, pace, &limits).await {
+            let arrival = connection.next(timeouts, pace, &limits).await;
+            arrival.iter().for_each(|_| metrics.http2_stream());
+            match arrival {
                 Some(Arrival::Request(stream)) => {
                     let answered = stream.answered();
                     let serving = tokio::spawn(Arc::clone(self).serve_stream(stream, shutdown.clone()));
@@ -91,6 +95,7 @@ impl HttpService {
         };
         let malformed =
             access_record::MalformedRequest { at, started, id: &id, cause, head: &head, connection: client };
+        metering::count_malformed(&snapshot, &malformed);
         access_record::log_malformed(&snapshot.access, &malformed, length);
     }
 }

@@ -80,6 +80,7 @@ impl HttpService {
     ) {
         let (socket, address) = accepted.into_socket();
         let Some(entrance) = self.shared.live.load().entrances.get(listener).cloned() else { return };
+        let _open = entrance.metrics.open();
         let is_known = !entrance.expects_proxy_header(address);
         if is_known && !self.count_address(&mut counts.0, address) {
             return;
@@ -103,6 +104,7 @@ impl HttpService {
         }
         let remote = Remote {
             listener: listener.0,
+            metrics: Arc::clone(&entrance.metrics),
             address: entered.remote,
             tls: entered.tls,
             initiator: Initiator::Client,

@@ -12,7 +12,10 @@ use pingora_core::protocols::http::ServerSession;
 use serde::Deserialize;
 
 use super::caller::Reach;
+use super::figures::Figures;
 use super::servers::Servers;
+use super::{metrics, stats};
+use crate::metrics::Format;
 use crate::server::lifecycle::status::{Phase, Status};
 use crate::telemetry::{contained_panics, lost_lines};
 use crate::upstream::{Change, OperatorCommand, OperatorState};
@@ -27,6 +30,7 @@ pub struct AdminApi {
     pub reach: Reach,
     pub status: Arc<Status>,
     pub servers: Arc<Servers>,
+    pub figures: Figures,
 }
 
 /// Status and JSON.
@@ -36,6 +40,8 @@ type Answer = (StatusCode, String);
 enum Resource {
     Health,
     Ready,
+    Metrics,
+    Stats,
     Upstreams,
     Server { upstream: String, server: String },
 }
@@ -45,6 +51,8 @@ impl Resource {
         match path {
             "/health" => Some(Self::Health),
             "/ready" => Some(Self::Ready),
+            "/metrics" => Some(Self::Metrics),
+            "/stats" => Some(Self::Stats),
             "/upstreams" => Some(Self::Upstreams),
             _ => {
                 // A server's name may hold slashes: `unix:/run/app.sock`.
@@ -57,7 +65,7 @@ impl Resource {
 
     fn allowed(&self) -> &'static str {
         match self {
-            Self::Health | Self::Ready | Self::Upstreams => "GET, HEAD",
+            Self::Health | Self::Ready | Self::Metrics | Self::Stats | Self::Upstreams => "GET, HEAD",
             Self::Server { .. } => "PATCH",
         }
     }
@@ -77,6 +85,10 @@ impl ServeHttp for AdminApi {
         let resource = Resource::at(session.req_header().uri.path());
         let answer = self.answer(session, resource.as_ref()).await.unwrap_or_else(|refused| refused);
         let mut response = response(answer, &method);
+        if resource == Some(Resource::Metrics) && response.status().is_success() {
+            let kind = HeaderValue::from_static(wanted_format(session).content_type());
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
         if let Some(resource) = resource.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(resource.allowed()));
         }
@@ -100,6 +112,8 @@ impl AdminApi {
         Ok(match resource {
             Resource::Health => self.process(StatusCode::OK, "alive"),
             Resource::Ready => self.ready(),
+            Resource::Metrics => (StatusCode::OK, metrics::exposition(&self.figures, wanted_format(session))),
+            Resource::Stats => (StatusCode::OK, stats::report(&self.figures)),
             Resource::Upstreams => (StatusCode::OK, self.servers.report()),
             Resource::Server { upstream, server } => {
                 let patch = read_patch(session).await?;
@@ -192,6 +206,12 @@ async fn read_patch(session: &mut ServerSession) -> Result<ServerPatch, Answer> 
         let code = if e.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         message(code, &format!("the body is not understood: {e}"))
     })
+}
+
+/// What a scrape asks for; of several fields the first counts.
+fn wanted_format(session: &ServerSession) -> Format {
+    let accept = session.req_header().headers.get(header::ACCEPT);
+    Format::wanted(accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

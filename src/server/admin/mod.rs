@@ -5,7 +5,11 @@
 mod api;
 mod caller;
 mod client;
+mod figures;
+mod metrics;
+mod process_figures;
 mod servers;
+mod stats;
 
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -25,6 +29,7 @@ use crate::telemetry::contain;
 pub use api::AdminApi;
 pub use caller::Reach;
 pub use client::ask;
+pub use figures::Figures;
 pub use servers::Servers;
 
 /// How long an answer under way may take once another process has the socket.

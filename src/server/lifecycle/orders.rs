@@ -22,6 +22,7 @@ impl RunningProcess {
         let file = match self.source_to_reload() {
             Ok(file) => file,
             Err(reason) => {
+                self.process.status.reload_refused();
                 log::error!("reload: {reason}");
                 return (false, reason);
             }
@@ -43,6 +44,7 @@ impl RunningProcess {
             }
             Err(problems) => {
                 let generation = self.process.status.generation();
+                self.process.status.reload_refused();
                 log::error!("reload: configuration {generation} stays in force\n{}", problems.trim_end());
                 self.reload_left = Some("; the last reload was refused (`-t` says why)".to_owned());
                 (false, problems)

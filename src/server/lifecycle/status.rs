@@ -1,8 +1,8 @@
 //! What the process is doing, for all its threads: the admin endpoint's, those of the
 //! control socket, the supervisor's.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -32,12 +32,24 @@ pub struct Status {
     phase: AtomicU8,
     /// The number of configurations that have been in force.
     generation: AtomicU64,
+    /// When the one in force was put in force, in seconds since 1970.
+    in_force_since: AtomicU64,
+    is_last_reload_refused: AtomicBool,
     pub started: Instant,
+    /// The same, in seconds since 1970.
+    pub started_at: u64,
 }
 
 impl Status {
     pub fn new() -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), generation: AtomicU64::new(1), started: Instant::now() }
+        Self {
+            phase: AtomicU8::new(Phase::Starting as u8),
+            generation: AtomicU64::new(1),
+            in_force_since: AtomicU64::new(now()),
+            is_last_reload_refused: AtomicBool::new(false),
+            started: Instant::now(),
+            started_at: now(),
+        }
     }
 
     pub fn phase(&self) -> Phase {
@@ -59,6 +71,26 @@ impl Status {
 
     /// Counts a reload and says which generation is in force now.
     pub fn reloaded(&self) -> u64 {
+        self.in_force_since.store(now(), Ordering::Relaxed);
+        self.is_last_reload_refused.store(false, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Relaxed) + 1
     }
+
+    /// Notes a reload that left everything as it was.
+    pub fn reload_refused(&self) {
+        self.is_last_reload_refused.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_last_reload_refused(&self) -> bool {
+        self.is_last_reload_refused.load(Ordering::Relaxed)
+    }
+
+    /// When the configuration in force was put in force, in seconds since 1970.
+    pub fn in_force_since(&self) -> u64 {
+        self.in_force_since.load(Ordering::Relaxed)
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

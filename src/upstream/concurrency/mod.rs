@@ -82,6 +82,22 @@ impl Concurrency {
         Arc::new(Self { route: route.into(), settings: settings.clone(), limit, shared })
     }
 
+    /// How many there may be at the moment.
+    pub fn limit(&self) -> usize {
+        match &self.limit {
+            Limit::Fixed(most) => *most,
+            Limit::Adaptive(adaptive) => adaptive.limit(),
+        }
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Acquire)
+    }
+
+    pub fn queued(&self) -> usize {
+        self.shared.queue.len()
+    }
+
     pub fn has_queue(&self) -> bool {
         self.settings.queue > 0
     }
@@ -114,10 +130,7 @@ impl Concurrency {
     }
 
     fn try_take(self: &Arc<Self>) -> Option<Place> {
-        let most = match &self.limit {
-            Limit::Fixed(most) => *most,
-            Limit::Adaptive(adaptive) => adaptive.limit(),
-        };
+        let most = self.limit();
         let more = |now: usize| (now < most).then_some(now + 1);
         let taken = self.shared.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
         if let Limit::Adaptive(adaptive) = &self.limit {

@@ -11,6 +11,7 @@ use tokio::task::unconstrained;
 
 use super::upload_queue::UploadQueue;
 use crate::http1::Input;
+use crate::metrics::ConnectionMark;
 use crate::transport::Transport;
 
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Connection {
     pub input: Input,
     /// The server could have selected HTTP/2: a request may have fields that end here.
     pub offered_http2: bool,
+    /// Counts it, where it is made for requests.
+    pub mark: Option<ConnectionMark>,
 }
 
 impl Connection {
@@ -33,7 +36,7 @@ impl Connection {
             proxy_digest: None,
             socket_digest: Some(Arc::new(SocketDigest::from_raw_fd(stream.socket().as_raw_fd()))),
         };
-        Self { stream, digest, queue: Arc::default(), input: Input::default(), offered_http2: false }
+        Self { stream, digest, queue: Arc::default(), input: Input::default(), offered_http2: false, mark: None }
     }
 
     /// Whether the server has neither closed the connection nor said anything on it, which it
@@ -43,6 +46,13 @@ impl Connection {
         let read = pin!(unconstrained(poll_fn(|cx| self.input.poll_fill(&mut self.stream, cx))));
         let is_silent = read.poll(&mut Context::from_waker(Waker::noop())).is_pending();
         is_silent && self.input.waiting().is_empty()
+    }
+
+    /// Says whether it waits for a request.
+    pub fn set_idle(&mut self, is_idle: bool) {
+        if let Some(mark) = &mut self.mark {
+            mark.set_idle(is_idle);
+        }
     }
 
     /// Gives large buffers back while nothing is going on.

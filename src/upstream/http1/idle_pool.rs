@@ -54,6 +54,7 @@ impl IdlePool {
             let mut waiting = idle.by_key.get_mut(&key)?.pop()?;
             idle.keys.remove(&waiting.number);
             if waiting.is_alive(now) {
+                waiting.connection.set_idle(false);
                 return Some(waiting.connection);
             }
         }
@@ -65,6 +66,7 @@ impl IdlePool {
             return;
         }
         connection.shrink();
+        connection.set_idle(true);
         let mut idle = self.lock();
         let number = idle.next_number;
         idle.next_number += 1;

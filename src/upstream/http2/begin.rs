@@ -13,6 +13,7 @@ use super::driver::{Driver, Watched};
 use super::fault::failed;
 use super::pool::{Dialing, Lease};
 use super::shared::Shared;
+use crate::metrics::ConnectionMark;
 use crate::transport::Transport;
 
 /// What a server may send of one response that nobody has read yet. It is what a client that reads
@@ -27,7 +28,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 const MOST_HEAD: u32 = 2 << 20;
 
 /// Begins HTTP/2 on a new transport; its driver is a task of its own, on this runtime. `dialing`
-/// ends once other requests may come. `idle_timeout`: how long it waits for another one.
+/// ends once other requests may come. `idle_timeout`: how long it waits for another one. `mark` counts it.
 ///
 /// # Errors
 /// When the transport fails.
@@ -36,6 +37,7 @@ pub async fn begin(
     lease: Option<Lease>,
     dialing: Option<Dialing>,
     idle_timeout: Option<Duration>,
+    mark: Option<ConnectionMark>,
 ) -> Result<Arc<Connection>> {
     let (socket, is_secure) = (transport.socket().as_raw_fd(), transport.tls().is_some());
     let shared = Arc::new(Shared::new());
@@ -54,11 +56,11 @@ pub async fn begin(
         return Error::e_explain(ErrorType::InternalError, "HTTP/2 without PING");
     };
     let driver = Driver::new(connection, ping, Arc::clone(&shared), lease, dialing, idle_timeout);
-    // The digest lives as long as the socket does.
+    // The digest and the mark live as long as the socket does.
     let digest = Arc::clone(&socket_digest);
     tokio::spawn(async move {
         driver.await;
-        drop(digest);
+        drop((digest, mark));
     });
     Ok(Arc::new(Connection { requests, shared, socket_digest, socket, is_secure }))
 }

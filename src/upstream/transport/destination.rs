@@ -17,6 +17,7 @@ use super::proxy_header::{ClientAddress, header};
 use super::socket::{connect_tcp, connect_unix};
 use super::tls::TlsClient;
 use crate::config::{SendProxy, UpstreamProtocol};
+use crate::metrics::UpstreamMetrics;
 use crate::transport::{Socket, Transport};
 
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Destination {
     pub protocol: UpstreamProtocol,
     /// The server could have selected HTTP/2 the last time, and did not.
     pub prefers_http1: Arc<AtomicBool>,
+    /// What is counted of the upstream.
+    pub metrics: Arc<UpstreamMetrics>,
 }
 
 /// What is said on a new connection before HTTP.

@@ -80,6 +80,7 @@ mod tests {
             send_proxy: SendProxy::Off,
             protocol: UpstreamProtocol::Http1,
             prefers_http1: Arc::default(),
+            metrics: Arc::default(),
         });
         Dial { destination: Arc::clone(&destination), client: None, upgrade: false }.attach(&mut peer.options);
         assert!(Arc::ptr_eq(&Dial::of(&peer.clone()).unwrap().destination, &destination));

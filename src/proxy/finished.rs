@@ -1,0 +1,58 @@
+//! What came of a request is told once, at its end: to the metrics and to the access log. A request that
+//! nobody finishes, because its client left or its task panicked, is told of when it is dropped.
+
+use std::sync::Arc;
+
+use pingora_proxy::Session;
+
+use super::context::{Client, RequestCtx};
+use super::{access_record, metering};
+use crate::downstream::Initiator;
+use crate::exchange::{Exchange, GivenUp};
+use crate::filter::Cause;
+use crate::telemetry;
+
+/// The request is over.
+pub fn tell(session: &Session, ctx: &mut RequestCtx) {
+    ctx.is_finished = true;
+    let status = session.response_written().map(|head| head.status.as_u16());
+    let (bytes_in, bytes_out) = (session.body_bytes_read(), session.body_bytes_sent());
+    tell_seen(&GivenUp { request: session.req_header(), status, bytes_in, bytes_out }, ctx);
+}
+
+fn tell_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
+    let Some(connection) = ctx.connection().filter(|connection| connection.initiator != Initiator::Probe) else {
+        return;
+    };
+    // What the client got, or 0 where that was nothing.
+    let status = seen.status.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
+    metering::count(seen, status, connection, ctx);
+    access_record::log(seen, status, connection, ctx);
+}
+
+impl Drop for RequestCtx {
+    fn drop(&mut self) {
+        telemetry::note_request(&self.request_id);
+        if !self.is_finished {
+            leave_word(self);
+        }
+        if let Some(client) = &self.client {
+            client.connection.metrics.request_ends();
+        }
+    }
+}
+
+/// The request is told of once its session, which is dropped next, says what became of it.
+fn leave_word(ctx: &mut RequestCtx) {
+    if ctx.client.is_none() {
+        return;
+    }
+    let mut left = std::mem::replace(ctx, RequestCtx::new(Arc::clone(&ctx.snapshot)));
+    ctx.is_finished = true;
+    left.is_finished = true;
+    left.failure.get_or_insert(if std::thread::panicking() { Cause::Internal } else { Cause::ClientGone });
+    // What the exchange holds must not hold the exchange.
+    let Some(Client { connection, exchange }) = left.client.take() else { return };
+    left.client = Some(Client { connection, exchange: Arc::new(Exchange::default()) });
+    exchange.last_word.leave(move |given_up| tell_seen(given_up, &left));
+}
