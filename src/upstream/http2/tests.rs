@@ -25,7 +25,7 @@ fn run(test: impl Future<Output = ()>) {
 
 async fn connection(idle_timeout: Option<Duration>) -> (Arc<Connection>, DuplexStream) {
     let (ours, server) = duplex(1 << 20);
-    (begin(Socket::from(ours).into(), None, None, idle_timeout).await.unwrap(), server)
+    (begin(Socket::from(ours).into(), None, None, idle_timeout, None).await.unwrap(), server)
 }
 
 fn request(method: &str, exchange: &Arc<Exchange>) -> Box<RequestHeader> {
@@ -131,7 +131,7 @@ fn others_wait_for_the_connection_that_one_makes() {
         tokio::spawn(serve(server));
         let timeout = Some(Duration::from_secs(5));
         let socket = Socket::from(ours).into();
-        let connection = begin(socket, Some(pool.lease(1)), Some(dialing), timeout).await.unwrap();
+        let connection = begin(socket, Some(pool.lease(1)), Some(dialing), timeout, None).await.unwrap();
         pool.put(1, &connection);
         assert!(waiting.outcome().await);
         assert!(matches!(pool.turn(1), Turn::Take(_)) && pool.take(1).is_some() && pool.take(2).is_none());
