@@ -346,6 +346,13 @@ fn logs_and_timeouts() {
     assert_eq!(example.get("a", "/").status, 200);
 }
 
+/// What it logs: `tests/log_targets.rs`.
+#[test]
+fn logs() {
+    let (example, _origin) = with_mirror("logs.yaml");
+    assert_eq!((example.get("a", "/").status, example.get("a", "/status").status), (200, 404));
+}
+
 #[test]
 fn upstream_tls_refuses_what_it_cannot_verify() {
     // A server that speaks no TLS: it answers the ClientHello in plain HTTP.

@@ -3,6 +3,7 @@
 use env_filter::Builder;
 use log::LevelFilter;
 
+use super::log_targets::word;
 use crate::config::{Config, ErrorLog};
 use crate::telemetry::ErrorLogger;
 
@@ -12,11 +13,11 @@ use crate::telemetry::ErrorLogger;
 /// When its file cannot be opened.
 pub fn start(config: &Config) -> Result<ErrorLogger, String> {
     let server = &config.server;
-    ErrorLogger::start(&server.error_log, config.log.format, filter(config.log.level)).map_err(|e| {
-        match &server.error_log {
-            ErrorLog::File(path) => format!("cannot open the error log {}: {e}", path.display()),
-            ErrorLog::Stderr => format!("cannot start the error log: {e}"),
-        }
+    ErrorLogger::start(&server.error_log, config.log.format, filter(config.log.level), word).map_err(|e| match &server
+        .error_log
+    {
+        ErrorLog::File(path) => format!("cannot open the error log {}: {e}", path.display()),
+        ErrorLog::Stderr => format!("cannot start the error log: {e}"),
     })
 }
 

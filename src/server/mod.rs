@@ -15,6 +15,7 @@ mod descriptors;
 mod files;
 mod find;
 mod lifecycle;
+mod log_targets;
 mod logging;
 mod port_holder;
 mod privileges;

@@ -20,7 +20,7 @@ pub fn render(out: &mut Vec<u8>, record: &AccessRecord<'_>, format: &AccessForma
     out.push(b'\n');
 }
 
-pub fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     out.write_fmt(arguments).unwrap_or_default();
 }

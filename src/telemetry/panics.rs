@@ -191,7 +191,7 @@ mod tests {
     async fn child() {
         let mut filter = env_filter::Builder::new();
         let filter = filter.filter_level(log::LevelFilter::Error).build();
-        ErrorLogger::start(&ErrorLog::Stderr, ErrorFormat::Text, filter).unwrap();
+        ErrorLogger::start(&ErrorLog::Stderr, ErrorFormat::Text, filter, |module| module).unwrap();
         end_process_on_panic();
         before_panic_ends_process(|| log::error!("the last act"));
         let contained = contain(pin!(fails(&RequestId::example()))).await.unwrap_err();

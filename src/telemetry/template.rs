@@ -1,9 +1,9 @@
 //! An access record as a line of the operator's own: its template was read with the configuration,
 //! so that nothing is looked up by name here. What there is not is `-`.
 
+use std::io::Write as _;
 use std::time::Duration;
 
-use super::format::put;
 use super::record::AccessRecord;
 use super::time::{CommonTime, push_timestamp};
 use super::{bounds, json};
@@ -26,7 +26,7 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>, LineTemplate(parts): &LineT
 fn value(out: &mut Vec<u8>, r: &AccessRecord<'_>, field: LogField) {
     match field {
         LogField::Ts => push_timestamp(out, r.at),
-        LogField::TsCommon => put(out, format_args!("{}", CommonTime(r.at))),
+        LogField::TsCommon => push(out, CommonTime(r.at)),
         LogField::Level => out.extend_from_slice(json::level(r).as_bytes()),
         LogField::RequestId => r.request_id.push_to(out),
         LogField::TraceId => text(out, r.trace_id),
@@ -65,9 +65,7 @@ fn value(out: &mut Vec<u8>, r: &AccessRecord<'_>, field: LogField) {
         LogField::Referer => text(out, r.referer),
         LogField::Reason => text(out, r.reason.map(str::as_bytes)),
         LogField::Error => text(out, r.error.map(str::as_bytes)),
-        LogField::ErrorSource => {
-            text(out, r.error.and_then(|_| r.error_source).map(|source| source.as_str().as_bytes()))
-        }
+        LogField::ErrorSource => text(out, r.error.and(r.error_source).map(|source| source.as_str().as_bytes())),
     }
 }
 
@@ -92,9 +90,14 @@ fn millis(out: &mut Vec<u8>, value: Option<Duration>) {
     }
 }
 
+fn push(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // Writing to a Vec cannot fail.
+    write!(out, "{value}").unwrap_or_default();
+}
+
 fn or_dash(out: &mut Vec<u8>, value: Option<impl std::fmt::Display>) {
     match value {
-        Some(value) => put(out, format_args!("{value}")),
+        Some(value) => push(out, value),
         None => out.push(b'-'),
     }
 }

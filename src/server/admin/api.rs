@@ -17,7 +17,7 @@ use super::servers::Servers;
 use super::{metrics, stats};
 use crate::metrics::Format;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::telemetry::{contained_panics, lost_lines};
+use crate::telemetry::{contained_panics, lost_error_lines, lost_lines};
 use crate::upstream::{Change, OperatorCommand, OperatorState};
 
 /// Between two pieces of a request, and for each write of an answer.
@@ -140,6 +140,7 @@ impl AdminApi {
             "uptime_s": self.status.started.elapsed().as_secs(),
             "panics": contained_panics(),
             "lost_log_lines": lost_lines(),
+            "lost_error_log_lines": lost_error_lines(),
         });
         (code, body.to_string())
     }

@@ -21,7 +21,7 @@ use crate::server::files::pid_file::PidFile;
 use crate::server::files::server_states;
 use crate::server::socket_files;
 use crate::server::upgrade::takeover::Takeover;
-use crate::telemetry::{contained_panics, lost_lines};
+use crate::telemetry::{contained_panics, lost_error_lines, lost_lines};
 
 /// How long a listener that cannot be served takes to end the process.
 const LISTENER_GRACE: Duration = Duration::from_millis(20);
@@ -171,9 +171,10 @@ impl RunningProcess {
         let told = |what: &str, count: u64| if count == 0 { String::new() } else { format!("; {what}: {count}") };
         let panics = told("requests lost to a panic", contained_panics());
         let lines = told("access log lines lost", lost_lines());
+        let messages = told("error log lines lost", lost_error_lines());
         let watched = if self.process.control_state.is_watched() { ON_PROBATION } else { "" };
         format!(
-            "process {}: {}, configuration {}, up {} s; {}{}{watched}{panics}{lines}{}{}",
+            "process {}: {}, configuration {}, up {} s; {}{}{watched}{panics}{lines}{messages}{}{}",
             std::process::id(),
             status.phase().describe(),
             status.generation(),

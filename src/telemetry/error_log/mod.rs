@@ -3,7 +3,6 @@
 
 mod line;
 mod repeats;
-mod targets;
 
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, OnceLock};
@@ -35,6 +34,9 @@ pub fn finish_error_log() {
     }
 }
 
+/// The word for what a message is about, which comes from this module.
+pub type Word = fn(&str) -> &str;
+
 /// The logger of the process; all clones are the same one.
 #[derive(Clone, Debug)]
 pub struct ErrorLogger(Arc<Parts>);
@@ -42,6 +44,8 @@ pub struct ErrorLogger(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     filter: Filter,
+    /// What a module is called in the log.
+    word: Word,
     style: Style,
     repeats: Arc<Repeats>,
     writer: LineWriter,
@@ -52,7 +56,7 @@ impl ErrorLogger {
     ///
     /// # Errors
     /// When its file cannot be opened, a thread cannot be started, or there is one already.
-    pub fn start(to: &ErrorLog, format: ErrorFormat, filter: Filter) -> io::Result<Self> {
+    pub fn start(to: &ErrorLog, format: ErrorFormat, filter: Filter, word: Word) -> io::Result<Self> {
         let (sink, is_terminal) = match to {
             ErrorLog::Stderr => (FileSink::stderr()?, io::stderr().is_terminal()),
             ErrorLog::File(path) => (FileSink::file(path.clone())?, false),
@@ -67,7 +71,7 @@ impl ErrorLogger {
         let buffer = Arc::new(LineBuffer::new(MAX_PENDING, Duration::ZERO));
         let writer = LineWriter::start(Log::Errors, Sink::File(sink), buffer, held)?;
         let level = filter.filter();
-        let logger = Self(Arc::new(Parts { filter, style, repeats, writer }));
+        let logger = Self(Arc::new(Parts { filter, word, style, repeats, writer }));
         log::set_boxed_logger(Box::new(logger.clone())).map_err(io::Error::other)?;
         log::set_max_level(level);
         Ok(LOGGER.get_or_init(|| logger).clone())
@@ -103,8 +107,7 @@ impl log::Log for ErrorLogger {
 impl Parts {
     fn take(&self, record: &log::Record<'_>) {
         let message = line::message(record.args());
-        let line =
-            Line { level: record.level(), target: targets::word(record.target()), message: &message, more: None };
+        let line = Line { level: record.level(), target: (self.word)(record.target()), message: &message, more: None };
         let place = (record.module_path(), record.line());
         match self.repeats.look(&line, place, Instant::now()) {
             Verdict::Write(displaced) => {
