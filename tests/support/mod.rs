@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub mod client_tls;
 pub mod dns;
+pub mod exposition;
 pub mod faults;
 pub mod frames;
 pub mod front;
