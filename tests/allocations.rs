@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proxy_service::config;
 use proxy_service::limit::{Key, Limiter};
 use proxy_service::message::hash::hash;
+use proxy_service::metrics::{FinishedRequest, RouteMetrics, Series};
 use proxy_service::upstream::{CookieKey, PickRequest, Pool};
 
 #[test]
@@ -43,4 +44,24 @@ fn choosing_one_of_a_thousand_servers_allocates_nothing() {
         assert_eq!(counted.count_total, 0, "{balance}");
     }
     assert_eq!(allocation_counter::measure(|| drop(Box::new(1))).count_total, 1, "the counter is blind");
+}
+
+#[test]
+fn counting_a_finished_request_allocates_nothing() {
+    let route = RouteMetrics::default();
+    let once = |n: u16| {
+        route.count(&FinishedRequest {
+            series: Series::new(usize::from(n % 3), 0, 200 + n % 300),
+            at: std::time::SystemTime::now(),
+            request_id: n.into(),
+            duration: std::time::Duration::from_micros(n.into()),
+            bytes_in: 1,
+            bytes_out: 1,
+            failure: Some((usize::from(n % 70), 80)),
+        });
+    };
+    // The first sets up the cells of this thread.
+    once(0);
+    let counted = allocation_counter::measure(|| (1..5000).for_each(once));
+    assert_eq!((counted.count_total, route.read().latency.count()), (0, 5000));
 }
