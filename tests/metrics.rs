@@ -366,6 +366,7 @@ fn the_table_is_written() {
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // the number that is measured
 fn a_scrape_of_a_thousand_routes_and_endpoints_is_quick() {
     let servers: Vec<_> = (0..1000).map(|n| format!("'127.0.{}.{}:1'", n / 250, n % 250 + 1)).collect();
     let routes: String =

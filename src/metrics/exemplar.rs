@@ -102,7 +102,7 @@ mod tests {
     fn an_exemplar_stays_for_a_while() {
         let cell = ExemplarCell::default();
         let offer = |at: u64| cell.offer(Exemplar { request_id: at.into(), nanos: 1, at });
-        [5000, 5999].map(offer);
+        [5000, 5999].into_iter().for_each(offer);
         assert_eq!(cell.read().unwrap().request_id, 5000);
         offer(6000);
         assert_eq!(cell.read().unwrap().request_id, 6000);

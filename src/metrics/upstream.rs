@@ -41,12 +41,13 @@ impl UpstreamMetrics {
         add_one(&self.cells.own().attempts);
     }
 
-    /// An attempt has its connection: a new one after `connect`, or one that was there.
-    pub fn connected(&self, connect: Option<Duration>) {
+    /// An attempt has its connection: one that was there, or a new one, which took `connect` if that is known.
+    pub fn connected(&self, reused: bool, connect: Option<Duration>) {
         let cells = self.cells.own();
-        match connect {
-            Some(time) => drop(cells.connect.observe(nanos(time))),
-            None => add_one(&cells.reused),
+        if reused {
+            add_one(&cells.reused);
+        } else if let Some(time) = connect {
+            cells.connect.observe(nanos(time));
         }
     }
 
