@@ -17,6 +17,7 @@ pub mod listener;
 pub mod message;
 pub mod metrics;
 pub mod proxy;
+pub mod replay;
 pub mod route;
 pub mod runtime;
 pub mod server;

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["filter"],
     &["runtime"],
     &["proxy"],
-    &["server", "fuzz"],
+    &["server", "fuzz", "replay"],
     &["cli", "main"],
 ];
 

@@ -11,6 +11,7 @@ mod hash_password;
 mod out;
 mod quick;
 mod reasons;
+mod replay;
 mod serve;
 mod shell;
 mod signal;
@@ -24,9 +25,9 @@ use proxy_service::config::{self, Source};
 use proxy_service::server::{self, Ended, Respawn, Start, daemon};
 
 const USAGE: &str = if cfg!(feature = "demo") {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | reasons | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
 } else {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | reasons | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
 };
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -99,6 +100,7 @@ enum Command {
     },
     HashPassword(hash_password::HashPassword),
     Reasons(reasons::Reasons),
+    Replay(replay::Replay),
     /// Prints the completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -108,7 +110,8 @@ enum Command {
 }
 
 /// Runs what the arguments say. The exit code is 0 for success, 1 when the configuration or
-/// the start failed, 2 for wrong usage, and 3 when something in flight was cut at the end.
+/// the start failed, 2 for wrong usage, 3 when something in flight was cut at the end, and 4
+/// when configurations that were compared differ.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let (Some(_), true) = (&cli.command, cli.options.is_given()) {
@@ -116,13 +119,27 @@ pub fn main() -> ExitCode {
     }
     let done = match cli.command {
         Some(command) => subcommand(command, cli.config),
-        None => without_subcommand(cli.config, &cli.options),
+        None => without_subcommand(cli.config, &cli.options).map(Done::Ended),
     };
     match done {
-        Ok(Ended::Fine) => ExitCode::SUCCESS,
-        Ok(Ended::Forced(_)) => ExitCode::from(3),
-        Ok(Ended::Failed(message)) => failed(&format!("error: {message}")),
+        Ok(Done::Ended(Ended::Fine)) => ExitCode::SUCCESS,
+        Ok(Done::Ended(Ended::Forced(_))) => ExitCode::from(3),
+        Ok(Done::Ended(Ended::Failed(message))) => failed(&format!("error: {message}")),
+        Ok(Done::Differs) => ExitCode::from(4),
         Err(message) => failed(&message),
+    }
+}
+
+/// How a call came to its end.
+enum Done {
+    Ended(Ended),
+    /// The configurations that were compared are not the same.
+    Differs,
+}
+
+impl Done {
+    fn compared(differs: bool) -> Self {
+        if differs { Self::Differs } else { Self::Ended(Ended::Fine) }
     }
 }
 
@@ -135,11 +152,11 @@ fn failed(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> {
+fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Done, String> {
     match command {
-        Command::Proxy(quick) => return quick.run(),
+        Command::Proxy(quick) => return quick.run().map(Done::Ended),
         #[cfg(feature = "demo")]
-        Command::Demo(demo) => return demo.run(),
+        Command::Demo(demo) => return demo.run().map(Done::Ended),
         Command::Explain(explain) => explain.run(&configuration::source(&meant(file))?)?,
         Command::Healthcheck { live } => {
             let file = meant(file);
@@ -150,11 +167,12 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Ended, String> 
         Command::Schema { markdown: true } => out::print(&config::reference())?,
         Command::HashPassword(asked) => asked.run()?,
         Command::Reasons(asked) => asked.run()?,
+        Command::Replay(asked) => return asked.run(&configuration::source(&meant(file))?).map(Done::compared),
         Command::Completions { shell } => shell::completions(Cli::command(), shell)?,
         Command::Man => shell::man(Cli::command())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,
     }
-    Ok(Ended::Fine)
+    Ok(Done::Ended(Ended::Fine))
 }
 
 /// The file of `-c`, or the default one; without either the call was wrong.

@@ -172,6 +172,14 @@ pub fn to_yaml(config: &Config) -> String {
     AsSection.print(config).document()
 }
 
+/// The keys of a route as `-T` prints them, in order; those of `request` apart, as `request.path`.
+pub fn route_keys(route: &Route) -> Vec<(String, String)> {
+    let own = Section::print(route).into_iter().filter(|(key, _)| *key != "request");
+    let own = own.map(|(key, value)| (key.to_owned(), value.document()));
+    let request = Section::print(&route.request).into_iter();
+    own.chain(request.map(|(key, value)| (format!("request.{key}"), value.document()))).collect()
+}
+
 fn folder_of(file_name: &str) -> PathBuf {
     let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
     // An empty path is not accepted by `absolute`, and "." would stay in every path.

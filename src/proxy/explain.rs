@@ -4,23 +4,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::StatusCode;
-use pingora_http::RequestHeader;
-
 use super::admission::{self, Admission};
-use super::context::RequestCtx;
+use super::outcome::{self, Outcome, Server};
 use super::routing::Decision;
-use super::{limits, local_reply, request, select_peer};
-use crate::config::Underscores;
 use crate::downstream::http1::Head;
 use crate::downstream::{ClientConnection, Remote};
-use crate::filter::{Cause, Reply};
+use crate::filter::Cause;
 use crate::message::path::split_query;
 use crate::message::readings::SentPath;
-use crate::message::request_id::RequestId;
 use crate::route::{Mismatch, Rank, RequestView};
 use crate::runtime::Snapshot;
-use crate::upstream::PickRequest;
 
 #[derive(Debug)]
 pub struct Explanation {
@@ -38,25 +31,6 @@ pub struct Explanation {
     /// Why each route does not take it by itself; `None` for one that matches.
     pub mismatches: Vec<Option<Mismatch>>,
     pub outcome: Outcome,
-}
-
-#[derive(Debug)]
-pub enum Outcome {
-    Refused(Cause),
-    /// The request line and fields as they came, and as they go up.
-    Forwarded {
-        upstream: Arc<str>,
-        came: Vec<String>,
-        sent: Vec<String>,
-        underscores: Underscores,
-    },
-    Redirected {
-        status: StatusCode,
-        location: String,
-    },
-    Answered {
-        status: StatusCode,
-    },
 }
 
 /// `head`: a whole request's, as it would come over the wire; `client`: the connection on which it would.
@@ -99,7 +73,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
     let winner = winner.filter(|_| admission.route.is_ok());
     let mismatches = if is_ambiguous { Vec::new() } else { mismatches };
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
-    let outcome = outcome(request, &connection, admission, snapshot);
+    let outcome = outcome::of(&request, &connection, admission, snapshot, Server::Picked);
     Explanation { client_ip, remote_trusted, scheme, readings, decision, winner, mismatches, outcome }
 }
 
@@ -107,51 +81,4 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
 fn taken_as(admission: &Admission) -> Option<String> {
     let (path, _) = split_query(admission.normalized_target.as_deref()?);
     SentPath::of(path).map(|path| path.text.into_owned())
-}
-
-fn outcome(
-    request: RequestHeader,
-    connection: &ClientConnection,
-    admission: Admission,
-    snapshot: &Arc<Snapshot>,
-) -> Outcome {
-    let mut ctx = RequestCtx::new(Arc::clone(snapshot));
-    ctx.request_id = RequestId::example();
-    if let Err(cause) = admission.route {
-        return Outcome::Refused(cause);
-    }
-    ctx.admission = admission;
-    if limits::is_body_too_large(&request, &ctx) {
-        return Outcome::Refused(Cause::BodyTooLarge);
-    }
-    match local_reply::of_filters(&request, &mut ctx).or_else(|| local_reply::of_action(&request, &ctx)) {
-        Some(Reply::Error(cause)) => return Outcome::Refused(cause),
-        Some(Reply::Redirect { location, status }) => return Outcome::Redirected { status, location },
-        Some(Reply::Respond { status, .. }) => return Outcome::Answered { status },
-        None => {}
-    }
-    ctx.split_index = select_peer::split_index(&request, &ctx);
-    let Some(pool) = ctx.pool().cloned() else { return Outcome::Refused(Cause::Internal) };
-    ctx.attempts.pick = match pool.try_pick(&PickRequest::default()) {
-        Ok(pick) => Some(pick),
-        Err(unavailable) => return Outcome::Refused(select_peer::cause_of(unavailable)),
-    };
-    let mut upstream = request.clone();
-    if let Err(cause) = request::edit_request(&request, connection, &mut upstream, &ctx) {
-        return Outcome::Refused(cause);
-    }
-    Outcome::Forwarded {
-        upstream: Arc::clone(&pool.name),
-        came: lines(&request),
-        sent: lines(&upstream),
-        underscores: snapshot.underscores,
-    }
-}
-
-fn lines(request: &RequestHeader) -> Vec<String> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let line = format!("{} {}", request.method, text(request.raw_path()));
-    let fields = request.case_header_iter();
-    let fields = fields.map(|(name, value)| format!("{}: {}", text(name.as_slice()), text(value.as_bytes())));
-    std::iter::once(line).chain(fields).collect()
 }

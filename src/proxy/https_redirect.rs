@@ -4,24 +4,35 @@ use bytes::Bytes;
 use http::StatusCode;
 use pingora_http::RequestHeader;
 
-use super::admission::origin_form;
+use super::admission::{Admission, origin_form};
 use super::context::RequestCtx;
+use crate::downstream::ClientConnection;
 use crate::filter::{Cause, Reply};
 use crate::listener::ListenerIndex;
+use crate::runtime::Snapshot;
 
 /// The redirect of a request that came without TLS to such a listener. What a trusted proxy has
 /// taken by HTTPS goes on, and what is no request is told so.
 pub fn reply(head: &RequestHeader, ctx: &RequestCtx) -> Option<Reply> {
-    let connection = ctx.connection()?;
-    let entrance = ctx.snapshot.entrances.get(ListenerIndex(connection.listener))?;
-    if !entrance.redirect_https || ctx.admission.scheme == "https" {
+    on(head, ctx.connection()?, &ctx.admission, &ctx.snapshot)
+}
+
+/// The same for a request on this connection, be it a live one or one that is only asked about.
+pub fn on(
+    head: &RequestHeader,
+    connection: &ClientConnection,
+    admission: &Admission,
+    snapshot: &Snapshot,
+) -> Option<Reply> {
+    let entrance = snapshot.entrances.get(ListenerIndex(connection.listener))?;
+    if !entrance.redirect_https || admission.scheme == "https" {
         return None;
     }
-    match ctx.admission.route {
+    match admission.route {
         Ok(_) | Err(Cause::NoRoute) => {}
         Err(_) => return None,
     }
-    let name = ctx.admission.host_name();
+    let name = admission.host_name();
     if name.is_empty() {
         // A request of HTTP/1.0 that does not say where it goes (RFC 9110 section 15.5.22).
         let body = Bytes::from_static(b"this port only leads to HTTPS, and the request names no host\n");

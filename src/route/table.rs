@@ -39,19 +39,35 @@ struct Paths {
 impl RouteTable {
     /// Compiles matchers and their priorities, in the order of the file.
     pub fn new(routes: impl IntoIterator<Item = (Match, i32)>) -> Self {
-        let mut table = Self {
-            matchers: Vec::new(),
-            exact_hosts: HashMap::new(),
-            suffixes: HashMap::new(),
-            any_host: Paths::default(),
-        };
+        let mut table = Self::empty();
         for (index, (matcher, priority)) in routes.into_iter().enumerate() {
             table.insert(index, &matcher, priority);
             table.matchers.push(matcher);
         }
-        table.any_host.sort();
-        table.exact_hosts.values_mut().chain(table.suffixes.values_mut()).for_each(Paths::sort);
-        table
+        table.sorted()
+    }
+
+    /// A table for requests of which not everything is known: each route ranks as its own matcher says, and
+    /// takes what the other one lets through; without another one it takes nothing.
+    pub fn supposing(routes: impl IntoIterator<Item = (Match, i32, Option<Match>)>) -> Self {
+        let mut table = Self::empty();
+        for (index, (matcher, priority, supposed)) in routes.into_iter().enumerate() {
+            if supposed.is_some() {
+                table.insert(index, &matcher, priority);
+            }
+            table.matchers.push(supposed.unwrap_or(matcher));
+        }
+        table.sorted()
+    }
+
+    fn empty() -> Self {
+        Self { matchers: Vec::new(), exact_hosts: HashMap::new(), suffixes: HashMap::new(), any_host: Paths::default() }
+    }
+
+    fn sorted(mut self) -> Self {
+        self.any_host.sort();
+        self.exact_hosts.values_mut().chain(self.suffixes.values_mut()).for_each(Paths::sort);
+        self
     }
 
     fn insert(&mut self, index: RouteIndex, matcher: &Match, priority: i32) {
