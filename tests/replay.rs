@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use support::{Folder, Origin, Proxy, call};
+use support::{Folder, Origin, Proxy, call, call_for};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -39,7 +39,6 @@ fn line(method: &str, host: &str, path: &str, more: &str) -> String {
 
 const SHOP: &str = "
 listeners: ['{listen}']
-log: { access: { to: '{folder}/access.log', format: json } }
 upstreams: { app: { servers: ['SERVER'] }, next: { servers: ['OTHER'] } }
 routes:
   - { name: api, match: { path: /api }, upstream: app }
@@ -72,7 +71,9 @@ fn seen(proxy: &Proxy) -> Vec<(String, Value, Value)> {
         let asked = format!("{} {} {}", text("method"), text("host"), text("path"));
         (asked, entry["route"].clone(), entry["status"].clone())
     };
-    log.iter().map(one).collect()
+    let mut seen: Vec<_> = log.iter().map(one).collect();
+    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    seen
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_moved_route_names_exactly_the_requests_that_move_and_so_it_comes() {
     let was = seen(&old);
     let (code, report) = {
         let file = new.folder.0.join("proxy.yaml").display().to_string();
-        replay(&old.folder, "proxy.yaml", &file, "access.log")
+        replay(&old.folder, "proxy.yaml", &file, "stdout")
     };
     let wanted = set(&["GET shop.example /api/v2/items", "GET shop.example /api/v2"]);
     assert_eq!((code, changed(&report)), (4, wanted.clone()), "{report:#}");
@@ -166,7 +167,7 @@ fn what_changes_from_moment_to_moment_is_no_change() {
         let (code, report) = between(PLAIN, new, &lines);
         assert_eq!((code, report["same"].as_u64()), (0, Some(50)), "{new}: {report:#}");
     }
-    let split = "upstreams: { a: { servers: ['127.0.0.1:1'] }, b: { servers: ['127.0.0.1:2'] } }\nroutes: [{ name: all, split: { a: 50, b: 50 } }]\n";
+    let split = "upstreams: { a: { servers: ['127.0.0.1:1'] }, b: { servers: ['127.0.0.1:2'] } }\nroutes: [{ name: all, upstream: { a: 50, b: 50 } }]\n";
     let (code, report) = between(split, split, &lines);
     assert_eq!((code, report["same"].as_u64()), (0, Some(50)), "{report:#}");
 }
@@ -254,11 +255,10 @@ routes:
   - { match: { path: { regex: '^/[0-9]+$' } }, upstream: b }
   - { name: three, match: { header: { user-agent: { regex: curl } } }, respond: { status: 418 } }
   - { name: four, match: { header: { x-y: '1' }, method: [GET, PUT] }, redirect: { to: 'https://{host}{path}' } }
-  - { name: five, match: { cookie: { c: { present: false } }, path: /b }, split: { a: 1, b: 3 } }
-  - { name: six, match: { query: { q: '1' } }, rate_limit: { rate: 1/s }, split: { by: client_ip, to: { a: 1, b: 3 } } }
+  - { name: five, match: { cookie: { c: { present: false } }, path: /b }, upstream: { a: 1, b: 3 } }
+  - { name: six, match: { query: { q: '1' } }, rate_limit: { rate: 1/s }, split_by: client_ip, upstream: { a: 1, b: 3 } }
   - { match: { path: /c }, cors: { origins: ['https://x.example'] }, upstream: a }
 ";
-    let config = &config.replace("split: { by: client_ip, to: { a: 1, b: 3 } }", "upstream: a");
     let mut lines = Vec::new();
     let pieces = ["a", "b", "c", "17", "%2e%2e", "..", "%2F", "x", "", "%c3%a9"];
     for (i, host) in ["a.example", "b", "10.1.1.1:80", "", "x y"].iter().enumerate() {
@@ -287,11 +287,27 @@ fn a_person_reads_a_summary_and_with_verbose_every_request() {
     folder.write("new.yaml", &format!("listeners: ['127.0.0.1:8080']\n{}", PLAIN.replace("3000", "3001")));
     folder.write("log", &format!("{}\n", line("GET", "a.example", "/x", "")).repeat(3));
     let (code, out, err) = call(&["-c", "old.yaml", "replay", "new.yaml", "--log", "log", "--verbose"], &folder.0);
-    assert_eq!((code, err.as_str()), (4, ""));
+    assert!(code == 4 && err.contains("; the file old.yaml is compared"), "{code} {err}");
     assert_eq!(out.matches("GET a.example/x: route `all`").count(), 3, "{out}");
     assert!(
         out.contains("3 requests, from old.yaml to new.yaml:\n  3 change (100.0 %), 0 stay as they are\n"),
         "{out}"
     );
     assert!(out.contains("  now:   route `all`, to upstream `127.0.0.1:3000`\n"), "{out}");
+}
+
+#[test]
+fn the_running_process_is_asked_for_its_newest_requests() {
+    let app = Origin::fixed(OK);
+    let text = SHOP.replace("SERVER", &app.address.to_string()).replace("OTHER", &app.address.to_string());
+    let proxy = Proxy::start(&text.replace("name: rest, upstream: app", "name: rest, upstream: next"));
+    seen(&proxy);
+    let new = proxy.read("proxy.yaml").replace("path: /admin", "path: /operators");
+    proxy.folder.write("new.yaml", &new);
+    let last = |count: &str| call_for(&proxy.folder, &["replay", "new.yaml", "--last", count, "--json"]);
+    let (code, text) = last("9");
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{code} {text}"));
+    assert_eq!((code, changed(&report)), (4, set(&["GET shop.example /admin"])), "{report:#}");
+    let (code, text) = last("1");
+    assert!(code == 0 && text.contains("\"requests\": 1"), "{code} {text}");
 }

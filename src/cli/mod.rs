@@ -6,8 +6,10 @@ mod check;
 mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod explain;
 mod hash_password;
+mod in_force;
 mod out;
 mod quick;
 mod reasons;
@@ -25,9 +27,9 @@ use proxy_service::config::{self, Source};
 use proxy_service::server::{self, Ended, Respawn, Start, daemon};
 
 const USAGE: &str = if cfg!(feature = "demo") {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | diff | explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
 } else {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy diff | explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
 };
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -82,6 +84,7 @@ enum Command {
     /// Starts a service A that shows everything, and the proxy in front of it
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
+    Diff(diff::Diff),
     /// Says which route takes a request, what is rewritten, and why the other routes do not match
     Explain(explain::Explain),
     /// Exits with 0 if the running process is ready for clients
@@ -167,7 +170,8 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Done, String> {
         Command::Schema { markdown: true } => out::print(&config::reference())?,
         Command::HashPassword(asked) => asked.run()?,
         Command::Reasons(asked) => asked.run()?,
-        Command::Replay(asked) => return asked.run(&configuration::source(&meant(file))?).map(Done::compared),
+        Command::Replay(asked) => return asked.run(file).map(Done::compared),
+        Command::Diff(asked) => return asked.run(file).map(Done::compared),
         Command::Completions { shell } => shell::completions(Cli::command(), shell)?,
         Command::Man => shell::man(Cli::command())?,
         Command::Schema { markdown: false } => out::print(&format!("{:#}\n", config::json_schema()))?,

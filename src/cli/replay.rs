@@ -1,12 +1,13 @@
 //! `replay`: what would become of recorded requests under another configuration.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use proxy_service::config::Source;
 use proxy_service::replay::{Class, Example, NotUnderstood, Record, Replay as Both, Tally};
+use proxy_service::server;
 use serde_json::json;
 
 /// A line of the access log is shorter.
@@ -19,8 +20,11 @@ pub struct Replay {
     /// The new configuration
     new: PathBuf,
     /// The access log in JSON, `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    log: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "last", conflicts_with = "last")]
+    log: Option<PathBuf>,
+    /// So many of the newest requests of the running process, which keeps some in memory
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
     /// How many requests are named of each group
     #[arg(long, value_name = "N", default_value_t = 3)]
     examples: usize,
@@ -33,17 +37,17 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Whether a request moves. `old`: the configuration that is compared.
+    /// Whether a request moves. `file`: that of the running process, or the one to compare where there is none.
     ///
     /// # Errors
     /// When a configuration is refused, or the log cannot be read.
-    pub fn run(self, old: &Source) -> Result<bool, String> {
-        let new = Source::File(self.new.clone());
-        let both =
-            Both::new(&super::check::load(old)?, &super::check::load(&new)?).map_err(|e| format!("error: {e}"))?;
+    pub fn run(self, file: Option<PathBuf>) -> Result<bool, String> {
+        let new = super::check::load(&Source::File(self.new.clone()))?;
+        let (log, name) = self.open(file.as_deref())?;
+        let old = super::in_force::find(file)?;
+        let both = Both::new(&old.config, &new).map_err(|e| format!("error: {e}"))?;
         let mut tally = Tally::new(self.examples);
-        let log = self.open().map_err(|e| format!("error: cannot read {}: {e}", self.log.display()))?;
-        self.read(log, |number, line| match Record::parse(line) {
+        read(log, &name, |number, line| match Record::parse(line) {
             Ok(record) => {
                 let class = tally.add(&record, &both);
                 if self.verbose { super::out::show(&one(&record, class, &tally)) } else { Ok(()) }
@@ -56,43 +60,52 @@ impl Replay {
         if self.json {
             super::out::print(&format!("{:#}\n", as_json(&tally)))?;
         } else {
-            super::out::show(&summary(&tally, &old.title(), &self.new))?;
+            super::out::show(&summary(&tally, &old.title, &self.new))?;
         }
         if tally.requests == 0 {
             let why = tally.first_not_understood.map(|(line, NotUnderstood(why))| format!("line {line}: {why}"));
             let why = why.unwrap_or_else(|| "it is empty".to_owned());
-            return Err(format!("error: {} holds no request: {why}", self.log.display()));
+            return Err(format!("error: {name} holds no request: {why}"));
         }
         Ok(tally.moved() > 0)
     }
 
-    fn open(&self) -> std::io::Result<Box<dyn BufRead>> {
-        if self.log == Path::new("-") {
-            return Ok(Box::new(std::io::stdin().lock()));
+    /// The recorded requests, and what they are called.
+    fn open(&self, file: Option<&Path>) -> Result<(Box<dyn BufRead>, String), String> {
+        if let Some(count) = self.last {
+            let running = super::configuration::process(file)?;
+            let lines = server::recent(&running, count).map_err(|reason| format!("error: {reason}"))?;
+            return Ok((Box::new(Cursor::new(lines)), "the memory of the running process".to_owned()));
         }
-        Ok(Box::new(BufReader::with_capacity(256 * 1024, File::open(&self.log)?)))
+        match self.log.as_deref().filter(|log| *log != Path::new("-")) {
+            None => Ok((Box::new(std::io::stdin().lock()), "standard input".to_owned())),
+            Some(log) => match File::open(log) {
+                Ok(file) => Ok((Box::new(BufReader::with_capacity(256 * 1024, file)), log.display().to_string())),
+                Err(e) => Err(format!("error: cannot read {}: {e}", log.display())),
+            },
+        }
     }
+}
 
-    /// Has `then` see each line that is not empty, with its number.
-    fn read(
-        &self,
-        mut log: Box<dyn BufRead>,
-        mut then: impl FnMut(u64, &[u8]) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let (mut line, mut number, mut is_rest) = (Vec::new(), 0, false);
-        loop {
-            line.clear();
-            let read = log.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
-            if read.map_err(|e| format!("error: cannot read {}: {e}", self.log.display()))? == 0 {
-                return Ok(());
-            }
-            let is_whole = line.ends_with(b"\n");
-            number += u64::from(!is_rest);
-            if !is_rest && !line.trim_ascii().is_empty() {
-                then(number, &line)?;
-            }
-            is_rest = !is_whole;
+/// Has `then` see each line that is not empty, with its number.
+fn read(
+    mut log: Box<dyn BufRead>,
+    name: &str,
+    mut then: impl FnMut(u64, &[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    let (mut line, mut number, mut is_rest) = (Vec::new(), 0, false);
+    loop {
+        line.clear();
+        let read = log.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+        if read.map_err(|e| format!("error: cannot read {name}: {e}"))? == 0 {
+            return Ok(());
         }
+        let is_whole = line.ends_with(b"\n");
+        number += u64::from(!is_rest);
+        if !is_rest && !line.trim_ascii().is_empty() {
+            then(number, &line)?;
+        }
+        is_rest = !is_whole;
     }
 }
 

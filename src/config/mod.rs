@@ -3,6 +3,7 @@
 //! is declared once.
 
 mod admin;
+mod diff;
 mod dns;
 mod errors;
 mod foreign;
@@ -29,6 +30,7 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 pub use admin::{Admin, AdminAddress};
+pub use diff::{Change, changes};
 pub use dns::Dns;
 pub use errors::{ErrorPage, ErrorPages};
 pub use headers::{Headers, RequestIdField, Underscores};

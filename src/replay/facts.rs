@@ -53,7 +53,7 @@ impl RouteFacts {
             (None, None) => "auth.forward",
         };
         Self {
-            label: if is_named {
+            label: if is_named || route.line == 0 {
                 format!("`{}`", route.name)
             } else {
                 format!("`{}` (line {})", route.name, route.line)

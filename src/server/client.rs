@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::admin;
 use super::control::client::{send_message, send_order};
 use super::control::old;
-use super::control::protocol::{Message, Order};
+use super::control::protocol::{InForce, Message, Order, Question};
 use super::find::{self, Running};
 use crate::config::{AdminAddress, Config, OwnFilePlace};
 use crate::upstream::OperatorCommand;
@@ -32,6 +32,31 @@ pub fn order(running: &Running, order: Order) -> Result<(bool, String), String> 
 pub fn upstreams(running: &Running, change: Option<OperatorCommand>) -> Result<(bool, String), String> {
     let message = Message::Upstreams { change, file: running.file.clone() };
     send_message(&running.path, &message, ANSWER_TIMEOUT, false)
+}
+
+/// The configuration that is in force in the running process.
+///
+/// # Errors
+/// When no process answers, or one of a version that does not tell it.
+pub fn in_force(running: &Running) -> Result<InForce, String> {
+    let text = ask(running, Question::Configuration)?;
+    serde_json::from_str(&text).map_err(|e| format!("what the running process says is not understood: {e}"))
+}
+
+/// So many of the newest lines of the running process's access log, in JSON, the oldest of them first.
+///
+/// # Errors
+/// When no process answers, or it keeps no lines.
+pub fn recent(running: &Running, count: usize) -> Result<String, String> {
+    ask(running, Question::Recent(count))
+}
+
+fn ask(running: &Running, question: Question) -> Result<String, String> {
+    let message = Message::Ask { question, file: running.file.clone() };
+    match send_message(&running.path, &message, ANSWER_TIMEOUT, false)? {
+        (true, text) => Ok(text),
+        (false, reason) => Err(reason),
+    }
 }
 
 /// What each older process says of itself that has handed over to this one and is not done yet.

@@ -31,11 +31,11 @@ mod upstream_service;
 mod workers;
 
 pub use bind_check::check_listening;
-pub use client::{check_health, older_processes, order, upstreams};
-pub use control::protocol::Order;
+pub use client::{check_health, in_force, older_processes, order, recent, upstreams};
+pub use control::protocol::{InForce, Order};
 pub use find::{Running, absolute, find};
 pub use lifecycle::daemon;
-pub use lifecycle::reload::INITIAL_LOOKUP_TIMEOUT;
+pub use lifecycle::reload::{INITIAL_LOOKUP_TIMEOUT, waiting};
 pub use lifecycle::stage::Ended;
 pub use run::{Start, run};
 pub use upgrade::respawn::Respawn;

@@ -12,6 +12,7 @@ mod variables;
 mod writer;
 
 pub use node::{Kind, MapKey, Node};
+pub use passwords::hidden as hidden_passwords;
 pub use problem::{Invalid, Location, Parsed, Problem, Severity, Span};
 pub use rejected::Rejected;
 pub use render::{Look, excerpt, render};

@@ -3,7 +3,7 @@
 use super::variables::escape;
 
 /// A value to print, with maps in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Yaml {
     /// A word of ours, which stands as it is.
     Word(String),

@@ -56,9 +56,10 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
     // A caller without a message only looked whether a process is here.
     let message = channel.receive(FIRST_MESSAGE).ok()?;
     let of_this_file = match &message {
-        Message::Order { file, .. } | Message::Upstreams { file, .. } | Message::TakeOver { file, .. } => {
-            control_state.check_file(file.as_deref())
-        }
+        Message::Order { file, .. }
+        | Message::Upstreams { file, .. }
+        | Message::Ask { file, .. }
+        | Message::TakeOver { file, .. } => control_state.check_file(file.as_deref()),
         _ => Ok(()),
     };
     let mut ending = false;
@@ -76,6 +77,11 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
                 None => Ok(control_state.servers.report()),
             };
             let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));
+            Message::Outcome { ok, text }
+        }
+        (Ok(()), Message::Ask { question, .. }) => {
+            let told = ask_supervisor(control_state, |answer| SupervisorRequest::Question(question, answer));
+            let (ok, text) = told.unwrap_or_else(|reason| (false, reason));
             Message::Outcome { ok, text }
         }
         (Ok(()), Message::TakeOver { version, pid, several_sockets, probation, .. }) => {

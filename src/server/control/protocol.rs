@@ -23,7 +23,8 @@ use crate::upstream::OperatorCommand;
 pub const VERSION: u32 = 1;
 /// The number of descriptors in one message: the kernel takes at most 253.
 pub const MAX_SOCKETS: usize = 64;
-const MAX_LINE: usize = 1 << 20;
+/// The newest requests of a process are the longest message.
+const MAX_LINE: usize = 64 << 20;
 
 /// What came of an order, in words.
 pub type Outcome = (bool, String);
@@ -51,6 +52,28 @@ impl Order {
     }
 }
 
+/// What a caller wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// The configuration that is in force, as an [`InForce`].
+    Configuration,
+    /// So many of the newest lines of the access log, in JSON, the oldest of them first.
+    Recent(usize),
+}
+
+/// The configuration that is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// As `-T` prints it.
+    pub yaml: String,
+    /// Where it came from.
+    pub source: Option<PathBuf>,
+    /// How many configurations have been in force, with this one.
+    pub generation: u64,
+    pub pid: u32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
@@ -59,6 +82,8 @@ pub enum Message {
     Order { order: Order, file: Option<PathBuf> },
     /// From a caller: it wants the report of the upstreams, or a change of a server.
     Upstreams { change: Option<OperatorCommand>, file: Option<PathBuf> },
+    /// From a caller: it wants to know something of the process that runs with this file.
+    Ask { question: Question, file: Option<PathBuf> },
     /// From a new process: it wants the listeners of the process that runs with this file.
     TakeOver {
         version: u32,
@@ -188,10 +213,12 @@ impl Channel {
     /// no message.
     pub fn receive(&mut self, wait: Duration) -> io::Result<Message> {
         let end = Instant::now() + wait;
+        let mut searched = 0;
         let length = loop {
-            if let Some(at) = memchr::memchr(b'\n', &self.buffer) {
-                break at;
+            if let Some(at) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
+                break searched + at;
             }
+            searched = self.buffer.len();
             if self.buffer.len() > MAX_LINE {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a message without an end"));
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::protocol::{Channel, Message, Order, Outcome};
+use super::protocol::{Channel, Message, Order, Outcome, Question};
 use crate::server::admin::Servers;
 use crate::server::lifecycle::status::Status;
 use crate::server::sockets::Sockets;
@@ -18,6 +18,7 @@ use crate::server::upgrade::probation::{OlderOnWatch, ProbationEnd};
 #[derive(Debug)]
 pub enum SupervisorRequest {
     Order(Order, SyncSender<Outcome>),
+    Question(Question, SyncSender<Outcome>),
     /// A newer process is ready: may it accept connections?
     MayHandOver(SyncSender<Result<(), String>>),
     /// A newer process accepts connections. The answer is the length of its probation, if it has one.

@@ -11,8 +11,8 @@ use super::process::{RunningProcess, reply};
 use super::stage::Stage;
 use super::status::Phase;
 use super::{notify, reload};
-use crate::config::Source;
-use crate::server::control::protocol::Outcome;
+use crate::config::{self, Source};
+use crate::server::control::protocol::{InForce, Outcome, Question};
 use crate::server::files::config_watch::ConfigWatch;
 use crate::server::upgrade::respawn::UpgradeProgress;
 use crate::server::upgrade::step::STEP_TIMEOUT;
@@ -53,6 +53,27 @@ impl RunningProcess {
         notify::reloaded(if outcome.0 { "serving" } else { "serving; the last reload failed" });
         self.watched = self.config.server.reload_on_change.then_some(seen);
         outcome
+    }
+
+    pub(super) fn tell(&self, question: Question) -> Outcome {
+        match question {
+            Question::Configuration => {
+                let in_force = InForce {
+                    yaml: config::to_yaml(&self.config),
+                    source: self.process.source.as_ref().map(|source| source.name().to_owned()),
+                    generation: self.process.status.generation(),
+                    pid: std::process::id(),
+                };
+                serde_json::to_string(&in_force).map_or_else(|e| (false, e.to_string()), |text| (true, text))
+            }
+            Question::Recent(count) => match self.process.live.pin().access.recent() {
+                Some(recent) => {
+                    let lines = recent.last(count).lines;
+                    (true, lines.iter().map(|(_, line)| String::from_utf8_lossy(line) + "\n").collect())
+                }
+                None => (false, "the process keeps no requests in memory (`log.access.recent`)".to_owned()),
+            },
+        }
     }
 
     /// # Errors

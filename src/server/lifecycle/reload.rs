@@ -67,7 +67,7 @@ pub fn start_access_log(config: &Config, before: Option<&AccessLogger>) -> Resul
 
 /// The keys that a process is started with and keeps to its end, of which the new values
 /// differ.
-fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
+pub fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
     let (a, b) = (&started.server, &new.server);
     // Everything else of a listener is looked at for each connection.
     let addresses = |config: &Config| {

@@ -155,6 +155,7 @@ impl RunningProcess {
                 self.awaiting_end.push(answer);
                 return Some(self.outcome_if_ended_now());
             }
+            SupervisorRequest::Question(question, answer) => reply(&answer, self.tell(question)),
             SupervisorRequest::MayHandOver(answer) => reply(&answer, self.may_hand_over()),
             SupervisorRequest::HandedOver(newer, answer) => {
                 let allowed = self.may_hand_over();
