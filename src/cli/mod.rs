@@ -17,6 +17,7 @@ mod replay;
 mod serve;
 mod shell;
 mod signal;
+mod top;
 mod upstreams;
 
 use std::path::PathBuf;
@@ -27,9 +28,9 @@ use proxy_service::config::{self, Source};
 use proxy_service::server::{self, Ended, Respawn, Start, daemon};
 
 const USAGE: &str = if cfg!(feature = "demo") {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | diff | explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy demo | diff | explain | healthcheck | upstreams | top | schema | reasons | replay | hash-password | completions | man"
 } else {
-    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy diff | explain | healthcheck | upstreams | schema | reasons | replay | hash-password | completions | man"
+    "pingora-proxy [-c FILE] [-t | -T | -d | -u | -s ORDER]\n       pingora-proxy proxy --from ADDRESS --to SERVICE\n       pingora-proxy diff | explain | healthcheck | upstreams | top | schema | reasons | replay | hash-password | completions | man"
 };
 
 /// A reverse proxy: everything of service A, through proxy B.
@@ -95,6 +96,7 @@ enum Command {
     },
     /// Tells how the servers of the running process are, or changes one of them
     Upstreams(upstreams::Upstreams),
+    Top(top::Top),
     /// Prints the JSON Schema of the configuration file
     Schema {
         /// Prints the reference page instead
@@ -167,6 +169,7 @@ fn subcommand(command: Command, file: Option<PathBuf>) -> Result<Done, String> {
             server::check_health(&config, &file, live).map_err(|reason| format!("error: {reason}"))?;
         }
         Command::Upstreams(asked) => asked.run(file.as_deref())?,
+        Command::Top(asked) => asked.run(file.as_deref())?,
         Command::Schema { markdown: true } => out::print(&config::reference())?,
         Command::HashPassword(asked) => asked.run()?,
         Command::Reasons(asked) => asked.run()?,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::admin;
+use super::admin::{self, Stats};
 use super::control::client::{send_message, send_order};
 use super::control::old;
 use super::control::protocol::{InForce, Message, Order, Question};
@@ -49,6 +49,15 @@ pub fn in_force(running: &Running) -> Result<InForce, String> {
 /// When no process answers, or it keeps no lines.
 pub fn recent(running: &Running, count: usize) -> Result<String, String> {
     ask(running, Question::Recent(count))
+}
+
+/// The figures of the running process.
+///
+/// # Errors
+/// When no process answers, or one of a version that does not tell them.
+pub fn stats(running: &Running) -> Result<Stats, String> {
+    let text = ask(running, Question::Stats)?;
+    serde_json::from_str(&text).map_err(|e| format!("what the running process says is not understood: {e}"))
 }
 
 fn ask(running: &Running, question: Question) -> Result<String, String> {

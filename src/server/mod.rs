@@ -30,8 +30,9 @@ mod upgrade;
 mod upstream_service;
 mod workers;
 
+pub use admin::{RouteStats, Stats};
 pub use bind_check::check_listening;
-pub use client::{check_health, in_force, older_processes, order, recent, upstreams};
+pub use client::{check_health, in_force, older_processes, order, recent, stats, upstreams};
 pub use control::protocol::{InForce, Order};
 pub use find::{Running, absolute, find};
 pub use lifecycle::daemon;

@@ -22,7 +22,7 @@ mod template;
 mod time;
 
 pub use access_log::AccessLogger;
-pub use error_log::{ErrorLogger, finish_error_log};
+pub use error_log::{ErrorLogger, finish_error_log, held_back_messages};
 pub use format::render;
 pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};

@@ -113,7 +113,10 @@ impl AdminApi {
             Resource::Health => self.process(StatusCode::OK, "alive"),
             Resource::Ready => self.ready(),
             Resource::Metrics => (StatusCode::OK, metrics::exposition(&self.figures, wanted_format(session))),
-            Resource::Stats => (StatusCode::OK, stats::report(&self.figures)),
+            Resource::Stats => stats::report(&self.figures).map_or_else(
+                |e| message(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
+                |report| (StatusCode::OK, report),
+            ),
             Resource::Upstreams => (StatusCode::OK, self.servers.report()),
             Resource::Server { upstream, server } => {
                 let patch = read_patch(session).await?;

@@ -10,7 +10,7 @@ use crate::listener::Entrance;
 use crate::metrics::*;
 use crate::runtime::Snapshot;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::telemetry::{contained_panics, lost_lines};
+use crate::telemetry::{contained_panics, held_back_messages, lost_lines};
 use crate::transport::suppressed_lines;
 use crate::upstream::{HealthStatus, Pool, UpstreamReport};
 
@@ -214,7 +214,7 @@ fn tell_process(text: &mut Exposition, status: &Status) {
     text.single(&CONFIG_LAST_RELOAD_TIMESTAMP, status.in_force_since());
     text.single(&READY, u8::from(status.phase() == Phase::Serving));
     text.single(&ACCESS_LOG_LOST, lost_lines());
-    text.single(&ERROR_LOG_SUPPRESSED, suppressed_lines());
+    text.single(&ERROR_LOG_SUPPRESSED, suppressed_lines() + held_back_messages());
     text.single(&PANICS, contained_panics());
     text.begin(&BUILD_INFO);
     text.sample(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);

@@ -9,7 +9,7 @@ mod figures;
 mod metrics;
 mod process_figures;
 mod servers;
-mod stats;
+pub mod stats;
 
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -31,6 +31,7 @@ pub use caller::Reach;
 pub use client::ask;
 pub use figures::Figures;
 pub use servers::Servers;
+pub use stats::{RouteStats, Stats};
 
 /// How long an answer under way may take once another process has the socket.
 const LAST_ANSWER: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::figures::{Figures, listeners, routes};
 use crate::downstream::Excess;
@@ -15,89 +15,96 @@ use crate::server::lifecycle::status::Phase;
 use crate::telemetry::{contained_panics, lost_lines};
 use crate::upstream::Pool;
 
-#[derive(Serialize)]
-struct Stats<'s> {
-    at_ms: u64,
-    pid: u32,
-    version: &'static str,
-    phase: &'static str,
-    ready: bool,
-    uptime_s: u64,
-    generation: u64,
-    panics: u64,
-    lost_log_lines: u64,
-    connections: ClientConnections,
-    requests: Requests,
-    bounds_ms: Vec<f64>,
-    routes: Vec<RouteStats<'s>>,
-    upstreams: Vec<UpstreamStats<'s>>,
-    reasons: Vec<Reason>,
+/// The figures of a process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stats {
+    pub at_ms: u64,
+    pub pid: u32,
+    pub version: String,
+    pub phase: String,
+    pub ready: bool,
+    pub uptime_s: u64,
+    pub generation: u64,
+    pub panics: u64,
+    pub lost_log_lines: u64,
+    pub connections: ClientConnections,
+    pub requests: Requests,
+    pub bounds_ms: Vec<f64>,
+    pub routes: Vec<RouteStats>,
+    pub upstreams: Vec<UpstreamStats>,
+    pub reasons: Vec<Reason>,
 }
 
-#[derive(Serialize)]
-struct ClientConnections {
-    active: u64,
-    accepted: u64,
-    refused: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClientConnections {
+    pub active: u64,
+    pub accepted: u64,
+    pub refused: u64,
 }
 
-#[derive(Serialize)]
-struct Requests {
-    in_flight: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Requests {
+    pub in_flight: u64,
 }
 
-#[derive(Serialize)]
-struct RouteStats<'s> {
-    name: &'s str,
-    requests: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RouteStats {
+    pub name: String,
+    pub requests: u64,
     /// By class.
-    status: BTreeMap<&'static str, u64>,
-    bytes_in: u64,
-    bytes_out: u64,
+    pub status: BTreeMap<String, u64>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
     /// Of each bucket alone; the last is above all bounds.
-    latency: Vec<u64>,
-    latency_sum_ms: f64,
+    pub latency: Vec<u64>,
+    pub latency_sum_ms: f64,
 }
 
-#[derive(Serialize)]
-struct UpstreamStats<'s> {
-    name: &'s str,
-    requests: u64,
-    failures: u64,
-    retries: u64,
-    ejections: u64,
-    connections: UpstreamConnections,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UpstreamStats {
+    pub name: String,
+    pub requests: u64,
+    pub failures: u64,
+    pub retries: u64,
+    pub ejections: u64,
+    pub connections: UpstreamConnections,
     /// To the first byte.
-    latency: Vec<u64>,
-    latency_sum_ms: f64,
+    pub latency: Vec<u64>,
+    pub latency_sum_ms: f64,
 }
 
-#[derive(Serialize)]
-struct UpstreamConnections {
-    idle: u64,
-    made: u64,
-    reused: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UpstreamConnections {
+    pub idle: u64,
+    pub made: u64,
+    pub reused: u64,
 }
 
-#[derive(Serialize)]
-struct Reason {
-    reason: &'static str,
-    source: &'static str,
-    count: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reason {
+    pub reason: String,
+    pub source: String,
+    pub count: u64,
 }
 
-pub fn report(figures: &Figures) -> String {
+/// # Errors
+/// Never: it is made of figures and names.
+pub fn report(figures: &Figures) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&stats(figures))
+}
+
+fn stats(figures: &Figures) -> Stats {
     let snapshot = figures.live.pin();
     let status = &figures.status;
     let routes: Vec<_> = routes(&snapshot).map(|(name, metrics)| (name, metrics.read())).collect();
     let (connections, in_flight) = clients(figures, &snapshot);
-    let stats = Stats {
+    Stats {
         at_ms: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION"),
-        phase: status.phase().describe(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        phase: status.phase().describe().to_owned(),
         ready: status.phase() == Phase::Serving,
         uptime_s: status.started.elapsed().as_secs(),
         generation: status.generation(),
@@ -109,8 +116,7 @@ pub fn report(figures: &Figures) -> String {
         reasons: reasons(&routes),
         routes: routes.iter().map(|(name, figures)| of_route(name, figures)).collect(),
         upstreams: snapshot.pools.iter().map(|pool| of_upstream(pool)).collect(),
-    };
-    serde_json::to_string(&stats).unwrap_or_default()
+    }
 }
 
 fn clients(figures: &Figures, snapshot: &Snapshot) -> (ClientConnections, u64) {
@@ -127,12 +133,12 @@ fn clients(figures: &Figures, snapshot: &Snapshot) -> (ClientConnections, u64) {
     (connections, sum(|metrics| metrics.requests_in_flight()))
 }
 
-fn of_route<'s>(name: &'s str, figures: &RouteFigures) -> RouteStats<'s> {
+fn of_route(name: &str, figures: &RouteFigures) -> RouteStats {
     let (requests, classes) = figures.classes();
     RouteStats {
-        name,
+        name: name.to_owned(),
         requests,
-        status: ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(classes).collect(),
+        status: ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().map(str::to_owned).zip(classes).collect(),
         bytes_in: figures.bytes_in,
         bytes_out: figures.bytes_out,
         latency: figures.latency.counts.to_vec(),
@@ -140,10 +146,10 @@ fn of_route<'s>(name: &'s str, figures: &RouteFigures) -> RouteStats<'s> {
     }
 }
 
-fn of_upstream(pool: &Pool) -> UpstreamStats<'_> {
+fn of_upstream(pool: &Pool) -> UpstreamStats {
     let figures = pool.metrics().read();
     UpstreamStats {
-        name: &pool.name,
+        name: pool.name.to_string(),
         requests: figures.attempts,
         failures: figures.failures,
         retries: figures.retries,
@@ -157,8 +163,8 @@ fn of_upstream(pool: &Pool) -> UpstreamStats<'_> {
 /// Of all routes together; those that happened.
 fn reasons(routes: &[(&str, RouteFigures)]) -> Vec<Reason> {
     let each = Cause::all().iter().enumerate().map(|(at, cause)| Reason {
-        reason: cause.reason(),
-        source: cause.source().as_str(),
+        reason: cause.reason().to_owned(),
+        source: cause.source().as_str().to_owned(),
         count: routes.iter().filter_map(|(_, figures)| figures.failures.get(at)).sum(),
     });
     each.filter(|reason| reason.count > 0).collect()

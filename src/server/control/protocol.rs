@@ -60,6 +60,8 @@ pub enum Question {
     Configuration,
     /// So many of the newest lines of the access log, in JSON, the oldest of them first.
     Recent(usize),
+    /// The figures that people look at, as the admin endpoint's `/stats`.
+    Stats,
 }
 
 /// The configuration that is in force.

@@ -12,6 +12,7 @@ use super::stage::Stage;
 use super::status::Phase;
 use super::{notify, reload};
 use crate::config::{self, Source};
+use crate::server::admin::stats;
 use crate::server::control::protocol::{InForce, Outcome, Question};
 use crate::server::files::config_watch::ConfigWatch;
 use crate::server::upgrade::respawn::UpgradeProgress;
@@ -72,6 +73,10 @@ impl RunningProcess {
                     (true, lines.iter().map(|(_, line)| String::from_utf8_lossy(line) + "\n").collect())
                 }
                 None => (false, "the process keeps no requests in memory (`log.access.recent`)".to_owned()),
+            },
+            Question::Stats => match stats::report(&self.process.figures()) {
+                Ok(report) => (true, report),
+                Err(e) => (false, e.to_string()),
             },
         }
     }

@@ -16,6 +16,7 @@ use crate::downstream::{ConnectionCounts, Connections};
 use crate::listener::AcceptGate;
 use crate::proxy::HttpService;
 use crate::runtime::Live;
+use crate::server::admin::Figures;
 use crate::server::control::protocol::Outcome;
 use crate::server::control::{ControlSocket, ControlState, SupervisorRequest};
 use crate::server::files::config_watch::ConfigWatch;
@@ -87,6 +88,14 @@ pub struct RunningProcess {
 }
 
 impl ProcessContext {
+    pub fn figures(&self) -> Figures {
+        Figures {
+            live: Arc::clone(&self.live),
+            connections: Arc::clone(&self.connections),
+            status: Arc::clone(&self.status),
+        }
+    }
+
     /// The file that a reload reads again.
     pub fn file(&self) -> Option<&Path> {
         match &self.source {

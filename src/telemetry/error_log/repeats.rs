@@ -5,7 +5,7 @@
 //! Both are remembered in tables of a fixed size. Who falls out of one is told of at once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,13 @@ fn kept(message: &str) -> String {
     }
 }
 
+static HELD_BACK: AtomicU64 = AtomicU64::new(0);
+
+/// The number of messages that were counted instead of written, since the process began.
+pub fn held_back_messages() -> u64 {
+    HELD_BACK.load(Ordering::Relaxed)
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is written, behind those that it displaced from the tables.
@@ -123,6 +130,7 @@ impl Repeats {
         let mut tables = self.lock();
         if tables.hold_repeated(line, now, &mut displaced) || tables.hold_similar(line, place, now, &mut displaced) {
             drop(tables);
+            HELD_BACK.fetch_add(1, Ordering::Relaxed);
             return Verdict::HoldBack { is_first: !self.holds.swap(true, Ordering::AcqRel) };
         }
         tables.said(line, now, &mut displaced);
