@@ -21,7 +21,7 @@ use crate::upstream::PickRequest;
 #[derive(Debug)]
 pub enum Outcome {
     Refused(Cause),
-    /// The request line and fields as they came, and as they go up.
+    /// The request line and fields as they came, which a forecast leaves out, and as they go up.
     Forwarded {
         upstream: Arc<str>,
         came: Vec<String>,
@@ -106,7 +106,7 @@ pub(super) fn of(
     }
     Outcome::Forwarded {
         upstream: Arc::clone(&pool.name),
-        came: lines(request),
+        came: if server == Server::Picked { lines(request) } else { Vec::new() },
         sent: lines(&upstream),
         underscores: snapshot.underscores,
     }
@@ -121,9 +121,15 @@ fn of_reply(reply: Reply) -> Outcome {
 }
 
 fn lines(request: &RequestHeader) -> Vec<String> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let line = format!("{} {}", request.method, text(request.raw_path()));
-    let fields = request.case_header_iter();
-    let fields = fields.map(|(name, value)| format!("{}: {}", text(name.as_slice()), text(value.as_bytes())));
-    std::iter::once(line).chain(fields).collect()
+    let joined = |first: &[u8], between: &str, second: &[u8]| {
+        let mut line = String::with_capacity(first.len() + between.len() + second.len());
+        line.push_str(&String::from_utf8_lossy(first));
+        line.push_str(between);
+        line.push_str(&String::from_utf8_lossy(second));
+        line
+    };
+    let mut all = Vec::with_capacity(request.headers.len() + 1);
+    all.push(joined(request.method.as_str().as_bytes(), " ", request.raw_path()));
+    all.extend(request.case_header_iter().map(|(name, value)| joined(name.as_slice(), ": ", value.as_bytes())));
+    all
 }

@@ -31,7 +31,9 @@ pub fn compare((old, a): (&Prepared, &Forecast), (new, b): (&Prepared, &Forecast
     if was.map(|route| &route.identity) != is.map(|route| &route.identity) {
         what.push("route");
     }
-    let auth = |facts: Option<&RouteFacts>| facts.and_then(|route| route.auth.as_ref()).map(|(_, whole)| whole.clone());
+    fn auth(facts: Option<&RouteFacts>) -> Option<&str> {
+        facts.and_then(|route| route.auth.as_ref()).map(|(_, whole)| whole.as_str())
+    }
     if auth(was) != auth(is) {
         what.push("auth");
     }
@@ -42,8 +44,7 @@ pub fn compare((old, a): (&Prepared, &Forecast), (new, b): (&Prepared, &Forecast
                 what.push("upstream");
             }
             details = differing(up, goes);
-            let text = |facts: Option<&RouteFacts>| facts.map_or(String::new(), |route| route.response.clone());
-            if text(was) != text(is) {
+            if was.map(|route| &route.response) != is.map(|route| &route.response) {
                 details.push("`response`, `cors` or `mirror` of the route differs".to_owned());
             }
             if !details.is_empty() {
@@ -61,10 +62,8 @@ pub fn compare((old, a): (&Prepared, &Forecast), (new, b): (&Prepared, &Forecast
             }
         }
         (Outcome::Answered { status: x }, Outcome::Answered { status: y }) => {
-            let text = |facts: Option<&RouteFacts>| {
-                facts.map_or(String::new(), |route| route.answer.clone() + &route.response)
-            };
-            if x != y || text(was) != text(is) {
+            let answer = |facts: Option<&RouteFacts>| facts.map(|route| (route.answer.clone(), route.response.clone()));
+            if x != y || answer(was) != answer(is) {
                 what.push("outcome");
             }
         }
@@ -93,10 +92,9 @@ fn is_elsewhere(
     (old, was, x): (&Prepared, Option<&RouteFacts>, &str),
     (new, is, y): (&Prepared, Option<&RouteFacts>, &str),
 ) -> bool {
-    let shares = |facts: Option<&RouteFacts>| facts.and_then(|route| route.shares.clone());
-    let by_chance = (shares(was), shares(is));
-    if by_chance != (None, None) {
-        return by_chance.0 != by_chance.1;
+    match (was.and_then(|route| route.shares.as_ref()), is.and_then(|route| route.shares.as_ref())) {
+        (None, None) => {}
+        (before, after) => return before != after,
     }
     let apart = || match (old.servers.get(x), new.servers.get(y)) {
         (Some(before), Some(after)) => before.is_disjoint(after),

@@ -82,7 +82,9 @@ impl Replay {
             let why = "`trusted_proxies` has this address now, and the log does not hold what it says of the client";
             return Verdict::CannotTell(why.to_owned());
         }
-        let cors = |facts: Option<&RouteFacts>| facts.map(|route| route.cors.clone()).unwrap_or_default();
+        fn cors(facts: Option<&RouteFacts>) -> &str {
+            facts.map_or("", |route| &route.cors)
+        }
         if record.method == "OPTIONS" && cors(facts(&self.old, a)) != cors(facts(&self.new, b)) {
             let why = "`cors` differs, and the log does not hold whether this was a preflight";
             return Verdict::CannotTell(why.to_owned());
