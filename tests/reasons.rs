@@ -202,7 +202,7 @@ fn each_limit_and_each_fault_of_a_client_has_its_reason() {
     }
     let (limited, _) = proxy(origin.address, &route("rate_limit: { rate: 1/h, burst: 1 }"));
     assert_eq!((limited.get("/").status, limited.get("/").status), (200, 429));
-    assert_eq!(limited.access_log(2)[1]["reason"], "rate_limited");
+    assert!(limited.access_log(2).iter().any(|line| line["reason"] == "rate_limited"));
 }
 
 #[test]

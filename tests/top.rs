@@ -45,7 +45,7 @@ fn one_frame_has_the_figures_of_one_second() {
         |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"));
     assert!(line("pingora-proxy ").contains("  ready  "), "{text}");
     let cells: Vec<_> = line("shop ").split_whitespace().collect();
-    assert!(cells[1].parse::<f64>().unwrap() > 0.0 && cells[2] == "0.0" && cells[5].parse::<f64>().is_ok(), "{text}");
+    assert!(cells[1].parse::<f64>().unwrap() > 0.0 && cells[2] == "0.0" && cells[4].parse::<f64>().is_ok(), "{text}");
     assert!(line("none ").contains("100.0 %"), "{text}");
     assert!(line(&format!("app {}", origin.address)).ends_with("  up"), "{text}");
     assert!(line("upstream_refused ").ends_with("  upstream"), "{text}");
@@ -91,8 +91,5 @@ fn a_terminal_is_drawn_anew_and_is_as_it_was_in_the_end() {
     let text = seen.lock().unwrap().clone();
     assert!(text.contains("\x1b[?1049h") && text.contains("\x1b[?25h\x1b[?1049l") && text.contains("left 0"), "{text}");
     let settings: Vec<_> = text.lines().map(str::trim_end).filter(|line| line.matches(':').count() > 10).collect();
-    assert!(
-        settings.len() == 2 && settings[0] == settings[1].trim_start_matches("\x1b[?25h\x1b[?1049l"),
-        "{settings:?}"
-    );
+    assert!(settings.len() == 2 && settings[1].rsplit("\x1b[?1049l").next() == Some(settings[0]), "{settings:?}");
 }
