@@ -15,6 +15,7 @@ mod overlap;
 mod paths;
 mod pattern;
 mod pem;
+mod public;
 mod reference;
 mod root;
 mod route;
@@ -29,7 +30,7 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use admin::{Admin, AdminAddress};
+pub use admin::{Admin, AdminAddress, AdminToken};
 pub use diff::{Change, changes};
 pub use dns::Dns;
 pub use errors::{ErrorPage, ErrorPages};
@@ -180,6 +181,11 @@ pub fn route_keys(route: &Route) -> Vec<(String, String)> {
     let own = own.map(|(key, value)| (key.to_owned(), value.document()));
     let request = Section::print(&route.request).into_iter();
     own.chain(request.map(|(key, value)| (format!("request.{key}"), value.document()))).collect()
+}
+
+/// The same for whoever may ask the process: values that may be secrets are left out of it.
+pub fn to_public_yaml(config: &Config) -> String {
+    public::mask(AsSection.print(config)).document()
 }
 
 fn folder_of(file_name: &str) -> PathBuf {

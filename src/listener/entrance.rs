@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::opening::{Cleartext, Opening};
 use super::proxy_header::{self, NoHeader, Origin};
-use super::tls::{Termination, TicketKeys};
-use crate::config::{Address, ClientTimeouts, Listener, ServerCertificate};
+use super::tls::{CertificateInForce, Termination, TicketKeys};
+use crate::config::{Address, ClientTimeouts, Listener};
 use crate::metrics::{HandshakeOutcome, ListenerMetrics};
 use crate::transport::{ClientAuthRule, ClientTls, Complaints, Socket, TlsStream, Transport};
 
@@ -166,7 +165,7 @@ impl Entrance {
     }
 
     /// The certificates in force, each with its file.
-    pub fn certificates(&self) -> Vec<(PathBuf, Arc<ServerCertificate>)> {
+    pub fn certificates(&self) -> Vec<CertificateInForce> {
         self.tls.as_ref().map(Termination::certificates).unwrap_or_default()
     }
 

@@ -21,5 +21,5 @@ pub use entrance::{Entered, Entrance, NotEntered, Protocol};
 pub use entrances::{Entrances, ListenerIndex};
 pub use proxy_header::parse as parse_proxy_header;
 pub use threads::start_workers;
-pub use tls::TicketKeys;
+pub use tls::{CertificateInForce, TicketKeys};
 pub use workers::{ServeConnection, Workers};

@@ -32,6 +32,7 @@ mod select_peer;
 mod server_timing;
 mod service;
 mod shared_limit;
+mod told;
 mod waiting;
 
 use std::sync::Arc;
@@ -57,6 +58,7 @@ use mirror::Mirrors;
 pub use outcome::{Forecast, Outcome, forecast};
 pub use routing::Decision;
 pub use service::{HttpService, HttpServiceParts};
+pub use told::{Asked, Told, parse_header};
 
 /// The service that Pingora drives.
 #[derive(Debug)]

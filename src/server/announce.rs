@@ -44,7 +44,13 @@ pub fn routes(config: &Config) -> Vec<String> {
 }
 
 fn describe_route(route: &Route, upstreams: &[Upstream]) -> String {
-    let to = match &route.action {
+    let to = describe_action(route, upstreams);
+    format!("route {}: {} -> {to}", route.name, describe_match(&route.matcher))
+}
+
+/// Where a route's requests go.
+pub fn describe_action(route: &Route, upstreams: &[Upstream]) -> String {
+    match &route.action {
         Action::Upstream(upstream) => describe_upstream(upstreams.get(upstream.index)),
         Action::Split(split) => {
             let all: u32 = split.shares.iter().map(|(_, share)| share).sum();
@@ -53,15 +59,15 @@ fn describe_route(route: &Route, upstreams: &[Upstream]) -> String {
         }
         Action::Redirect(redirect) => format!("a redirect ({})", redirect.status.as_u16()),
         Action::Respond(respond) => format!("the answer {}", respond.status.as_u16()),
-    };
-    format!("route {}: {} -> {to}", route.name, describe_match(&route.matcher))
+    }
 }
 
 fn share_of(share: u32, all: u32, upstream: &crate::config::UpstreamRef) -> String {
     format!("{share}/{all} {}", upstream.name)
 }
 
-fn describe_match(conditions: &Match) -> String {
+/// What a route takes.
+pub fn describe_match(conditions: &Match) -> String {
     let Match { hosts, paths, methods, headers, query, cookies, client_ips, .. } = conditions;
     let hosts = hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>().join(" | ");
     let path = |path: &PathPattern| match path {

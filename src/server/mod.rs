@@ -14,6 +14,7 @@ mod control;
 mod descriptors;
 mod files;
 mod find;
+mod journal;
 mod lifecycle;
 mod log_targets;
 mod logging;

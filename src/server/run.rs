@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use super::admin::{AdminApi, AdminService, Figures, Reach, Servers};
+use super::admin::{Access, AdminApi, AdminService, Figures, Reach, Servers, Token};
 use super::auth_service::AuthService;
 use super::control::ControlState;
 use super::control::client::send_message;
@@ -290,7 +290,7 @@ fn assemble(
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     server.bootstrap();
     let (connections, gate, status) =
-        (Arc::new(Connections::default()), Arc::new(AcceptGate::new()), Arc::new(Status::new()));
+        (Arc::new(Connections::default()), Arc::new(AcceptGate::new()), Arc::new(Status::new(config)));
     let parts = HttpServiceParts {
         conf: Arc::clone(&server.configuration),
         live: Arc::clone(&live),
@@ -299,10 +299,11 @@ fn assemble(
     };
     let service = Arc::new(HttpService::new(parts.clone())?);
     let admin = admin.map(|address| {
-        let (status, servers) = (Arc::clone(&status), Arc::clone(&servers));
         let figures =
             Figures { live: Arc::clone(&live), connections: Arc::clone(&connections), status: Arc::clone(&status) };
-        let api = Arc::new(AdminApi { reach: Reach::from(&address), status, servers, figures });
+        let token = config.admin.token.clone().map(Token::new);
+        let access = Access { reach: Reach::from(&address), token };
+        let api = Arc::new(AdminApi::new(access, Arc::clone(&servers), figures));
         let (service, sockets) = AdminService::new(address.clone(), api);
         server.add_service(service);
         (address, sockets)

@@ -28,3 +28,4 @@ pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};
 pub use recent::{RecentRequests, Tail};
 pub use record::{AccessRecord, ErrorSource};
+pub use time::timestamp;

@@ -21,6 +21,13 @@ pub fn push_timestamp(out: &mut Vec<u8>, at: SystemTime) {
     out.extend_from_slice(&text);
 }
 
+/// The same as text of its own.
+pub fn timestamp(at: SystemTime) -> String {
+    let mut out = Vec::with_capacity(24);
+    push_timestamp(&mut out, at);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Writes the last digits of a number, as many as there is room for, with zeros in front.
 pub fn put_digits(room: &mut [u8], value: u64) {
     let mut rest = value;

@@ -68,7 +68,7 @@ pub use header::{
 pub use host::{HOST_PATTERN, HostPattern, dns_name};
 pub use key_source::KeySource;
 pub use limit_key::LimitKey;
-pub use listening::{ListenAddress, LocalAddress};
+pub use listening::{ListenAddress, OwnAddress};
 pub use network::Networks;
 pub use origin::{OriginForm, OriginPattern};
 pub use path::{

@@ -9,7 +9,6 @@ mod tickets;
 
 use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,12 +19,13 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use self::renewal::CertificateInForce;
 use self::renewal::{CertificateRenewal, TicketKeyRenewal};
 use self::rules::{HostRules, RuleIndex};
 use self::store::{Certificates, Store};
 pub use self::tickets::TicketKeys;
 use self::tickets::Tickets;
-use crate::config::{Address, ClientAuth, ClientAuthMode, ListenerTls, ServerCertificate, TicketKeySource, TlsVersion};
+use crate::config::{Address, ClientAuth, ClientAuthMode, ListenerTls, TicketKeySource, TlsVersion};
 use crate::transport::{ClientAuthRule, ClientTls, Socket, tls_provider};
 
 /// By ALPN (RFC 7301), in the order of our preference.
@@ -80,7 +80,7 @@ impl Termination {
     }
 
     /// The certificates in force, each with its file.
-    pub fn certificates(&self) -> Vec<(PathBuf, Arc<ServerCertificate>)> {
+    pub fn certificates(&self) -> Vec<CertificateInForce> {
         self.certificates.in_force()
     }
 

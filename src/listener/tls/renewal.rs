@@ -24,6 +24,15 @@ struct Refused<V> {
     told: bool,
 }
 
+/// A certificate that clients get.
+#[derive(Clone, Debug)]
+pub struct CertificateInForce {
+    pub file: PathBuf,
+    pub certificate: Arc<ServerCertificate>,
+    /// Why what is in the file now could not be used.
+    pub fault: Option<String>,
+}
+
 /// The certificates of a listener, with their files.
 #[derive(Debug)]
 pub struct CertificateRenewal {
@@ -35,6 +44,8 @@ pub struct CertificateRenewal {
 struct Entry {
     files: CertificateFiles,
     refused: Option<Refused<CertificateVersions>>,
+    /// Why that was refused.
+    fault: Option<String>,
     /// When the operator was last told of its end and the like.
     warned: SystemTime,
     is_stapled: bool,
@@ -48,15 +59,19 @@ impl CertificateRenewal {
             is_stapled: files.loaded.as_ref().is_some_and(|certificate| certificate.is_stapled(now)),
             files: files.clone(),
             refused: None,
+            fault: None,
             warned: now,
         };
         Self { served, entries: Mutex::new(files.iter().map(entry).collect()) }
     }
 
     /// The certificates in force, each with its file.
-    pub fn in_force(&self) -> Vec<(PathBuf, Arc<ServerCertificate>)> {
+    pub fn in_force(&self) -> Vec<CertificateInForce> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = |entry: &Entry| Some((entry.files.cert.clone(), entry.files.loaded.clone()?));
+        let loaded = |entry: &Entry| {
+            let (file, certificate) = (entry.files.cert.clone(), entry.files.loaded.clone()?);
+            Some(CertificateInForce { file, certificate, fault: entry.fault.clone() })
+        };
         entries.iter().filter_map(loaded).collect()
     }
 
@@ -107,7 +122,7 @@ impl Entry {
     fn renew(&mut self, of: &dyn Display) -> bool {
         let versions = self.files.versions();
         if self.files.loaded.as_ref().is_some_and(|loaded| loaded.is_of(&versions)) {
-            self.refused = None;
+            (self.refused, self.fault) = (None, None);
             return false;
         }
         let seen = self.refused.as_mut().filter(|refused| refused.versions == versions);
@@ -116,7 +131,7 @@ impl Entry {
         }
         match self.files.load() {
             Ok(new) => {
-                self.refused = None;
+                (self.refused, self.fault) = (None, None);
                 log::info!("{of}: {} is in force: {}", self.files.cert.display(), describe(&new));
                 self.files.loaded = Some(new);
                 true
@@ -125,6 +140,8 @@ impl Entry {
                 match seen {
                     Some(refused) => {
                         refused.told = true;
+                        let faults: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+                        self.fault = Some(faults.join("; "));
                         let old = self.files.loaded.as_deref().map(describe).unwrap_or_default();
                         for refusal in refusals {
                             log::error!("{of}: {refusal}; the certificate of before stays in force: {old}");

@@ -1,128 +1,148 @@
-//! What the admin endpoint answers. Pingora reads the requests and writes the answers, so
-//! that the process needs no second HTTP server.
+//! The admin endpoint's answers: who may ask is decided, and each resource answers in a file of its
+//! own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
-use percent_encoding::percent_decode_str;
-use pingora_core::apps::http_app::ServeHttp;
+use http::{Method, Response, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
-use serde::Deserialize;
+use tokio::sync::Semaphore;
 
-use super::caller::Reach;
+use super::answer::Answer;
+use super::caller::{Access, Peer};
 use super::figures::Figures;
+use super::requests::Wanted;
+use super::resource::Resource;
 use super::servers::Servers;
-use super::{metrics, stats};
+use super::stream::Stream;
+use super::{certificates, explained, history, metrics, patch, reasons, requests, routes, stats, stream};
+use crate::config;
 use crate::metrics::Format;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::telemetry::{contained_panics, lost_error_lines, lost_lines};
-use crate::upstream::{Change, OperatorCommand, OperatorState};
+use crate::telemetry::{RecentRequests, contained_panics, lost_error_lines, lost_lines};
 
-/// Between two pieces of a request, and for each write of an answer.
-const IO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of a request's body.
-const MAX_BODY: usize = 64 * 1024;
+/// Callers at once that wait for what has not come yet.
+const MOST_STREAMS: usize = 16;
+const MOST_WAITING: usize = 64;
 
 /// Answers from the state of the process.
+#[derive(Debug)]
 pub struct AdminApi {
-    pub reach: Reach,
-    pub status: Arc<Status>,
-    pub servers: Arc<Servers>,
-    pub figures: Figures,
+    access: Access,
+    status: Arc<Status>,
+    servers: Arc<Servers>,
+    figures: Figures,
+    streams: Arc<Semaphore>,
+    waiting: Semaphore,
+    /// One explanation at a time: each compiles the configuration.
+    explaining: Semaphore,
 }
 
-/// Status and JSON.
-type Answer = (StatusCode, String);
-
-#[derive(Debug, PartialEq, Eq)]
-enum Resource {
-    Health,
-    Ready,
-    Metrics,
-    Stats,
-    Upstreams,
-    Server { upstream: String, server: String },
-}
-
-impl Resource {
-    fn at(path: &str) -> Option<Self> {
-        match path {
-            "/health" => Some(Self::Health),
-            "/ready" => Some(Self::Ready),
-            "/metrics" => Some(Self::Metrics),
-            "/stats" => Some(Self::Stats),
-            "/upstreams" => Some(Self::Upstreams),
-            _ => {
-                // A server's name may hold slashes: `unix:/run/app.sock`.
-                let (upstream, server) = path.strip_prefix("/upstreams/")?.split_once("/servers/")?;
-                let decoded = |text| percent_decode_str(text).decode_utf8().ok().filter(|text| !text.is_empty());
-                Some(Self::Server { upstream: decoded(upstream)?.into_owned(), server: decoded(server)?.into_owned() })
-            }
-        }
-    }
-
-    fn allowed(&self) -> &'static str {
-        match self {
-            Self::Health | Self::Ready | Self::Metrics | Self::Stats | Self::Upstreams => "GET, HEAD",
-            Self::Server { .. } => "PATCH",
-        }
-    }
-}
-
-#[async_trait]
-impl ServeHttp for AdminApi {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        session.set_read_timeout(Some(IO_TIMEOUT));
-        session.set_write_timeout(Some(IO_TIMEOUT));
-        session.set_total_drain_timeout(Some(IO_TIMEOUT));
-        if session.req_header().version == Version::HTTP_10 {
-            // An HTTP/1.0 client reads to the end of the connection.
-            session.set_keepalive(None);
-        }
-        let method = session.req_header().method.clone();
-        let resource = Resource::at(session.req_header().uri.path());
-        let answer = self.answer(session, resource.as_ref()).await.unwrap_or_else(|refused| refused);
-        let mut response = response(answer, &method);
-        if resource == Some(Resource::Metrics) && response.status().is_success() {
-            let kind = HeaderValue::from_static(wanted_format(session).content_type());
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        }
-        if let Some(resource) = resource.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(resource.allowed()));
-        }
-        response
-    }
+/// What a caller gets.
+pub enum Reply {
+    Response(Box<Response<Vec<u8>>>),
+    Stream(Box<Stream>),
 }
 
 impl AdminApi {
-    /// The answer, or the refusal.
-    async fn answer(&self, session: &mut ServerSession, resource: Option<&Resource>) -> Result<Answer, Answer> {
-        let forbidden = |reason: String| message(StatusCode::FORBIDDEN, &reason);
+    pub fn new(access: Access, servers: Arc<Servers>, figures: Figures) -> Self {
+        Self {
+            access,
+            status: Arc::clone(&figures.status),
+            servers,
+            figures,
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            waiting: Semaphore::new(MOST_WAITING),
+            explaining: Semaphore::new(1),
+        }
+    }
+
+    pub async fn reply(&self, session: &mut ServerSession, peer: Peer) -> Reply {
         let head = session.req_header();
-        self.reach.check(&head.uri, &head.headers).map_err(forbidden)?;
-        let resource = resource.ok_or_else(|| message(StatusCode::NOT_FOUND, "there is nothing of this name"))?;
-        if let Resource::Server { .. } = resource {
-            self.reach.may_change().map_err(forbidden)?;
+        let (method, resource) = (head.method.clone(), Resource::at(head.uri.path()));
+        if let Err(refused) = self.allow(session, &method, resource.as_ref()) {
+            return Reply::Response(Box::new(refused.into_response(&method)));
         }
-        if !resource.allowed().split(", ").any(|allowed| allowed == head.method.as_str()) {
-            return Err(message(StatusCode::METHOD_NOT_ALLOWED, &format!("use {}", resource.allowed())));
+        let streams = resource == Some(Resource::Requests) && stream::is_wanted(&session.req_header().headers);
+        let answer = match (streams, resource) {
+            (_, None) => Answer::message(StatusCode::NOT_FOUND, "there is nothing of this name"),
+            (true, Some(_)) if method == Method::GET => match self.stream(session) {
+                Ok(stream) => return Reply::Stream(Box::new(stream)),
+                Err(refused) => refused,
+            },
+            (_, Some(resource)) => self.answer(session, &resource, peer).await.unwrap_or_else(|refused| refused),
+        };
+        Reply::Response(Box::new(answer.into_response(&method)))
+    }
+
+    /// # Errors
+    /// Why the request is refused.
+    fn allow(&self, session: &ServerSession, method: &Method, resource: Option<&Resource>) -> Result<(), Answer> {
+        let head = session.req_header();
+        self.access.check(resource, &head.uri, &head.headers)?;
+        let Some(resource) = resource else { return Ok(()) };
+        if resource.allowed().split(", ").any(|allowed| allowed == method.as_str()) {
+            return Ok(());
         }
+        let refused = Answer::message(StatusCode::METHOD_NOT_ALLOWED, &format!("use {}", resource.allowed()));
+        Err(refused.with_field(header::ALLOW, resource.allowed()))
+    }
+
+    async fn answer(&self, session: &mut ServerSession, resource: &Resource, peer: Peer) -> Result<Answer, Answer> {
+        let ok = |text| Answer::json_text(StatusCode::OK, text);
+        let journal = &self.status.journal;
         Ok(match resource {
             Resource::Health => self.process(StatusCode::OK, "alive"),
             Resource::Ready => self.ready(),
-            Resource::Metrics => (StatusCode::OK, metrics::exposition(&self.figures, wanted_format(session))),
-            Resource::Stats => stats::report(&self.figures).map_or_else(
-                |e| message(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
-                |report| (StatusCode::OK, report),
-            ),
-            Resource::Upstreams => (StatusCode::OK, self.servers.report()),
+            Resource::Metrics => {
+                let format = wanted_format(session);
+                Answer::of_kind(format.content_type(), metrics::exposition(&self.figures, format))
+            }
+            Resource::Stats => Answer::json(&stats::stats(&self.figures)),
+            Resource::Upstreams => ok(self.servers.report()),
+            Resource::Reasons => reasons::answer(),
+            Resource::Requests => {
+                let (recent, wanted) = (self.recent()?, wanted(session)?);
+                // One too many is not told that it has to wait.
+                let place = self.waiting.try_acquire();
+                let wanted = if place.is_ok() { wanted } else { wanted.without_wait() };
+                requests::answer(&recent, wanted).await
+            }
+            Resource::Certificates => certificates::answer(&self.figures.live.pin()),
+            Resource::Routes => routes::answer(&journal.config()),
+            Resource::Config => Answer::of_kind("text/yaml; charset=utf-8", config::to_public_yaml(&journal.config())),
+            Resource::Explain => {
+                let _turn = self.explaining.acquire().await;
+                explained::answer(session.req_header().uri.query().unwrap_or_default(), journal.config()).await
+            }
+            Resource::Generations => history::generations(journal),
+            Resource::Audit => history::audit(journal),
+            Resource::Page(file) => file.answer(),
             Resource::Server { upstream, server } => {
-                let patch = read_patch(session).await?;
-                self.change_server(upstream, server, &patch)
+                let who = self.access.changer(peer)?;
+                let patch = patch::read(session).await?;
+                patch.apply((upstream, server), &self.servers, (&who, journal))
             }
         })
+    }
+
+    /// The newest requests.
+    ///
+    /// # Errors
+    /// When the configuration keeps none.
+    fn recent(&self) -> Result<Arc<RecentRequests>, Answer> {
+        self.figures.live.pin().access.recent().cloned().ok_or_else(|| {
+            let reason = "the newest requests are not kept: `log.access.recent` is 0";
+            Answer::message(StatusCode::NOT_FOUND, reason)
+        })
+    }
+
+    fn stream(&self, session: &ServerSession) -> Result<Stream, Answer> {
+        let (recent, mut wanted) = (self.recent()?, wanted(session)?);
+        let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            Answer::message(StatusCode::SERVICE_UNAVAILABLE, "there are too many streams already; close one")
+        })?;
+        wanted.after = stream::resume(&session.req_header().headers).or(wanted.after);
+        Ok(Stream { recent, wanted, place })
     }
 
     /// Whether new connections are welcome.
@@ -145,115 +165,19 @@ impl AdminApi {
             "lost_log_lines": lost_lines(),
             "lost_error_log_lines": lost_error_lines(),
         });
-        (code, body.to_string())
-    }
-
-    fn change_server(&self, upstream: &str, server: &str, patch: &ServerPatch) -> Answer {
-        let changes = patch.changes();
-        // All changes are checked before any is made.
-        if let Some(reason) = changes.iter().find_map(|change| change.check().err()) {
-            return message(StatusCode::UNPROCESSABLE_ENTITY, &reason);
-        }
-        let mut done = Vec::new();
-        for change in changes {
-            let command = OperatorCommand { upstream: upstream.to_owned(), server: server.to_owned(), change };
-            match self.servers.change(&command) {
-                Ok(text) => done.push(text),
-                Err(reason) => return message(StatusCode::NOT_FOUND, &reason),
-            }
-        }
-        match done.as_slice() {
-            [] => message(StatusCode::BAD_REQUEST, "`state` or `weight` is missing"),
-            done => message(StatusCode::OK, &done.join("; ")),
-        }
+        Answer::json_text(code, body.to_string())
     }
 }
 
-/// A change of a server: of its state, its weight, or both.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ServerPatch {
-    state: Option<OperatorState>,
-    /// 0 is the configured weight.
-    weight: Option<u32>,
-}
-
-impl ServerPatch {
-    fn changes(&self) -> Vec<Change> {
-        let state = self.state.map(|state| match state {
-            OperatorState::Enabled => Change::Enable,
-            OperatorState::Draining => Change::Drain,
-            OperatorState::Disabled => Change::Disable,
-        });
-        state.into_iter().chain(self.weight.map(Change::Weight)).collect()
-    }
-}
-
-/// The body of a request that may change something, or why it may not.
-async fn read_patch(session: &mut ServerSession) -> Result<ServerPatch, Answer> {
-    let headers = &session.req_header().headers;
-    if !is_json(headers) {
-        return Err(message(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`"));
-    }
-    let broken = |e: pingora::BError| message(StatusCode::BAD_REQUEST, &format!("the body did not come: {e}"));
-    if headers.contains_key(header::EXPECT) {
-        session.write_continue_response().await.map_err(broken)?;
-    }
-    let mut body = Vec::new();
-    while let Some(piece) = session.read_request_body().await.map_err(broken)? {
-        if body.len() + piece.len() > MAX_BODY {
-            return Err(message(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
-        }
-        body.extend_from_slice(&piece);
-    }
-    serde_json::from_slice(&body).map_err(|e| {
-        let code = if e.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        message(code, &format!("the body is not understood: {e}"))
-    })
+/// # Errors
+/// Which parameter of the query is not understood.
+fn wanted(session: &ServerSession) -> Result<Wanted, Answer> {
+    let query = session.req_header().uri.query().unwrap_or_default();
+    Wanted::read(query).map_err(|reason| Answer::message(StatusCode::BAD_REQUEST, &reason))
 }
 
 /// What a scrape asks for; of several fields the first counts.
 fn wanted_format(session: &ServerSession) -> Format {
     let accept = session.req_header().headers.get(header::ACCEPT);
     Format::wanted(accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default())
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
-}
-
-fn message(code: StatusCode, text: &str) -> Answer {
-    (code, serde_json::json!({ "ok": code.is_success(), "message": text }).to_string())
-}
-
-fn response((code, json): Answer, method: &Method) -> Response<Vec<u8>> {
-    let body = format!("{json}\n").into_bytes();
-    let length = body.len();
-    let mut response = Response::new(if method == Method::HEAD { Vec::new() } else { body });
-    *response.status_mut() = code;
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    fields.insert(header::CONTENT_LENGTH, length.into());
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_is_named_by_its_path() {
-        let server = |upstream: &str, server: &str| {
-            Some(Resource::Server { upstream: upstream.to_owned(), server: server.to_owned() })
-        };
-        assert_eq!(Resource::at("/upstreams/api/servers/127.0.0.1:80"), server("api", "127.0.0.1:80"));
-        assert_eq!(Resource::at("/upstreams/a%20b/servers/unix:/run/a.sock"), server("a b", "unix:/run/a.sock"));
-        assert_eq!(Resource::at("/upstreams/api/servers/%5B::1%5D:80"), server("api", "[::1]:80"));
-        for nothing in ["/", "/upstreams/", "/upstreams/api", "/upstreams/api/servers/", "/upstreams/x/servers/%ff"] {
-            assert_eq!(Resource::at(nothing), None, "{nothing}");
-        }
-    }
 }

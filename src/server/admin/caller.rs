@@ -1,13 +1,18 @@
 //! Who may ask the admin endpoint for what. TCP does not say which user calls, and a page in a
 //! browser can call from anywhere: there the endpoint tells, and only what asks for this
-//! machine by its own name. On a unix socket the file's mode and its folder decide.
+//! machine by its own name, unless it has a token that callers must show. On a unix socket the file's
+//! mode and its folder decide.
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 
+use super::answer::Answer;
+use super::resource::Resource;
+use super::token::Token;
 use crate::config::Address;
 use crate::message::host;
+use crate::server::journal::Who;
 
 /// How the endpoint is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,29 +32,83 @@ impl From<&Address> for Reach {
     }
 }
 
-impl Reach {
+/// What decides who may ask.
+#[derive(Debug)]
+pub struct Access {
+    pub reach: Reach,
+    pub token: Option<Token>,
+}
+
+/// Who is at the other end of a unix socket, as the kernel says.
+pub type Peer = Option<(u32, i32)>;
+
+impl Access {
     /// # Errors
-    /// When whoever connects may change nothing, and what may.
-    pub fn may_change(self) -> Result<(), String> {
-        match self {
-            Self::Unix => Ok(()),
-            Self::Tcp => {
-                Err("over TCP the admin endpoint only tells, because every user of this machine can connect: \
-                 change servers with `pingora-proxy upstreams`, or give `admin.address` a unix socket"
-                    .to_owned())
+    /// Why the request is refused.
+    pub fn check(&self, resource: Option<&Resource>, target: &Uri, fields: &HeaderMap) -> Result<(), Answer> {
+        let forbidden = |reason: String| Answer::message(StatusCode::FORBIDDEN, &reason);
+        check_page(resource, fields).map_err(forbidden)?;
+        match &self.token {
+            // A page of another site cannot know the token, whatever it calls this machine.
+            Some(token) => {
+                if !resource.is_some_and(Resource::is_open) && !token.is_shown(fields) {
+                    let refused = Answer::message(StatusCode::UNAUTHORIZED, "this needs `Authorization: Bearer TOKEN`");
+                    return Err(refused.with_field(header::WWW_AUTHENTICATE, "Bearer realm=\"pingora-proxy\""));
+                }
+                Ok(())
             }
+            None => self.reach.check(target, fields).map_err(forbidden),
         }
     }
 
+    /// Who changes something.
+    ///
+    /// # Errors
+    /// When whoever connects may change nothing, and what may.
+    pub fn changer(&self, peer: Peer) -> Result<Who, Answer> {
+        match (self.reach, &self.token) {
+            (_, Some(_)) => Ok(Who::AdminToken),
+            (Reach::Unix, None) => {
+                let (uid, pid) = peer.unwrap_or((u32::MAX, 0));
+                Ok(Who::AdminSocket { uid, pid })
+            }
+            (Reach::Tcp, None) => Err(Answer::message(
+                StatusCode::FORBIDDEN,
+                "over TCP the admin endpoint only tells, because every user of this machine can connect: \
+                 change servers with `pingora-proxy upstreams`, name a token in `admin.token_file`, or give \
+                 `admin.address` a unix socket",
+            )),
+        }
+    }
+}
+
+/// Refuses what a page in a browser asks, unless it is this endpoint's own. A page's requests carry
+/// Origin when they change something, and Sec-Fetch-Site always.
+fn check_page(resource: Option<&Resource>, fields: &HeaderMap) -> Result<(), String> {
+    let text = |name: header::HeaderName| fields.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if let Some(origin) = text(header::ORIGIN) {
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let is_own = |authority: &str| text(header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority));
+        if fields.get_all(header::ORIGIN).iter().count() != 1 || !authority.is_some_and(is_own) {
+            return Err(format!("a page of `{origin}` may not ask that"));
+        }
+    }
+    let site = fields.get("sec-fetch-site").map(|site| String::from_utf8_lossy(site.as_bytes()));
+    let is_navigation = fields.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+    match site.as_deref() {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) if is_navigation && resource.is_some_and(Resource::is_front_page) => Ok(()),
+        Some(site) => Err(format!("a page of another site may not ask that (Sec-Fetch-Site: {site})")),
+    }
+}
+
+impl Reach {
     /// Refuses what a page in a browser can send, whatever name its site has made stand for
     /// this machine (DNS rebinding).
     ///
     /// # Errors
     /// Why the request is refused.
-    pub fn check(self, target: &Uri, fields: &HeaderMap) -> Result<(), String> {
-        if let Some(origin) = fields.get(header::ORIGIN) {
-            return Err(format!("a page of `{}` may not ask that", String::from_utf8_lossy(origin.as_bytes())));
-        }
+    fn check(self, target: &Uri, fields: &HeaderMap) -> Result<(), String> {
         match self {
             Self::Unix => Ok(()),
             Self::Tcp => {
@@ -79,10 +138,17 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn asked(reach: Reach, target: &'static str, fields: &[(&'static str, &'static str)]) -> Result<(), String> {
-        let pairs =
-            fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        reach.check(&Uri::from_static(target), &HeaderMap::from_iter(pairs))
+    fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        HeaderMap::from_iter(
+            pairs.map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value))),
+        )
+    }
+
+    fn asked(reach: Reach, target: &'static str, pairs: &[(&'static str, &'static str)]) -> Result<(), String> {
+        let fields = fields(pairs);
+        check_page(Resource::at(target).as_ref(), &fields)?;
+        reach.check(&Uri::from_static(target), &fields)
     }
 
     #[test]
@@ -103,12 +169,34 @@ mod tests {
     }
 
     #[test]
-    fn no_page_is_answered() {
+    fn no_page_but_the_own_one_is_answered() {
         for reach in [Reach::Tcp, Reach::Unix] {
-            for origin in ["http://evil.test", "null", "http://localhost:3000"] {
-                let refused = asked(reach, "/upstreams", &[("host", "localhost"), ("origin", origin)]);
+            for origin in
+                ["http://evil.test", "null", "http://localhost:3000", "http://localhost", "ftp://localhost:9180", ""]
+            {
+                let refused = asked(reach, "/upstreams", &[("host", "localhost:9180"), ("origin", origin)]);
                 assert_eq!(refused, Err(format!("a page of `{origin}` may not ask that")));
             }
+            let own = "http://localhost:9180";
+            assert_eq!(asked(reach, "/upstreams", &[("host", "localhost:9180"), ("origin", own)]), Ok(()));
+            assert!(asked(reach, "/upstreams", &[("origin", own)]).is_err());
+            let two = [("host", "localhost:9180"), ("origin", own), ("origin", "http://evil.test")];
+            assert!(asked(reach, "/upstreams", &two).is_err());
+        }
+    }
+
+    #[test]
+    fn another_site_may_only_lead_to_the_front_page() {
+        let asked = |path, site, mode| {
+            asked(Reach::Tcp, path, &[("host", "localhost"), ("sec-fetch-site", site), ("sec-fetch-mode", mode)])
+        };
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(asked("/", site, "navigate"), Ok(()));
+            assert!(asked("/", site, "no-cors").is_err() && asked("/stats", site, "navigate").is_err());
+            assert!(asked("/api.js", site, "no-cors").is_err() && asked("/nothing", site, "navigate").is_err());
+        }
+        for site in ["same-origin", "none"] {
+            assert_eq!(asked("/stats", site, "cors"), Ok(()));
         }
     }
 }

@@ -117,8 +117,7 @@ fn tell_listeners(text: &mut Exposition, listeners: &Listeners<'_>, figures: &Fi
     for (listener, entrance) in listeners {
         // One file may be listed twice.
         let files = entrance.certificates().into_iter();
-        let files: BTreeMap<_, _> =
-            files.map(|(file, certificate)| (file.display().to_string(), certificate)).collect();
+        let files: BTreeMap<_, _> = files.map(|found| (found.file.display().to_string(), found.certificate)).collect();
         for (file, certificate) in files {
             let name = certificate.names().next().unwrap_or_default();
             text.sample(&TLS_CERT_NOT_AFTER, &[listener, &file, name], certificate.not_after());

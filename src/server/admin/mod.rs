@@ -1,15 +1,28 @@
-//! The admin endpoint: what probes and people may ask of the process, and on a unix socket
-//! what they may change of an upstream's servers. Orders to the process itself go over the
+//! The admin endpoint: what probes and people may ask of the process, and on a unix socket or with a
+//! token what they may change of an upstream's servers. Orders to the process itself go over the
 //! control socket, where the caller is known.
 
+mod answer;
 mod api;
+mod app;
 mod caller;
+mod certificates;
 mod client;
+mod dashboard;
+mod explained;
 mod figures;
+mod history;
 mod metrics;
+mod patch;
 mod process_figures;
+mod reasons;
+mod requests;
+mod resource;
+mod routes;
 mod servers;
 pub mod stats;
+mod stream;
+mod token;
 
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -24,14 +37,17 @@ use pingora_core::services::Service;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::config::Address;
-use crate::listener::{AcceptGate, Listener};
+use crate::listener::{AcceptGate, Accepted, Listener};
 use crate::telemetry::contain;
 pub use api::AdminApi;
-pub use caller::Reach;
+use app::AdminApp;
+use caller::Peer;
+pub use caller::{Access, Reach};
 pub use client::ask;
 pub use figures::Figures;
 pub use servers::Servers;
 pub use stats::{RouteStats, Stats};
+pub use token::Token;
 
 /// How long an answer under way may take once another process has the socket.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
@@ -78,10 +94,13 @@ impl AdminService {
                 () = gate.handed_over() => return,
             };
             match accepted {
-                Ok(accepted) => match accepted.into_stream() {
-                    Ok(stream) => drop(tokio::spawn(serve(Arc::clone(&self.api), stream, Arc::clone(&gate)))),
-                    Err(e) => log::debug!("a caller of the admin endpoint was gone before it was served: {e}"),
-                },
+                Ok(accepted) => {
+                    let app = AdminApp { api: Arc::clone(&self.api), peer: peer(&accepted) };
+                    match accepted.into_stream() {
+                        Ok(stream) => drop(tokio::spawn(serve(Arc::new(app), stream, Arc::clone(&gate)))),
+                        Err(e) => log::debug!("a caller of the admin endpoint was gone before it was served: {e}"),
+                    }
+                }
                 Err(e) => {
                     log::warn!("the admin endpoint cannot accept: {e}");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -108,13 +127,23 @@ impl Service for AdminService {
     }
 }
 
-async fn serve(api: Arc<AdminApi>, stream: L4Stream, gate: Arc<AcceptGate>) {
+/// Who calls, where the kernel knows.
+fn peer(accepted: &Accepted) -> Peer {
+    match accepted {
+        Accepted::Tcp(..) => None,
+        Accepted::Unix(stream) => {
+            stream.peer_cred().ok().map(|caller| (caller.uid(), caller.pid().unwrap_or_default()))
+        }
+    }
+}
+
+async fn serve(app: Arc<AdminApp>, stream: L4Stream, gate: Arc<AcceptGate>) {
     let shutdown = gate.watch();
     let handed_over = async {
         gate.handed_over().await;
         tokio::time::sleep(LAST_ANSWER).await;
     };
-    let answering = pin!(api.process_new(Box::new(stream), &shutdown));
+    let answering = pin!(app.process_new(Box::new(stream), &shutdown));
     tokio::select! {
         answered = contain(answering) => if let Err(panicked) = answered {
             log::error!("the admin endpoint did not answer: {panicked}");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::runtime::Live;
 use crate::server::files::server_states::{KeptState, KeptStates};
+use crate::server::journal::{Journal, Who};
 use crate::upstream::{Change, HealthStatus, OperatorCommand, Reports};
 
 #[derive(Debug)]
@@ -36,12 +37,14 @@ impl Servers {
     ///
     /// # Errors
     /// In words, when there is no such server.
-    pub fn change(&self, command: &OperatorCommand) -> Result<String, String> {
-        let text = self.apply(command)?;
-        Ok(match self.keep() {
+    pub fn change(&self, command: &OperatorCommand, who: &Who, journal: &Journal) -> Result<String, String> {
+        let done = self.apply(command).map(|text| match self.keep() {
             Ok(()) => text,
             Err(reason) => format!("{text}; a restart forgets it: {reason}"),
-        })
+        });
+        let (Ok(outcome) | Err(outcome)) = &done;
+        journal.note(who, &described(command), outcome);
+        done
     }
 
     fn apply(&self, command: &OperatorCommand) -> Result<String, String> {
@@ -113,4 +116,15 @@ impl Servers {
             }
         }
     }
+}
+
+/// A change as the journal has it.
+fn described(OperatorCommand { upstream, server, change }: &OperatorCommand) -> String {
+    let verb = match change {
+        Change::Enable => "enable".to_owned(),
+        Change::Drain => "drain".to_owned(),
+        Change::Disable => "disable".to_owned(),
+        Change::Weight(weight) => format!("weight {weight}"),
+    };
+    format!("{verb} {server} of {upstream}")
 }

@@ -87,13 +87,7 @@ pub struct Reason {
     pub count: u64,
 }
 
-/// # Errors
-/// Never: it is made of figures and names.
-pub fn report(figures: &Figures) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&stats(figures))
-}
-
-fn stats(figures: &Figures) -> Stats {
+pub fn stats(figures: &Figures) -> Stats {
     let snapshot = figures.live.pin();
     let status = &figures.status;
     let routes: Vec<_> = routes(&snapshot).map(|(name, metrics)| (name, metrics.read())).collect();

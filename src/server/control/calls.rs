@@ -62,18 +62,19 @@ fn answer_call(stream: UnixStream, control_state: &ControlState) -> Option<Chann
         | Message::TakeOver { file, .. } => control_state.check_file(file.as_deref()),
         _ => Ok(()),
     };
+    let (who, journal) = (channel.who(), &control_state.status.journal);
     let mut ending = false;
     let answer = match (of_this_file, message) {
         (Err(reason), _) => Message::Refused { reason },
         (Ok(()), Message::Order { order, .. }) => {
             ending = order.ends_the_process();
-            let outcome = ask_supervisor(control_state, |answer| SupervisorRequest::Order(order, answer));
+            let outcome = ask_supervisor(control_state, |answer| SupervisorRequest::Order(order, who, answer));
             let (ok, text) = outcome.unwrap_or_else(|reason| (false, reason));
             Message::Outcome { ok, text }
         }
         (Ok(()), Message::Upstreams { change, .. }) => {
             let told = match &change {
-                Some(change) => control_state.servers.change(change),
+                Some(change) => control_state.servers.change(change, &who, journal),
                 None => Ok(control_state.servers.report()),
             };
             let (ok, text) = told.map_or_else(|reason| (false, reason), |text| (true, text));

@@ -16,6 +16,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::server::journal::Who;
 use crate::upstream::OperatorCommand;
 
 /// The version of the protocol. A process that speaks another one is refused before
@@ -180,6 +181,12 @@ impl Channel {
             return Ok(());
         }
         Err(format!("the process that answers is one of user {server}"))
+    }
+
+    /// The caller as the kernel says, for the journal.
+    pub fn who(&self) -> Who {
+        let peer = getsockopt(&self.stream, PeerCredentials);
+        peer.map_or(Who::Control { uid: u32::MAX, pid: 0 }, |peer| Who::Control { uid: peer.uid(), pid: peer.pid() })
     }
 
     fn peer(&self) -> Result<Uid, String> {

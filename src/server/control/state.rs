@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::protocol::{Channel, Message, Order, Outcome, Question};
 use crate::server::admin::Servers;
+use crate::server::journal::Who;
 use crate::server::lifecycle::status::Status;
 use crate::server::sockets::Sockets;
 use crate::server::upgrade::probation::{OlderOnWatch, ProbationEnd};
@@ -17,7 +18,7 @@ use crate::server::upgrade::probation::{OlderOnWatch, ProbationEnd};
 /// What the threads of the control socket ask the supervisor. Each sender takes one answer.
 #[derive(Debug)]
 pub enum SupervisorRequest {
-    Order(Order, SyncSender<Outcome>),
+    Order(Order, Who, SyncSender<Outcome>),
     Question(Question, SyncSender<Outcome>),
     /// A newer process is ready: may it accept connections?
     MayHandOver(SyncSender<Result<(), String>>),

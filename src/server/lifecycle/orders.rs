@@ -12,18 +12,20 @@ use super::stage::Stage;
 use super::status::Phase;
 use super::{notify, reload};
 use crate::config::{self, Source};
-use crate::server::admin::stats;
+use crate::server::admin::stats::stats;
 use crate::server::control::protocol::{InForce, Outcome, Question};
 use crate::server::files::config_watch::ConfigWatch;
+use crate::server::journal::Who;
 use crate::server::upgrade::respawn::UpgradeProgress;
 use crate::server::upgrade::step::STEP_TIMEOUT;
 
 impl RunningProcess {
-    pub(super) fn reload(&mut self) -> Outcome {
+    pub(super) fn reload(&mut self, by: &Who) -> Outcome {
         let file = match self.source_to_reload() {
             Ok(file) => file,
             Err(reason) => {
                 self.process.status.reload_refused();
+                self.process.status.journal.reload_refused(by, &reason);
                 log::error!("reload: {reason}");
                 return (false, reason);
             }
@@ -34,8 +36,12 @@ impl RunningProcess {
         let seen = ConfigWatch::new(file);
         let outcome = match reload::reload(file, &self.process.config, &self.config, &self.process.live) {
             Ok(reloaded) => {
+                let changes =
+                    config::changes(&self.config, &reloaded.config).into_iter().map(|change| change.words).collect();
                 self.config = reloaded.config;
                 let generation = self.process.status.reloaded();
+                let journal = &self.process.status.journal;
+                journal.reloaded(self.config.clone(), generation, by, changes, &reloaded.warnings);
                 let mut text = format!("{}configuration {generation} is in force", reloaded.warnings);
                 self.reload_left = (!reloaded.waiting.is_empty())
                     .then(|| format!("; these wait for an upgrade (`-s upgrade`): {}", reloaded.waiting.join(", ")));
@@ -46,6 +52,7 @@ impl RunningProcess {
             Err(problems) => {
                 let generation = self.process.status.generation();
                 self.process.status.reload_refused();
+                self.process.status.journal.reload_refused(by, &problems);
                 log::error!("reload: configuration {generation} stays in force\n{}", problems.trim_end());
                 self.reload_left = Some("; the last reload was refused (`-t` says why)".to_owned());
                 (false, problems)
@@ -74,10 +81,8 @@ impl RunningProcess {
                 }
                 None => (false, "the process keeps no requests in memory (`log.access.recent`)".to_owned()),
             },
-            Question::Stats => match stats::report(&self.process.figures()) {
-                Ok(report) => (true, report),
-                Err(e) => (false, e.to_string()),
-            },
+            Question::Stats => serde_json::to_string(&stats(&self.process.figures()))
+                .map_or_else(|e| (false, e.to_string()), |text| (true, text)),
         }
     }
 
@@ -109,7 +114,7 @@ impl RunningProcess {
     }
 
     /// Starts a newer process; the caller gets the outcome when it is known.
-    pub(super) fn upgrade(&mut self, answer: Option<SyncSender<Outcome>>) {
+    pub(super) fn upgrade(&mut self, who: Who, answer: Option<SyncSender<Outcome>>) {
         let refused = if std::process::id() == 1 {
             Some("process 1 of a container cannot hand over, its end would end the container; start a second container with -u".to_owned())
         } else if self.upgrading.load(Ordering::Acquire) || self.process.control_state.is_handing_over() {
@@ -121,7 +126,9 @@ impl RunningProcess {
         } else {
             None
         };
+        let status = Arc::clone(&self.process.status);
         let tell = move |outcome: Outcome| {
+            status.journal.note(&who, "upgrade", &outcome.1);
             match &outcome {
                 (true, text) => log::info!("upgrade: {text}"),
                 (false, text) => log::error!("upgrade: {text}; this process serves on"),

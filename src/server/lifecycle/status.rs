@@ -4,6 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::config::Config;
+use crate::server::journal::Journal;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
@@ -38,10 +41,13 @@ pub struct Status {
     pub started: Instant,
     /// The same, in seconds since 1970.
     pub started_at: u64,
+    /// What was done to it.
+    pub journal: Journal,
 }
 
 impl Status {
-    pub fn new() -> Self {
+    /// Of a process that starts with this configuration.
+    pub fn new(config: &Config) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Starting as u8),
             generation: AtomicU64::new(1),
@@ -49,6 +55,7 @@ impl Status {
             is_last_reload_refused: AtomicBool::new(false),
             started: Instant::now(),
             started_at: now(),
+            journal: Journal::new(config.clone()),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::server::control::{ControlSocket, SupervisorRequest};
 use crate::server::files::own_file::{OwnFile, OwnFileError};
 use crate::server::files::pid_file::PidFile;
 use crate::server::files::server_states;
+use crate::server::journal::Who;
 use crate::server::socket_files;
 use crate::server::upgrade::takeover::Takeover;
 use crate::telemetry::{contained_panics, lost_error_lines, lost_lines};
@@ -125,12 +126,19 @@ impl RunningProcess {
 
     fn signalled(&mut self, asked: SignalAction) -> Option<Ended> {
         match asked {
-            SignalAction::Reload => drop(self.reload()),
+            SignalAction::Reload => drop(self.reload(&Who::Signal("HUP"))),
             SignalAction::Reopen => drop(self.reopen()),
-            SignalAction::Upgrade => self.upgrade(None),
+            SignalAction::Upgrade => self.upgrade(Who::Signal("USR2"), None),
             SignalAction::AwaitTakeover => self.await_takeover(),
-            SignalAction::Drain if matches!(self.stage, Stage::Serving | Stage::HandedOver { .. }) => self.drain(),
-            SignalAction::Drain | SignalAction::End => return Some(self.outcome_if_ended_now()),
+            SignalAction::Drain if matches!(self.stage, Stage::Serving | Stage::HandedOver { .. }) => {
+                self.process.status.journal.note(&Who::Signal("TERM"), "drain", "begun");
+                self.drain();
+            }
+            SignalAction::Drain | SignalAction::End => {
+                let name = if asked == SignalAction::End { "INT" } else { "TERM" };
+                self.process.status.journal.note(&Who::Signal(name), "stop", "the process ends");
+                return Some(self.outcome_if_ended_now());
+            }
             SignalAction::Reap => reap(),
         }
         None
@@ -138,20 +146,22 @@ impl RunningProcess {
 
     async fn requested(&mut self, request: SupervisorRequest) -> Option<Ended> {
         match request {
-            SupervisorRequest::Order(Order::Status, answer) => reply(&answer, (true, self.describe())),
-            SupervisorRequest::Order(Order::Ready, answer) => {
+            SupervisorRequest::Order(Order::Status, _, answer) => reply(&answer, (true, self.describe())),
+            SupervisorRequest::Order(Order::Ready, _, answer) => {
                 reply(&answer, (matches!(self.stage, Stage::Serving), self.describe()));
             }
-            SupervisorRequest::Order(Order::Reload, answer) => reply(&answer, self.reload()),
-            SupervisorRequest::Order(Order::Reopen, answer) => reply(&answer, self.reopen()),
-            SupervisorRequest::Order(Order::Upgrade, answer) => self.upgrade(Some(answer)),
-            SupervisorRequest::Order(Order::Quit, answer) => {
+            SupervisorRequest::Order(Order::Reload, who, answer) => reply(&answer, self.reload(&who)),
+            SupervisorRequest::Order(Order::Reopen, _, answer) => reply(&answer, self.reopen()),
+            SupervisorRequest::Order(Order::Upgrade, who, answer) => self.upgrade(who, Some(answer)),
+            SupervisorRequest::Order(Order::Quit, who, answer) => {
+                self.process.status.journal.note(&who, "drain", "begun");
                 self.awaiting_end.push(answer);
                 if matches!(self.stage, Stage::Serving) {
                     self.drain();
                 }
             }
-            SupervisorRequest::Order(Order::Stop, answer) => {
+            SupervisorRequest::Order(Order::Stop, who, answer) => {
+                self.process.status.journal.note(&who, "stop", "the process ends");
                 self.awaiting_end.push(answer);
                 return Some(self.outcome_if_ended_now());
             }
@@ -202,7 +212,7 @@ impl RunningProcess {
         self.process.control_state.forget_older();
         let changed = self.watched.as_mut().zip(self.process.file());
         if changed.is_some_and(|(watch, file)| watch.has_changed(file)) {
-            self.reload();
+            self.reload(&Who::File);
         }
     }
 }

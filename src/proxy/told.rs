@@ -1,0 +1,214 @@
+//! What `explain` says of a request, for a terminal and for the admin endpoint: the same words, as
+//! facts with their labels.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::explain::{Explanation, Outcome};
+use crate::config::{Config, FieldName, ResponseEdits, Route, Underscores};
+use crate::downstream::Remote;
+use crate::filter::Cause;
+use crate::runtime::Snapshot;
+use crate::transport::ClientTls;
+
+/// A request that somebody asks about.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: Method,
+    /// As the client would ask for it.
+    pub url: String,
+    pub headers: Vec<(String, HeaderValue)>,
+    /// Where it comes from.
+    pub client_ip: IpAddr,
+}
+
+/// What was found out of it.
+#[derive(Debug)]
+pub struct Told {
+    /// What becomes of the request.
+    pub verdict: String,
+    /// The route that takes it.
+    pub route: Option<String>,
+    /// Each with its label.
+    pub facts: Vec<Fact>,
+    /// Each other route, with why it does not take the request.
+    pub others: Vec<(String, String)>,
+}
+
+type Fact = (&'static str, String);
+
+/// `name: value`, as on a command line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_header(text: &str) -> Result<(String, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("expected `name: value`")?;
+    let name = name.trim();
+    HeaderName::try_from(name).map_err(|e| e.to_string())?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|e| e.to_string())?;
+    Ok((name.to_owned(), value))
+}
+
+impl Asked {
+    /// The client, with TLS where the URL says so.
+    pub fn remote(&self) -> Remote {
+        let mut remote = Remote::plain(Some(self.client_ip));
+        remote.tls = self.url.starts_with("https://").then(ClientTls::default);
+        remote
+    }
+
+    /// The request as it would come over the wire. A request without a host is one of
+    /// HTTP/1.0, which allows that (RFC 9112 section 3.2).
+    pub fn head(&self) -> Vec<u8> {
+        let (authority, target) = split_url(&self.url);
+        let given = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let version = if authority.is_empty() && !given { "1.0" } else { "1.1" };
+        let mut head = format!("{} {target} HTTP/{version}\r\n", self.method).into_bytes();
+        if !authority.is_empty() && !given {
+            head.extend_from_slice(format!("Host: {authority}\r\n").as_bytes());
+        }
+        for (name, value) in &self.headers {
+            [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| head.extend_from_slice(part));
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+}
+
+impl Told {
+    pub fn new(asked: &Asked, explanation: &Explanation, config: &Config, snapshot: &Snapshot) -> Self {
+        let winner = explanation.winner.map(|(_, index)| index);
+        let (verdict, route, mut facts) =
+            match (&explanation.outcome, winner.and_then(|index| config.routes.get(index))) {
+                (Outcome::Refused(cause @ Cause::NoRoute), None) => {
+                    (format!("is taken by no route: the proxy answers {}", cause.status()), None, Vec::new())
+                }
+                (Outcome::Refused(cause), _) => {
+                    let words = format!("is refused: the proxy answers {}, {}", cause.status(), cause.message());
+                    (words, None, Vec::new())
+                }
+                (outcome, route) => {
+                    let title = winner.map_or_else(String::new, |index| title(snapshot, index));
+                    ("is taken by".to_owned(), Some(title.clone()), of_taken(title, outcome, route))
+                }
+            };
+        for (reading, route) in &explanation.readings {
+            let route = route.map_or_else(|| "no route".to_owned(), |index| title(snapshot, index));
+            facts.push(("read as", format!("{reading}, {route}")));
+        }
+        if let Some(decision) = &explanation.decision {
+            let route = title(snapshot, decision.route);
+            facts.push(("decided by", format!("`paths.ambiguous: {}` of {route}", decision.policy)));
+        }
+        if let (Some(client), true) = (explanation.client_ip, explanation.remote_trusted) {
+            let (scheme, proxy) = (explanation.scheme, asked.client_ip);
+            facts.push(("client", format!("{client} by {scheme}, as the trusted proxy {proxy} says")));
+        }
+        if let Some((rank, _)) = explanation.winner {
+            facts.push(("precedence", rank.to_string()));
+        }
+        let others = explanation.mismatches.iter().enumerate().filter(|(index, _)| Some(*index) != winner);
+        let others = others.map(|(index, mismatch)| {
+            let reason = mismatch.as_ref().map_or_else(|| "matches too, but ranks lower".to_owned(), |m| m.to_string());
+            (title(snapshot, index), reason)
+        });
+        Self { verdict, route, facts, others: others.collect() }
+    }
+}
+
+fn of_taken(title: String, outcome: &Outcome, route: Option<&Route>) -> Vec<Fact> {
+    let mut facts = vec![("route", title)];
+    describe_outcome(&mut facts, outcome);
+    if let Some(route) = route {
+        describe_limits(&mut facts, route);
+        describe_questions(&mut facts, route);
+        describe_answer(&mut facts, &route.response);
+    }
+    facts
+}
+
+fn title(snapshot: &Snapshot, index: usize) -> String {
+    snapshot.routes.get(index).map_or_else(String::new, |r| format!("{} (line {})", r.name, r.line))
+}
+
+fn describe_outcome(facts: &mut Vec<Fact>, outcome: &Outcome) {
+    match outcome {
+        Outcome::Refused(cause) => facts.push(("refused", cause.status().to_string())),
+        Outcome::Redirected { status, location } => facts.push(("redirect", format!("{status}, to {location}"))),
+        Outcome::Answered { status } => facts.push(("respond", status.to_string())),
+        Outcome::Forwarded { upstream, came, sent, underscores } => {
+            facts.push(("upstream", upstream.to_string()));
+            facts.push(("request", sent.first().cloned().unwrap_or_default()));
+            let host =
+                sent.iter().filter_map(|line| line.split_once(": ")).find(|(n, _)| n.eq_ignore_ascii_case("host"));
+            facts.push(("host", host.map_or("", |(_, value)| value).to_owned()));
+            let removed = missing_in(sent, came);
+            facts.extend(removed.map(|line| ("removes", format!("{line}{}", why_removed(line, *underscores)))));
+            facts.extend(missing_in(came, sent).map(|line| ("adds", line.clone())));
+        }
+    }
+}
+
+/// Why a field stays behind, where the reason is in another place than the route.
+fn why_removed(line: &str, underscores: Underscores) -> &'static str {
+    let in_name = line.split(':').next().is_some_and(|name| name.contains('_'));
+    if in_name && underscores == Underscores::Drop { " (see `headers.underscores`)" } else { "" }
+}
+
+/// The fields of `all` that `fields` has not, or fewer times.
+fn missing_in<'l>(fields: &'l [String], all: &'l [String]) -> impl Iterator<Item = &'l String> {
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    fields.iter().skip(1).for_each(|field| *left.entry(field).or_default() += 1);
+    all.iter().skip(1).filter(move |field| match left.get_mut(field.as_str()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        Some(_) | None => true,
+    })
+}
+
+/// Who would be asked about the request; nobody is about this one.
+fn describe_questions(facts: &mut Vec<Fact>, route: &Route) {
+    let Some(auth) = &route.auth else { return };
+    if let Some(basic) = &auth.basic {
+        facts.push(("asks for", format!("a password of {} (`auth.basic`)", basic.users.path.display())));
+    }
+    if let Some(forward) = &auth.forward {
+        facts.push(("asks", format!("{} (`auth.forward`)", forward.url.written)));
+    }
+}
+
+/// The limits that the request would be counted by; this one is not.
+fn describe_limits(facts: &mut Vec<Fact>, route: &Route) {
+    for limit in &route.rate_limits {
+        let store = limit.store.as_ref().map_or_else(String::new, |store| format!(", counted in {}", store.place));
+        let dry = if limit.dry_run { ", dry run" } else { "" };
+        facts.push(("rate limit", format!("{} by {}, burst {}{store}{dry}", limit.rate, limit.key, limit.burst())));
+    }
+}
+
+/// What the route changes in each response.
+fn describe_answer(facts: &mut Vec<Fact>, edits: &ResponseEdits) {
+    let headers = &edits.headers;
+    let field = |verb: &str, (name, value): &(FieldName, HeaderValue)| {
+        ("answer", format!("{verb} {}: {}", name.spelled, String::from_utf8_lossy(value.as_bytes())))
+    };
+    facts.extend(headers.set.iter().map(|pair| field("sets", pair)));
+    facts.extend(headers.add.iter().map(|pair| field("adds", pair)));
+    facts.extend(headers.remove.iter().map(|name| ("answer", format!("removes {name}"))));
+}
+
+/// The host and the target of a URL; a path alone has no host.
+fn split_url(url: &str) -> (&str, &str) {
+    let rest = match url.split_once("://") {
+        Some((_, rest)) => rest,
+        None if url.starts_with(['/', '*']) => return ("", url),
+        None => url,
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    (authority, if target.is_empty() { "/" } else { target })
+}
