@@ -164,6 +164,7 @@ impl AdminApi {
             "panics": contained_panics(),
             "lost_log_lines": lost_lines(),
             "lost_error_log_lines": lost_error_lines(),
+            "needs_token": self.access.token.is_some(),
         });
         Answer::json_text(code, body.to_string())
     }

@@ -10,7 +10,15 @@ export class Refused extends Error {
 export const token = {
   get: () => sessionStorage.getItem("token"),
   set: (value) => sessionStorage.setItem("token", value),
+  clear: () => sessionStorage.removeItem("token"),
 };
+
+// Whether the endpoint asks for a token that this tab has not got.
+export async function lacksToken() {
+  if (token.get()) return false;
+  const response = await fetch("health", { cache: "no-store", signal: AbortSignal.timeout(30000) });
+  return (await response.json()).needs_token === true;
+}
 
 export async function ask(path, { method = "GET", body, signal } = {}) {
   const headers = {};

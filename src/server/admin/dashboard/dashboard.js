@@ -1,16 +1,23 @@
 // The page: asks each second while it is seen, keeps five minutes of history, and says so when nobody answers.
 
-import { Refused, ask, token } from "./api.js";
+import { Refused, ask, lacksToken, token } from "./api.js";
 import { $ } from "./dom.js";
 import * as panels from "./panels.js";
 import { added, sameProcess, total } from "./stats.js";
 
 const history = [];
 const requests = [];
-const shown = { stats: undefined, reasons: undefined, next: undefined, paused: false };
+const shown = { stats: undefined, reasons: undefined, next: undefined, paused: false, mayAsk: false };
 let tailing = new AbortController();
 
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Pauses end early when there is something new to ask with.
+const sleepers = new Set();
+const wait = (ms) => new Promise((resolve) => {
+  const done = () => { sleepers.delete(done); resolve(); };
+  sleepers.add(done);
+  setTimeout(done, ms);
+});
+const wake = () => [...sleepers].forEach((done) => done());
 
 function remember(sample) {
   history.push(sample);
@@ -18,6 +25,8 @@ function remember(sample) {
 }
 
 async function look() {
+  if (await lacksToken()) throw new Refused(401, "a token is missing");
+  shown.mayAsk = true;
   const stats = await ask("stats");
   const before = shown.stats;
   shown.stats = stats;
@@ -41,6 +50,7 @@ async function look() {
 }
 
 async function lookSeldom() {
+  if (!shown.mayAsk) return;
   shown.reasons ??= await ask("reasons");
   panels.certificates(await ask("certificates"));
   panels.generations(await ask("generations"));
@@ -72,7 +82,12 @@ function connected(is, error) {
   const wantsToken = error instanceof Refused && error.status === 401;
   $("token-form").hidden = !wantsToken;
   $("banner").hidden = is || wantsToken;
-  if (!is) {
+  if (!is && wantsToken) {
+    shown.mayAsk = false;
+    token.clear();
+    $("state").textContent = "token needed";
+    $("state").className = "pill warn";
+  } else if (!is) {
     $("state").textContent = "no answer";
     $("state").className = "pill fail";
     $("banner").textContent = `The process does not answer (${error.message}). The figures are the last ones; it is asked again.`;
@@ -80,11 +95,17 @@ function connected(is, error) {
 }
 
 async function follow() {
-  if (shown.paused) return wait(200);
+  if (shown.paused || !shown.mayAsk) return wait(200);
   const query = new URLSearchParams({ wait: "10s", limit: "200" });
   if (shown.next !== undefined) query.set("after", shown.next);
   for (const [name, value] of new FormData($("filter"))) if (value) query.set(name, value);
-  const answer = await ask(`requests?${query}`, { signal: tailing.signal });
+  let answer;
+  try {
+    answer = await ask(`requests?${query}`, { signal: tailing.signal });
+  } catch (error) {
+    if (error instanceof Refused && error.status !== 401) panels.noTail(error.message);
+    throw error;
+  }
   shown.next = answer.next;
   requests.unshift(...answer.requests.reverse());
   requests.length = Math.min(requests.length, 500);
@@ -127,16 +148,22 @@ $("pause").addEventListener("click", () => {
   $("pause").setAttribute("aria-pressed", String(shown.paused));
   $("pause").textContent = shown.paused ? "Go on" : "Pause";
 });
-$("filter").addEventListener("change", startOver);
+let typing;
+$("filter").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(startOver, 250);
+});
 $("filter").addEventListener("submit", (event) => event.preventDefault());
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  token.set($("token").value);
+  token.set($("token").value.trim());
+  $("token").value = "";
   startOver();
+  wake();
 });
 
 panels.figures([null]);
 panels.tail([]);
 repeat(look, () => 1000);
-repeat(lookSeldom, () => 10000);
+repeat(lookSeldom, () => (shown.reasons ? 10000 : 300));
 repeat(follow, () => 100);

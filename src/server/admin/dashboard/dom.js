@@ -42,7 +42,7 @@ export const number = (value, shown, hot) => el("td", { class: value ? (hot ? "n
 export function chart(series, most, events) {
   const [width, height] = [300, 44];
   const top = Math.max(...series.flat().filter((value) => value !== null), 1e-9);
-  const x = (i) => ((i + most - series[0].length) / (most - 1)) * width;
+  const x = (i) => ((i + most - series[0].length) / Math.max(1, most - 1)) * width;
   const path = (values) => {
     let drawn = "", pen = false;
     values.forEach((value, i) => {

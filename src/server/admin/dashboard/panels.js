@@ -4,6 +4,8 @@ import { $, chart, el, fill, number, svg, table } from "./dom.js";
 import { percentile, sumBuckets, text, total } from "./stats.js";
 
 const SAMPLES = 300;
+// A page that was just opened shows its first minute large.
+const FEWEST = 60;
 
 export function header(stats) {
   const state = $("state");
@@ -39,11 +41,11 @@ export function figures(history) {
   const now = history.at(-1);
   const known = now && !now.replaced ? now : { rate: 0, errors: null, percentiles: [null, null, null], in: 0, out: 0 };
   const card = (name, value, more, series, bad) =>
-    el("div", { class: bad ? "figure bad" : "figure" }, el("p", {}, name), el("strong", {}, value), el("small", {}, more), chart(series, SAMPLES, events));
+    el("div", { class: bad ? "figure bad" : "figure" }, el("p", {}, name), el("strong", {}, value), el("small", {}, more), chart(series, Math.max(FEWEST, history.length), events));
   const [p50, p90, p99] = known.percentiles;
   fill(
     $("figures"),
-    card("Requests a second", text.rate(known.rate), "over five minutes", [of((one) => one.rate)]),
+    card("Requests a second", text.rate(known.rate), history.length > FEWEST ? `over ${Math.ceil(history.length / 60)} minutes` : "over a minute", [of((one) => one.rate)]),
     card("Answered with 5xx", text.percent(known.errors ?? 0), "of the requests of the last second", [of((one) => one.errors ?? 0)], known.errors > 1),
     card("Latency, p99", text.millis(p99), `p50 ${text.millis(p50)} · p90 ${text.millis(p90)}`, [2, 1, 0].map((i) => of((one) => one.percentiles[i]))),
     card("Bodies to clients", `${text.bytes(known.out)}/s`, `from clients ${text.bytes(known.in)}/s`, [of((one) => one.out), of((one) => one.in)]),
@@ -90,6 +92,9 @@ export function routes(rows, recent, seconds, bounds) {
   fill($("routes"), table("Routes, since the process began; rates and percentiles of the last seconds", columns, body));
 }
 
+// Words between backticks are code.
+const spelled = (words) => words.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+
 export function reasons(list, known) {
   if (!list.length) return fill($("reasons"), el("p", { class: "nothing" }, "Nothing so far."));
   const about = new Map((known?.reasons ?? []).map((reason) => [reason.reason, reason]));
@@ -99,7 +104,7 @@ export function reasons(list, known) {
       el("th", { scope: "row", class: "mono" }, row.reason),
       el("td", { class: "n" }, text.count(row.count)),
       el("td", {}, row.source),
-      el("td", { class: "why" }, more ? `${more.cause}. ${more.cure}` : ""));
+      el("td", { class: "why" }, ...(more ? spelled(`${more.cause[0].toUpperCase()}${more.cause.slice(1)}. ${more.cure}`) : [])));
   });
   fill($("reasons"), table("Failures by reason, since the process began",
     [{ head: "Reason" }, { head: "Count", n: true }, { head: "Whose" }, { head: "What it means, and what to do" }], body));
@@ -117,7 +122,7 @@ export function upstreams(report, stats, bounds, change) {
     if (upstream.queued) facts.push(`${upstream.queued} wait`);
     if (row?.retries) facts.push(`${text.count(row.retries)} retries`);
     if (p99 !== null) facts.push(`first byte p99 ${text.millis(p99)}`);
-    const head = el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: 6 }, upstream.name, " ", el("span", { class: upstream.available ? "zero" : "hot" }, ` ${facts.join(" · ")}`)));
+    const head = el("tr", { class: "group" }, el("th", { scope: "rowgroup", colspan: 6 }, upstream.name, el("span", { class: upstream.available ? "facts zero" : "facts hot" }, facts.join(" · "))));
     return [head, ...upstream.servers.map((server) => endpoint(upstream.name, server, change)),
       ...(upstream.unresolved ?? []).map((name) => el("tr", {}, el("td", { class: "mono" }, name.name), el("td", {}, el("span", { class: "tag fail" }, "no address")), el("td", { class: "why", colspan: 4 }, name.reason)))];
   });
@@ -132,13 +137,13 @@ function endpoint(upstream, server, change) {
   const button = (label, state) => el("button", { type: "button", "data-key": `${state} ${upstream} ${server.address}`, "aria-label": `${label} ${server.address} of ${upstream}`, onclick: () => change(upstream, server.address, label, state) }, label);
   const buttons = server.state === "draining" || server.state === "disabled"
     ? [button("Enable", "enabled")] : [button("Drain", "draining"), " ", button("Disable", "disabled")];
-  return el("tr", {},
+  return el("tr", { class: "server" },
     el("td", { class: "mono" }, server.address),
-    el("td", {}, el("span", { class: `tag ${STATES[server.state] ?? ""}` }, server.state), el("span", { class: "zero" }, since)),
+    el("td", { class: "state" }, el("span", { class: `tag ${STATES[server.state] ?? ""}` }, server.state), el("span", { class: "zero" }, since)),
     el("td", { class: "why" }, why.filter(Boolean).join("; ")),
     number(server.in_flight, text.count(server.in_flight)),
     number(server.failures, `${text.count(server.failures)} of ${text.count(server.requests)}`, true),
-    el("td", {}, ...buttons));
+    el("td", { class: "do" }, ...buttons));
 }
 
 export function certificates({ certificates: list }) {
@@ -164,6 +169,7 @@ export function generations({ generations: list }) {
   fill($("generations"), ...list.map((one, i) => {
     const [kind, words] = OUTCOMES[one.outcome] ?? ["", one.outcome];
     const summary = el("summary", {}, one.generation ? `No. ${one.generation} ` : "", el("span", { class: `tag ${kind}` }, words), ` ${one.at.slice(0, 19).replace("T", " ")} UTC, ${one.by}`);
+    if (!one.changes.length && !one.message) return el("p", { class: "plain" }, ...summary.childNodes);
     const changes = one.changes.length ? el("ul", {}, ...one.changes.map((change) => el("li", {}, change))) : undefined;
     return el("details", { open: i === 0 }, summary, changes, one.message ? el("pre", { class: "mono" }, one.message) : undefined);
   }));
@@ -188,6 +194,8 @@ export function details(one) {
   fill($("fields"), ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: "mono" }, String(value))]));
   $("details").showModal();
 }
+
+export const noTail = (why) => fill($("tail"), el("p", { class: "nothing" }, `There is no live tail: ${why}`));
 
 export function tail(list) {
   if (!list.length) return fill($("tail"), el("p", { class: "nothing" }, "Nothing yet that fits."));
