@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::explain::{Explanation, Outcome};
+use super::explain::Explanation;
+use super::outcome::Outcome;
 use crate::config::{Config, FieldName, ResponseEdits, Route, Underscores};
 use crate::downstream::Remote;
 use crate::filter::Cause;
