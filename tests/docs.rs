@@ -49,6 +49,7 @@ fn every_snippet_of_the_docs_is_a_good_configuration() {
     for page in ["pages/not-found.html", "pages/sorry.html"] {
         folder.write(page, "<p>");
     }
+    folder.write("token", "0123456789-abcdefghij\n");
     let certificates = Folder::new();
     write_examples(&certificates);
     std::os::unix::fs::symlink(&certificates.0, folder.0.join("certs")).unwrap();

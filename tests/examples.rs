@@ -395,6 +395,24 @@ fn process() {
 }
 
 #[test]
+fn admin() {
+    let (first, second) = (mirror(), mirror());
+    let folder = Folder::new();
+    folder.write("token", "0123456789-abcdefghij\n");
+    let (service, other) = (first.address.to_string(), second.address.to_string());
+    let example = Example::start_in(folder, "admin.yaml", &service, &other);
+    let ask = |fields: &str| {
+        let mut client = Client::connect(example.admin);
+        client.send(format!("GET /requests?wait=5s HTTP/1.1\r\nHost: proxy.example.com\r\n{fields}\r\n"));
+        client.response()
+    };
+    assert_eq!(example.get("a", "/seen").status, 200);
+    assert_eq!(ask("").status, 401);
+    let told = ask("Authorization: Bearer 0123456789-abcdefghij\r\n");
+    assert!(told.status == 200 && told.text().contains("\"path\":\"/seen\""), "{told:?}");
+}
+
+#[test]
 fn failover() {
     let (first, second) = (mirror(), mirror());
     let example = Example::start("failover.yaml", &first.address.to_string(), &second.address.to_string());

@@ -114,7 +114,7 @@ fn describe_upstream(upstream: Option<&Upstream>) -> String {
 /// Where the admin endpoint is.
 pub fn admin(address: &Address) -> String {
     match address {
-        Address::Tcp(address) => format!("admin: http://{address}/upstreams, /health, /ready"),
+        Address::Tcp(address) => format!("admin: http://{address}/ for a browser; /health, /ready"),
         Address::Unix(path) => format!("admin: unix:{}", path.display()),
     }
 }
@@ -195,7 +195,7 @@ mod tests {
         assert!(commands(Some(&file), false).contains("HUP"));
         assert!(commands(Some(&input), false).contains("no file") && commands(None, false).contains("Ctrl-C"));
         let tcp = Address::Tcp("127.0.0.1:9180".parse().unwrap());
-        assert_eq!(admin(&tcp), "admin: http://127.0.0.1:9180/upstreams, /health, /ready");
+        assert_eq!(admin(&tcp), "admin: http://127.0.0.1:9180/ for a browser; /health, /ready");
         assert_eq!(admin(&Address::Unix("/a.sock".into())), "admin: unix:/a.sock");
     }
 }
