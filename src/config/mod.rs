@@ -24,6 +24,7 @@ mod section;
 mod server;
 mod source;
 mod timeouts;
+mod traces;
 mod upstream;
 mod value;
 mod yaml;
@@ -55,6 +56,7 @@ pub use schema::json_schema;
 pub use server::{Drain, ErrorLog, Identity, Ids, OwnFilePlace, Sandbox, Server, Upgrade};
 pub use source::{INPUT, Source, text_of};
 pub use timeouts::{ClientTimeouts, RouteTimeouts};
+pub use traces::{TraceParent, Traces};
 pub use upstream::{
     ActiveCheck, Balance, CheckKind, Health, Passive, Pool, Retry, RetryMethods, RetryReason, Secret, SendProxy,
     Sticky, Upstream, UpstreamProtocol, UpstreamServer, UpstreamTimeouts, UpstreamTls,

@@ -15,6 +15,7 @@ use super::route::{self, ClientCertPattern, Route, routes};
 use super::section::{Fields, Reader, list, section};
 use super::server::Server;
 use super::timeouts::ClientTimeouts;
+use super::traces::Traces;
 use super::upstream::{self, Upstream, upstreams};
 use super::value::Networks;
 
@@ -44,6 +45,8 @@ section! {
         dns: Dns = {};
         /// Groups of servers, by name.
         upstreams: Vec<Upstream> = {}, with upstreams();
+        /// Which requests are told to a collector of traces, and where that is. Nothing is without it.
+        traces: Option<Traces>;
         /// Which request goes where. The most specific match wins.
         routes: Vec<Route>, required "[{ upstream: \"127.0.0.1:3000\" }]", with routes();
         /// What a client sees when the proxy itself answers with an error.
@@ -62,6 +65,7 @@ impl Config {
         self.upstreams.extend(addresses);
         if !reader.failed() {
             route::check_upstreams(reader, &self.routes, &self.upstreams);
+            self.traces.iter().for_each(|traces| traces.endpoint.check_scheme(reader, &self.upstreams));
         }
         upstream::refuse_loops(reader, &self.upstreams, &self.listeners);
         upstream::warn_unused(reader);

@@ -2,8 +2,57 @@
 
 use http::HeaderMap;
 
+pub type TraceId = [u8; 16];
+pub type SpanId = [u8; 8];
+
+/// What `traceparent` says (section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    pub trace: TraceId,
+    pub span: SpanId,
+    pub sampled: bool,
+}
+
+/// Its parts as they are written.
+struct Parts<'h> {
+    trace: &'h [u8],
+    parent: &'h [u8],
+    flags: &'h [u8],
+}
+
 /// The id of the trace, 32 hex digits in lower case; `None` where there is no valid one (section 3.2.2).
 pub fn trace_id(headers: &HeaderMap) -> Option<&[u8]> {
+    Some(parts(headers)?.trace)
+}
+
+/// `None` where there is no valid one, or more than one.
+pub fn parent(headers: &HeaderMap) -> Option<Parent> {
+    let Parts { trace, parent, flags } = parts(headers)?;
+    let [flags] = bytes(flags)?;
+    let is_one = headers.get_all("traceparent").iter().nth(1).is_none();
+    is_one.then_some(Parent { trace: bytes(trace)?, span: bytes(parent)?, sampled: flags & 1 == 1 })
+}
+
+/// The field that names `span` as the parent of what the receiver does (section 3.2). Of the flags, the
+/// one of level 1 is known here; the others are left at zero, as section 4.3 has it.
+pub fn field(trace: TraceId, span: SpanId, sampled: bool) -> [u8; 55] {
+    let digits = hex::<16, 32>(trace).into_iter().chain(*b"-").chain(hex::<8, 16>(span));
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    text.iter_mut().skip(3).zip(digits).for_each(|(place, digit)| *place = digit);
+    if let Some(last) = text.last_mut().filter(|_| sampled) {
+        *last = b'1';
+    }
+    text
+}
+
+/// In lower case; `D` is twice `N`.
+pub fn hex<const N: usize, const D: usize>(bytes: [u8; N]) -> [u8; D] {
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    let mut digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    std::array::from_fn(|_| digits.next().unwrap_or(b'0'))
+}
+
+fn parts(headers: &HeaderMap) -> Option<Parts<'_>> {
     let value = headers.get("traceparent")?.as_bytes();
     let (version, rest) = value.split_at_checked(2)?;
     let (trace, rest) = rest.strip_prefix(b"-")?.split_at_checked(32)?;
@@ -13,13 +62,41 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&[u8]> {
     let ends = rest.is_empty() || version != b"00" && rest.starts_with(b"-");
     let is_hex = |text: &[u8]| text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let is_set = |text: &[u8]| is_hex(text) && text.iter().any(|b| *b != b'0');
-    (ends && version != b"ff" && is_hex(version) && is_set(trace) && is_set(parent) && is_hex(flags)).then_some(trace)
+    (ends && version != b"ff" && is_hex(version) && is_set(trace) && is_set(parent) && is_hex(flags)).then_some(Parts {
+        trace,
+        parent,
+        flags,
+    })
+}
+
+/// Of hex digits in lower case.
+fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let value = |digit: &u8| if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
+    let mut bytes = [0; N];
+    for (place, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *place = pair.iter().fold(0, |byte, digit| byte << 4 | value(digit));
+    }
+    (digits.len() == 2 * N).then_some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let (trace, span) = (std::array::from_fn(|i| 0xf0 + i as u8), [0, 1, 2, 0x9a, 0xbc, 0xde, 0xff, 0x10]);
+        for sampled in [false, true] {
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", HeaderValue::from_bytes(&field(trace, span, sampled)).unwrap());
+            assert_eq!(parent(&headers), Some(Parent { trace, span, sampled }));
+            headers.append("traceparent", HeaderValue::from_bytes(&field(trace, span, sampled)).unwrap());
+            assert_eq!(parent(&headers), None);
+        }
+        let text = field([0x4b; 16], [0x0a; 8], true);
+        assert_eq!(&text[..], b"00-4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b-0a0a0a0a0a0a0a0a-01");
+    }
 
     #[test]
     fn only_a_valid_traceparent_names_a_trace() {

@@ -127,6 +127,10 @@ families! {
         "Lines of the access log that could not be written.";
     ERROR_LOG_SUPPRESSED = Counter "pingora_proxy_error_log_suppressed_total" []
         "Lines of the error log that were left out, because there were many of the same kind.";
+    TRACE_SPANS_EXPORTED = Counter "pingora_proxy_trace_spans_exported_total" []
+        "Spans that the collector of traces took.";
+    TRACE_SPANS_LOST = Counter "pingora_proxy_trace_spans_lost_total" ["why"]
+        "Spans that never came to the collector: `queue_full` if too many waited, `not_sent` if it is away or slow, or `refused`.";
     PANICS = Counter "pingora_proxy_panics_total" []
         "Faults of the proxy itself that it lived through.";
     BUILD_INFO = Gauge "pingora_proxy_build_info" ["version"]

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use http::{Version, header};
 
 use super::context::RequestCtx;
+use super::tracing::Trace;
 use crate::downstream::ClientConnection;
 use crate::downstream::http1::field;
 use crate::exchange::GivenUp;
@@ -25,10 +26,11 @@ pub fn log(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx: 
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
     let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query());
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
+    let traced = ctx.trace.as_ref().map(Trace::hex_id);
     logger.log(&AccessRecord {
         at: ctx.at,
         request_id: &ctx.request_id,
-        trace_id: trace_context::trace_id(&request.headers),
+        trace_id: traced.as_ref().map(<[u8; 32]>::as_slice).or_else(|| trace_context::trace_id(&request.headers)),
         client_ip: ctx.admission.client_ip,
         remote_ip: connection.ip,
         method: request.method.as_str(),

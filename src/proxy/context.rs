@@ -11,6 +11,7 @@ use super::admission::Admission;
 use super::attempts::Attempts;
 use super::grpc_web::GrpcWeb;
 use super::mirror::Copies;
+use super::tracing::Trace;
 use crate::config::ClientTimeouts;
 use crate::downstream::{ClientConnection, RequestSource};
 use crate::exchange::Exchange;
@@ -43,6 +44,8 @@ pub struct RequestCtx {
     pub mirror: Option<Copies>,
     /// A call of gRPC-Web that goes to the upstream as one of gRPC.
     pub grpc_web: Option<Box<GrpcWeb>>,
+    /// `None` where nothing is traced.
+    pub trace: Option<Trace>,
 }
 
 /// Where a request came in.
@@ -85,6 +88,7 @@ impl RequestCtx {
             place: None,
             mirror: None,
             grpc_web: None,
+            trace: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What came of a request is told once, at its end: to the metrics and to the access log. A request that
+//! What came of a request is told once, at its end: to the metrics, the access log and the traces. A request that
 //! nobody finishes, because its client left or its task panicked, is told of when it is dropped.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pingora_proxy::Session;
 
 use super::context::{Client, RequestCtx};
-use super::{access_record, metering};
+use super::{access_record, metering, spans};
 use crate::downstream::Initiator;
 use crate::exchange::{Exchange, GivenUp};
 use crate::filter::Cause;
@@ -28,6 +28,7 @@ fn tell_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
     let status = seen.status.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
     metering::count(seen, status, connection, ctx);
     access_record::log(seen, status, connection, ctx);
+    spans::tell(seen, status, connection, ctx);
 }
 
 impl Drop for RequestCtx {

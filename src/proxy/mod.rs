@@ -32,7 +32,9 @@ mod select_peer;
 mod server_timing;
 mod service;
 mod shared_limit;
+mod spans;
 mod told;
+mod tracing;
 mod waiting;
 
 use std::sync::Arc;
@@ -90,6 +92,7 @@ impl ProxyHttp for Proxy {
         let Some(client) = &ctx.client else { return Err(Refusal::of(Cause::Internal).into()) };
         ctx.admission = admission::decide(session.req_header(), &client.connection, &ctx.snapshot);
         request_id::take(session.req_header(), ctx);
+        ctx.trace = tracing::begin(session.req_header(), ctx);
         limits::check_connection(ctx)?;
         if let Some(reply) = https_redirect::reply(session.req_header(), ctx) {
             return reply::send(session, ctx, reply).await.map(|()| true);
@@ -143,6 +146,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut RequestCtx,
     ) -> Result<()> {
         ctx.attempts.connected(reused, fd, digest);
+        tracing::connected(ctx);
         Ok(())
     }
 
@@ -209,6 +213,7 @@ impl ProxyHttp for Proxy {
         if end_of_stream {
             // The upstream is done, however long its client takes.
             ctx.place = None;
+            tracing::end_attempt(ctx, None);
             keepalive::end_response(session, ctx);
         }
         Ok(None)

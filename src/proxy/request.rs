@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::error::Refusal;
-use super::request_id;
+use super::{request_id, tracing};
 use crate::downstream::ClientConnection;
 use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop, loops};
 
@@ -37,6 +37,7 @@ pub fn edit_request(
     hop_by_hop::strip_request(&mut upstream, trusted, upgrade, to_http2, ctx.snapshot.underscores);
     loops::mark(&mut upstream);
     request_id::tell_upstream(&mut upstream, ctx);
+    tracing::tell_upstream(&mut upstream, ctx);
     ctx.findings.edit_request(&mut upstream);
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
     let authority = authority.map(String::as_str);

@@ -13,6 +13,7 @@ use super::attempts::Attempts;
 use super::context::RequestCtx;
 use super::error::{Refusal, cause_of, in_mid_answer};
 use super::keepalive::is_unanswered;
+use super::tracing;
 use crate::config::{Retry, RetryMethods, RetryReason};
 use crate::filter::Cause;
 use crate::upstream::Pool;
@@ -26,6 +27,7 @@ const MOST_PASSED_OVER: usize = 32;
 pub fn after_connecting(ctx: &mut RequestCtx, mut error: Box<Error>) -> Box<Error> {
     error.set_retry(false);
     let cause = cause_of(&error);
+    tracing::end_attempt(ctx, Some(cause));
     let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
     if cause == Cause::ResourcesExhausted {
         // Ours; another server would not help.
@@ -46,12 +48,14 @@ pub fn after_connecting(ctx: &mut RequestCtx, mut error: Box<Error>) -> Box<Erro
 pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, mut error: Box<Error>, reused: bool) -> Box<Error> {
     error.set_retry(false);
     if std::mem::take(&mut ctx.attempts.retry_for_status) {
+        tracing::end_attempt(ctx, None);
         error.set_retry(true);
         return error;
     }
     let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
     let answered = ctx.attempts.status.is_some();
     let cause = if answered { in_mid_answer(cause_of(&error)) } else { cause_of(&error) };
+    tracing::end_attempt(ctx, Some(cause));
     if cause == Cause::RequestTimeout && !answered && !session.as_mut().is_body_done() {
         return Refusal::of(Cause::BodyTooSlow).because(&error);
     }
@@ -133,6 +137,7 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
     }
     ctx.attempts.status = Some(head.status.as_u16());
     ctx.attempts.ttfb = Some(ctx.started.elapsed());
+    tracing::answered(ctx, head.status.as_u16());
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempts.pick {
         ctx.attempts.began.iter().for_each(|began| pick.metrics().answered(began.elapsed()));

@@ -13,6 +13,7 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::deadlines;
 use super::error::Refusal;
+use super::tracing;
 use super::waiting::while_client_stays;
 use crate::config::{KeySource, Sticky};
 use crate::filter::Cause;
@@ -66,6 +67,7 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
     }
     ctx.attempts.pick = Some(pick);
     ctx.attempts.count += 1;
+    tracing::begin_attempt(ctx);
     deadlines::begin_attempt(session, ctx, &pool, &mut peer);
     Ok(peer)
 }

@@ -3,6 +3,8 @@
 
 mod live;
 mod snapshot;
+mod traces;
 
 pub use live::Live;
 pub use snapshot::{Action, AskedService, ForwardAuth, Mirror, Route, Snapshot, Split};
+pub use traces::Traces;

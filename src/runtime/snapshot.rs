@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use super::traces::Traces;
 use crate::config::{
     self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, KeySource, Limits, RequestIdField, Underscores,
 };
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub request_id: RequestIdField,
     pub errors: ErrorPages,
     pub access: Arc<AccessLogger>,
+    /// `None` where nothing is traced.
+    pub traces: Option<Arc<Traces>>,
     /// In the order of the configuration.
     pub pools: Vec<Arc<Pool>>,
     pub resolver: Arc<Resolver>,
@@ -169,6 +172,9 @@ impl Snapshot {
         let before = |route: &config::Route| before.get(route.name.as_str()).copied();
         let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools, before(route)));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        let traces = config.traces.as_ref();
+        let traces =
+            traces.map(|traces| Traces::compile(traces, &pools, previous.and_then(|before| before.traces.as_deref())));
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
             minds_readings: routes.iter().any(|route| route.ambiguous_paths != AmbiguousPaths::AsSent),
@@ -181,6 +187,7 @@ impl Snapshot {
             request_id: config.headers.request_id,
             errors: config.errors.clone(),
             access,
+            traces: traces.transpose()?.map(Arc::new),
             pools,
             resolver: Arc::new(resolver),
             key: key.clone(),

@@ -27,6 +27,7 @@ mod sockets;
 mod tcp;
 mod tls_service;
 mod token_keys;
+mod trace_export;
 mod upgrade;
 mod upstream_service;
 mod workers;

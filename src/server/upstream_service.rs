@@ -1,5 +1,5 @@
 //! The thread on which the pools of the configuration in force check endpoints and look
-//! names up, and that has the connections to the stores of limits.
+//! names up, that has the connections to the stores of limits, and that sends spans to a collector.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use tokio::task::JoinSet;
 
+use super::trace_export::export_spans;
 use crate::limit::StoreTasks;
 use crate::runtime::{Live, Snapshot};
 
@@ -19,6 +20,7 @@ pub struct UpstreamService {
 #[async_trait]
 impl Service for UpstreamService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut ends: ShutdownWatch, _listeners_per_fd: usize) {
+        tokio::spawn(export_spans(Arc::clone(&self.live)));
         let mut snapshot = self.live.pin();
         let mut stores = StoreTasks::default();
         loop {

@@ -109,13 +109,13 @@ fn address(out: &mut Vec<u8>, key: &str, ip: Option<IpAddr>) -> std::ops::Range<
     start..out.len()
 }
 
-fn optional(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
+pub fn optional(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
     if let Some(value) = value {
         string(out, key, value);
     }
 }
 
-fn string(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+pub fn string(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     raw(out, key);
     let value = bounds::value(value);
     // What a JSON string holds as it is, a line of any log does.

@@ -1,5 +1,5 @@
-//! What the process tells of requests and of itself: the access log, the error log,
-//! and the panics that it lives through.
+//! What the process tells of requests and of itself: the access log, the error log, spans for a
+//! collector of traces, and the panics that it lives through.
 
 mod access_log;
 mod bounds;
@@ -17,6 +17,8 @@ mod recent;
 mod record;
 mod redaction;
 mod sampling;
+mod span;
+mod span_queue;
 mod syslog;
 mod template;
 mod time;
@@ -28,4 +30,6 @@ pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};
 pub use recent::{RecentRequests, Tail};
 pub use record::{AccessRecord, ErrorSource};
+pub use span::{Span, SpanKind, SpanWriter, export_body};
+pub use span_queue::{SpanBatch, SpanLoss, SpanQueue, exported_spans, lost_spans, note_exported, note_lost};
 pub use time::timestamp;

@@ -1,5 +1,5 @@
 //! A request of the proxy's own to an upstream, whose answer is read whole: the keys of an issuer,
-//! or whether a client may pass.
+//! whether a client may pass, or spans for a collector.
 
 use std::sync::Arc;
 
@@ -41,12 +41,26 @@ pub async fn call(
     request: &RequestHeader,
     longest: usize,
 ) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
+    call_with_body(connector, pool, request, &Bytes::new(), longest).await
+}
+
+/// The same with a body, whose length the head says.
+///
+/// # Errors
+/// When there is no whole answer.
+pub async fn call_with_body(
+    connector: &Connector,
+    pool: &Arc<Pool>,
+    request: &RequestHeader,
+    content: &Bytes,
+    longest: usize,
+) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
     let mut tried: Vec<Arc<Endpoint>> = Vec::new();
     loop {
         let pick = PickRequest { tried: tried.clone(), ..PickRequest::default() };
         let pick = pool.pick(&pick).map_err(CallFailure::Unavailable)?;
         let peer = pick.endpoint.peer_for(false, !pool.keeps_connections(), || None);
-        match ask(connector, &pick.endpoint, &peer, request, longest).await {
+        match ask(connector, &pick.endpoint, &peer, (request, content), longest).await {
             Ok(answer) => {
                 pool.record_success(&pick.endpoint);
                 return answer.ok_or(CallFailure::TooLong);
@@ -67,11 +81,11 @@ async fn ask(
     connector: &Connector,
     endpoint: &Endpoint,
     peer: &HttpPeer,
-    request: &RequestHeader,
+    question: (&RequestHeader, &Bytes),
     longest: usize,
 ) -> Result<Option<(ResponseHeader, Bytes)>> {
     if let Some(session) = connector.reused_http_session(peer).await
-        && let Ok(answer) = exchange(connector, session, peer, request, longest).await
+        && let Ok(answer) = exchange(connector, session, peer, question, longest).await
     {
         return Ok(answer);
     }
@@ -80,20 +94,24 @@ async fn ask(
     };
     let digest = session.digest().and_then(|digest| digest.socket_digest.as_ref());
     endpoint.note_connection(session.fd(), digest);
-    exchange(connector, session, peer, request, longest).await
+    exchange(connector, session, peer, question, longest).await
 }
 
 async fn exchange(
     connector: &Connector,
     mut session: Session,
     peer: &HttpPeer,
-    request: &RequestHeader,
+    question: (&RequestHeader, &Bytes),
     longest: usize,
 ) -> Result<Option<(ResponseHeader, Bytes)>> {
     let exchange = Arc::new(Exchange::default());
+    let (request, content) = question;
     let mut request = request.clone();
     request.extensions_mut().insert(Arc::clone(&exchange));
-    session.write_request_header(Box::new(request), true).await?;
+    session.write_request_header(Box::new(request), content.is_empty()).await?;
+    if !content.is_empty() {
+        session.write_request_body(content.clone(), true).await?;
+    }
     let head = final_head(&mut session).await?;
     let mut body = BytesMut::new();
     while let Some(piece) = session.read_response_body().await? {

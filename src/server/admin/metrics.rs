@@ -10,7 +10,7 @@ use crate::listener::Entrance;
 use crate::metrics::*;
 use crate::runtime::Snapshot;
 use crate::server::lifecycle::status::{Phase, Status};
-use crate::telemetry::{contained_panics, held_back_messages, lost_lines};
+use crate::telemetry::{SpanLoss, contained_panics, exported_spans, held_back_messages, lost_lines, lost_spans};
 use crate::transport::suppressed_lines;
 use crate::upstream::{HealthStatus, Pool, UpstreamReport};
 
@@ -214,6 +214,9 @@ fn tell_process(text: &mut Exposition, status: &Status) {
     text.single(&READY, u8::from(status.phase() == Phase::Serving));
     text.single(&ACCESS_LOG_LOST, lost_lines());
     text.single(&ERROR_LOG_SUPPRESSED, suppressed_lines() + held_back_messages());
+    text.single(&TRACE_SPANS_EXPORTED, exported_spans());
+    text.begin(&TRACE_SPANS_LOST);
+    SpanLoss::ALL.iter().for_each(|why| text.sample(&TRACE_SPANS_LOST, &[why.as_str()], lost_spans(*why)));
     text.single(&PANICS, contained_panics());
     text.begin(&BUILD_INFO);
     text.sample(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);

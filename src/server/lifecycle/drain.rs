@@ -1,7 +1,7 @@
 //! The end of the process: it hands over or drains, and ends as soon as no client needs it
 //! any more, or when the time for that is over.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::notify;
@@ -10,6 +10,7 @@ use super::stage::{Ended, Probation, Stage, TICK};
 use super::status::Phase;
 use crate::config::AdminAddress;
 use crate::downstream::ConnectionCounts;
+use crate::runtime::Traces;
 use crate::server::control::HandOver;
 use crate::server::socket_files;
 use crate::telemetry::lost_lines;
@@ -22,6 +23,8 @@ const LAST_REQUESTS: Duration = Duration::from_millis(100);
 const BACKLOG_GRACE: Duration = Duration::from_secs(1);
 /// For tunnels that were ended, to tell both their sides.
 const LAST_BYTES: Duration = Duration::from_millis(500);
+/// For the spans that nobody has sent yet.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 /// For callers of the control socket to take their answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
@@ -161,6 +164,7 @@ impl RunningProcess {
         if let Err(e) = self.process.live.load().access.flush() {
             log::warn!("access log: {e}");
         }
+        finish_traces(self.process.live.load().traces.clone()).await;
         if lost_lines() > 0 {
             log::warn!("{} access log lines were lost", lost_lines());
         }
@@ -184,5 +188,14 @@ impl RunningProcess {
         while self.process.control_state.callers() > 0 && Instant::now() < end {
             tokio::time::sleep(TICK).await;
         }
+    }
+}
+
+/// What was traced last is sent, as far as the collector takes it in time.
+async fn finish_traces(traces: Option<Arc<Traces>>) {
+    let Some(traces) = traces else { return };
+    let left = traces.queue.drain(LAST_SPANS).await;
+    if left > 0 {
+        log::warn!("traces: {left} spans were not sent before the end");
     }
 }
