@@ -619,3 +619,16 @@ fn grpc_web() {
     assert_eq!(seen[0].headers["content-type"], "application/grpc+proto");
     assert_eq!(seen[0].headers["te"], "trailers");
 }
+
+#[test]
+fn traces() {
+    let origin = mirror();
+    let collector = Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let example = Example::start("traces.yaml", &origin.address.to_string(), &collector.address.to_string());
+    let traced = example.get("a", "/").text();
+    assert!(traced.contains("traceparent: 00-"), "{traced}");
+    drop(origin);
+    assert_eq!(example.get("a", "/").status, 502);
+    await_until("the span of the failure", || collector.count() > 0);
+    assert_eq!(collector.last().target(), "/v1/traces");
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use super::asked_service::AskedService;
 use super::traces::Traces;
 use crate::config::{
     self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, KeySource, Limits, RequestIdField, Underscores,
@@ -75,16 +76,6 @@ pub struct Route {
     pub action: Action,
     /// What is counted of its requests; that of the route of this name before a reload.
     pub metrics: Arc<RouteMetrics>,
-}
-
-/// A service that the proxy itself asks.
-#[derive(Debug)]
-pub struct AskedService {
-    pub pool: Arc<Pool>,
-    /// What a request to it says in Host.
-    pub host: String,
-    /// Path and query.
-    pub target: String,
 }
 
 /// What `auth.forward` of a route says.

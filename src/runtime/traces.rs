@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::snapshot::AskedService;
+use super::asked_service::AskedService;
 use crate::config::{self, Share, TraceParent};
 use crate::telemetry::SpanQueue;
 use crate::upstream::Pool;
