@@ -121,3 +121,26 @@ impl Value for AdminAddress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_long_word() {
+        let read = |text: &str| AdminToken::parse(PathBuf::from("/token"), text.as_bytes().to_vec());
+        assert_eq!(read(" 0123456789abcdef\n").unwrap().text(), "0123456789abcdef");
+        for (text, why) in [
+            ("", "at least 16 characters; this file has 0"),
+            ("0123456789abcde\n", "at least 16 characters; this file has 15"),
+            ("0123456789 abcdefgh", "one word"),
+            ("0123456789abcdef\n0123456789abcdef", "one word"),
+            ("0123456789abcdef\u{e9}", "one word"),
+        ] {
+            let message = read(text).unwrap_err().message.unwrap();
+            assert!(message.contains(why), "{text}: {message}");
+        }
+        let debugged = format!("{:?}", read("0123456789abcdef").unwrap());
+        assert!(debugged.contains("/token") && !debugged.contains("0123"), "{debugged}");
+    }
+}

@@ -69,8 +69,8 @@ mod tests {
     fn what_lets_somebody_in_is_left_out_and_the_rest_stands() {
         let yaml = "listeners: [':80']\nroutes:\n  - match: { header: { X-Api-Key: s3cret-1, x-plain: shown-1 } }\n    \
                     request: { header: { set: { Authorization: 'Bearer s3cret-2', X-Plain: shown-2 } }, \
-                    query: { add: { access_token: s3cret-3, q: shown-3 } } }\n    \
-                    respond: { header: { X-Session: s3cret-4, X-Other: shown-4 } }\n";
+                    query: { add: { access_token: s3cret-3, q: shown-3 } } }\n    upstream: '127.0.0.1:1'\n  \
+                    - respond: { header: { X-Session: s3cret-4, X-Other: shown-4 } }\n";
         let config = parse("p.yaml", yaml, &|_| None).unwrap_or_else(|e| panic!("{e}")).0;
         let (all, public) = (to_yaml(&config), to_public_yaml(&config));
         assert_eq!((all.matches("s3cret-").count(), all.matches("shown-").count()), (4, 4), "{all}");

@@ -13,7 +13,7 @@ const FULL: &str = r#"
 server: { threads: 2, work_stealing: false, pid_file: @DIR@/run/p.pid, error_log: @DIR@/error.log,
   daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true, sandbox: off,
   drain: { delay: 1s, timeout: 0s, tunnels: 1h }, upgrade: { probation: 1m } }
-admin: { address: "[::1]:9180" }
+admin: { address: "[::1]:9180", token_file: @DIR@/admin-token }
 log: { level: debug, format: json, access: { to: { syslog: "192.0.2.1:514", facility: local7, tag: web },
   format: '{client_ip} {{ "{header:x-a}" {status}', sample: 0.5%, redact: { query: [token, "a b"], client_ip: true },
   always: { errors: false, slower_than: 1s, status: [404, 410-420] }, recent: 500 } }
@@ -149,6 +149,7 @@ impl Folder {
         let key = rcgen::KeyPair::generate().unwrap();
         let cert = rcgen::CertificateParams::new(["app.internal".to_owned()]).unwrap().self_signed(&key).unwrap();
         std::fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
+        std::fs::write(dir.join("admin-token"), "0123456789-abcdefghij\n").unwrap();
         std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(dir.join("other.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
         let more = rcgen::KeyPair::generate().unwrap();

@@ -173,7 +173,7 @@ async function scenario(connection) {
   await pictures(page, "busy");
   await stop();
 
-  const failing = await start("failing", `upstreams:\n  api: { servers: ["127.0.0.1:${one}"] }\n  gone: { servers: ["127.0.0.1:${gone}"], health: { passive: { failures: 3, max_ejected: 100% } } }\n`,
+  const failing = await start("failing", `upstreams:\n  api: { servers: ["127.0.0.1:${one}"] }\n  gone: { servers: ["127.0.0.1:${gone}"], health: { active: { tcp: true, interval: 200ms, unhealthy_after: 2 } } }\n`,
     `  - { name: api, match: { path: /api }, upstream: api }\n  - { name: gone, match: { path: /gone }, upstream: gone }\n`);
   report(await signIn(page, failing.admin), "the token is asked for by each endpoint");
   const stopFailing = traffic(failing.proxy, ["/api/users", "/gone/x", "/gone/y"]);

@@ -53,5 +53,6 @@ export function chart(series, most, events) {
   };
   const lines = series.map((values, i) => svg("path", { class: ["line", "line second", "line third"][i], d: path(values) }));
   const marks = events.map((i) => svg("path", { class: "event", d: `M${x(i).toFixed(1)} 0V${height}` }));
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...marks, ...lines.reverse());
+  const base = svg("path", { class: "base", d: `M0 ${height - 1}H${width}` });
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, base, ...marks, ...lines.reverse());
 }

@@ -46,14 +46,14 @@ export function figures(history) {
   fill(
     $("figures"),
     card("Requests a second", text.rate(known.rate), history.length > FEWEST ? `over ${Math.ceil(history.length / 60)} minutes` : "over a minute", [of((one) => one.rate)]),
-    card("Answered with 5xx", text.percent(known.errors ?? 0), "of the requests of the last second", [of((one) => one.errors ?? 0)], known.errors > 1),
+    card("Answered with 5xx", text.percent(known.errors ?? 0), "of the last second", [of((one) => one.errors ?? 0)], known.errors > 1),
     card("Latency, p99", text.millis(p99), `p50 ${text.millis(p50)} · p90 ${text.millis(p90)}`, [2, 1, 0].map((i) => of((one) => one.percentiles[i]))),
     card("Bodies to clients", `${text.bytes(known.out)}/s`, `from clients ${text.bytes(known.in)}/s`, [of((one) => one.out), of((one) => one.in)]),
   );
 }
 
 const COLUMNS = [
-  ["name", "Route", (row) => row.name],
+  ["name", "Route", (row) => (row.name === "_none" ? "\uffff" : row.name)],
   ["rate", "per s", (row) => row.rate],
   ["2xx", "2xx", (row) => row.status["2xx"]], ["3xx", "3xx", (row) => row.status["3xx"]],
   ["4xx", "4xx", (row) => row.status["4xx"]], ["5xx", "5xx", (row) => row.status["5xx"]],
@@ -66,7 +66,7 @@ const sort = { key: "rate", down: true };
 export function routes(rows, recent, seconds, bounds) {
   const rates = new Map(recent.map((row) => [row.name, row.requests / seconds]));
   const latest = new Map(recent.map((row) => [row.name, row]));
-  const shown = rows.map((row) => {
+  const shown = rows.filter((row) => row.name !== "_none" || row.requests).map((row) => {
     const buckets = latest.get(row.name)?.requests ? latest.get(row.name).latency : row.latency;
     return { ...row, rate: rates.get(row.name) ?? 0, p: [0.5, 0.9, 0.99].map((part) => percentile(buckets, bounds, part)) };
   });
@@ -202,7 +202,7 @@ export function tail(list) {
   const body = list.map((one) => {
     const kind = one.status >= 500 || one.status === 0 ? "hot" : one.status >= 400 ? "" : "zero";
     const open = el("button", { type: "button", class: "mono", "data-key": String(one.seq) }, `${one.path}${one.query ? `?${one.query}` : ""}`);
-    return el("tr", { onclick: () => details(one) },
+    return el("tr", { class: "request", onclick: () => details(one) },
       el("td", { class: "mono zero" }, one.ts.slice(11, 23)), el("td", { class: kind }, String(one.status)), el("td", {}, one.method),
       el("td", { class: "cut" }, open), el("td", { class: "n" }, text.millis(one.duration_ms)),
       el("td", { class: "cut" }, one.route ?? ""), el("td", { class: "mono zero" }, one.upstream ?? ""), el("td", { class: "mono" }, one.reason ?? ""), el("td", { class: "mono zero" }, one.client_ip ?? ""));
