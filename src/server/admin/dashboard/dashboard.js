@@ -94,6 +94,8 @@ function connected(is, error) {
   }
 }
 
+const isFiltered = () => [...new FormData($("filter")).values()].some(Boolean);
+
 async function follow() {
   if (shown.paused || !shown.mayAsk) return wait(200);
   const query = new URLSearchParams({ wait: "10s", limit: "200" });
@@ -109,7 +111,7 @@ async function follow() {
   shown.next = answer.next;
   requests.unshift(...answer.requests.reverse());
   requests.length = Math.min(requests.length, 500);
-  if (!shown.paused) panels.tail(requests.slice(0, 200));
+  if (!shown.paused) panels.tail(requests.slice(0, 200), isFiltered());
 }
 
 function startOver() {
@@ -117,7 +119,7 @@ function startOver() {
   tailing = new AbortController();
   shown.next = undefined;
   requests.length = 0;
-  panels.tail(requests);
+  panels.tail(requests, isFiltered());
 }
 
 async function change(upstream, server, label, state) {

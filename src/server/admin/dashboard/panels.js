@@ -197,8 +197,8 @@ export function details(one) {
 
 export const noTail = (why) => fill($("tail"), el("p", { class: "nothing" }, `There is no live tail: ${why}`));
 
-export function tail(list) {
-  if (!list.length) return fill($("tail"), el("p", { class: "nothing" }, "Nothing yet that fits."));
+export function tail(list, filtered) {
+  if (!list.length) return fill($("tail"), el("p", { class: "nothing" }, filtered ? "Nothing yet that fits." : "Nothing yet."));
   const body = list.map((one) => {
     const kind = one.status >= 500 || one.status === 0 ? "hot" : one.status >= 400 ? "" : "zero";
     const open = el("button", { type: "button", class: "mono", "data-key": String(one.seq) }, `${one.path}${one.query ? `?${one.query}` : ""}`);
