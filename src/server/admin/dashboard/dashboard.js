@@ -1,4 +1,4 @@
-// The page: asks each second while it is seen, keeps five minutes of history, and says so when nobody answers.
+// The page: it asks each second while it is seen, keeps five minutes of history, and says so when nobody answers.
 
 import { Refused, ask, lacksToken, token } from "./api.js";
 import { $ } from "./dom.js";
@@ -80,7 +80,10 @@ async function repeat(work, every) {
 function connected(is, error) {
   document.body.classList.toggle("stale", !is);
   const wantsToken = error instanceof Refused && error.status === 401;
+  const isNew = wantsToken && $("token-form").hidden;
   $("token-form").hidden = !wantsToken;
+  $("main").hidden = wantsToken;
+  if (isNew) $("token").focus();
   $("banner").hidden = is || wantsToken;
   if (!is && wantsToken) {
     shown.mayAsk = false;

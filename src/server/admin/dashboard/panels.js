@@ -190,7 +190,7 @@ export function details(one) {
   });
   const label = parts.map((part, i) => (part ? `${PARTS[i]} ${text.millis(part)}` : "")).filter(Boolean).join(", ");
   fill($("timing"), svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": label }, ...bars));
-  const rows = [["where the time went", label], ...Object.entries(one)].filter(([, value]) => value !== "");
+  const rows = [["time", label], ...Object.entries(one)].filter(([, value]) => value !== "");
   fill($("fields"), ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: "mono" }, String(value))]));
   $("details").showModal();
 }
