@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub access: Arc<AccessLogger>,
     /// `None` where nothing is traced.
     pub traces: Option<Arc<Traces>>,
+    /// Where spans are sent: those too that a configuration before one without traces has left.
+    pub exports: Option<Arc<Traces>>,
     /// In the order of the configuration.
     pub pools: Vec<Arc<Pool>>,
     pub resolver: Arc<Resolver>,
@@ -163,9 +165,10 @@ impl Snapshot {
         let before = |route: &config::Route| before.get(route.name.as_str()).copied();
         let routes = config.routes.iter().map(|route| Route::compile(route, config, &pools, before(route)));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        let exports_before = previous.and_then(|before| before.exports.as_ref());
         let traces = config.traces.as_ref();
-        let traces =
-            traces.map(|traces| Traces::compile(traces, &pools, previous.and_then(|before| before.traces.as_deref())));
+        let traces = traces.map(|traces| Traces::compile(traces, &pools, exports_before.map(|before| &**before)));
+        let traces = traces.transpose()?.map(Arc::new);
         Ok(Self {
             table: RouteTable::new(config.routes.iter().map(|r| (r.matcher.clone(), r.priority))),
             minds_readings: routes.iter().any(|route| route.ambiguous_paths != AmbiguousPaths::AsSent),
@@ -178,7 +181,8 @@ impl Snapshot {
             request_id: config.headers.request_id,
             errors: config.errors.clone(),
             access,
-            traces: traces.transpose()?.map(Arc::new),
+            exports: traces.as_ref().or(exports_before).map(Arc::clone),
+            traces,
             pools,
             resolver: Arc::new(resolver),
             key: key.clone(),

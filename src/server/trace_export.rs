@@ -24,7 +24,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// How often a wait looks whether the process ends.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the configuration is looked at while nothing is traced.
-const IDLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_millis(250);
 /// The time between two lines of the error log.
 const REPORT: Duration = Duration::from_secs(10);
 /// The largest answer, in bytes.
@@ -35,19 +35,14 @@ const MOST_IDLE: usize = 2;
 /// Sends until the future is dropped.
 pub async fn export_spans(live: Arc<Live>) {
     let mut exporter = Exporter { connector: Connector::new(MOST_IDLE), reports: Reports::default() };
-    // What a configuration without `traces` leaves in the queue is sent all the same.
-    let mut latest: Option<Arc<Traces>> = None;
     loop {
-        if let Some(traces) = &live.load().traces {
-            latest = Some(Arc::clone(traces));
-        }
-        let Some(traces) = &latest else {
+        let Some(traces) = live.load().exports.clone() else {
             tokio::time::sleep(IDLE).await;
             continue;
         };
         let batch = traces.queue.batch().await;
         if batch.spans > 0 {
-            exporter.send(traces, &batch).await;
+            exporter.send(&traces, &batch).await;
         }
     }
 }

@@ -164,7 +164,7 @@ impl RunningProcess {
         if let Err(e) = self.process.live.load().access.flush() {
             log::warn!("access log: {e}");
         }
-        finish_traces(self.process.live.load().traces.clone()).await;
+        finish_traces(self.process.live.load().exports.clone()).await;
         if lost_lines() > 0 {
             log::warn!("{} access log lines were lost", lost_lines());
         }
