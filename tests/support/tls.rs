@@ -91,6 +91,7 @@ pub fn write_examples(folder: &Folder) {
     for name in ["clients", "admins"] {
         folder.write(&format!("{name}.pem"), &authority.0.pem());
     }
+    folder.write("token", "0123456789-abcdefghij\n");
     let keys = folder.write("tickets.keys", &"ab".repeat(32));
     std::fs::set_permissions(keys, std::fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -80,6 +80,9 @@ impl AdminApi {
         let head = session.req_header();
         self.access.check(resource, &head.uri, &head.headers)?;
         let Some(resource) = resource else { return Ok(()) };
+        if resource.is_change() {
+            self.access.changer(None)?;
+        }
         if resource.allowed().split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());
         }
