@@ -44,6 +44,7 @@ headers: { underscores: keep, request_id: client }
 timeouts: { request_header: 1500ms, request_body_idle: 30s, write_idle: 20s, min_rate: 2KiB/s, keepalive: 90s,
   tunnel_idle: 2h, tls_handshake: 5s, h2_idle: 30s }
 dns: { nameservers: ["127.0.0.1", "127.0.0.1:5353"], timeout: 500ms }
+traces: { endpoint: "http://127.0.0.1:4318/v1/traces", sample: 5%, errors: false, service: edge, parent: any }
 upstreams:
   api:
     servers:

@@ -13,8 +13,30 @@ use super::not_written::NotWritten;
 /// The wait of a writer whose pipe is full and does not block.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// What the lines are written to.
 #[derive(Debug)]
-pub struct FileSink<F = File> {
+pub enum Out {
+    File(File),
+    /// Whatever is stderr at the time: a daemon lets go of that which it was started with.
+    Stderr,
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            // The standard library's lock would have others wait for a pipe that nobody reads.
+            Self::Stderr => Ok(rustix::io::write(rustix::stdio::stderr(), bytes)?),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub struct FileSink<F = Out> {
     file: F,
     /// `None` is stdout or stderr.
     path: Option<PathBuf>,
@@ -29,22 +51,15 @@ impl FileSink {
     pub fn stdout() -> io::Result<Self> {
         // The standard library's own buffer would keep what could not be written.
         Ok(Self {
-            file: io::stdout().as_fd().try_clone_to_owned()?.into(),
+            file: Out::File(io::stdout().as_fd().try_clone_to_owned()?.into()),
             path: None,
             name: "stdout".to_owned(),
             is_torn: false,
         })
     }
 
-    /// # Errors
-    /// When the system refuses.
-    pub fn stderr() -> io::Result<Self> {
-        Ok(Self {
-            file: io::stderr().as_fd().try_clone_to_owned()?.into(),
-            path: None,
-            name: "stderr".to_owned(),
-            is_torn: false,
-        })
+    pub fn stderr() -> Self {
+        Self { file: Out::Stderr, path: None, name: "stderr".to_owned(), is_torn: false }
     }
 
     /// # Errors
@@ -83,9 +98,10 @@ impl FileSink {
     /// A file that was deleted, alone or with its folder, would be written on and read by nobody.
     /// One that was only moved away is written on until it is opened anew.
     fn replace_deleted(&mut self) -> io::Result<()> {
-        let Some(path) = self.path.as_ref().filter(|_| self.file.metadata().is_ok_and(|file| file.nlink() == 0)) else {
+        let (Some(path), Out::File(file)) = (&self.path, &self.file) else { return Ok(()) };
+        if file.metadata().is_ok_and(|file| file.nlink() > 0) {
             return Ok(());
-        };
+        }
         let gone = |e: io::Error| io::Error::new(e.kind(), format!("it was deleted, and cannot be made: {e}"));
         let fresh = open(path).map_err(gone)?;
         log::warn!("{} was deleted: it is made anew", path.display());
@@ -94,8 +110,8 @@ impl FileSink {
     }
 }
 
-fn open(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+fn open(path: &PathBuf) -> io::Result<Out> {
+    OpenOptions::new().create(true).append(true).open(path).map(Out::File)
 }
 
 impl<F: Write> FileSink<F> {

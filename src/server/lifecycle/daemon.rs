@@ -67,6 +67,8 @@ pub fn leave_terminal() -> Result<(), String> {
 /// Tells the parent, if one waits, that this process serves, and closes its stderr.
 pub fn tell_parent() {
     let Some(name) = std::env::var_os(PARENT) else { return };
+    // What was said so far is for the terminal.
+    log::logger().flush();
     let told = SocketAddr::from_abstract_name(name.as_encoded_bytes()).and_then(|address| {
         let socket = UnixDatagram::unbound()?;
         socket.connect_addr(&address)?;

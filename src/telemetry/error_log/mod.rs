@@ -59,7 +59,7 @@ impl ErrorLogger {
     /// When its file cannot be opened, a thread cannot be started, or there is one already.
     pub fn start(to: &ErrorLog, format: ErrorFormat, filter: Filter, word: Word) -> io::Result<Self> {
         let (sink, is_terminal) = match to {
-            ErrorLog::Stderr => (FileSink::stderr()?, io::stderr().is_terminal()),
+            ErrorLog::Stderr => (FileSink::stderr(), io::stderr().is_terminal()),
             ErrorLog::File(path) => (FileSink::file(path.clone())?, false),
         };
         let style = match format {
