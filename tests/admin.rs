@@ -328,6 +328,8 @@ fn the_page_has_a_policy_and_every_file_that_it_names() {
         ("/api.js", "text/javascript; charset=utf-8"),
         ("/dom.js", "text/javascript; charset=utf-8"),
         ("/panels.js", "text/javascript; charset=utf-8"),
+        ("/requests.js", "text/javascript; charset=utf-8"),
+        ("/servers.js", "text/javascript; charset=utf-8"),
         ("/stats.js", "text/javascript; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
     ] {

@@ -22,13 +22,15 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 8] = [
+static FILES: [File; 10] = [
     File { path: "/", kind: HTML, text: include_str!("dashboard/index.html") },
     File { path: "/dashboard.css", kind: CSS, text: include_str!("dashboard/dashboard.css") },
     File { path: "/dashboard.js", kind: SCRIPT, text: include_str!("dashboard/dashboard.js") },
     File { path: "/api.js", kind: SCRIPT, text: include_str!("dashboard/api.js") },
     File { path: "/dom.js", kind: SCRIPT, text: include_str!("dashboard/dom.js") },
     File { path: "/panels.js", kind: SCRIPT, text: include_str!("dashboard/panels.js") },
+    File { path: "/requests.js", kind: SCRIPT, text: include_str!("dashboard/requests.js") },
+    File { path: "/servers.js", kind: SCRIPT, text: include_str!("dashboard/servers.js") },
     File { path: "/stats.js", kind: SCRIPT, text: include_str!("dashboard/stats.js") },
     File { path: "/icon.svg", kind: "image/svg+xml", text: include_str!("dashboard/icon.svg") },
 ];

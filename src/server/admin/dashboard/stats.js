@@ -1,12 +1,20 @@
 // What two looks at /stats say of the time between them. Counts only grow while a process lives: one that
 // went back, or another pid, is a new process.
 
+// A longer time between two looks is a gap: its sum says nothing of one second in it.
+export const GAP = 5000;
+
 export function sameProcess(now, before) {
   return before && before.pid === now.pid && total(now.routes, "requests") >= total(before.routes, "requests");
 }
 
 export function total(rows, key) {
   return rows.reduce((sum, row) => sum + row[key], 0);
+}
+
+// The earliest of the looks that are no older than so many seconds, if any.
+export function since(looks, at, seconds) {
+  return looks.find((look) => look.at < at && at - look.at <= seconds * 1000 + 500);
 }
 
 // The rows of now with what was added since before, matched by name.
@@ -52,7 +60,7 @@ export function percentile(buckets, bounds, part) {
 export const text = {
   count: (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)} M` : n >= 1e4 ? `${(n / 1e3).toFixed(1)} k` : String(Math.round(n))),
   rate: (n) => (n >= 1e4 ? `${(n / 1e3).toFixed(1)} k` : n >= 100 || n === 0 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2)),
-  millis: (n) => (n === null ? "–" : n >= 10000 ? `${(n / 1000).toFixed(1)} s` : n >= 100 ? `${n.toFixed(0)} ms` : n >= 10 ? `${n.toFixed(1)} ms` : `${n.toFixed(2)} ms`),
+  millis: (n) => (n === null ? "–" : n >= 1000 ? `${(n / 1000).toFixed(n >= 10000 ? 1 : 2)} s` : n >= 100 ? `${n.toFixed(0)} ms` : n >= 10 ? `${n.toFixed(1)} ms` : `${n.toFixed(2)} ms`),
   percent: (n) => (n === 0 ? "0 %" : n < 0.1 ? "< 0.1 %" : n < 10 ? `${n.toFixed(1)} %` : `${n.toFixed(0)} %`),
   bytes: (n) => {
     const units = ["B", "KiB", "MiB", "GiB", "TiB"];
