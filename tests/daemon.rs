@@ -271,7 +271,8 @@ fn logs_are_opened_anew_without_losing_a_line() {
     assert_eq!(lines(), asked);
     std::fs::rename(proxy.folder.0.join("error.log"), proxy.folder.0.join("error.1.log")).unwrap();
     assert_eq!(proxy.order("reopen").0, 0);
-    assert!(proxy.read("error.log").contains("the logs were opened anew"));
+    // It was said before, so that it may wait for a second.
+    await_until("the new error log", || proxy.read("error.log").contains("the logs were opened anew"));
 }
 
 #[test]
