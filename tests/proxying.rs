@@ -66,7 +66,7 @@ fn a_request_arrives_as_it_was_sent(front: Front) {
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     let seen = origin.last();
     assert_eq!(seen.line, "PATCH /a%2Fb//c;v=1/%7Euser?x=%7e&&y=a+b&x=2 HTTP/1.1");
-    let own = ["CDN-Loop", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"];
+    let own = ["CDN-Loop", "X-Request-Id", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"];
     let is_own = |name: &str| own.iter().any(|own| own.eq_ignore_ascii_case(name));
     let sent: Vec<&str> = seen.names().into_iter().filter(|n| !is_own(n)).collect();
     if front.is_http2() {
@@ -331,6 +331,7 @@ fn an_upgrade_that_is_refused_leaves_the_connection_in_use(front: Front) {
             "Connection",
             "Upgrade",
             "CDN-Loop",
+            "X-Request-Id",
             "X-Forwarded-For",
             "X-Forwarded-Proto",
             "X-Forwarded-Host",

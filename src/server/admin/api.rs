@@ -98,7 +98,7 @@ impl AdminApi {
             Resource::Ready => self.ready(),
             Resource::Metrics => {
                 let format = wanted_format(session);
-                Answer::of_kind(format.content_type(), metrics::exposition(&self.figures, format))
+                Answer::of_kind(format.content_type(), metrics::exposition(&self.figures, format) + "\n")
             }
             Resource::Stats => Answer::json(&stats::stats(&self.figures)),
             Resource::Upstreams => ok(self.servers.report()),
