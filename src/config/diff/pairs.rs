@@ -1,5 +1,7 @@
 //! What belongs together in two configurations.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::change::identity;
 use crate::config::root::Config;
 use crate::config::route::Route;
@@ -15,9 +17,12 @@ pub fn of_maps<'y>(before: &'y Yaml, after: &'y Yaml) -> Vec<Pair<'y, &'y str>> 
         Yaml::Word(_) | Yaml::Text(_) | Yaml::List(_) | Yaml::Absent => &[],
     };
     let (before, after) = (entries(before), entries(after));
-    let find = |all: &'y [(String, Yaml)], name: &str| all.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    let first = before.iter().map(|(key, value)| (key.as_str(), Some(value), find(after, key)));
-    let second = after.iter().filter(|(key, _)| find(before, key).is_none());
+    let by_key = |all: &'y [(String, Yaml)]| -> HashMap<&'y str, &'y Yaml> {
+        all.iter().map(|(key, value)| (key.as_str(), value)).collect()
+    };
+    let (old, new) = (by_key(before), by_key(after));
+    let first = before.iter().map(|(key, value)| (key.as_str(), Some(value), new.get(key.as_str()).copied()));
+    let second = after.iter().filter(|(key, _)| !old.contains_key(key.as_str()));
     first.chain(second.map(|(key, value)| (key.as_str(), None, Some(value)))).collect()
 }
 
@@ -47,26 +52,34 @@ pub fn of_routes(old: &Config, new: &Config) -> Vec<RoutePair> {
             |route: &Route| Yaml::Map(route.print().into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
         config.routes.iter().map(|route| (route.clone(), yaml(route))).collect()
     };
-    let (mut before, after) = (printed(old), printed(new));
+    let (mut before, after): (Vec<_>, _) = (printed(old).into_iter().map(Some).collect(), printed(new));
+    // By name, or without one by what it does; each of several that do the same is taken once.
+    let known_by = |(route, yaml): &(Route, Yaml)| match is_named(route) {
+        true => (true, route.name.clone()),
+        false => (false, yaml.document()),
+    };
+    let mut places: HashMap<(bool, String), VecDeque<usize>> = HashMap::new();
+    for (place, route) in before.iter().flatten().enumerate() {
+        places.entry(known_by(route)).or_default().push_back(place);
+    }
+    let mut take = |place: usize| before.get_mut(place).and_then(Option::take).map(|(_, yaml)| yaml);
     let mut found: Vec<Option<Yaml>> = after
         .iter()
-        .map(|(route, yaml)| {
-            let is_it = |(other, was): &(Route, Yaml)| {
-                if is_named(route) { other.name == route.name } else { !is_named(other) && was == yaml }
-            };
-            before.iter().position(is_it).map(|index| before.remove(index).1)
-        })
+        .map(|route| places.get_mut(&known_by(route)).and_then(VecDeque::pop_front).and_then(&mut take))
+        .collect();
+    let mut unnamed: VecDeque<usize> = (0..before.len())
+        .filter(|place| before.get(*place).and_then(Option::as_ref).is_some_and(|(route, _)| !is_named(route)))
         .collect();
     for ((route, _), found) in after.iter().zip(&mut found) {
         if found.is_none() && !is_named(route) {
-            let next = before.iter().position(|(other, _)| !is_named(other));
-            *found = next.map(|index| before.remove(index).1);
+            let next = unnamed.pop_front().and_then(|place| before.get_mut(place)?.take());
+            *found = next.map(|(_, yaml)| yaml);
         }
     }
     let of_new = after.into_iter().zip(found);
     let of_new =
         of_new.map(|((route, yaml), was)| (route.name, Some(route.line).filter(|line| *line > 0), was, Some(yaml)));
-    of_new.chain(before.into_iter().map(|(route, yaml)| (route.name, None, Some(yaml), None))).collect()
+    of_new.chain(before.into_iter().flatten().map(|(route, yaml)| (route.name, None, Some(yaml), None))).collect()
 }
 
 /// One without a name is called by its place, as in `routes[3]`.
