@@ -93,8 +93,9 @@ fn a_user_cannot_look_into_the_process() {
         command.arg("-c").arg(folder.0.join("proxy.yaml")).env("RUNTIME_DIRECTORY", &folder.0);
         let process = Process(command.uid(nobody).gid(nobody).spawn().unwrap());
         await_until("it serves", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        let file = std::fs::metadata(format!("/proc/{}/environ", process.0.id())).unwrap();
-        assert_eq!(file.uid(), owner, "{sandbox}");
+        // The socket takes connections before the process is ready for them.
+        let file = || std::fs::metadata(format!("/proc/{}/environ", process.0.id())).unwrap();
+        await_until(sandbox, || file().uid() == owner);
     }
 }
 

@@ -356,6 +356,8 @@ const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("regex", "it depends on the regex engine"),
     ("sticky-prefix", "it takes `cookie` and `secure` together"),
     ("tls-no-name", "it depends on the servers beside `tls`"),
+    ("traces-none", "it takes all keys of `traces` together"),
+    ("traces-scheme", "it depends on the upstream that is named"),
     ("warning-too", "the names are other keys of the file"),
 ];
 

@@ -226,7 +226,7 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.server.upgrade.probation, std::time::Duration::from_secs(60));
     assert_eq!(c.server.identity.ids().unwrap().uid, nix::unistd::Uid::effective().as_raw());
     assert_eq!(c.admin.address, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));
-    assert_eq!(c.upstreams.len(), 8);
+    assert_eq!(c.upstreams.len(), 9);
     let tls = c.listeners[3].tls.as_ref().unwrap();
     assert_eq!((tls.min_version, tls.hsts), (TlsVersion::V1_3, Some(std::time::Duration::from_secs(8760 * 3600))));
     let names = |index: usize| {
