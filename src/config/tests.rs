@@ -249,7 +249,7 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.routes[0].response.set_cookie.domain[0].0, "app.internal");
     assert!(!c.routes[0].response.rewrite_location);
     assert!(
-        matches!(&c.routes.last().unwrap().action, Action::Upstream(upstream) if upstream.index == 7),
+        matches!(&c.routes.last().unwrap().action, Action::Upstream(upstream) if upstream.index == 8),
         "{:?}",
         c.routes.last()
     );
