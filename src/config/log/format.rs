@@ -4,6 +4,7 @@ use http::{HeaderName, header};
 
 use super::field::LogField;
 use crate::config::section::{Scalar, Syntax, Word, WordsOr, nearest};
+use crate::config::value::placeholders;
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 /// How a line of the access log is written.
@@ -54,7 +55,6 @@ const TEMPLATE: Scalar<LineTemplate> = Scalar {
     print: |template| Yaml::text(print(template)),
 };
 
-/// `{{` and `}}` stand for a brace.
 fn template(text: &str) -> Parsed<LineTemplate> {
     if !text.contains(['{', '$', '%']) {
         return Err(Invalid::unexpected(
@@ -67,30 +67,7 @@ fn template(text: &str) -> Parsed<LineTemplate> {
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(Invalid::new("a template is one line, without control characters but tabs"));
     }
-    let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
-    while let Some(c) = rest.chars().next() {
-        rest = rest.get(c.len_utf8()..).unwrap_or("");
-        if (c == '{' || c == '}') && rest.starts_with(c) {
-            literal.push(c);
-            rest = rest.get(1..).unwrap_or("");
-        } else if c == '{' {
-            let Some((name, after)) = rest.split_once('}') else {
-                return Err(Invalid::with_help("`{` without its `}`", "a literal `{` is written `{{`"));
-            };
-            if !literal.is_empty() {
-                parts.push(LinePart::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(placeholder(name)?);
-            rest = after;
-        } else if c == '}' {
-            return Err(Invalid::with_help("`}` without its `{`", "a literal `}` is written `}}`"));
-        } else {
-            literal.push(c);
-        }
-    }
-    if !literal.is_empty() {
-        parts.push(LinePart::Text(literal));
-    }
+    let parts = placeholders::parts(text, LinePart::Text, placeholder)?;
     if !parts.iter().any(|part| !matches!(part, LinePart::Text(_))) {
         return Err(Invalid::with_help("every line would be the same", "add for instance `{path}`"));
     }
@@ -166,7 +143,7 @@ fn of_nginx(text: &str) -> Option<String> {
 fn print(template: &LineTemplate) -> String {
     let name = |field: &LogField| LogField::ALL.iter().find(|(_, known)| known == field).map_or("", |(name, _)| name);
     let part = |part: &LinePart| match part {
-        LinePart::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+        LinePart::Text(text) => placeholders::escaped(text),
         LinePart::Field(field) => format!("{{{}}}", name(field)),
         LinePart::Header(header) => format!("{{header:{header}}}"),
     };

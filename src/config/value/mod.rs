@@ -46,6 +46,7 @@ mod network;
 mod origin;
 mod path;
 mod percent;
+pub mod placeholders;
 mod query;
 mod rate;
 mod request_rate;

@@ -1,5 +1,6 @@
 //! Redirect targets: text with placeholders such as `{host}`.
 
+use super::placeholders;
 use crate::config::section::{Form, Scalar, Syntax, Value, nearest};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
@@ -50,7 +51,7 @@ fn target(text: &str) -> Parsed<Template> {
     if let Some(ours) = of_nginx(text) {
         return Err(Invalid::with_help("a target has no `$` variables", format!("write `{ours}`")));
     }
-    let template = parse(text)?;
+    let template = Template(placeholders::parts(text, TemplatePart::Text, placeholder)?);
     if let Some((status, to)) = text.split_once(' ').filter(|(status, _)| status.parse::<u16>().is_ok()) {
         let help = format!("write `{{ to: \"{}\", status: {status} }}`", to.trim());
         return Err(Invalid::with_help("a target has no status in it", help));
@@ -114,37 +115,6 @@ const PLACEHOLDERS: [(&str, TemplatePart); 8] = [
     ("request_id", TemplatePart::RequestId),
 ];
 
-/// `{{` and `}}` stand for a brace.
-fn parse(text: &str) -> Parsed<Template> {
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = rest.get(c.len_utf8()..).unwrap_or("");
-        if (c == '{' || c == '}') && rest.starts_with(c) {
-            literal.push(c);
-            rest = rest.get(1..).unwrap_or("");
-        } else if c == '{' {
-            let Some((name, after)) = rest.split_once('}') else {
-                return Err(Invalid::with_help("`{` without its `}`", "a literal `{` is written `{{`"));
-            };
-            if !literal.is_empty() {
-                parts.push(TemplatePart::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(placeholder(name)?);
-            rest = after;
-        } else if c == '}' {
-            return Err(Invalid::with_help("`}` without its `{`", "a literal `}` is written `}}`"));
-        } else {
-            literal.push(c);
-        }
-    }
-    if !literal.is_empty() {
-        parts.push(TemplatePart::Text(literal));
-    }
-    Ok(Template(parts))
-}
-
 fn placeholder(name: &str) -> Parsed<TemplatePart> {
     if let Some((_, part)) = PLACEHOLDERS.iter().find(|(known, _)| *known == name) {
         return Ok(part.clone());
@@ -182,7 +152,7 @@ impl Template {
 
 fn print(template: &Template) -> String {
     let part = |p: &TemplatePart| match p {
-        TemplatePart::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+        TemplatePart::Text(text) => placeholders::escaped(text),
         other => PLACEHOLDERS
             .iter()
             .find(|(_, known)| known == other)
