@@ -5,22 +5,22 @@ use std::time::{Instant, SystemTime};
 use http::{Version, header};
 
 use super::context::RequestCtx;
+use super::ending::{Ending, count};
 use super::tracing::Trace;
 use crate::downstream::ClientConnection;
 use crate::downstream::http1::field;
-use crate::exchange::GivenUp;
 use crate::filter::Cause;
 use crate::message::request_id::RequestId;
 use crate::message::trace_context;
 use crate::telemetry::{AccessLogger, AccessRecord};
 
-/// Logs the request, when anybody reads the log. `status`: what the client got.
-pub fn log(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx: &RequestCtx) {
+/// Logs the request, when anybody reads the log.
+pub fn log(ending: &Ending<'_>, ctx: &RequestCtx) {
     let logger = &ctx.snapshot.access;
     if !logger.is_on() {
         return;
     }
-    let request = seen.request;
+    let Ending { request, connection, status, bytes_in, bytes_out, duration, .. } = *ending;
     let tls = connection.tls.as_ref();
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
@@ -45,9 +45,9 @@ pub fn log(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx: 
             _ => "HTTP/1.1",
         },
         status,
-        bytes_in: count(seen.bytes_in),
-        bytes_out: count(seen.bytes_out),
-        duration: Instant::now().saturating_duration_since(ctx.started),
+        bytes_in,
+        bytes_out,
+        duration,
         route: ctx.route().map(|route| route.name.as_str()),
         upstream: ctx.attempts.server(),
         upstream_status: ctx.attempts.status,
@@ -125,8 +125,4 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         error_source: Some(malformed.cause.source()),
         headers: None,
     });
-}
-
-fn count(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

@@ -31,10 +31,12 @@ impl Refusal {
         refused
     }
 
-    /// What an error means to the client: a refusal says so itself.
-    pub fn of_error(error: &Error) -> Self {
+    /// What an error means to the client: a refusal says so itself. `answered`: it came once the upstream
+    /// had begun its answer.
+    pub fn of_error(error: &Error, answered: bool) -> Self {
         match error.root_cause().downcast_ref() {
             Some(refusal) => *refusal,
+            None if answered => Self::of(in_mid_answer(cause_of_pingoras(error))),
             None => Self::of(cause_of_pingoras(error)),
         }
     }
@@ -54,13 +56,12 @@ impl From<Refusal> for Box<Error> {
     }
 }
 
-/// What an error means to a client.
-pub fn cause_of(error: &Error) -> Cause {
-    Refusal::of_error(error).cause
+/// What an error means to a client, before the upstream has begun its answer or after that.
+pub fn cause_of(error: &Error, answered: bool) -> Cause {
+    Refusal::of_error(error, answered).cause
 }
 
-/// The cause of an error that came once the upstream had begun its answer.
-pub fn in_mid_answer(cause: Cause) -> Cause {
+fn in_mid_answer(cause: Cause) -> Cause {
     match cause {
         Cause::UpstreamClosed => Cause::UpstreamTruncated,
         Cause::ResponseTimeout => Cause::ReadTimeout,
@@ -172,7 +173,7 @@ mod tests {
     fn a_refused_certificate_is_told_from_a_failed_handshake() {
         let failed = |reason: rustls::Error| {
             let cause = std::io::Error::other(reason);
-            cause_of(&Error::because(ErrorType::TLSHandshakeFailure, "handshake", cause).into_up())
+            cause_of(&Error::because(ErrorType::TLSHandshakeFailure, "handshake", cause).into_up(), false)
         };
         let refused = Cause::CertificateRefused(CertificateFault::UnknownIssuer);
         assert_eq!(failed(rustls::CertificateError::UnknownIssuer.into()), refused);
@@ -181,10 +182,10 @@ mod tests {
 
     #[test]
     fn a_slow_client_and_a_slow_upstream_are_told_apart() {
-        assert_eq!(cause_of(&Error::new_down(ErrorType::ReadTimedout)).status(), 408);
-        assert_eq!(cause_of(&Error::new_up(ErrorType::ReadTimedout)).status(), 504);
-        assert_eq!(cause_of(&Error::new_up(ErrorType::ConnectTimedout)).status(), 504);
-        assert_eq!(cause_of(&Error::new_up(ErrorType::ConnectRefused)).status(), 502);
-        assert_eq!(cause_of(&Error::new_up(ErrorType::SocketError)).status(), 503);
+        assert_eq!(cause_of(&Error::new_down(ErrorType::ReadTimedout), false).status(), 408);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::ReadTimedout), false).status(), 504);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::ConnectTimedout), false).status(), 504);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::ConnectRefused), false).status(), 502);
+        assert_eq!(cause_of(&Error::new_up(ErrorType::SocketError), false).status(), 503);
     }
 }

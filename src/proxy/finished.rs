@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use pingora_proxy::Session;
 
+use super::access_record::MalformedRequest;
 use super::context::{Client, RequestCtx};
+use super::ending::Ending;
 use super::{access_record, metering, spans};
 use crate::downstream::Initiator;
 use crate::exchange::{Exchange, GivenUp};
 use crate::filter::Cause;
+use crate::runtime::Snapshot;
 use crate::telemetry;
 
 /// The request is over.
@@ -24,11 +27,16 @@ fn tell_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
     let Some(connection) = ctx.connection().filter(|connection| connection.initiator != Initiator::Probe) else {
         return;
     };
-    // What the client got, or 0 where that was nothing.
-    let status = seen.status.or_else(|| ctx.failure.map(|cause| cause.status())).unwrap_or(0);
-    metering::count(seen, status, connection, ctx);
-    access_record::log(seen, status, connection, ctx);
-    spans::tell(seen, status, connection, ctx);
+    let ending = Ending::new(seen, connection, ctx);
+    metering::count(&ending, ctx);
+    access_record::log(&ending, ctx);
+    spans::tell(&ending, ctx);
+}
+
+/// Bytes that were no request are done with. `bytes_out`: of the reply.
+pub fn tell_malformed(snapshot: &Snapshot, malformed: &MalformedRequest<'_>, bytes_out: usize) {
+    metering::count_malformed(snapshot, malformed);
+    access_record::log_malformed(&snapshot.access, malformed, bytes_out);
 }
 
 impl Drop for RequestCtx {

@@ -136,7 +136,7 @@ mod tests {
         ] {
             let fields: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
             let refused = settle_coding(&mut response(&fields), Version::HTTP_11).unwrap_err();
-            assert_eq!(cause_of(&refused), cause, "{codings:?}");
+            assert_eq!(cause_of(&refused, false), cause, "{codings:?}");
         }
     }
 

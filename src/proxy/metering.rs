@@ -1,40 +1,35 @@
 //! Counts a finished request. No lock is taken, nothing is allocated, and nothing looked up by its name:
 //! the snapshot has the figures of each route beside it.
 
-use std::time::Instant;
-
 use http::Method;
 
 use super::access_record::MalformedRequest;
 use super::context::RequestCtx;
-use crate::downstream::ClientConnection;
-use crate::exchange::GivenUp;
+use super::ending::Ending;
 use crate::filter::Cause;
 use crate::metrics::{FinishedRequest, Series, method_index};
 use crate::runtime::Snapshot;
 
-/// `status`: what the client got.
-pub fn count(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx: &RequestCtx) {
-    let series = Series::new(connection.listener, method_index(&seen.request.method), status);
+pub fn count(ending: &Ending<'_>, ctx: &RequestCtx) {
+    let series = Series::new(ending.connection.listener, method_index(&ending.request.method), ending.status);
     let metrics = ctx.route().map_or(&ctx.snapshot.unrouted, |route| &route.metrics);
     metrics.count(&FinishedRequest {
         series,
         at: ctx.at,
         request_id: ctx.request_id.number(),
-        duration: Instant::now().saturating_duration_since(ctx.started),
-        bytes_in: bytes(seen.bytes_in),
-        bytes_out: bytes(seen.bytes_out),
+        duration: ending.duration,
+        bytes_in: ending.bytes_in,
+        bytes_out: ending.bytes_out,
         failure: ctx.failure.map(numbered),
     });
 }
 
 /// Counts bytes that were no request, and what they were answered with.
 pub fn count_malformed(snapshot: &Snapshot, malformed: &MalformedRequest<'_>) {
-    let connection: &ClientConnection = malformed.connection;
     let method = malformed.head.split(|byte| *byte == b' ').next().unwrap_or_default();
     let method = Method::from_bytes(method).as_ref().map_or(u8::MAX, method_index);
     snapshot.unrouted.count(&FinishedRequest {
-        series: Series::new(connection.listener, method, malformed.cause.status()),
+        series: Series::new(malformed.connection.listener, method, malformed.cause.status()),
         at: malformed.at,
         request_id: malformed.id.number(),
         duration: malformed.started.elapsed(),
@@ -48,8 +43,4 @@ pub fn count_malformed(snapshot: &Snapshot, malformed: &MalformedRequest<'_>) {
 /// The number of a cause, of so many.
 fn numbered(cause: Cause) -> (usize, usize) {
     (cause.index(), Cause::all().len())
-}
-
-fn bytes(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

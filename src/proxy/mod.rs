@@ -7,6 +7,7 @@ mod attempts;
 mod basic_auth;
 mod context;
 mod deadlines;
+mod ending;
 mod error;
 mod explain;
 mod finished;
@@ -230,10 +231,7 @@ impl ProxyHttp for Proxy {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut RequestCtx) -> FailToProxy {
         log::debug!("request {}: {e}", ctx.request_id);
-        let mut refusal = Refusal::of_error(e);
-        if ctx.attempts.status.is_some() {
-            refusal.cause = error::in_mid_answer(refusal.cause);
-        }
+        let refusal = Refusal::of_error(e, ctx.attempts.status.is_some());
         limits::note_failure(refusal.cause, ctx);
         let can_reuse_downstream = reply::fail(session, ctx, refusal).await;
         FailToProxy { error_code: refusal.cause.status(), can_reuse_downstream }

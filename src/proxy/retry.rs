@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::attempts::Attempts;
 use super::context::RequestCtx;
-use super::error::{Refusal, cause_of, in_mid_answer};
+use super::error::{Refusal, cause_of};
 use super::keepalive::is_unanswered;
 use super::tracing;
 use crate::config::{Retry, RetryMethods, RetryReason};
@@ -26,7 +26,7 @@ const MOST_PASSED_OVER: usize = 32;
 /// error says whether it does.
 pub fn after_connecting(ctx: &mut RequestCtx, mut error: Box<Error>) -> Box<Error> {
     error.set_retry(false);
-    let cause = cause_of(&error);
+    let cause = cause_of(&error, false);
     tracing::end_attempt(ctx, Some(cause));
     let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
     if cause == Cause::ResourcesExhausted {
@@ -54,7 +54,7 @@ pub fn after_sending(session: &mut Session, ctx: &mut RequestCtx, mut error: Box
     }
     let Some(pool) = ctx.pool().map(Arc::clone) else { return error };
     let answered = ctx.attempts.status.is_some();
-    let cause = if answered { in_mid_answer(cause_of(&error)) } else { cause_of(&error) };
+    let cause = cause_of(&error, answered);
     tracing::end_attempt(ctx, Some(cause));
     if cause == Cause::RequestTimeout && !answered && !session.as_mut().is_body_done() {
         return Refusal::of(Cause::BodyTooSlow).because(&error);
@@ -136,11 +136,13 @@ pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut Request
         return Ok(());
     }
     ctx.attempts.status = Some(head.status.as_u16());
-    ctx.attempts.ttfb = Some(ctx.started.elapsed());
+    let now = Instant::now();
+    ctx.attempts.ttfb = Some(now.saturating_duration_since(ctx.started));
     tracing::answered(ctx, head.status.as_u16());
     let Some(pool) = ctx.pool().map(Arc::clone) else { return Ok(()) };
     if let Some(pick) = &ctx.attempts.pick {
-        ctx.attempts.began.iter().for_each(|began| pick.metrics().answered(began.elapsed()));
+        let began = ctx.attempts.began.iter();
+        began.for_each(|began| pick.metrics().answered(now.saturating_duration_since(*began)));
         // They say it in each answer; the first one of a connection is enough.
         if !ctx.attempts.reused
             && let Some(limit) = idle_limit(head)

@@ -1,30 +1,27 @@
 //! The spans of a finished request: its own and one for each attempt, by the semantic conventions of
 //! OpenTelemetry for HTTP. Nothing is written for a request whose spans nobody gets.
 
-use std::time::Instant;
-
 use http::{Method, Version, header};
 
 use super::context::RequestCtx;
+use super::ending::Ending;
 use super::tracing::{Attempt, Fate, Trace};
-use crate::downstream::ClientConnection;
-use crate::exchange::GivenUp;
 use crate::filter::Cause;
-use crate::telemetry::{ErrorSource, Span, SpanKind, SpanWriter};
+use crate::telemetry::{self, Span, SpanKind, SpanWriter};
 
-/// Sends them on their way. `status`: what the client got.
-pub fn tell(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx: &RequestCtx) {
+/// Sends them on their way.
+pub fn tell(ending: &Ending<'_>, ctx: &RequestCtx) {
     let (Some(trace), Some(traces)) = (&ctx.trace, &ctx.snapshot.traces) else { return };
     let is_wanted = match trace.fate {
         Fate::Sampled => true,
-        Fate::IfFailed => has_failed(status, ctx.failure),
+        Fate::IfFailed => has_failed(ending.status, ctx.failure),
         Fate::Unrecorded => false,
     };
     if !is_wanted {
         return;
     }
     let mut writer = SpanWriter::default();
-    let told = Told { seen, status, connection, ctx, trace, end: Instant::now() };
+    let told = Told { ending, ctx, trace };
     told.request(&mut writer);
     for (index, attempt) in trace.attempts.iter().enumerate() {
         told.attempt(&mut writer, index, attempt);
@@ -32,23 +29,19 @@ pub fn tell(seen: &GivenUp<'_>, status: u16, connection: &ClientConnection, ctx:
     traces.queue.push(writer.finish());
 }
 
-/// As `log.access.always.errors` has it.
 fn has_failed(status: u16, failure: Option<Cause>) -> bool {
-    status >= 500 || failure.is_some_and(|cause| cause.source() != ErrorSource::Client)
+    telemetry::has_failed(status, failure.map(Cause::source))
 }
 
 struct Told<'t> {
-    seen: &'t GivenUp<'t>,
-    status: u16,
-    connection: &'t ClientConnection,
+    ending: &'t Ending<'t>,
     ctx: &'t RequestCtx,
     trace: &'t Trace,
-    end: Instant,
 }
 
 impl Told<'_> {
     fn request(&self, writer: &mut SpanWriter) {
-        let (ctx, request) = (self.ctx, self.seen.request);
+        let (ctx, ending, request) = (self.ctx, self.ending, self.ending.request);
         let route = ctx.route().map(|route| route.name.as_str());
         let field = |name: header::HeaderName| request.headers.get(name).map(|value| value.as_bytes());
         writer.begin(&Span {
@@ -60,8 +53,8 @@ impl Told<'_> {
             name: self.method().0,
             of: route,
             start: ctx.at,
-            duration: self.end.saturating_duration_since(ctx.started),
-            failure: has_failed(self.status, ctx.failure).then(|| ctx.failure.map_or("", |cause| cause.message())),
+            duration: ending.duration,
+            failure: has_failed(ending.status, ctx.failure).then(|| ctx.failure.map_or("", |cause| cause.message())),
         });
         self.tell_method(writer);
         let target = request.raw_path();
@@ -72,22 +65,22 @@ impl Told<'_> {
         writer.optional("server.address", Some(host.as_bytes()).filter(|host| !host.is_empty()));
         port.into_iter().for_each(|port| writer.number("server.port", port));
         writer.address("client.address", ctx.admission.client_ip);
-        writer.address("network.peer.address", self.connection.ip);
+        writer.address("network.peer.address", ending.connection.ip);
         let version = match request.version {
-            _ if self.connection.is_http2 => "2",
+            _ if ending.connection.is_http2 => "2",
             Version::HTTP_10 => "1.0",
             _ => "1.1",
         };
         writer.text("network.protocol.version", version.as_bytes());
         writer.optional("http.route", route.map(str::as_bytes));
-        if self.status > 0 {
-            writer.number("http.response.status_code", self.status);
+        if ending.status > 0 {
+            writer.number("http.response.status_code", ending.status);
         }
         writer.optional("user_agent.original", field(header::USER_AGENT));
         writer.text("pingora_proxy.request_id", ctx.request_id.to_string().as_bytes());
         writer.millis("pingora_proxy.queue_ms", ctx.attempts.queue);
         writer.millis("pingora_proxy.ttfb_ms", ctx.attempts.ttfb);
-        self.tell_failure(writer, ctx.failure, Some(self.status).filter(|status| *status >= 500));
+        self.tell_failure(writer, ctx.failure, Some(ending.status).filter(|status| *status >= 500));
         writer.end();
     }
 
@@ -106,7 +99,7 @@ impl Told<'_> {
             name: self.method().0,
             of: None,
             start: self.ctx.at + offset,
-            duration: attempt.ended.unwrap_or(self.end).saturating_duration_since(attempt.began),
+            duration: attempt.ended.unwrap_or(self.ending.at).saturating_duration_since(attempt.began),
             failure: is_failed.then(|| failure.map_or("", |cause| cause.message())),
         });
         self.tell_method(writer);
@@ -139,7 +132,7 @@ impl Told<'_> {
     /// How the span is called by it, and the attribute: a method that anyone may make up would make a name of its
     /// own for each request.
     fn method(&self) -> (&str, &str) {
-        match &self.seen.request.method {
+        match &self.ending.request.method {
             known @ &(Method::GET
             | Method::HEAD
             | Method::POST
@@ -157,14 +150,14 @@ impl Told<'_> {
         let (_, method) = self.method();
         writer.text("http.request.method", method.as_bytes());
         if method == "_OTHER" {
-            writer.text("http.request.method_original", self.seen.request.method.as_str().as_bytes());
+            writer.text("http.request.method_original", self.ending.request.method.as_str().as_bytes());
         }
     }
 
     /// `tracestate` of the trace that goes on; of several fields, the first.
     fn state(&self) -> Option<&[u8]> {
         self.trace.parent?;
-        self.seen.request.headers.get("tracestate").map(|state| state.as_bytes())
+        self.ending.request.headers.get("tracestate").map(|state| state.as_bytes())
     }
 }
 

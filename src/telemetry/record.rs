@@ -25,6 +25,12 @@ impl ErrorSource {
     }
 }
 
+/// Whether a request counts as failed where failures are kept, whatever becomes of the others: `log.access.always`
+/// and `traces.errors`. What a client does wrong is none.
+pub fn has_failed(status: u16, source: Option<ErrorSource>) -> bool {
+    status >= 500 || source.is_some_and(|source| source != ErrorSource::Client)
+}
+
 /// A finished request.
 #[derive(Clone, Debug)]
 pub struct AccessRecord<'r> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::{AccessRecord, ErrorSource};
+use super::record::{AccessRecord, has_failed};
 use crate::config::{AccessLog, Share};
 
 #[derive(Clone, Debug)]
@@ -34,8 +34,7 @@ impl Sampling {
     }
 
     fn always_takes(&self, record: &AccessRecord<'_>) -> bool {
-        let failed = || record.status >= 500 || record.error_source.is_some_and(|source| source != ErrorSource::Client);
-        self.errors && failed()
+        self.errors && has_failed(record.status, record.error_source)
             || self.slower_than.is_some_and(|limit| record.duration > limit)
             || self.status.iter().any(|(from, to)| (*from..=*to).contains(&record.status))
     }
@@ -44,6 +43,7 @@ impl Sampling {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::ErrorSource;
     use crate::telemetry::format::tests::record;
 
     #[test]

@@ -12,7 +12,7 @@ use crate::downstream::Session;
 use crate::downstream::http1::{Arrival, Connection, HeadTimeouts, RequestDriver, Slot, field};
 use crate::filter::Cause;
 use crate::message::request_id::RequestId;
-use crate::proxy::{access_record, metering, reply};
+use crate::proxy::{access_record, finished, reply};
 
 impl HttpService {
     pub(super) async fn serve_http1(&self, mut client: Box<Connection>, shutdown: &ShutdownWatch) {
@@ -66,8 +66,7 @@ impl HttpService {
         }
         let malformed =
             access_record::MalformedRequest { at, started, id: &id, cause, head: &head, connection: client.client() };
-        metering::count_malformed(&snapshot, &malformed);
-        access_record::log_malformed(&snapshot.access, &malformed, length);
+        finished::tell_malformed(&snapshot, &malformed, length);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::downstream::http2::{Arrival, Connection, RefusedStream, StreamDriver,
 use crate::downstream::{ClientConnection, Entering, Remote, Session};
 use crate::filter::Cause;
 use crate::message::request_id::RequestId;
-use crate::proxy::{access_record, metering, reply};
+use crate::proxy::{access_record, finished, reply};
 use crate::runtime::Snapshot;
 use crate::telemetry;
 use crate::transport::Transport;
@@ -95,8 +95,7 @@ impl HttpService {
         };
         let malformed =
             access_record::MalformedRequest { at, started, id: &id, cause, head: &head, connection: client };
-        metering::count_malformed(&snapshot, &malformed);
-        access_record::log_malformed(&snapshot.access, &malformed, length);
+        finished::tell_malformed(&snapshot, &malformed, length);
     }
 }
 
