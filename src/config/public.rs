@@ -28,6 +28,13 @@ pub fn mask(yaml: Yaml) -> Yaml {
     walk(yaml, false)
 }
 
+/// The same for a value that stands at this path, as `routes.api.request.header.set.x-token`.
+pub fn mask_at(path: &str, yaml: Yaml) -> Yaml {
+    let mut keys = path.rsplit('.');
+    let (key, parent) = (keys.next().unwrap_or_default(), keys.next().unwrap_or_default());
+    if NAMED_VALUES.contains(&parent) && lets_in(key) { hide(yaml) } else { walk(yaml, NAMED_VALUES.contains(&key)) }
+}
+
 fn walk(yaml: Yaml, named: bool) -> Yaml {
     match yaml {
         Yaml::Map(entries) => {

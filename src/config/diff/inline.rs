@@ -1,10 +1,11 @@
 //! A value in the line of a change.
 
+use crate::config::public::mask_at;
 use crate::config::yaml::{Yaml, hidden_passwords};
 
 /// The longest text of a value.
 const MOST: usize = 120;
-/// Fields whose values are secrets.
+/// Keys whose values are secrets wherever they stand.
 const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
 /// Whether a value at this path is a secret.
@@ -13,10 +14,10 @@ pub fn is_secret(path: &str) -> bool {
     SECRET.iter().any(|name| last.eq_ignore_ascii_case(name))
 }
 
-/// The value in flow style, cut where it is long, and without passwords.
-pub fn inline(value: &Yaml) -> String {
+/// The value that stands at this path in flow style, cut where it is long, and without what may be a secret.
+pub fn inline(path: &str, value: &Yaml) -> String {
     let mut out = String::new();
-    write(value, &mut out);
+    write(&mask_at(path, value.clone()), &mut out);
     let out = hidden_passwords(&out).into_owned();
     match out.char_indices().nth(MOST) {
         Some((at, _)) => format!("{}…", out.get(..at).unwrap_or_default()),

@@ -1,6 +1,7 @@
 //! What belongs together in two configurations.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 use super::change::identity;
 use crate::config::root::Config;
@@ -13,33 +14,31 @@ type Pair<'y, N> = (N, Option<&'y Yaml>, Option<&'y Yaml>);
 /// The values of two maps by key: those of the first in its order, then what only the second has.
 pub fn of_maps<'y>(before: &'y Yaml, after: &'y Yaml) -> Vec<Pair<'y, &'y str>> {
     let entries = |map: &'y Yaml| match map {
-        Yaml::Map(entries) => entries.as_slice(),
-        Yaml::Word(_) | Yaml::Text(_) | Yaml::List(_) | Yaml::Absent => &[],
+        Yaml::Map(entries) => entries.iter().map(|(key, value)| (key.as_str(), value)).collect(),
+        Yaml::Word(_) | Yaml::Text(_) | Yaml::List(_) | Yaml::Absent => Vec::new(),
     };
-    let (before, after) = (entries(before), entries(after));
-    let by_key = |all: &'y [(String, Yaml)]| -> HashMap<&'y str, &'y Yaml> {
-        all.iter().map(|(key, value)| (key.as_str(), value)).collect()
-    };
-    let (old, new) = (by_key(before), by_key(after));
-    let first = before.iter().map(|(key, value)| (key.as_str(), Some(value), new.get(key.as_str()).copied()));
-    let second = after.iter().filter(|(key, _)| !old.contains_key(key.as_str()));
-    first.chain(second.map(|(key, value)| (key.as_str(), None, Some(value)))).collect()
+    side_by_side(entries(before), entries(after))
 }
 
 /// The items of two lists by what they are called.
 pub fn of_lists<'y>(before: &'y Yaml, after: &'y Yaml) -> Vec<Pair<'y, String>> {
-    let items = |list: &'y Yaml| match list {
-        Yaml::List(items) => items.as_slice(),
-        Yaml::Word(_) | Yaml::Text(_) | Yaml::Map(_) | Yaml::Absent => &[],
+    let named = |list: &'y Yaml| match list {
+        Yaml::List(items) => items.iter().filter_map(|item| Some((identity(item)?, item))).collect(),
+        Yaml::Word(_) | Yaml::Text(_) | Yaml::Map(_) | Yaml::Absent => Vec::new(),
     };
-    let named = |list: &'y Yaml| items(list).iter().filter_map(|item| Some((identity(item)?, item)));
-    let find = |list: &'y Yaml, name: &str| named(list).find(|(other, _)| other == name).map(|(_, item)| item);
-    let first = named(before).map(|(name, item)| {
-        let other = find(after, &name);
-        (name, Some(item), other)
+    side_by_side(named(before), named(after))
+}
+
+/// Of several with one name, the first is meant.
+fn side_by_side<'y, N: Clone + Eq + Hash>(before: Vec<(N, &'y Yaml)>, after: Vec<(N, &'y Yaml)>) -> Vec<Pair<'y, N>> {
+    let by_name = |all: &[(N, &'y Yaml)]| all.iter().rev().cloned().collect::<HashMap<_, _>>();
+    let (old, new) = (by_name(&before), by_name(&after));
+    let first = before.into_iter().map(|(name, value)| {
+        let other = new.get(&name).copied();
+        (name, Some(value), other)
     });
-    let second = named(after).filter(|(name, _)| find(before, name).is_none());
-    first.chain(second.map(|(name, item)| (name, None, Some(item)))).collect()
+    let second = after.into_iter().filter(|(name, _)| !old.contains_key(name));
+    first.chain(second.map(|(name, value)| (name, None, Some(value)))).collect()
 }
 
 /// A route's name, its line in the new configuration, and what it is in either.

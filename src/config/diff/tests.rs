@@ -91,3 +91,23 @@ fn no_secret_is_shown() {
     .join("\n");
     assert!(added.contains("route `a`") && !added.contains("hunter2") && !added.contains("abc"), "{added}");
 }
+
+/// `/generations` shows changes to whoever may see `/config`, which hid more than they did.
+#[test]
+fn a_change_hides_what_the_public_configuration_hides() {
+    let with = |secret: &str| {
+        format!(
+            "listeners: [':80']\nroutes:\n  - {{ name: a, upstream: '127.0.0.1:1', request: {{ header: {{ set: {{ X-Session: '{secret}', X-Plain: shown }} }}, \
+             query: {{ add: {{ access_token: '{secret}' }} }} }} }}\n"
+        )
+    };
+    let without = "listeners: [':80']\nroutes:\n  - { name: a, upstream: '127.0.0.1:1' }\n";
+    let other = "listeners: [':80']\nroutes:\n  - { name: b, upstream: '127.0.0.1:1' }\n";
+    // A whole route is longer than a line of a change.
+    for (old, shows_plain) in [(with("s3cret-old"), false), (without.to_owned(), true), (other.to_owned(), false)] {
+        let all = words(&old, &with("s3cret-new")).join("\n");
+        assert!(all.contains("route `a`") && !all.contains("s3cret"), "{all}");
+        assert_eq!(all.contains("shown"), shows_plain, "{all}");
+    }
+    assert_eq!(words(&with("s3cret-1"), &with("s3cret-2")).len(), 2);
+}

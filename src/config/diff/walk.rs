@@ -21,7 +21,10 @@ impl Walk {
         let path = format!("{section}.{name}");
         match (before, after) {
             (Some(before), Some(after)) => self.compare(&path, subject, "", before, after),
-            (None, Some(after)) => self.push(Change { path, words: format!("{subject} was added: {}", inline(after)) }),
+            (None, Some(after)) => {
+                let words = format!("{subject} was added: {}", inline(&path, after));
+                self.push(Change { path, words });
+            }
             (Some(_), None) => self.push(Change { path, words: format!("{subject} was removed") }),
             (None, None) => {}
         }
@@ -63,7 +66,7 @@ impl Walk {
                 (Some(before), Some(after)) => {
                     self.compare(&format!("{path}.{name}"), subject, &format!("{key}.{name}"), before, after);
                 }
-                (None, Some(after)) => added.push(inline(after)),
+                (None, Some(after)) => added.push(inline(path, after)),
                 (Some(_), None) => removed.push(name),
                 (None, None) => {}
             }
@@ -82,7 +85,7 @@ impl Walk {
             }
         }
         if is_moved {
-            self.say(path, subject, key, &format!("the order is {} now", inline(&Yaml::List(names(after)))));
+            self.say(path, subject, key, &format!("the order is {} now", inline(path, &Yaml::List(names(after)))));
         }
     }
 
@@ -105,5 +108,5 @@ fn names(list: &Yaml) -> Vec<Yaml> {
 }
 
 fn shown(path: &str, value: &Yaml) -> String {
-    if is_secret(path) { "(hidden)".to_owned() } else { inline(value) }
+    if is_secret(path) { "(hidden)".to_owned() } else { inline(path, value) }
 }
