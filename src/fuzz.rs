@@ -23,7 +23,7 @@ use crate::downstream::http1::Head;
 use crate::downstream::http2::FrameWatch;
 use crate::http1::{IncomingBody, Input};
 use crate::http2::{Event, FrameReader};
-use crate::listener::{TicketKeys, parse_proxy_header};
+use crate::listener::parse_proxy_header;
 use crate::message::cookie::{self, SetCookieRewrite};
 use crate::message::path::has_prefix;
 use crate::message::path_escapes::normal;
@@ -31,8 +31,6 @@ use crate::message::readings::{Readings, SentPath, resolved};
 use crate::message::{destination::Destination, forwarded, host, query};
 use crate::proxy::{Outcome, explain};
 use crate::runtime::Snapshot;
-use crate::telemetry::AccessLogger;
-use crate::upstream::CookieKey;
 use crate::upstream::http1::ResponseHead;
 
 /// A reader of strangers' bytes.
@@ -106,8 +104,7 @@ routes:
 
 fn snapshot_of(text: &str) -> Option<Arc<Snapshot>> {
     let (config, _) = config::parse("fuzz.yaml", text, &|_| None).ok()?;
-    let (access, keys) = (Arc::new(AccessLogger::off()), Arc::new(TicketKeys::new(&[])));
-    Snapshot::compile(&config, access, None, &CookieKey::new(Vec::new()), &keys).ok().map(Arc::new)
+    Snapshot::compile_unserved(&config, None).ok().map(Arc::new)
 }
 
 /// A head goes the way of a live one, up to the request that would be sent.

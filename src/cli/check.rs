@@ -1,13 +1,8 @@
 //! The configuration, read in one way for starting, `-t` and `-T`.
 
-use std::sync::Arc;
-
 use proxy_service::config::{self, Config, Problem, Source};
-use proxy_service::listener::TicketKeys;
 use proxy_service::runtime::Snapshot;
 use proxy_service::server;
-use proxy_service::telemetry::AccessLogger;
-use proxy_service::upstream::CookieKey;
 
 /// Reads the configuration and prints its problems and warnings.
 ///
@@ -37,9 +32,7 @@ pub fn accept(name: &str, read: Result<(Config, Vec<Problem>), config::Rejected>
 
 /// Compiles the configuration as start-up does, without an access log.
 pub fn compile(config: &Config) -> Result<Snapshot, String> {
-    let ticket_keys = Arc::new(TicketKeys::new(&[]));
-    Snapshot::compile(config, Arc::new(AccessLogger::off()), None, &CookieKey::new(Vec::new()), &ticket_keys)
-        .map_err(|e| format!("error: {e}"))
+    Snapshot::compile_unserved(config, None).map_err(|e| format!("error: {e}"))
 }
 
 pub fn test(source: &Source) -> Result<(), String> {

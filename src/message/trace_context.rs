@@ -1,6 +1,9 @@
 //! `traceparent` (W3C Trace Context): which trace a request belongs to.
 
-use http::HeaderMap;
+use data_encoding::HEXLOWER;
+use http::{HeaderMap, HeaderName};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];
@@ -29,7 +32,7 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&[u8]> {
 pub fn parent(headers: &HeaderMap) -> Option<Parent> {
     let Parts { trace, parent, flags } = parts(headers)?;
     let [flags] = bytes(flags)?;
-    let is_one = headers.get_all("traceparent").iter().nth(1).is_none();
+    let is_one = headers.get_all(&TRACEPARENT).iter().nth(1).is_none();
     is_one.then_some(Parent { trace: bytes(trace)?, span: bytes(parent)?, sampled: flags & 1 == 1 })
 }
 
@@ -47,13 +50,14 @@ pub fn field(trace: TraceId, span: SpanId, sampled: bool) -> [u8; 55] {
 
 /// In lower case; `D` is twice `N`.
 pub fn hex<const N: usize, const D: usize>(bytes: [u8; N]) -> [u8; D] {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
-    let mut digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    std::array::from_fn(|_| digits.next().unwrap_or(b'0'))
+    const { assert!(D == 2 * N) };
+    let mut digits = [0; D];
+    HEXLOWER.encode_mut(&bytes, &mut digits);
+    digits
 }
 
 fn parts(headers: &HeaderMap) -> Option<Parts<'_>> {
-    let value = headers.get("traceparent")?.as_bytes();
+    let value = headers.get(&TRACEPARENT)?.as_bytes();
     let (version, rest) = value.split_at_checked(2)?;
     let (trace, rest) = rest.strip_prefix(b"-")?.split_at_checked(32)?;
     let (parent, rest) = rest.strip_prefix(b"-")?.split_at_checked(16)?;
@@ -71,12 +75,11 @@ fn parts(headers: &HeaderMap) -> Option<Parts<'_>> {
 
 /// Of hex digits in lower case.
 fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let value = |digit: &u8| if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
-    let mut bytes = [0; N];
-    for (place, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *place = pair.iter().fold(0, |byte, digit| byte << 4 | value(digit));
+    if digits.len() != 2 * N {
+        return None;
     }
-    (digits.len() == 2 * N).then_some(bytes)
+    let mut bytes = [0; N];
+    HEXLOWER.decode_mut(digits, &mut bytes).ok().map(|_| bytes)
 }
 
 #[cfg(test)]

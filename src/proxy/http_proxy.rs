@@ -120,18 +120,13 @@ fn hand_out(sender: oneshot::Sender<Arc<OwnHttpProxy>>) -> ProcessCustomSession<
 mod tests {
     use super::*;
     use crate::config;
-    use crate::listener::TicketKeys;
     use crate::runtime::{Live, Snapshot};
-    use crate::telemetry::AccessLogger;
-    use crate::upstream::CookieKey;
 
     #[test]
     fn a_proxy_comes_through_either_door() {
         let text = "listeners: ['127.0.0.1:1']\nroutes: [{ respond: { status: 204 } }]\n";
         let (config, _) = config::parse("test.yaml", text, &|_| None).unwrap();
-        let (log, key) = (Arc::new(AccessLogger::off()), CookieKey::new(Vec::new()));
-        let live =
-            Arc::new(Live::new(Snapshot::compile(&config, log, None, &key, &Arc::new(TicketKeys::new(&[]))).unwrap()));
+        let live = Arc::new(Live::new(Snapshot::compile_unserved(&config, None).unwrap()));
         let conf = Arc::new(ServerConf::default());
         for door in [Door::tcp().unwrap(), Door::unix().unwrap()] {
             let file = std::path::PathBuf::from(door.address.as_ref());

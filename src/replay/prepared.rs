@@ -7,13 +7,11 @@ use super::facts::{RouteFacts, without_unlogged};
 use super::record::Record;
 use crate::config::{Action, Config, Match};
 use crate::downstream::{ClientConnection, Remote};
-use crate::listener::{ListenerIndex, TicketKeys};
+use crate::listener::ListenerIndex;
 use crate::proxy::{Forecast, forecast};
 use crate::route::RouteTable;
 use crate::runtime::Snapshot;
-use crate::telemetry::AccessLogger;
 use crate::transport::ClientTls;
-use crate::upstream::CookieKey;
 
 /// What is supposed of conditions on what a log does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +67,7 @@ impl Prepared {
         let mut snapshots: Vec<Arc<Snapshot>> = Vec::new();
         let each = supposed.iter().map(|conditions| Supposed::Met(conditions));
         for supposed in [Supposed::AllMet, Supposed::NoneMet].into_iter().chain(each) {
-            let mut snapshot = compile(&config, snapshots.first().map(|snapshot| &**snapshot))?;
+            let mut snapshot = Snapshot::compile_unserved(&config, snapshots.first().map(|snapshot| &**snapshot))?;
             let all = config.routes.iter().zip(&routes);
             snapshot.table = RouteTable::supposing(
                 all.map(|(r, facts)| (r.matcher.clone(), r.priority, taken(&r.matcher, facts, supposed))),
@@ -99,11 +97,6 @@ fn taken(matcher: &Match, facts: &RouteFacts, supposed: Supposed<'_>) -> Option<
         (Some(unlogged), Supposed::Met(conditions)) if unlogged.whole == conditions => Some(without_unlogged(matcher)),
         (Some(_), Supposed::NoneMet | Supposed::Met(_)) => None,
     }
-}
-
-fn compile(config: &Config, previous: Option<&Snapshot>) -> Result<Snapshot, String> {
-    let ticket_keys = Arc::new(TicketKeys::new(&[]));
-    Snapshot::compile(config, Arc::new(AccessLogger::off()), previous, &CookieKey::new(Vec::new()), &ticket_keys)
 }
 
 /// The connection on which it came, as far as the log tells. Whom a certificate named is not in the log.

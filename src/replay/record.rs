@@ -5,8 +5,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-/// Values of the access log are cut at this length.
-const CUT: usize = 4096;
+use crate::telemetry::{LONGEST_VALUE, REDACTED};
 
 /// Why a line is no recorded request, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +90,7 @@ impl Record {
             remote_ip: line.remote_ip.or(line.client_ip),
             is_tls,
             sni: line.sni.as_ref().map(|name| name.as_ref().to_owned()),
-            has_hidden_query: line.query.contains("[redacted]"),
+            has_hidden_query: line.query.contains(REDACTED),
             is_forwarded,
             untold: untold(line),
         }
@@ -104,7 +103,7 @@ fn untold(line: &Line<'_>) -> Option<&'static str> {
     if line.method.is_empty() || line.path.is_empty() {
         return Some("the log does not hold the request: it was refused before it was read");
     }
-    if values().any(|value| value.len() >= CUT) {
+    if values().any(|value| value.len() >= LONGEST_VALUE) {
         return Some("a value was cut in the log");
     }
     if values().any(|value| value.contains(|c: char| c == '\u{fffd}' || c.is_control())) {
@@ -163,7 +162,7 @@ mod tests {
     fn what_the_log_does_not_hold_is_said() {
         let untold = |line: &str| Record::parse(line.as_bytes()).unwrap().untold.is_some();
         assert!(untold(r#"{"method":"","path":""}"#));
-        assert!(untold(&format!(r#"{{"method":"GET","path":"/{}"}}"#, "x".repeat(CUT))));
+        assert!(untold(&format!(r#"{{"method":"GET","path":"/{}"}}"#, "x".repeat(LONGEST_VALUE))));
         assert!(untold("{\"method\":\"GET\",\"path\":\"/\u{fffd}\"}"));
         assert!(untold(r#"{"method":"GET","path":"/","user_agent":"a\r\nHost: b"}"#));
         assert!(!untold(r#"{"method":"GET","path":"/"}"#));

@@ -198,6 +198,16 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// Compiles a configuration by which nobody is served: to check it, or to ask what it would do. It has
+    /// no access log and no keys.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_unserved(config: &Config, previous: Option<&Self>) -> Result<Self, String> {
+        let (access, key) = (Arc::new(AccessLogger::off()), CookieKey::new(Vec::new()));
+        Self::compile(config, access, previous, &key, &Arc::new(TicketKeys::new(&[])))
+    }
+
     /// The stores in which routes count together with other proxies; one may come more than once.
     pub fn stores(&self) -> impl Iterator<Item = &Arc<Store>> {
         self.routes.iter().flat_map(|route| route.filters.stores())

@@ -2,7 +2,7 @@
 //! that a line must be, too.
 
 /// Of a path, a query, a User-Agent and a Referer.
-const VALUE: usize = 4096;
+pub const VALUE: usize = 4096;
 /// Of a host: a name of 253 bytes and a port fit.
 const HOST: usize = 260;
 /// Of a method; the longest registered one has 16 bytes.

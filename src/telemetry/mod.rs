@@ -24,12 +24,14 @@ mod template;
 mod time;
 
 pub use access_log::AccessLogger;
+pub use bounds::VALUE as LONGEST_VALUE;
 pub use error_log::{ErrorLogger, finish_error_log, held_back_messages};
 pub use format::render;
 pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};
 pub use recent::{RecentRequests, Tail};
 pub use record::{AccessRecord, ErrorSource, has_failed};
+pub use redaction::REDACTED;
 pub use span::{Span, SpanKind, SpanWriter, export_body};
 pub use span_queue::{SpanBatch, SpanLoss, SpanQueue, exported_spans, lost_spans, note_exported, note_lost};
 pub use time::timestamp;

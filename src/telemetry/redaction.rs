@@ -7,7 +7,7 @@ use super::record::AccessRecord;
 use crate::config::Redact;
 use crate::message::query::decode;
 
-const HIDDEN: &[u8] = b"[redacted]";
+pub const REDACTED: &str = "[redacted]";
 
 #[derive(Clone, Debug)]
 pub struct Redaction {
@@ -78,7 +78,7 @@ impl Redaction {
             if name.len() < pair.len() && self.names(name) {
                 out.extend_from_slice(name);
                 out.push(b'=');
-                out.extend_from_slice(HIDDEN);
+                out.extend_from_slice(REDACTED.as_bytes());
             } else {
                 out.extend_from_slice(pair);
             }

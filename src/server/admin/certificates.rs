@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::answer::Answer;
@@ -50,7 +51,7 @@ fn described(listener: &str, found: CertificateInForce, now: i64) -> Certificate
         file: file.display().to_string(),
         not_after: timestamp(end.unwrap_or(UNIX_EPOCH)),
         expires_in_s: not_after.saturating_sub(now),
-        fingerprint: digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        fingerprint: HEXLOWER.encode(digest(&SHA256, der).as_ref()),
         error: fault,
     }
 }

@@ -10,13 +10,11 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use crate::config::Config;
-use crate::listener::TicketKeys;
 use crate::message::query;
 use crate::proxy::{Asked, Told, explain, parse_header};
 use crate::runtime::Snapshot;
 use crate::server::lifecycle::reload::INITIAL_LOOKUP_TIMEOUT;
-use crate::telemetry::AccessLogger;
-use crate::upstream::{CookieKey, resolve_initial};
+use crate::upstream::resolve_initial;
 
 #[derive(Serialize)]
 struct Explained {
@@ -76,9 +74,7 @@ fn read(text: &str) -> Result<Asked, String> {
 /// # Errors
 /// When the configuration cannot be compiled once more.
 fn explained(asked: &Asked, config: &Config) -> Result<Explained, String> {
-    let ticket_keys = Arc::new(TicketKeys::new(&[]));
-    let (access, key) = (Arc::new(AccessLogger::off()), CookieKey::new(Vec::new()));
-    let snapshot = Arc::new(Snapshot::compile(config, access, None, &key, &ticket_keys)?);
+    let snapshot = Arc::new(Snapshot::compile_unserved(config, None)?);
     resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
     let told = Told::new(asked, &explain(&asked.head(), asked.remote(), &snapshot), config, &snapshot);
     Ok(Explained {
