@@ -228,7 +228,12 @@ fn stats_are_what_the_dashboard_is_built_on() {
             good.address, bad.address
         ),
     );
-    for (path, status) in [("/good", 200), ("/good", 200), ("/bad", 503), ("/dead", 502), ("/", 404)] {
+    assert_eq!(running.proxy.get("/good").status, 200);
+    // The connection is kept after the client has its answer.
+    await_until("an idle connection", || {
+        running.stats()["upstreams"].as_array().unwrap().iter().any(|one| one["connections"]["idle"] == 1)
+    });
+    for (path, status) in [("/good", 200), ("/bad", 503), ("/dead", 502), ("/", 404)] {
         assert_eq!(running.proxy.get(path).status, status, "{path}");
     }
     running.await_requests(5.0);

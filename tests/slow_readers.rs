@@ -306,12 +306,13 @@ fn a_stalled_reader_holds_less_than_a_quarter_of_a_megabyte() {
     let mut readers = Vec::new();
     let mut held_with = |count: usize| {
         readers.extend((0..count).map(|_| stall(&proxy, "/large", "")));
-        // Until everything that can fill has filled.
-        let mut last = 0;
+        // Until everything that can fill has filled, on a machine that may pause for a while.
+        let (mut last, mut same) = (0, 0);
         support::await_until("the memory stays as it is", || {
             std::thread::park_timeout(Duration::from_millis(500));
             let now = proxy.resident_memory();
-            now == std::mem::replace(&mut last, now)
+            same = if now == std::mem::replace(&mut last, now) { same + 1 } else { 0 };
+            same == 4
         });
         last
     };

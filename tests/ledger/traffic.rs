@@ -96,6 +96,10 @@ pub struct Traffic {
     not_taken: Mutex<Vec<u64>>,
 }
 
+/// Of a new connection's first request: a handshake, a preface, the request itself. Each waits for the machine as
+/// long as a bystander's only one.
+const ROUND_TRIPS: u32 = 3;
+
 impl Traffic {
     /// Starts every client of every load; [`Self::finish`] ends them.
     pub fn start(book: Book, loads: &[Load], bystander: Bystander) -> (Arc<Self>, Vec<tokio::task::JoinHandle<()>>) {
@@ -153,7 +157,7 @@ impl Traffic {
         let quick = matches!(kind, Kind::Fresh | Kind::KeepAlive | Kind::Thinking | Kind::Post);
         let loss = match outcome {
             Err(loss) => Some(loss),
-            Ok(_) if quick && took > Duration::from_secs(1) + self.bystander.longest(began) => {
+            Ok(_) if quick && took > Duration::from_secs(1) + ROUND_TRIPS * self.bystander.longest(began) => {
                 Some(Loss::OverOneSecond)
             }
             Ok(_) => None,
