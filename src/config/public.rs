@@ -1,28 +1,12 @@
 //! The configuration without what may be a secret in it: values of fields, parameters and cookies whose
-//! names say that they let somebody in.
+//! names say that they let somebody in, and passwords and such parameters in URLs.
 
-use super::yaml::Yaml;
+use super::yaml::{Yaml, hidden_in_urls, lets_in};
 
 /// What stands in the place of a value.
 const HIDDEN: &str = "***";
 /// Maps whose keys are names that a request or a response carries.
 const NAMED_VALUES: [&str; 8] = ["set", "add", "header", "headers", "query", "cookie", "cookies", "metadata"];
-/// Parts of a name that lets somebody in.
-const TELLING: [&str; 12] = [
-    "auth",
-    "cookie",
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "api-key",
-    "apikey",
-    "api_key",
-    "session",
-    "credential",
-    "signature",
-];
-
 /// Hides values that may be secrets.
 pub fn mask(yaml: Yaml) -> Yaml {
     walk(yaml, false)
@@ -50,13 +34,10 @@ fn walk(yaml: Yaml, named: bool) -> Yaml {
             Yaml::Map(entries.into_iter().map(entry).collect())
         }
         Yaml::List(items) => Yaml::List(items.into_iter().map(|item| walk(item, named)).collect()),
-        Yaml::Word(_) | Yaml::Text(_) | Yaml::Absent => yaml,
+        Yaml::Word(word) => Yaml::Word(hidden_in_urls(&word).into_owned()),
+        Yaml::Text(text) => Yaml::Text(hidden_in_urls(&text).into_owned()),
+        Yaml::Absent => Yaml::Absent,
     }
-}
-
-fn lets_in(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    TELLING.iter().any(|part| name.contains(part)) || name == "key" || name.ends_with("-key") || name.ends_with("_key")
 }
 
 fn hide(value: Yaml) -> Yaml {
@@ -77,10 +58,11 @@ mod tests {
         let yaml = "listeners: [':80']\nroutes:\n  - match: { header: { X-Api-Key: s3cret-1, x-plain: shown-1 } }\n    \
                     request: { header: { set: { Authorization: 'Bearer s3cret-2', X-Plain: shown-2 } }, \
                     query: { add: { access_token: s3cret-3, q: shown-3 } } }\n    upstream: '127.0.0.1:1'\n  \
-                    - respond: { header: { X-Session: s3cret-4, X-Other: shown-4 } }\n";
+                    - respond: { header: { X-Session: s3cret-4, X-Other: shown-4 } }\n  \
+                    - redirect: { to: 'https://u:s3cret-5@x.test/?shown-5=1&sig=s3cret-6' }\n";
         let config = parse("p.yaml", yaml, &|_| None).unwrap_or_else(|e| panic!("{e}")).0;
         let (all, public) = (to_yaml(&config), to_public_yaml(&config));
-        assert_eq!((all.matches("s3cret-").count(), all.matches("shown-").count()), (4, 4), "{all}");
-        assert_eq!((public.matches("s3cret-").count(), public.matches("shown-").count()), (0, 4), "{public}");
+        assert_eq!((all.matches("s3cret-").count(), all.matches("shown-").count()), (6, 5), "{all}");
+        assert_eq!((public.matches("s3cret-").count(), public.matches("shown-").count()), (0, 5), "{public}");
     }
 }

@@ -1,5 +1,6 @@
 //! The access record of a finished request.
 
+use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
 use http::{Version, header};
@@ -80,6 +81,18 @@ pub struct MalformedRequest<'r> {
     pub connection: &'r ClientConnection,
 }
 
+/// A password in front of a host makes a request malformed (RFC 9110 section 4.2.4), and stays one.
+fn without_password(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(at) = memchr::memrchr(b'@', text) else { return Cow::Borrowed(text) };
+    let (login, rest) = text.split_at(at);
+    let start = memchr::memmem::find(login, b"://").map_or(0, |scheme| scheme + 3);
+    let Some(colon) = login.get(start..).and_then(|login| memchr::memchr(b':', login)) else {
+        return Cow::Borrowed(text);
+    };
+    let kept = login.get(..=start + colon).unwrap_or_default();
+    Cow::Owned([kept, b"***", rest].concat())
+}
+
 /// Logs what can be read of them.
 pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, bytes_out: usize) {
     if !logger.is_on() {
@@ -89,8 +102,9 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
     let line = malformed.head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.split(|b| *b == b' ');
     let method = words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or("");
-    let target = words.next().unwrap_or_default();
-    let split = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let target = without_password(words.next().unwrap_or_default());
+    let host = without_password(field(malformed.head, "host").unwrap_or_default());
+    let split = memchr::memchr(b'?', &target).unwrap_or(target.len());
     logger.log(&AccessRecord {
         at: malformed.at,
         request_id: malformed.id,
@@ -99,7 +113,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         remote_ip: malformed.connection.ip,
         method,
         scheme: malformed.connection.scheme(),
-        host: field(malformed.head, "host").unwrap_or_default(),
+        host: &host,
         path: &target[..split],
         query: target.get(split + 1..).unwrap_or_default(),
         proto: words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or(""),
@@ -125,4 +139,23 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         error_source: Some(malformed.cause.source()),
         headers: None,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_front_of_a_host_is_not_shown() {
+        for (text, shown) in [
+            ("http://u:s3cret@h.test/a?b", "http://u:***@h.test/a?b"),
+            ("u:s3c:r@et@h", "u:***@h"),
+            ("/a@b", "/a@b"),
+            ("http://u@h/", "http://u@h/"),
+            ("h:80", "h:80"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(text.as_bytes()), shown.as_bytes(), "{text}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::explain::Explanation;
 use super::outcome::Outcome;
-use crate::config::{Config, FieldName, ResponseEdits, Route, Underscores};
+use crate::config::{Config, FieldName, ResponseEdits, Route, Underscores, hidden_in_urls};
 use crate::downstream::Remote;
 use crate::filter::Cause;
 use crate::runtime::Snapshot;
@@ -178,7 +178,7 @@ fn describe_questions(facts: &mut Vec<Fact>, route: &Route) {
         facts.push(("asks for", format!("a password of {} (`auth.basic`)", basic.users.path.display())));
     }
     if let Some(forward) = &auth.forward {
-        facts.push(("asks", format!("{} (`auth.forward`)", forward.url.written)));
+        facts.push(("asks", format!("{} (`auth.forward`)", hidden_in_urls(&forward.url.written))));
     }
 }
 

@@ -9,6 +9,7 @@ use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
 use crate::auth::Jwt;
+use crate::config::hidden_in_urls;
 use crate::message::escaping::printable;
 use crate::runtime::{AskedService, Snapshot};
 use crate::upstream::{CallFailure, Connector, call};
@@ -32,19 +33,15 @@ pub async fn keep_fetching(snapshot: Arc<Snapshot>, route: usize, connector: Arc
     loop {
         let rest = match fetch(&connector, service, jwt).await {
             Ok(count) => {
-                log::debug!("route `{}`: {count} keys came from {}{}", route.name, service.host, service.target);
+                log::debug!("route `{}`: {count} keys came from {}", route.name, service.host);
                 retry = FIRST_RETRY;
                 REFRESH
             }
             Err(reason) => {
                 let kept = if jwt.has_keys() { "the keys of before stay in force" } else { "requests get 503" };
                 let reason = printable(&reason);
-                log::error!(
-                    "route `{}`: no keys from {}{}: {reason}; {kept}",
-                    route.name,
-                    service.host,
-                    service.target
-                );
+                let target = hidden_in_urls(&service.target);
+                log::error!("route `{}`: no keys from {}{target}: {reason}; {kept}", route.name, service.host);
                 let rest = retry;
                 retry = (retry * 2).min(REFRESH);
                 rest

@@ -70,10 +70,11 @@ impl Redaction {
     }
 
     fn push(&self, query: &[u8], out: &mut Vec<u8>) {
-        for (index, pair) in query.split(|b| *b == b'&').enumerate() {
-            if index > 0 {
-                out.push(b'&');
-            }
+        let mut rest = query;
+        while !rest.is_empty() {
+            // Some readers take a semicolon for an ampersand.
+            let end = memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
+            let (pair, more) = rest.split_at(end);
             let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
             if name.len() < pair.len() && self.names(name) {
                 out.extend_from_slice(name);
@@ -82,6 +83,8 @@ impl Redaction {
             } else {
                 out.extend_from_slice(pair);
             }
+            out.extend(more.first());
+            rest = more.get(1..).unwrap_or_default();
         }
     }
 
@@ -123,6 +126,7 @@ mod tests {
             (b"t%6Fken=s3cret", b"t%6Fken=[redacted]"),
             (b"a+b=s3cret=x", b"a+b=[redacted]"),
             (b"token&Token=x&tokens=y&token=", b"token&Token=x&tokens=y&token=[redacted]"),
+            (b"a=1;token=s3cret;&b;", b"a=1;token=[redacted];&b;"),
             (b"", b""),
             (&long, b"token=[redacted]"),
         ] {

@@ -1,7 +1,7 @@
 //! A value in the line of a change.
 
 use crate::config::public::mask_at;
-use crate::config::yaml::{Yaml, hidden_passwords};
+use crate::config::yaml::{Yaml, hidden_secrets};
 
 /// The longest text of a value.
 const MOST: usize = 120;
@@ -18,7 +18,7 @@ pub fn is_secret(path: &str) -> bool {
 pub fn inline(path: &str, value: &Yaml) -> String {
     let mut out = String::new();
     write(&mask_at(path, value.clone()), &mut out);
-    let out = hidden_passwords(&out).into_owned();
+    let out = hidden_secrets(&out).into_owned();
     match out.char_indices().nth(MOST) {
         Some((at, _)) => format!("{}…", out.get(..at).unwrap_or_default()),
         None => out,

@@ -2,20 +2,20 @@
 //! variables in values, what is wrong and where, and values back to text.
 
 mod node;
-mod passwords;
 mod problem;
 mod quoting;
 mod rejected;
 mod render;
+mod secrets;
 mod tree;
 mod variables;
 mod writer;
 
 pub use node::{Kind, MapKey, Node};
-pub use passwords::hidden as hidden_passwords;
 pub use problem::{Invalid, Location, Parsed, Problem, Severity, Span};
 pub use rejected::Rejected;
 pub use render::{Look, excerpt, render};
+pub use secrets::{hidden as hidden_secrets, hidden_in_urls, lets_in};
 pub use tree::{MAX_BYTES, parse};
 #[cfg(test)]
 pub use variables::escape;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 
-use super::passwords::hidden;
 use super::problem::{Problem, Severity, Shown};
+use super::secrets::hidden;
 use crate::message::escaping::is_dangerous;
 
 /// What problems are written to.

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use super::answer::Answer;
-use crate::config::Config;
+use crate::config::{Config, hidden_secrets};
 use crate::message::query;
 use crate::proxy::{Asked, Told, explain, parse_header};
 use crate::runtime::Snapshot;
@@ -82,7 +82,12 @@ fn explained(asked: &Asked, config: &Config) -> Result<Explained, String> {
         url: asked.url.clone(),
         verdict: told.verdict,
         route: told.route,
-        facts: told.facts.into_iter().map(|(label, text)| Fact { label, text }).collect(),
+        // Whoever may ask is not whoever may read the file.
+        facts: told
+            .facts
+            .into_iter()
+            .map(|(label, text)| Fact { label, text: hidden_secrets(&text).into_owned() })
+            .collect(),
         others: told.others.into_iter().map(|(route, reason)| Other { route, reason }).collect(),
     })
 }

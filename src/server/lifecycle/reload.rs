@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{self, AccessTarget, Config, Look, Source, Upstream};
+use crate::config::{self, AccessLog, AccessTarget, Config, Look, Source, TokenPlace, Upstream};
 use crate::runtime::{Live, Snapshot};
 use crate::server::files::cookie_key;
 use crate::telemetry::AccessLogger;
@@ -35,7 +35,7 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     let source = Source::File(path.to_owned());
     let (config, warnings) = config::load(&source).map_err(|rejected| format!("{rejected}; nothing was changed\n"))?;
     let before = live.pin();
-    let access = if config.log.access == running.log.access {
+    let access = if access_log(&config) == access_log(running) {
         Arc::clone(&before.access)
     } else {
         Arc::new(start_access_log(&config, Some(&before.access))?)
@@ -52,12 +52,26 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     Ok(Reloaded { config, warnings, waiting })
 }
 
+/// Tokens in queries are hidden wherever clients repeat them: in a Referer, or at a path that no route takes.
+fn access_log(config: &Config) -> AccessLog {
+    let mut log = config.log.access.clone();
+    let jwts = config.routes.iter().filter_map(|route| route.auth.as_ref()?.jwt.as_ref());
+    for jwt in jwts {
+        if let TokenPlace::Query(name) = &jwt.from
+            && !log.redact.query.contains(name)
+        {
+            log.redact.query.push(name.clone());
+        }
+    }
+    log
+}
+
 /// `before` is the one that it follows.
 ///
 /// # Errors
 /// In words, when its file cannot be opened.
 pub fn start_access_log(config: &Config, before: Option<&AccessLogger>) -> Result<AccessLogger, String> {
-    AccessLogger::start(&config.log.access, before).map_err(|e| match &config.log.access.to {
+    AccessLogger::start(&access_log(config), before).map_err(|e| match &config.log.access.to {
         AccessTarget::File(path) => format!("cannot open the access log {}: {e}", path.display()),
         AccessTarget::Stdout | AccessTarget::Syslog(_) | AccessTarget::Off => {
             format!("cannot start the access log: {e}")

@@ -100,7 +100,7 @@ section! {
         header: Option<HeaderName>, with optional(HEADER_NAME);
         /// A cookie.
         cookie: Option<String>, with optional(COOKIE_NAME);
-        /// A query parameter. The access log then leaves the query out.
+        /// A query parameter. The access log then leaves the query out; on other routes and in `Referer` the parameter's value is `[redacted]`.
         query: Option<String>, with optional(ANY_TEXT);
     }
     one_of "place" { header, cookie, query }
