@@ -35,7 +35,7 @@ fn a_connection_too_many_is_told_so(front: Front) {
         links.iter_mut().all(|link| link.ask(&ask).status == 200)
     });
     let mut third = proxy.link();
-    let refused = third.ask(&ask);
+    let refused = third.ask(&Ask::get("/third").host("a.test"));
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
     assert!(refused.text().contains("`limits.connections`"), "{}", refused.text());
     assert!(third.is_closed(), "no further request of it");
@@ -43,9 +43,13 @@ fn a_connection_too_many_is_told_so(front: Front) {
     operator.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(operator.response().status, 200);
     assert!(proxy.read("stderr").contains("see `limits.connections`"));
-    let told =
-        |line: &serde_json::Value| line["error"].as_str().is_some_and(|error| error.contains("`limits.connections`"));
-    assert!(proxy.access_log(3).iter().any(told));
+    await_until("its line", || proxy.read("stdout").contains("/third"));
+    let log = proxy.access_log(3);
+    let told: Vec<_> = log.iter().filter(|line| line["path"] == "/third").collect();
+    let [told] = told[..] else { panic!("{told:?}") };
+    let said =
+        ["status", "reason", "client_ip", "listener", "scheme"].map(|name| told[name].to_string().replace('"', ""));
+    assert_eq!(said, ["503", "limit_connections", "127.0.0.1", &proxy.address.to_string(), front.scheme()]);
     // A wider limit holds at once, for who comes after it.
     let listener = front.listener("{listen}");
     proxy.rewrite(&text(3).replace("'{listen}'", &listener));
@@ -100,6 +104,7 @@ fn an_address_has_its_own_limit_behind_a_balancer_too() {
         let response = client.response();
         (client, response)
     };
+    let at = proxy.address.to_string();
     let (one, two) = (come("192.0.2.7"), come("192.0.2.7"));
     assert_eq!((one.1.status, two.1.status), (200, 200));
     let (mut third, refused) = come("192.0.2.7");
@@ -110,6 +115,12 @@ fn an_address_has_its_own_limit_behind_a_balancer_too() {
     drop(one);
     await_until("the address has room again", || come("192.0.2.7").1.status == 200);
     assert!(proxy.read("stderr").contains("see `limits.connections_per_ip`"));
+    let log = proxy.access_log(3);
+    let told = log.iter().find(|line| line["reason"] == "limit_connections_per_ip").unwrap();
+    assert_eq!(
+        (&told["status"], &told["client_ip"], &told["listener"]),
+        (&429.into(), &"192.0.2.7".into(), &at.into())
+    );
 }
 
 /// The processor time that a process has used, in ticks of 10 ms.

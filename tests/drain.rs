@@ -9,6 +9,7 @@ use std::process::ExitStatus;
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
+use support::front::{Ask, Front, every_front};
 use support::{Origin, Proxy, await_until};
 
 /// Its response takes as long as the path says, in milliseconds.
@@ -118,6 +119,84 @@ fn at_the_deadline_what_is_left_is_cut_and_counted() {
     assert!((Duration::from_millis(250)..Duration::from_secs(2)).contains(&took), "{took:?}");
     assert!(proxy.read("stderr").contains("ended; cut: 1 requests, 0 tunnels"), "{}", proxy.read("stderr"));
     assert!(client.wire.until_end().len() < 10);
+}
+
+/// Answers nothing, a part, an event stream that goes on, or a WebSocket.
+fn unfinished() -> Origin {
+    Origin::start(|request, wire| {
+        wire.send(match request.target() {
+            "/partial" => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            "/events" => "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata",
+            "/socket" => {
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: k\r\n\r\ndata"
+            }
+            _ => "",
+        });
+        wire.until_end();
+        false
+    })
+}
+
+/// Asks for each of them, and has what is sent of it.
+fn begin_all(proxy: &support::front::Fronted, links: &mut [support::front::Link]) {
+    for (link, target) in links.iter_mut().zip(["/stalled", "/partial", "/events", "/socket"]) {
+        let ask = if target == "/socket" { Ask::websocket(target) } else { Ask::get(target) };
+        let mut exchange = link.begin(&ask);
+        if target == "/stalled" {
+            await_until("the request is there", || proxy.order("status").1.contains("1 requests"));
+        } else {
+            assert!(matches!(exchange.head().status, 101 | 200));
+            exchange.exactly(4);
+        }
+        // A stream that is dropped is cancelled.
+        std::mem::forget(exchange);
+    }
+}
+
+every_front!(what_is_cut_has_a_line_each);
+
+fn what_is_cut_has_a_line_each(front: Front) {
+    let origin = unfinished();
+    for end in ["TERM", "INT", "upgrade"] {
+        let text = format!(
+            "server: {{ drain: {{ timeout: 200ms, tunnels: 200ms }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+            origin.address
+        );
+        let mut proxy = front.start(&text);
+        let mut links = [proxy.link(), proxy.link(), proxy.link(), proxy.link()];
+        begin_all(&proxy, &mut links);
+        match end {
+            "upgrade" => assert_eq!(proxy.order("upgrade").0, 0),
+            signal => proxy.signal(signal),
+        }
+        assert_eq!(ended(&mut proxy.proxy).0.code(), Some(3));
+        let mut lines: Vec<_> = proxy
+            .access_log(4)
+            .iter()
+            .map(|line| {
+                assert_eq!(
+                    (&line["error_source"], &line["client_ip"]),
+                    (&"proxy".into(), &"127.0.0.1".into()),
+                    "{line}"
+                );
+                format!("{} {} {} {}", line["path"], line["status"], line["bytes_out"], line["reason"])
+            })
+            .collect();
+        lines.sort();
+        // A WebSocket over HTTP/2 begins with 200 for the client; the hooks see the 101 that it stands for.
+        let expected = ["/events", "/partial", "/socket", "/stalled"].map(|target| {
+            let (status, bytes) = match target {
+                "/stalled" => (503, 0),
+                "/socket" => (101, 4),
+                _ => (200, 4),
+            };
+            format!("\"{target}\" {status} {bytes} \"proxy_shutdown\"")
+        });
+        assert_eq!(lines, expected, "{end} over {front:?}: {}", proxy.read("stderr"));
+        if end == "upgrade" {
+            assert_eq!(proxy.order("stop").0, 0);
+        }
+    }
 }
 
 #[test]

@@ -85,6 +85,25 @@ impl Remote {
     }
 }
 
+/// What the end of the process does to its connections.
+#[derive(Debug, Default)]
+pub struct ProcessEnd {
+    /// Connections are closed after their responses.
+    closing: AtomicBool,
+    /// What is under way is dropped.
+    cut: AtomicBool,
+}
+
+impl ProcessEnd {
+    pub(super) fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The connection of a client.
 #[derive(Debug)]
 pub struct ClientConnection {
@@ -108,13 +127,12 @@ pub struct ClientConnection {
     pub excess: Option<Excess>,
     activity: AtomicU8,
     /// Shared by all connections of the process.
-    closing: Arc<AtomicBool>,
+    end: Arc<ProcessEnd>,
 }
 
 impl ClientConnection {
-    /// `closing`: whether connections are closed after their responses, because the process is
-    /// about to end.
-    pub fn new(remote: Remote, closing: Arc<AtomicBool>) -> Self {
+    /// `end`: that of the process.
+    pub fn new(remote: Remote, end: Arc<ProcessEnd>) -> Self {
         let Remote { listener, metrics, address, tls, initiator, excess } = remote;
         let ip = address.map(|address| address.ip().to_canonical());
         let forwarded_for = HeaderValue::try_from(forwarded::address(ip));
@@ -130,7 +148,7 @@ impl ClientConnection {
             initiator,
             excess,
             activity: AtomicU8::new(Activity::Idle as u8),
-            closing,
+            end,
         }
     }
 
@@ -141,7 +159,12 @@ impl ClientConnection {
 
     /// Whether the connection is closed after the next response.
     pub fn closes_after_response(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        self.end.closing.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is under way on it ends because the process does.
+    pub fn is_cut(&self) -> bool {
+        self.end.cut.load(Ordering::Relaxed)
     }
 
     pub fn activity(&self) -> Activity {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use tokio::sync::watch;
 
 use super::capacity::Capacity;
-use super::connection::{Activity, ClientConnection};
+use super::connection::{Activity, ClientConnection, ProcessEnd};
 
 /// How many connections there are of each activity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl ConnectionCounts {
 pub struct Connections {
     open: Mutex<HashMap<u64, Arc<ClientConnection>>>,
     next: AtomicU64,
-    closing: Arc<AtomicBool>,
-    /// The same, for who waits for it.
+    end: Arc<ProcessEnd>,
+    /// Whether connections are closed after their responses, for who waits for it.
     closing_begins: watch::Sender<bool>,
     tunnels_end: watch::Sender<bool>,
     entering: EnteringCounts,
@@ -78,14 +78,14 @@ impl Drop for Entering {
 impl Connections {
     /// From now on every connection is closed after its response: the process is about to end.
     pub fn close_after_responses(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.end.set_closing(true);
         self.closing_begins.send_replace(true);
     }
 
     /// Connections go on after their responses again, and tunnels to their own end: the process
     /// lives on after all.
     pub fn go_on(&self) {
-        self.closing.store(false, Ordering::Relaxed);
+        self.end.set_closing(false);
         self.closing_begins.send_replace(false);
         self.tunnels_end.send_replace(false);
     }
@@ -95,9 +95,14 @@ impl Connections {
         self.tunnels_end.send_replace(true);
     }
 
-    /// What [`Self::close_after_responses`] sets, for a connection to look at.
-    pub(super) fn closing(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.closing)
+    /// What is dropped from now on is dropped because the process ends.
+    pub fn cut(&self) {
+        self.end.set_cut();
+    }
+
+    /// What the end of the process does, for a connection to look at.
+    pub(super) fn process_end(&self) -> Arc<ProcessEnd> {
+        Arc::clone(&self.end)
     }
 
     /// Ready once connections are closed after their responses.
@@ -203,7 +208,7 @@ mod tests {
     use super::*;
 
     fn connection(connections: &Connections) -> Arc<ClientConnection> {
-        Arc::new(ClientConnection::new(Remote::plain(None), connections.closing()))
+        Arc::new(ClientConnection::new(Remote::plain(None), connections.process_end()))
     }
 
     #[test]

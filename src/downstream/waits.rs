@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::registry::{Registration, TunnelsEnd};
 use super::timers::Timers;
-use crate::exchange::{BodyRefused, Exchange, Pace};
+use crate::exchange::{BodyRefused, Exchange, Overdue, Pace};
 
 /// The waits of one exchange after the other.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Waits {
             self.timers.response_taken(taken);
         }
         if self.exchange.download.is_cut() || self.poll_tunnels_end(cx).is_ready() {
-            return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+            return Poll::Ready(Overdue::Tunnel.into());
         }
         Poll::Ready(ready!(self.timers.poll_write(&self.exchange, cx)).into())
     }

@@ -34,6 +34,8 @@ pub enum Overdue {
     ResponseRate,
     /// The time of the whole request was over while the client still had to take the response.
     Delivery,
+    /// The process ends, and the time that it gives tunnels and event streams is over.
+    Tunnel,
 }
 
 impl std::fmt::Display for Overdue {
@@ -47,6 +49,7 @@ impl std::fmt::Display for Overdue {
             Self::Write => "the client did not take the response in time",
             Self::ResponseRate => "the client took the response too slowly",
             Self::Delivery => "the client had not taken the whole response when the request had to end",
+            Self::Tunnel => "the process ends, and the time of the tunnel was over",
         })
     }
 }

@@ -95,6 +95,8 @@ impl NotEntered {
 #[derive(Debug)]
 pub struct Entrance {
     address: Address,
+    /// The same as text, for logs.
+    name: String,
     /// Whose connections begin with a PROXY header.
     proxy_header_from: ProxyHeaderFrom,
     tls: Option<Termination>,
@@ -138,6 +140,7 @@ impl Entrance {
         let termination = tls.as_ref().map(|tls| Termination::new(tls, address, http2, auto));
         Ok(Self {
             address: address.clone(),
+            name: address.to_string(),
             proxy_header_from,
             tls: termination.transpose().map_err(|e| format!("the listener {address}: {e}"))?,
             h2c: http2 && tls.is_none(),
@@ -153,6 +156,11 @@ impl Entrance {
 
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Its address as text.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether its clients resume their sessions by keys that the process makes.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pingora_core::server::ShutdownWatch;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::accept::Accepted;
 use super::accept_gate::AcceptGate;
@@ -23,7 +24,11 @@ pub trait ServeConnection: Send + Sync + 'static {
 }
 
 /// All workers of the process.
-pub struct Workers<S>(Vec<Worker<S>>);
+pub struct Workers<S> {
+    each: Vec<Worker<S>>,
+    /// Whether the workers drop what they are doing.
+    cut: watch::Sender<bool>,
+}
 
 struct Worker<S> {
     runtime: Handle,
@@ -34,7 +39,7 @@ struct Worker<S> {
 
 impl<S> std::fmt::Debug for Workers<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let connections = self.0.iter().map(|worker| worker.connections.load(Ordering::Relaxed));
+        let connections = self.each.iter().map(|worker| worker.connections.load(Ordering::Relaxed));
         f.debug_list().entries(connections).finish()
     }
 }
@@ -47,30 +52,35 @@ struct Counted<S> {
 
 impl<S> Drop for Counted<S> {
     fn drop(&mut self) {
-        self.workers.0[self.worker].connections.fetch_sub(1, Ordering::Relaxed);
+        self.workers.each[self.worker].connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl<S: ServeConnection> Workers<S> {
     /// One worker for each runtime, each with a service of its own.
-    pub(super) fn new(runtimes: &[Handle], services: Vec<Arc<S>>) -> Arc<Self> {
+    pub(super) fn new(runtimes: &[Handle], services: Vec<Arc<S>>, cut: watch::Sender<bool>) -> Arc<Self> {
         let worker = |(runtime, service): (&Handle, Arc<S>)| Worker {
             runtime: runtime.clone(),
             service,
             connections: AtomicUsize::new(0),
         };
-        Arc::new(Self(runtimes.iter().zip(services).map(worker).collect()))
+        Arc::new(Self { each: runtimes.iter().zip(services).map(worker).collect(), cut })
     }
 
     /// The runtimes of the workers, in their order.
     pub(super) fn runtimes(&self) -> impl Iterator<Item = &Handle> + Clone {
-        self.0.iter().map(|worker| &worker.runtime)
+        self.each.iter().map(|worker| &worker.runtime)
+    }
+
+    /// Has every worker drop its connections with what goes on on them, and end.
+    pub fn cut(&self) {
+        self.cut.send_replace(true);
     }
 
     /// Has a connection that the worker `own` accepted be served.
     pub(super) fn serve(self: &Arc<Self>, own: usize, listener: ListenerIndex, accepted: Accepted, gate: &AcceptGate) {
         let place = self.place_for(own);
-        let worker = &self.0[place];
+        let worker = &self.each[place];
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let counted = Counted { workers: Arc::clone(self), worker: place };
         let moved = if place == own { Ok(accepted) } else { accepted.move_to(&worker.runtime) };
@@ -88,9 +98,9 @@ impl<S: ServeConnection> Workers<S> {
     /// The worker that accepted the connection, unless another one has fewer. Of several that
     /// have equally few it is the next one in turn.
     fn place_for(&self, own: usize) -> usize {
-        let count = |place: usize| self.0[place].connections.load(Ordering::Relaxed);
+        let count = |place: usize| self.each[place].connections.load(Ordering::Relaxed);
         let mut best = (own, count(own));
-        for place in (own + 1..self.0.len()).chain(0..own) {
+        for place in (own + 1..self.each.len()).chain(0..own) {
             let connections = count(place);
             if connections < best.1 {
                 best = (place, connections);
@@ -123,9 +133,13 @@ mod tests {
     fn a_connection_goes_where_there_are_fewest_and_stays_where_there_are_as_few() {
         let runtimes: Vec<_> = (0..3).map(|_| Builder::new_current_thread().build().unwrap()).collect();
         let handles: Vec<Handle> = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
-        let workers = Workers::new(&handles, (0..3).map(|_| Arc::new(Nothing)).collect());
+        let workers = Workers::new(&handles, (0..3).map(|_| Arc::new(Nothing)).collect(), watch::Sender::new(false));
         let set = |counts: [usize; 3]| {
-            workers.0.iter().zip(counts).for_each(|(worker, count)| worker.connections.store(count, Ordering::Relaxed));
+            workers
+                .each
+                .iter()
+                .zip(counts)
+                .for_each(|(worker, count)| worker.connections.store(count, Ordering::Relaxed));
         };
         set([0, 0, 0]);
         assert_eq!((0..3).map(|own| workers.place_for(own)).collect::<Vec<_>>(), [0, 1, 2]);

@@ -11,9 +11,11 @@ use super::tracing::Trace;
 use crate::downstream::ClientConnection;
 use crate::downstream::http1::field;
 use crate::filter::Cause;
+use crate::listener::ListenerIndex;
 use crate::message::request_id::RequestId;
 use crate::message::trace_context;
-use crate::telemetry::{AccessLogger, AccessRecord};
+use crate::runtime::Snapshot;
+use crate::telemetry::AccessRecord;
 
 /// Logs the request, when anybody reads the log.
 pub fn log(ending: &Ending<'_>, ctx: &RequestCtx) {
@@ -65,8 +67,13 @@ pub fn log(ending: &Ending<'_>, ctx: &RequestCtx) {
         reason: ctx.failure.map(|cause| cause.reason()),
         error: ctx.failure.map(|cause| cause.message()),
         error_source: ctx.failure.map(|cause| cause.source()),
+        listener: listener(&ctx.snapshot, connection),
         headers: Some(&request.headers),
     });
+}
+
+fn listener<'s>(snapshot: &'s Snapshot, connection: &ClientConnection) -> Option<&'s str> {
+    Some(snapshot.entrances.get(ListenerIndex(connection.listener))?.name())
 }
 
 /// Bytes that were no request.
@@ -94,7 +101,8 @@ fn without_password(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Logs what can be read of them.
-pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, bytes_out: usize) {
+pub fn log_malformed(snapshot: &Snapshot, malformed: &MalformedRequest<'_>, bytes_out: usize) {
+    let logger = &snapshot.access;
     if !logger.is_on() {
         return;
     }
@@ -137,6 +145,7 @@ pub fn log_malformed(logger: &AccessLogger, malformed: &MalformedRequest<'_>, by
         reason: Some(malformed.cause.reason()),
         error: Some(malformed.cause.message()),
         error_source: Some(malformed.cause.source()),
+        listener: listener(snapshot, malformed.connection),
         headers: None,
     });
 }

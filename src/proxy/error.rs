@@ -115,6 +115,7 @@ fn by_driver(error: &Error) -> Cause {
         Some(Overdue::Write) => Cause::ClientStalled,
         Some(Overdue::ResponseRate) => Cause::ResponseRate,
         Some(Overdue::Delivery) => Cause::ClientTooSlow,
+        Some(Overdue::Tunnel) => Cause::Shutdown,
         None if inner.is::<BadChunk>() => Cause::ChunkInvalid,
         None => inner.downcast_ref().map_or(Cause::ClientGone, |refused| match refused {
             BodyRefused::Malformed => Cause::RequestInvalid,

@@ -18,9 +18,18 @@ use crate::telemetry;
 /// The request is over.
 pub fn tell(session: &Session, ctx: &mut RequestCtx) {
     ctx.is_finished = true;
+    if ctx.failure.is_none_or(|cause| cause == Cause::ClientGone) && is_cut(ctx) {
+        ctx.failure = Some(Cause::Shutdown);
+    }
     let status = session.response_written().map(|head| head.status.as_u16());
     let (bytes_in, bytes_out) = (session.body_bytes_read(), session.body_bytes_sent());
     tell_seen(&GivenUp { request: session.req_header(), status, bytes_in, bytes_out }, ctx);
+}
+
+/// Whether the process ended the request: with itself, or because the time of a tunnel was over.
+fn is_cut(ctx: &RequestCtx) -> bool {
+    let with_process = |client: &Client| client.connection.is_cut() || client.exchange.download.is_cut();
+    ctx.client.as_ref().is_some_and(with_process)
 }
 
 fn tell_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
@@ -36,7 +45,7 @@ fn tell_seen(seen: &GivenUp<'_>, ctx: &RequestCtx) {
 /// Bytes that were no request are done with. `bytes_out`: of the reply.
 pub fn tell_malformed(snapshot: &Snapshot, malformed: &MalformedRequest<'_>, bytes_out: usize) {
     metering::count_malformed(snapshot, malformed);
-    access_record::log_malformed(&snapshot.access, malformed, bytes_out);
+    access_record::log_malformed(snapshot, malformed, bytes_out);
 }
 
 impl Drop for RequestCtx {
@@ -59,7 +68,11 @@ fn leave_word(ctx: &mut RequestCtx) {
     let mut left = std::mem::replace(ctx, RequestCtx::new(Arc::clone(&ctx.snapshot)));
     ctx.is_finished = true;
     left.is_finished = true;
-    left.failure.get_or_insert(if std::thread::panicking() { Cause::Internal } else { Cause::ClientGone });
+    left.failure.get_or_insert(match () {
+        () if std::thread::panicking() => Cause::Internal,
+        () if is_cut(&left) => Cause::Shutdown,
+        () => Cause::ClientGone,
+    });
     // What the exchange holds must not hold the exchange.
     let Some(Client { connection, exchange }) = left.client.take() else { return };
     left.client = Some(Client { connection, exchange: Arc::new(Exchange::default()) });

@@ -52,6 +52,11 @@ impl Acceptors {
         Ok(())
     }
 
+    /// Has the workers drop what they are doing: the process ends.
+    pub fn cut(&self) {
+        self.workers.cut();
+    }
+
     pub fn listeners(&self) -> &[Address] {
         &self.listeners
     }

@@ -127,6 +127,7 @@ pub mod tests {
             reason: Some("upstream_refused"),
             error: Some("refused"),
             error_source: Some(ErrorSource::Upstream),
+            listener: Some("127.0.0.1:80"),
             headers: None,
         }
     }
@@ -146,6 +147,7 @@ pub mod tests {
         assert_eq!(value["path"], "/a\u{1b}\n\u{fffd}");
         assert_eq!(value["duration_ms"], 1.234);
         assert_eq!((&value["reason"], &value["error_source"]), (&"upstream_refused".into(), &"upstream".into()));
+        assert_eq!(value["listener"], "127.0.0.1:80");
     }
 
     #[test]

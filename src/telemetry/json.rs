@@ -58,6 +58,7 @@ pub fn line(out: &mut Vec<u8>, r: &AccessRecord<'_>) {
         optional(out, ",\"reason\":\"", r.reason.map(str::as_bytes));
         string(out, ",\"error\":\"", error.as_bytes());
         string(out, ",\"error_source\":\"", r.error_source.unwrap_or(ErrorSource::Proxy).as_str().as_bytes());
+        optional(out, ",\"listener\":\"", r.listener.map(str::as_bytes));
     }
     raw(out, "}");
 }

@@ -71,6 +71,8 @@ pub struct AccessRecord<'r> {
     /// The same as a sentence.
     pub error: Option<&'r str>,
     pub error_source: Option<ErrorSource>,
+    /// Where the client's connection came in.
+    pub listener: Option<&'r str>,
     /// The fields of the request's head, for templates that name some.
     pub headers: Option<&'r HeaderMap>,
 }

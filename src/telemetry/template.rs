@@ -66,6 +66,7 @@ fn value(out: &mut Vec<u8>, r: &AccessRecord<'_>, field: LogField) {
         LogField::Reason => text(out, r.reason.map(str::as_bytes)),
         LogField::Error => text(out, r.error.map(str::as_bytes)),
         LogField::ErrorSource => text(out, r.error.and(r.error_source).map(|source| source.as_str().as_bytes())),
+        LogField::Listener => text(out, r.listener.map(str::as_bytes)),
     }
 }
 

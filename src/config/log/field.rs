@@ -54,4 +54,5 @@ fields! {
     Reason = "reason",
     Error = "error",
     ErrorSource = "error_source",
+    Listener = "listener",
 }

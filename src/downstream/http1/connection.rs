@@ -47,7 +47,7 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(stream: Transport, remote: Remote, connections: &Arc<Connections>) -> Self {
-        let client = Arc::new(ClientConnection::new(remote, connections.closing()));
+        let client = Arc::new(ClientConnection::new(remote, connections.process_end()));
         let source = RequestSource::new(Arc::clone(&client));
         Self {
             digest: source.digest(&socket_digest(&stream, &client)),
@@ -217,7 +217,7 @@ impl Connection {
         }
         // What is missing of an event stream must not be taken for its end.
         if self.waits.poll_tunnels_end(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            return Poll::Ready(Err(Overdue::Tunnel.into()));
         }
         self.waits.poll_upstream(cx).map(Err)
     }

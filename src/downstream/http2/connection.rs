@@ -149,7 +149,7 @@ impl Connection {
         timeouts: Timeouts,
         limits: &Limits,
     ) -> io::Result<Self> {
-        let mut client = ClientConnection::new(remote, connections.closing());
+        let mut client = ClientConnection::new(remote, connections.process_end());
         client.is_http2 = true;
         let client = Arc::new(client);
         let socket = socket_digest(&transport, &client);

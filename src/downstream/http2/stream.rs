@@ -186,7 +186,7 @@ impl StreamDriver {
         }
         // What is missing of an event stream must not be taken for its end.
         if !self.is_tunnel && self.seat.waits.poll_tunnels_end(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            return Poll::Ready(Err(Overdue::Tunnel.into()));
         }
         self.seat.waits.poll_upstream(cx).map(Err)
     }

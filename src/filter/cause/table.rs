@@ -179,6 +179,10 @@ causes! {
     Internal = 500 Proxy "internal" "proxy_internal_error",
         "the proxy failed",
         "A fault of this proxy. The error log has the rest under the same request id: please report it.";
+    Shutdown = 503 Proxy "proxy_shutdown" "proxy_internal_error",
+        "the proxy ended before the request did",
+        "The process was told to end, and the time for that was over: raise `server.drain.timeout`, or \
+         `server.drain.tunnels` for WebSockets and event streams after an upgrade. The client saw no answer, or a cut one.";
     ResourcesExhausted = 503 Proxy "resources_exhausted" "proxy_internal_error",
         "the proxy has no more connections to give",
         "The process has no free descriptors or local ports. Raise `LimitNOFILE` of the unit, or let connections \

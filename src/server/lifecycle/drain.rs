@@ -23,6 +23,8 @@ const LAST_REQUESTS: Duration = Duration::from_millis(100);
 const BACKLOG_GRACE: Duration = Duration::from_secs(1);
 /// For tunnels that were ended, to tell both their sides.
 const LAST_BYTES: Duration = Duration::from_millis(500);
+/// For the workers to drop what is cut, and to log it.
+const LAST_LINES: Duration = Duration::from_millis(500);
 /// For the spans that nobody has sent yet.
 const LAST_SPANS: Duration = Duration::from_secs(1);
 /// For callers of the control socket to take their answers.
@@ -148,6 +150,20 @@ impl RunningProcess {
         }
     }
 
+    /// Has the workers drop what is left, so that each request is told of before the process ends.
+    async fn cut_rest(&self) {
+        let connections = &self.process.connections;
+        if connections.counts().is_empty() {
+            return;
+        }
+        connections.cut();
+        self.process.acceptors.cut();
+        let end = Instant::now() + LAST_LINES;
+        while !connections.counts().is_empty() && Instant::now() < end {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
     pub(super) async fn finish(&mut self, ended: &Ended) {
         let text = match ended {
             Ended::Fine => "ended; nothing was cut".to_owned(),
@@ -161,6 +177,7 @@ impl RunningProcess {
         if !goes_back {
             self.process.control_state.release_older("it was told to end");
         }
+        self.cut_rest().await;
         if let Err(e) = self.process.live.load().access.flush() {
             log::warn!("access log: {e}");
         }
