@@ -53,6 +53,7 @@ fn counting_a_finished_request_allocates_nothing() {
         route.count(&FinishedRequest {
             series: Series::new(usize::from(n % 3), 0, 200 + n % 300),
             at: std::time::SystemTime::now(),
+            trace_id: Some(7),
             request_id: Some(n.into()),
             duration: std::time::Duration::from_micros(n.into()),
             bytes_in: 1,

@@ -272,7 +272,9 @@ fn start_with_everything(origin: &Origin) -> Running {
     start(
         Front::Http2,
         &format!(
-            "upstreams: {{ api: {{ servers: ['{}'] }} }}\nroutes:\n  - name: api\n    match: {{ path: /api }}\n    \
+            "upstreams:\n  api: {{ servers: ['{}'], pool: {{ max_connections: 9, queue: 9 }} }}\n  \
+             safe: {{ servers: ['127.0.0.1:1'], tls: {{ verify: false }} }}\nroutes:\n  \
+             - {{ match: {{ path: /safe }}, upstream: safe }}\n  - name: api\n    match: {{ path: /api }}\n    \
              concurrency: {{ max: 100 }}\n    rate_limit: {{ rate: 1/h, burst: 3, store: 'redis://{store}' }}\n    upstream: api\n",
             origin.address
         ),
@@ -310,6 +312,75 @@ fn every_metric_is_told_and_both_formats_are_strictly_so() {
     let logged: Vec<String> =
         running.proxy.access_log(5).iter().map(|line| line["request_id"].as_str().unwrap().to_owned()).collect();
     assert!(!ids.is_empty() && ids.iter().all(|id| logged.contains(id)), "{ids:?} {logged:?}");
+}
+
+#[test]
+fn the_build_is_told_as_the_lock_file_has_it() {
+    let origin = named("a");
+    let running = start_with_everything(&origin);
+    let seen = running.metrics();
+    let build = seen.samples.iter().find(|sample| sample.name == "pingora_proxy_build_info").unwrap();
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let version = |name: &str| {
+        let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let arch = std::env::consts::ARCH.to_owned();
+    let expected = [
+        ("version", version("pingora-proxy-service")),
+        ("pingora", version("pingora")),
+        ("arch", arch),
+        ("os", "linux".to_owned()),
+    ];
+    let expected: std::collections::BTreeMap<_, _> =
+        expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    assert_eq!(build.labels, expected);
+}
+
+#[test]
+fn the_parts_of_requests_are_histograms_of_their_upstream() {
+    // The first one holds the only connection until the second one waits.
+    let origin = Origin::start(|_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+        std::thread::park_timeout(Duration::from_millis(300));
+        wire.send("k");
+        true
+    });
+    let safe = Front::Http1Tls.start("listeners: ['{listen}']\nroutes: [{ respond: { body: ok } }]\n");
+    let running = start(
+        Front::Http1,
+        &format!(
+            "upstreams:\n  one: {{ servers: ['{}'], pool: {{ max_connections: 1, queue: 5 }} }}\n  \
+             safe: {{ servers: ['{}'], tls: {{ verify: false }} }}\nroutes:\n  - {{ match: {{ path: /safe }}, upstream: safe }}\n  \
+             - upstream: one\n",
+            origin.address, safe.address
+        ),
+    );
+    assert_eq!(running.proxy.get("/safe").text(), "ok");
+    let [mut first, mut second] = [running.proxy.link(), running.proxy.link()];
+    let mut begun = first.begin(&Ask::get("/"));
+    await_until("the first is there", || origin.count() == 1);
+    assert_eq!(second.ask(&Ask::get("/")).text(), "ok");
+    assert_eq!(begun.answer().text(), "ok");
+    let seen = running.await_requests(3.0);
+    let of = |upstream: &str, part: &str| {
+        let sum = |suffix: &str| {
+            seen.sum(&format!("pingora_proxy_upstream_{part}_seconds_{suffix}"), &[("upstream", upstream)])
+        };
+        (sum("count"), sum("sum"))
+    };
+    let (waits, waited) = of("one", "queue");
+    assert!(is(waits, 1.0) && waited > 0.01 && waited < 5.0, "{waits} {waited}");
+    let (transfers, took) = of("one", "transfer");
+    assert!(is(transfers, 2.0) && (0.5..9.0).contains(&took), "{transfers} {took}");
+    assert!(is(of("one", "tls").0, 0.0) && is(of("safe", "queue").0, 0.0));
+    let ((handshakes, shook), (connects, connected)) = (of("safe", "tls"), of("safe", "connect"));
+    assert!(is(handshakes, 1.0) && is(connects, 1.0) && shook > 0.0 && shook <= connected, "{shook} {connected}");
+    let absent = |part: &str, upstream: &str| {
+        let name = format!("pingora_proxy_upstream_{part}_seconds_bucket");
+        !seen.samples.iter().any(|sample| sample.name == name && sample.labels["upstream"] == upstream)
+    };
+    assert!(absent("tls", "one") && absent("queue", "safe"));
 }
 
 /// The names of metrics in a text.

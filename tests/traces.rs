@@ -122,6 +122,31 @@ fn spans_hang_together_from_the_client_to_the_upstream(front: Front) {
 }
 
 #[test]
+fn an_exemplar_names_the_trace_whose_spans_are_sent() {
+    let (collector, origin) = (Collector::start(&[]), Origin::fixed(OK));
+    let admin = free_port();
+    let text = yaml(&collector.url(), ", sample: 0%, parent: any", &servers(&[origin.address]));
+    let proxy = Proxy::start(&format!("admin: {{ address: '127.0.0.1:{admin}' }}\n{text}"));
+    let exemplars = || {
+        let mut client = Client::connect(([127, 0, 0, 1], admin).into());
+        client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text\r\n\r\n");
+        let seen = support::exposition::Exposition::parse(&client.response().text(), true);
+        seen.samples.into_iter().filter_map(|sample| sample.exemplar).collect::<Vec<_>>()
+    };
+    // A trace that nobody records is nobody's to look up.
+    for (sampled, traced) in [("00", None), ("01", Some(TRACE))] {
+        let fields = format!("Host: a\r\ntraceparent: 00-{TRACE}-{SPAN}-{sampled}\r\n\r\n");
+        let answer = proxy.ask(format!("GET / HTTP/1.1\r\n{fields}"));
+        let id = answer.header("x-request-id").unwrap().to_owned();
+        await_until("its exemplar", || {
+            let all = exemplars();
+            let own = all.iter().find(|exemplar| exemplar["request_id"] == id);
+            own.is_some_and(|own| own.get("trace_id").map(String::as_str) == traced)
+        });
+    }
+}
+
+#[test]
 fn each_attempt_is_a_span_with_its_reason() {
     let (collector, origin) = (Collector::start(&[]), Origin::fixed(OK));
     let nobody: SocketAddr = ([127, 0, 0, 1], free_port()).into();

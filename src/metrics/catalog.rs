@@ -104,8 +104,14 @@ families! {
         "Retries that were not made because the budget of `retry` was used up.";
     UPSTREAM_CONNECT = Histogram "pingora_proxy_upstream_connect_seconds" ["upstream"]
         "How long new connections to its servers took, TLS included.";
+    UPSTREAM_TLS = Histogram "pingora_proxy_upstream_tls_seconds" ["upstream"]
+        "How long the TLS handshake of these connections took.";
     UPSTREAM_FIRST_BYTE = Histogram "pingora_proxy_upstream_first_byte_seconds" ["upstream"]
         "From the choice of a server to the head of its response.";
+    UPSTREAM_QUEUE = Histogram "pingora_proxy_upstream_queue_seconds" ["upstream"]
+        "How long requests waited for a place or for a server with room. Those that did not have to wait are not counted.";
+    UPSTREAM_TRANSFER = Histogram "pingora_proxy_upstream_transfer_seconds" ["upstream"]
+        "From the head of the response of a server to the end of the response to the client, tunnels included.";
     UPSTREAM_CONNECTIONS = Counter "pingora_proxy_upstream_connections_total" ["upstream"]
         "Connections that were made for requests.";
     UPSTREAM_REUSED = Counter "pingora_proxy_upstream_connections_reused_total" ["upstream"]
@@ -133,8 +139,8 @@ families! {
         "Spans that never came to the collector: `queue_full` if too many waited, `not_sent` if it is away or slow, or `refused`.";
     PANICS = Counter "pingora_proxy_panics_total" []
         "Faults of the proxy itself that it lived through.";
-    BUILD_INFO = Gauge "pingora_proxy_build_info" ["version"]
-        "Always 1.";
+    BUILD_INFO = Gauge "pingora_proxy_build_info" ["version", "pingora", "arch", "os"]
+        "Always 1: the versions of the proxy and of the Pingora in it, and what it was built for.";
 
     PROCESS_CPU = Counter "process_cpu_seconds_total" []
         "Time of the processors in user and system mode, in seconds.";

@@ -97,13 +97,17 @@ impl Exposition {
         self.out.push('\n');
     }
 
-    /// The older format has none.
+    /// The older format has none. Names and values of its labels are 86 characters, of 128 that OpenMetrics allows.
     fn exemplar(&mut self, exemplar: &Exemplar) {
         if self.format == Format::OpenMetrics {
             let seconds = Duration::from_nanos(exemplar.nanos).as_secs_f64();
             let (whole, millis) = (exemplar.at / 1000, exemplar.at % 1000);
             let id = uuid::Uuid::from_u128(exemplar.request_id);
-            self.write(format_args!(" # {{request_id=\"{id}\"}} {seconds} {whole}.{millis:03}"));
+            self.write(format_args!(" # {{request_id=\"{id}\""));
+            if let Some(trace) = exemplar.trace_id {
+                self.write(format_args!(",trace_id=\"{trace:032x}\""));
+            }
+            self.write(format_args!("}} {seconds} {whole}.{millis:03}"));
         }
     }
 
@@ -194,9 +198,10 @@ mod tests {
             text.single(&PANICS, 2);
             text.begin(&UPSTREAM_CONNECT);
             let histogram = Histogram::default();
-            let exemplar = Exemplar { request_id: 255, nanos: 1_500_000, at: 61_005 };
+            let exemplar = Exemplar { request_id: 255, trace_id: None, nanos: 1_500_000, at: 61_005 };
             let mut exemplars = [None; BUCKETS];
             exemplars[2] = Some(exemplar);
+            exemplars[3] = Some(Exemplar { trace_id: Some(254), ..exemplar });
             text.histogram(&UPSTREAM_CONNECT, &["a"], &histogram, &exemplars);
             text.finish()
         };
@@ -204,6 +209,8 @@ mod tests {
         assert!(old.contains("# TYPE pingora_proxy_panics_total counter\npingora_proxy_panics_total 2\n"), "{old}");
         assert!(open.contains("# TYPE pingora_proxy_panics counter\npingora_proxy_panics_total 2\n"), "{open}");
         let exemplar = "le=\"0.0025\"} 0 # {request_id=\"00000000-0000-0000-0000-0000000000ff\"} 0.0015 61.005\n";
+        let traced = "0000000000ff\",trace_id=\"000000000000000000000000000000fe\"} 0.0015 61.005\n";
+        assert!(open.contains(traced), "{open}");
         assert!(open.contains(exemplar) && open.ends_with("\n# EOF"), "{open}");
         assert!(!old.contains("# {") && old.ends_with("_count{upstream=\"a\"} 0"), "{old}");
     }

@@ -23,6 +23,8 @@ pub struct FinishedRequest {
     pub at: SystemTime,
     /// That of an exemplar, if it can be one.
     pub request_id: Option<u128>,
+    /// That of its trace, if its spans are sent.
+    pub trace_id: Option<u128>,
     pub duration: Duration,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -84,7 +86,7 @@ impl RouteMetrics {
         let bucket = cells.latency.observe(nanos);
         let at = request.at.duration_since(UNIX_EPOCH).map_or(0, millis);
         if let Some(request_id) = request.request_id {
-            cells.exemplars[bucket].offer(Exemplar { request_id, nanos, at });
+            cells.exemplars[bucket].offer(Exemplar { request_id, trace_id: request.trace_id, nanos, at });
         }
         for (bytes, cell) in [(request.bytes_in, &cells.bytes_in), (request.bytes_out, &cells.bytes_out)] {
             if bytes > 0 {
@@ -127,7 +129,7 @@ impl RouteMetrics {
             add(&mut beyond, &cells.beyond);
             figures.latency.add(&cells.latency);
             for (newest, cell) in figures.exemplars.iter_mut().zip(&cells.exemplars) {
-                *newest = newest.iter().copied().chain(cell.read()).max_by_key(|exemplar| exemplar.at);
+                *newest = newest.iter().copied().chain(cell.read()).max_by_key(Exemplar::worth);
             }
             figures.bytes_in += cells.bytes_in.load(Ordering::Relaxed);
             figures.bytes_out += cells.bytes_out.load(Ordering::Relaxed);
@@ -199,6 +201,7 @@ mod tests {
             series,
             at: UNIX_EPOCH + Duration::from_secs(1),
             request_id: Some(7),
+            trace_id: None,
             duration: Duration::from_millis(3),
             bytes_in: 2,
             bytes_out: 5,

@@ -24,7 +24,10 @@ struct Cells {
     attempts: AtomicU64,
     reused: AtomicU64,
     connect: Buckets,
+    tls: Buckets,
     first_byte: Buckets,
+    queue: Buckets,
+    transfer: Buckets,
     opened: AtomicU64,
     closed: AtomicU64,
     idle_begun: AtomicU64,
@@ -41,19 +44,32 @@ impl UpstreamMetrics {
         add_one(&self.cells.own().attempts);
     }
 
-    /// An attempt has its connection: one that was there, or a new one, which took `connect` if that is known.
-    pub fn connected(&self, reused: bool, connect: Option<Duration>) {
+    /// An attempt has its connection: one that was there, or a new one, which took `connect` if that is known, and
+    /// of it `tls` if it has any.
+    pub fn connected(&self, reused: bool, connect: Option<Duration>, tls: Option<Duration>) {
         let cells = self.cells.own();
         if reused {
             add_one(&cells.reused);
         } else if let Some(time) = connect {
             cells.connect.observe(nanos(time));
+            tls.map(|time| cells.tls.observe(nanos(time)));
         }
     }
 
     /// The answer to an attempt begins.
     pub fn answered(&self, after: Duration) {
         self.cells.own().first_byte.observe(nanos(after));
+    }
+
+    /// A request is over. `queue`: how long it waited for a place, if it had to; `transfer`: how long it took from
+    /// the head of the answer on, if there was one.
+    pub fn finished(&self, queue: Option<Duration>, transfer: Option<Duration>) {
+        if queue.is_none() && transfer.is_none() {
+            return;
+        }
+        let cells = self.cells.own();
+        queue.map(|time| cells.queue.observe(nanos(time)));
+        transfer.map(|time| cells.transfer.observe(nanos(time)));
     }
 
     pub fn failed(&self) {
@@ -91,7 +107,10 @@ impl UpstreamMetrics {
         figures.reused = sum(|cells| &cells.reused);
         for cells in self.cells.iter() {
             figures.connect.add(&cells.connect);
+            figures.tls.add(&cells.tls);
             figures.first_byte.add(&cells.first_byte);
+            figures.queue.add(&cells.queue);
+            figures.transfer.add(&cells.transfer);
         }
         figures
     }
@@ -106,7 +125,11 @@ pub struct UpstreamFigures {
     pub budget_refusals: u64,
     pub ejections: u64,
     pub connect: Histogram,
+    /// The part of `connect` that TLS took.
+    pub tls: Histogram,
     pub first_byte: Histogram,
+    pub queue: Histogram,
+    pub transfer: Histogram,
     /// Attempts over a connection that was there.
     pub reused: u64,
     /// Connections since the start, at the moment, and those of them that wait for a request.

@@ -59,7 +59,7 @@ impl Attempts {
         let mut took = || layers.next().and_then(|layer| layer.establishment_duration);
         (self.connect, self.tls) = (took(), took());
         let whole = self.connect.map(|connect| connect + self.tls.unwrap_or_default());
-        self.pick.iter().for_each(|pick| pick.metrics().connected(reused, whole));
+        self.pick.iter().for_each(|pick| pick.metrics().connected(reused, whole, self.tls));
     }
 
     /// It waited since then.

@@ -6,6 +6,7 @@ use http::Method;
 use super::access_record::MalformedRequest;
 use super::context::RequestCtx;
 use super::ending::Ending;
+use super::spans;
 use crate::filter::Cause;
 use crate::metrics::{FinishedRequest, Series, method_index};
 use crate::runtime::Snapshot;
@@ -17,11 +18,16 @@ pub fn count(ending: &Ending<'_>, ctx: &RequestCtx) {
         series,
         at: ctx.at,
         request_id: ctx.request_id.number(),
+        trace_id: spans::trace_sent(ending, ctx).map(|trace| u128::from_be_bytes(trace.id)),
         duration: ending.duration,
         bytes_in: ending.bytes_in,
         bytes_out: ending.bytes_out,
         failure: ctx.failure.map(numbered),
     });
+    if let Some(pool) = ctx.pool() {
+        let transfer = ctx.attempts.ttfb.map(|ttfb| ending.duration.saturating_sub(ttfb));
+        pool.metrics().finished(ctx.attempts.queue, transfer);
+    }
 }
 
 /// Counts bytes that were no request, and what they were answered with.
@@ -32,6 +38,7 @@ pub fn count_malformed(snapshot: &Snapshot, malformed: &MalformedRequest<'_>) {
         series: Series::new(malformed.connection.listener, method, malformed.cause.status()),
         at: malformed.at,
         request_id: malformed.id.number(),
+        trace_id: None,
         duration: malformed.started.elapsed(),
         // A head is no body, nor is the reply a route's.
         bytes_in: 0,

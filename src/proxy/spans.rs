@@ -11,15 +11,7 @@ use crate::telemetry::{self, Span, SpanKind, SpanWriter};
 
 /// Sends them on their way.
 pub fn tell(ending: &Ending<'_>, ctx: &RequestCtx) {
-    let (Some(trace), Some(traces)) = (&ctx.trace, &ctx.snapshot.traces) else { return };
-    let is_wanted = match trace.fate {
-        Fate::Sampled => true,
-        Fate::IfFailed => has_failed(ending.status, ctx.failure),
-        Fate::Unrecorded => false,
-    };
-    if !is_wanted {
-        return;
-    }
+    let (Some(trace), Some(traces)) = (trace_sent(ending, ctx), &ctx.snapshot.traces) else { return };
     let mut writer = SpanWriter::default();
     let told = Told { ending, ctx, trace };
     told.request(&mut writer);
@@ -27,6 +19,15 @@ pub fn tell(ending: &Ending<'_>, ctx: &RequestCtx) {
         told.attempt(&mut writer, index, attempt);
     }
     traces.queue.push(writer.finish());
+}
+
+/// The trace of a request whose spans are sent.
+pub fn trace_sent<'c>(ending: &Ending<'_>, ctx: &'c RequestCtx) -> Option<&'c Trace> {
+    ctx.trace.as_ref().filter(|trace| match trace.fate {
+        Fate::Sampled => true,
+        Fate::IfFailed => has_failed(ending.status, ctx.failure),
+        Fate::Unrecorded => false,
+    })
 }
 
 fn has_failed(status: u16, failure: Option<Cause>) -> bool {

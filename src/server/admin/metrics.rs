@@ -14,6 +14,9 @@ use crate::telemetry::{SpanLoss, contained_panics, exported_spans, held_back_mes
 use crate::transport::suppressed_lines;
 use crate::upstream::{HealthStatus, Pool, UpstreamReport};
 
+/// The version of Pingora, which only the lock file tells. A test compares the two.
+const PINGORA: &str = "0.9.1";
+
 pub fn exposition(figures: &Figures, format: Format) -> String {
     let snapshot = figures.live.pin();
     let listeners = listeners(&snapshot);
@@ -175,12 +178,17 @@ fn tell_upstreams(text: &mut Exposition, snapshot: &Snapshot) {
     each(text, &UPSTREAM_QUEUED, |pool, _| count(pool.waiting()));
     each(text, &UPSTREAM_RETRIES, |_, figures| figures.retries);
     each(text, &UPSTREAM_RETRY_BUDGET_REFUSED, |_, figures| figures.budget_refusals);
-    for (family, of) in [
-        (&UPSTREAM_CONNECT, (|figures| &figures.connect) as fn(&UpstreamFigures) -> &Histogram),
-        (&UPSTREAM_FIRST_BYTE, |figures| &figures.first_byte),
+    let always = |_: &Pool| true;
+    for (family, has, of) in [
+        (&UPSTREAM_CONNECT, always as fn(&Pool) -> bool, (|f| &f.connect) as fn(&UpstreamFigures) -> &Histogram),
+        (&UPSTREAM_TLS, |pool| pool.settings().tls.is_some(), |f| &f.tls),
+        (&UPSTREAM_FIRST_BYTE, always, |f| &f.first_byte),
+        // A route may have a queue of its own.
+        (&UPSTREAM_QUEUE, |pool| pool.settings().pool.queue > 0, |f| &f.queue),
+        (&UPSTREAM_TRANSFER, always, |f| &f.transfer),
     ] {
         text.begin(family);
-        for (pool, _, figures) in &upstreams {
+        for (pool, _, figures) in upstreams.iter().filter(|(pool, _, f)| has(pool) || of(f).count() > 0) {
             text.histogram(family, &[&pool.name], of(figures), &Default::default());
         }
     }
@@ -219,7 +227,8 @@ fn tell_process(text: &mut Exposition, status: &Status) {
     SpanLoss::ALL.iter().for_each(|why| text.sample(&TRACE_SPANS_LOST, &[why.as_str()], lost_spans(*why)));
     text.single(&PANICS, contained_panics());
     text.begin(&BUILD_INFO);
-    text.sample(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
+    let build = [env!("CARGO_PKG_VERSION"), PINGORA, std::env::consts::ARCH, std::env::consts::OS];
+    text.sample(&BUILD_INFO, &build, 1);
     let process = ProcessFigures::read();
     text.single(&PROCESS_CPU, process.cpu.as_secs_f64());
     process.resident.iter().for_each(|bytes| text.single(&PROCESS_RESIDENT, bytes));
