@@ -207,7 +207,8 @@ fn without_kept_requests_it_says_so() {
 
 #[test]
 fn reasons_and_routes_are_told_in_words() {
-    let running = Running::start("", "");
+    let asked = "{ path: /b, method: [GET, POST], header: { X-Api-Key: s3cret }, cookie: { beta: 'yes' } }";
+    let running = Running::start("", &format!("  - {{ name: some, match: {asked}, upstream: api }}\n"));
     let reasons = running.json("/reasons");
     let all = reasons["reasons"].as_array().unwrap();
     let refused = all.iter().find(|reason| reason["reason"] == "upstream_refused").unwrap();
@@ -218,6 +219,10 @@ fn reasons_and_routes_are_told_in_words() {
         (routes["routes"][1]["name"].as_str(), routes["routes"][1]["match"].as_str()),
         (Some("api"), Some("/api/*"))
     );
+    assert_eq!(routes["routes"][1]["conditions"], serde_json::json!([]));
+    assert_eq!(routes["routes"][2]["match"], "/b/* with 3 conditions");
+    let conditions = ["method GET or POST", "header `x-api-key` is `***`", "cookie `beta` is `yes`"];
+    assert_eq!(routes["routes"][2]["conditions"], serde_json::json!(conditions));
     assert_eq!(routes["routes"][1]["action"], format!("http://{}", running.origin.address));
     assert!(routes["routes"][1]["line"].as_u64() > routes["routes"][0]["line"].as_u64());
     assert_eq!(running.json("/certificates"), serde_json::json!({ "certificates": [] }));

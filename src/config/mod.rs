@@ -65,6 +65,7 @@ pub use value::{
     Address, FieldName, FileVersion, HostPattern, KeySource, LimitKey, Lookup, Named, OriginPattern, Password,
     RequestRate, ServerPlace, Share, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
 };
+pub use yaml::lets_in as may_be_secret;
 pub use yaml::{Invalid, Look, Problem, Rejected, Severity, excerpt, hidden_in_urls, hidden_secrets, render};
 
 use section::{AsSection, Form, Reader, Section, Value, Whole};

@@ -7,6 +7,7 @@ use super::yaml::{Yaml, hidden_in_urls, lets_in};
 const HIDDEN: &str = "***";
 /// Maps whose keys are names that a request or a response carries.
 const NAMED_VALUES: [&str; 8] = ["set", "add", "header", "headers", "query", "cookie", "cookies", "metadata"];
+
 /// Hides values that may be secrets.
 pub fn mask(yaml: Yaml) -> Yaml {
     walk(yaml, false)

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use super::conditions;
 use crate::config::{
     Action, Address, Config, HostPattern, Lookup, Match, PathPattern, Route, ServerPlace, Source, Upstream,
 };
@@ -67,8 +68,8 @@ fn share_of(share: u32, all: u32, upstream: &crate::config::UpstreamRef) -> Stri
 }
 
 /// What a route takes.
-pub fn describe_match(conditions: &Match) -> String {
-    let Match { hosts, paths, methods, headers, query, cookies, client_ips, .. } = conditions;
+pub fn describe_match(matcher: &Match) -> String {
+    let Match { hosts, paths, .. } = matcher;
     let hosts = hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>().join(" | ");
     let path = |path: &PathPattern| match path {
         PathPattern::Prefix(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
@@ -76,12 +77,11 @@ pub fn describe_match(conditions: &Match) -> String {
         PathPattern::Regex(regex) => format!(" ~ {regex}"),
     };
     let path = paths.iter().map(path).collect::<Vec<_>>().join(" | ");
-    let others = methods.len() + headers.len() + query.len() + cookies.len() + client_ips.len();
     let place = match (hosts.is_empty(), path.is_empty()) {
         (true, true) => "everything".to_owned(),
         _ => format!("{hosts}{path}").trim_start().to_owned(),
     };
-    match others {
+    match conditions::describe(matcher).len() {
         0 => place,
         1 => format!("{place} with a condition"),
         others => format!("{place} with {others} conditions"),

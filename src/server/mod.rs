@@ -10,6 +10,7 @@ mod announce;
 mod auth_service;
 mod bind_check;
 mod client;
+mod conditions;
 mod control;
 mod descriptors;
 mod files;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::answer::Answer;
 use crate::config::Config;
 use crate::server::announce::{describe_action, describe_match};
+use crate::server::conditions;
 
 #[derive(Serialize)]
 struct Routes<'c> {
@@ -17,6 +18,8 @@ struct Route<'c> {
     /// In the file.
     line: usize,
     r#match: String,
+    /// What it asks for beside host and path.
+    conditions: Vec<String>,
     action: String,
     priority: i64,
 }
@@ -26,6 +29,7 @@ pub fn answer(config: &Config) -> Answer {
         name: &route.name,
         line: route.line,
         r#match: describe_match(&route.matcher),
+        conditions: conditions::describe(&route.matcher),
         action: describe_action(route, &config.upstreams),
         priority: route.priority.into(),
     });
