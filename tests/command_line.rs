@@ -175,6 +175,42 @@ fn explain_says_what_the_proxy_does() {
 }
 
 #[test]
+fn explain_says_that_a_listener_leads_to_https() {
+    let other = support::free_port();
+    let proxy = Proxy::start(&format!(
+        "trusted_proxies: [10.0.0.1]\nlisteners:\n  - {{ address: '{{listen}}', redirect_https: true }}\n  - '127.0.0.1:{other}'\n\
+         routes: [{{ name: all, match: {{ path: /a }}, respond: {{ status: 418 }} }}]\n"
+    ));
+    let port = proxy.address.port();
+    let explain = |url: &str, more: &[&str]| {
+        let (code, said, stderr) =
+            call(&[&["explain", "-c", "proxy.yaml", "GET", url], more].concat(), &proxy.folder.0);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{said}");
+        said
+    };
+    for target in ["/a?q=1", "/nowhere"] {
+        let url = format!("http://a.test:{port}{target}");
+        let answer = proxy.ask(format!("GET {target} HTTP/1.1\r\nHost: a.test:{port}\r\n\r\n"));
+        assert_eq!(answer.status, 308);
+        let said = explain(&url, &[]);
+        let location = answer.header("location").unwrap();
+        assert_eq!(
+            said,
+            format!(
+                "GET {url} is answered by the listener {} (`redirect_https`)\n  redirect:   308 Permanent Redirect, to {location}\n",
+                proxy.address
+            )
+        );
+    }
+    // What a trusted proxy took by HTTPS goes on, and so does what comes to the other listener.
+    let trusted = ["--client-ip", "10.0.0.1", "-H", "X-Forwarded-Proto: https"];
+    assert!(explain(&format!("http://a.test:{port}/a"), &trusted).contains("route:      all"));
+    assert!(explain(&format!("http://a.test:{other}/a"), &[]).contains("route:      all"));
+    // A request that is none is told so, as on any listener.
+    assert!(explain(&format!("http://a.test:{port}/%zz"), &[]).contains("the proxy answers 400"));
+}
+
+#[test]
 fn a_stdout_that_is_closed_or_full_is_no_panic() {
     let folder = Folder::new();
     folder.write("p.yaml", "listeners: ['127.0.0.1:1']\nroutes: [{ respond: {} }]\n");

@@ -32,7 +32,7 @@ impl Explain {
         resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
         let Self { method, url, headers, client_ip } = self;
         let asked = Asked { method, url, headers, client_ip };
-        let explanation = explain(&asked.head(), asked.remote(), &snapshot);
+        let explanation = explain(&asked.head(), asked.remote(&snapshot), &snapshot);
         super::out::show(&page(&asked, &Told::new(&asked, &explanation, &config, &snapshot)))
     }
 }

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::admission::{self, Admission};
+use super::https_redirect;
 use super::outcome::{self, Outcome, Server};
 use super::routing::Decision;
 use crate::downstream::http1::Head;
 use crate::downstream::{ClientConnection, Remote};
 use crate::filter::Cause;
+use crate::listener::ListenerIndex;
 use crate::message::path::split_query;
 use crate::message::readings::SentPath;
 use crate::route::{Mismatch, Rank, RequestView};
@@ -31,6 +33,8 @@ pub struct Explanation {
     /// Why each route does not take it by itself; `None` for one that matches.
     pub mismatches: Vec<Option<Mismatch>>,
     pub outcome: Outcome,
+    /// The listener that answers by itself, by its address; no route is asked then.
+    pub redirecting: Option<String>,
 }
 
 /// `head`: a whole request's, as it would come over the wire; `client`: the connection on which it would.
@@ -44,6 +48,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
         winner: None,
         mismatches: Vec::new(),
         outcome: Outcome::Refused(cause),
+        redirecting: None,
     };
     let request = match Head::read(head, &snapshot.limits) {
         Ok(Some(read)) => *read.request,
@@ -52,6 +57,13 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
     };
     let connection = ClientConnection::new(client, Arc::default());
     let admission = admission::decide(&request, &connection, snapshot);
+    if let Some(reply) = https_redirect::on(&request, &connection, &admission, snapshot) {
+        let entrance = snapshot.entrances.get(ListenerIndex(connection.listener));
+        let redirecting = Some(entrance.map_or_else(String::new, |entrance| entrance.name().to_owned()));
+        let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
+        let outcome = outcome::of_reply(reply);
+        return Explanation { client_ip, remote_trusted, scheme, outcome, redirecting, ..refused(Cause::NoRoute) };
+    }
     let matched = admission::with_view(&request, &connection, &admission, |view| {
         let readings = view.readings();
         let examined = readings.as_ref().filter(|_| view.is_examined(snapshot));
@@ -74,7 +86,17 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
     let mismatches = if is_ambiguous { Vec::new() } else { mismatches };
     let (client_ip, remote_trusted, scheme) = (admission.client_ip, admission.remote_trusted, admission.scheme);
     let outcome = outcome::of(&request, &connection, admission, snapshot, Server::Picked);
-    Explanation { client_ip, remote_trusted, scheme, readings, decision, winner, mismatches, outcome }
+    Explanation {
+        client_ip,
+        remote_trusted,
+        scheme,
+        readings,
+        decision,
+        winner,
+        mismatches,
+        outcome,
+        redirecting: None,
+    }
 }
 
 /// The path by which the route was found, where that is not the path as sent.

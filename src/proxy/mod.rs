@@ -3,6 +3,7 @@
 
 mod access_record;
 mod admission;
+mod asked;
 mod attempts;
 mod basic_auth;
 mod context;
@@ -52,6 +53,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use crate::filter::Cause;
 use crate::runtime::Live;
 use crate::upstream::Connector;
+pub use asked::{Asked, parse_header};
 use context::Client;
 pub use context::RequestCtx;
 use error::Refusal;
@@ -61,7 +63,7 @@ use mirror::Mirrors;
 pub use outcome::{Forecast, Outcome, forecast};
 pub use routing::Decision;
 pub use service::{HttpService, HttpServiceParts};
-pub use told::{Asked, Told, parse_header};
+pub use told::Told;
 
 /// The service that Pingora drives.
 #[derive(Debug)]

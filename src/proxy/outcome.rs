@@ -112,7 +112,7 @@ pub(super) fn of(
     }
 }
 
-fn of_reply(reply: Reply) -> Outcome {
+pub(super) fn of_reply(reply: Reply) -> Outcome {
     match reply {
         Reply::Error(cause) => Outcome::Refused(cause),
         Reply::Redirect { location, status } => Outcome::Redirected { status, location },

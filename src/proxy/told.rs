@@ -2,28 +2,15 @@
 //! facts with their labels.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::HeaderValue;
 
+use super::asked::Asked;
 use super::explain::Explanation;
 use super::outcome::Outcome;
-use crate::config::{Config, FieldName, ResponseEdits, Route, Underscores, hidden_in_urls};
-use crate::downstream::Remote;
+use crate::config::{Concurrency, Config, FieldName, ResponseEdits, Route, Underscores, hidden_in_urls};
 use crate::filter::Cause;
 use crate::runtime::Snapshot;
-use crate::transport::ClientTls;
-
-/// A request that somebody asks about.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: Method,
-    /// As the client would ask for it.
-    pub url: String,
-    pub headers: Vec<(String, HeaderValue)>,
-    /// Where it comes from.
-    pub client_ip: IpAddr,
-}
 
 /// What was found out of it.
 #[derive(Debug)]
@@ -40,49 +27,18 @@ pub struct Told {
 
 type Fact = (&'static str, String);
 
-/// `name: value`, as on a command line.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_header(text: &str) -> Result<(String, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("expected `name: value`")?;
-    let name = name.trim();
-    HeaderName::try_from(name).map_err(|e| e.to_string())?;
-    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|e| e.to_string())?;
-    Ok((name.to_owned(), value))
-}
-
-impl Asked {
-    /// The client, with TLS where the URL says so.
-    pub fn remote(&self) -> Remote {
-        let mut remote = Remote::plain(Some(self.client_ip));
-        remote.tls = self.url.starts_with("https://").then(ClientTls::default);
-        remote
-    }
-
-    /// The request as it would come over the wire. A request without a host is one of
-    /// HTTP/1.0, which allows that (RFC 9112 section 3.2).
-    pub fn head(&self) -> Vec<u8> {
-        let (authority, target) = split_url(&self.url);
-        let given = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let version = if authority.is_empty() && !given { "1.0" } else { "1.1" };
-        let mut head = format!("{} {target} HTTP/{version}\r\n", self.method).into_bytes();
-        if !authority.is_empty() && !given {
-            head.extend_from_slice(format!("Host: {authority}\r\n").as_bytes());
-        }
-        for (name, value) in &self.headers {
-            [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| head.extend_from_slice(part));
-        }
-        head.extend_from_slice(b"\r\n");
-        head
-    }
-}
-
 impl Told {
     pub fn new(asked: &Asked, explanation: &Explanation, config: &Config, snapshot: &Snapshot) -> Self {
         let winner = explanation.winner.map(|(_, index)| index);
         let (verdict, route, mut facts) =
             match (&explanation.outcome, winner.and_then(|index| config.routes.get(index))) {
+                (outcome, _) if explanation.redirecting.is_some() => {
+                    let listener = explanation.redirecting.as_deref().unwrap_or_default();
+                    let verdict = format!("is answered by the listener {listener} (`redirect_https`)");
+                    let mut facts = Vec::new();
+                    describe_outcome(&mut facts, outcome);
+                    (verdict, None, facts)
+                }
                 (Outcome::Refused(cause @ Cause::NoRoute), None) => {
                     (format!("is taken by no route: the proxy answers {}", cause.status()), None, Vec::new())
                 }
@@ -184,6 +140,10 @@ fn describe_questions(facts: &mut Vec<Fact>, route: &Route) {
 
 /// The limits that the request would be counted by; this one is not.
 fn describe_limits(facts: &mut Vec<Fact>, route: &Route) {
+    if let Some(Concurrency { max, queue, .. }) = &route.concurrency {
+        let max = max.map_or_else(|| "as many as the upstream bears".to_owned(), |max| max.to_string());
+        facts.push(("concurrency", format!("{max} at once, {queue} in the queue")));
+    }
     for limit in &route.rate_limits {
         let store = limit.store.as_ref().map_or_else(String::new, |store| format!(", counted in {}", store.place));
         let dry = if limit.dry_run { ", dry run" } else { "" };
@@ -200,16 +160,4 @@ fn describe_answer(facts: &mut Vec<Fact>, edits: &ResponseEdits) {
     facts.extend(headers.set.iter().map(|pair| field("sets", pair)));
     facts.extend(headers.add.iter().map(|pair| field("adds", pair)));
     facts.extend(headers.remove.iter().map(|name| ("answer", format!("removes {name}"))));
-}
-
-/// The host and the target of a URL; a path alone has no host.
-fn split_url(url: &str) -> (&str, &str) {
-    let rest = match url.split_once("://") {
-        Some((_, rest)) => rest,
-        None if url.starts_with(['/', '*']) => return ("", url),
-        None => url,
-    };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(end);
-    (authority, if target.is_empty() { "/" } else { target })
 }

@@ -76,7 +76,7 @@ fn read(text: &str) -> Result<Asked, String> {
 fn explained(asked: &Asked, config: &Config) -> Result<Explained, String> {
     let snapshot = Arc::new(Snapshot::compile_unserved(config, None)?);
     resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
-    let told = Told::new(asked, &explain(&asked.head(), asked.remote(), &snapshot), config, &snapshot);
+    let told = Told::new(asked, &explain(&asked.head(), asked.remote(&snapshot), &snapshot), config, &snapshot);
     Ok(Explained {
         method: asked.method.to_string(),
         url: asked.url.clone(),
