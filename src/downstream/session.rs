@@ -15,6 +15,7 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_timeout::timeout;
+use tokio::task::yield_now;
 
 use super::driver::Driver;
 use super::retry_buffer::RetryBuffer;
@@ -187,8 +188,10 @@ impl<D: Driver> CustomSession for Session<D> {
                 }
                 HttpTask::Done => true,
                 HttpTask::Failed(error) => {
-                    // The client shall see as much of the response as there was.
+                    // The client shall see as much of the response as there was. A stream that is reset takes
+                    // back what its connection has not written yet: that one has its turn first.
                     self.flush().await?;
+                    yield_now().await;
                     return Err(error);
                 }
             };
