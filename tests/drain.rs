@@ -159,7 +159,8 @@ fn what_is_cut_has_a_line_each(front: Front) {
     let origin = unfinished();
     for end in ["TERM", "INT", "upgrade"] {
         let text = format!(
-            "server: {{ drain: {{ timeout: 200ms, tunnels: 200ms }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+            "server: {{ drain: {{ timeout: 200ms, tunnels: 200ms }}, work_stealing: {} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+            end == "INT",
             origin.address
         );
         let mut proxy = front.start(&text);
@@ -196,6 +197,33 @@ fn what_is_cut_has_a_line_each(front: Front) {
         if end == "upgrade" {
             assert_eq!(proxy.order("stop").0, 0);
         }
+    }
+}
+
+#[test]
+fn what_is_cut_is_logged_where_its_configuration_says() {
+    let origin = unfinished();
+    let text = |log: &str| {
+        format!(
+            "log: {{ access: {{ to: '{{folder}}/{log}', format: '{{path}} {{reason}}' }} }}\nlisteners: ['{{listen}}']\nroutes: [{{ upstream: '{}' }}]\n",
+            origin.address
+        )
+    };
+    let mut proxy = Proxy::start(&text("a.log"));
+    let ask = |log: &str| {
+        let mut client = proxy.connect();
+        client.send(format!("GET /{log} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        await_until("the request is there", || origin.count() > 0 && origin.last().target() == format!("/{log}"));
+        client
+    };
+    let _before = ask("a.log");
+    proxy.rewrite(&text("b.log"));
+    assert_eq!(proxy.order("reload").0, 0);
+    let _after = ask("b.log");
+    proxy.signal("INT");
+    assert_eq!(ended(&mut proxy).0.code(), Some(3));
+    for log in ["a.log", "b.log"] {
+        assert_eq!(proxy.read(log), format!("/{log} proxy_shutdown\n"));
     }
 }
 

@@ -91,7 +91,7 @@ fn a_panic_in_one_request_costs_that_request() {
     for line in &lines {
         assert!(line.contains("ERROR") && line.contains("transport/destination.rs:"), "{line}");
         let id = line.split("request ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
-        let log = running.proxy.access_log(1);
+        let log = running.proxy.access_log(10);
         let logged = log.iter().find(|line| line["request_id"] == id).unwrap_or_else(|| panic!("{id}: {log:?}"));
         assert_eq!(
             (&logged["path"], &logged["reason"], &logged["status"]),

@@ -2,10 +2,10 @@
 //! that finds the buffer full is lost, and counted by [`LostLines`].
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::line_buffer::{LineBuffer, WriterRequest, WriterTask};
 use super::log_sink::{NotWritten, Sink};
@@ -14,6 +14,34 @@ use super::lost_lines::{Log, LostLines};
 const KEPT_BYTES: usize = 256 * 1024;
 /// How long a caller waits for the writer, which a pipe may block.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The access logs of the process: that of the configuration in force, and those of older ones that have
+/// requests under way. A buffer lives as long as its writer.
+static ACCESS_LOGS: Mutex<Vec<Weak<LineBuffer>>> = Mutex::new(Vec::new());
+
+/// Waits until each of them has written what it was given, for [`WRITER_TIMEOUT`] in all.
+///
+/// # Errors
+/// When a writer is blocked.
+pub fn flush_access_logs() -> io::Result<()> {
+    let buffers: Vec<_> = access_logs().iter().filter_map(Weak::upgrade).collect();
+    let (done, answers) = sync_channel(buffers.len());
+    buffers.iter().for_each(|buffer| buffer.request(WriterTask::Flush, done.clone()));
+    let end = Instant::now() + WRITER_TIMEOUT;
+    for _ in &buffers {
+        let left = end.saturating_duration_since(Instant::now());
+        answers.recv_timeout(left).map_err(|_| blocked(Log::Access))??;
+    }
+    Ok(())
+}
+
+fn access_logs() -> std::sync::MutexGuard<'static, Vec<Weak<LineBuffer>>> {
+    ACCESS_LOGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn blocked(log: Log) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("the {}'s writer is blocked", log.name()))
+}
 
 /// When it is dropped, its writer writes what is left and ends.
 #[derive(Debug)]
@@ -46,6 +74,11 @@ impl LineWriter {
         let losses = LostLines::watch(log, sink.name())?;
         let writer = Writer { sink, losses: Arc::clone(&losses) };
         let lines = Arc::clone(&buffer);
+        if log == Log::Access {
+            let mut all = access_logs();
+            all.retain(|known| known.strong_count() > 0);
+            all.push(Arc::downgrade(&buffer));
+        }
         thread::Builder::new().name(log.thread().to_owned()).spawn(move || write_lines(&lines, writer, own))?;
         Ok(Self { log, buffer, losses })
     }
@@ -89,9 +122,7 @@ impl LineWriter {
     fn request(&self, task: WriterTask) -> io::Result<()> {
         let (done, answer) = sync_channel(1);
         self.buffer.request(task, done);
-        let blocked =
-            |_| io::Error::new(io::ErrorKind::TimedOut, format!("the {}'s writer is blocked", self.log.name()));
-        answer.recv_timeout(WRITER_TIMEOUT).map_err(blocked)?
+        answer.recv_timeout(WRITER_TIMEOUT).map_err(|_| blocked(self.log))?
     }
 }
 

@@ -27,6 +27,7 @@ pub use access_log::AccessLogger;
 pub use bounds::VALUE as LONGEST_VALUE;
 pub use error_log::{ErrorLogger, finish_error_log, held_back_messages};
 pub use format::render;
+pub use line_writer::flush_access_logs;
 pub use lost_lines::{lost_error_lines, lost_lines};
 pub use panics::{Panicked, before_panic_ends_process, contain, contained_panics, end_process_on_panic, note_request};
 pub use recent::{RecentRequests, Tail};

@@ -13,7 +13,7 @@ use crate::downstream::ConnectionCounts;
 use crate::runtime::Traces;
 use crate::server::control::HandOver;
 use crate::server::socket_files;
-use crate::telemetry::lost_lines;
+use crate::telemetry::{flush_access_logs, lost_lines};
 
 /// For requests that idle clients have sent already and for connections that were accepted
 /// and not yet begun: they are answered.
@@ -178,7 +178,7 @@ impl RunningProcess {
             self.process.control_state.release_older("it was told to end");
         }
         self.cut_rest().await;
-        if let Err(e) = self.process.live.load().access.flush() {
+        if let Err(e) = flush_access_logs() {
             log::warn!("access log: {e}");
         }
         finish_traces(self.process.live.load().exports.clone()).await;
