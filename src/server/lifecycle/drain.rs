@@ -23,8 +23,8 @@ const LAST_REQUESTS: Duration = Duration::from_millis(100);
 const BACKLOG_GRACE: Duration = Duration::from_secs(1);
 /// For tunnels that were ended, to tell both their sides.
 const LAST_BYTES: Duration = Duration::from_millis(500);
-/// For the workers to drop what is cut, and to log it.
-const LAST_LINES: Duration = Duration::from_millis(500);
+/// For the workers to drop what is cut, and to log it: thousands of requests, on a busy machine.
+const LAST_LINES: Duration = Duration::from_secs(2);
 /// For the spans that nobody has sent yet.
 const LAST_SPANS: Duration = Duration::from_secs(1);
 /// For callers of the control socket to take their answers.
