@@ -199,6 +199,20 @@ fn streams_have_a_bound() {
 }
 
 #[test]
+fn nobody_is_told_a_secret_of_a_route() {
+    let routes = "  - { name: in, match: { path: /in, header: { X-Api-Key: s3cret-1 } }, upstream: api }\n  \
+                  - { name: out, match: { path: /out }, request: { header: { set: { Authorization: s3cret-2, X-Plain: shown } }, \
+                  query: { add: { token: s3cret-3 } } }, upstream: api }\n";
+    let running = Running::start("", routes);
+    let told: String =
+        ["/explain?url=/in", "/explain?url=/out", "/routes"].map(|path| running.get(path).text()).concat();
+    assert!(!told.contains("s3cret"), "{told}");
+    for shown in ["header `x-api-key` is not `***`", "Authorization: ********", "X-Plain: shown", "token=********", "is `***`"] {
+        assert!(told.contains(shown), "{shown}: {told}");
+    }
+}
+
+#[test]
 fn without_kept_requests_it_says_so() {
     let running = Running::start("", "log: { access: { recent: 0 } }\n");
     let told = running.get("/requests");

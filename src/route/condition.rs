@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use http::{HeaderMap, Method};
 
 use super::values::{CookieValues, HeaderValues, QueryValues, Values};
-use crate::config::{ClientCertPattern, Fingerprint, HostPattern, Match, PathPattern, Such, ValuePattern};
+use crate::config::{
+    ClientCertPattern, Fingerprint, HostPattern, Match, PathPattern, Such, ValuePattern, may_be_secret,
+};
 use crate::message::client;
 use crate::transport::ClientIdentity;
 
@@ -81,10 +83,12 @@ fn value_holds(pattern: &ValuePattern, values: &impl Values) -> bool {
     }
 }
 
-fn describe(pattern: &ValuePattern) -> String {
+/// A value that may be a secret is not told.
+fn describe(name: &str, pattern: &ValuePattern) -> String {
+    let shown = |value| if may_be_secret(name) { "***" } else { value };
     match pattern {
-        ValuePattern::Is(value) => format!("is not `{value}`"),
-        ValuePattern::Regex(regex) => format!("does not match /{}/", regex.as_str()),
+        ValuePattern::Is(value) => format!("is not `{}`", shown(value)),
+        ValuePattern::Regex(regex) => format!("does not match /{}/", shown(regex.as_str())),
         ValuePattern::Present => "is absent".to_owned(),
         ValuePattern::Absent => "is present".to_owned(),
     }
@@ -150,17 +154,17 @@ pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<
     }
     for (name, pattern) in &matcher.headers {
         if !value_holds(pattern, &HeaderValues(view.headers, name)) {
-            return Some(Mismatch::Header(format!("`{name}` {}", describe(pattern))));
+            return Some(Mismatch::Header(format!("`{name}` {}", describe(name.as_str(), pattern))));
         }
     }
     for (name, pattern) in &matcher.query {
         if !value_holds(pattern, &QueryValues(view.query, name)) {
-            return Some(Mismatch::Query(format!("`{name}` {}", describe(pattern))));
+            return Some(Mismatch::Query(format!("`{name}` {}", describe(name, pattern))));
         }
     }
     for (name, pattern) in &matcher.cookies {
         if !value_holds(pattern, &CookieValues(view.headers, name)) {
-            return Some(Mismatch::Cookie(format!("`{name}` {}", describe(pattern))));
+            return Some(Mismatch::Cookie(format!("`{name}` {}", describe(name, pattern))));
         }
     }
     if !client_holds(matcher, view) {
