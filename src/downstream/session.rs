@@ -20,6 +20,7 @@ use tokio::task::yield_now;
 use super::driver::Driver;
 use super::retry_buffer::RetryBuffer;
 use crate::exchange::GivenUp;
+use crate::message::spelling;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -309,7 +310,7 @@ impl<D: Driver> CustomSession for Session<D> {
         let mut out = Vec::with_capacity(512);
         let line = [request.method.as_str().as_bytes(), b" ", request.raw_path(), b" ", version.as_bytes()];
         line.iter().chain([&&b"\r\n"[..]]).for_each(|part| out.extend_from_slice(part));
-        request.header_to_h1_wire(&mut out);
+        spelling::request_fields(request).for_each(|(name, value)| name.push_line(value, &mut out));
         out.extend_from_slice(b"\r\n");
         out.into()
     }

@@ -3,10 +3,15 @@
 
 use std::ops::Deref;
 
+use http::Version;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
+use crate::message::spelling::{self, is, usual_request, usual_response};
+
+/// A head that is made anew has room for so many more fields.
+const ROOM: usize = 4;
 
 /// The head of a message, whose fields can be edited.
 pub trait EditableHead: Sized {
@@ -114,17 +119,14 @@ impl Edited<'_, RequestHeader> {
 impl Edited<'_, ResponseHeader> {
     /// As [`Edited::set`], under the name as the origin spelled it.
     pub fn replace(&mut self, name: HeaderName, value: HeaderValue) {
-        let spelled = self.case_header_iter().find(|(spelled, _)| is(spelled.as_slice(), &name));
-        match spelled.map(|(spelled, _)| spelled.clone()) {
-            Some(spelled) => self.set(spelled, value),
-            None => self.set(name, value),
-        }
+        let own = self.case_header_iter().find(|(spelled, _)| is(spelled.as_slice(), &name));
+        let own = own.map(|(spelled, _)| spelled.clone());
+        let result = match own {
+            Some(spelled) => self.head.insert_header(spelled, value),
+            None => self.head.insert_header(name, value),
+        };
+        self.note(result);
     }
-}
-
-/// Whether a name as it was spelled is this one.
-pub fn is(spelled: &[u8], name: &HeaderName) -> bool {
-    spelled.eq_ignore_ascii_case(name.as_str().as_bytes())
 }
 
 impl EditableHead for RequestHeader {
@@ -133,10 +135,18 @@ impl EditableHead for RequestHeader {
     }
 
     fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        let name = name.into_case_header_name();
+        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
+            *self = spelled_request(self, |_, _| true)?;
+        }
         self.insert_header(name, value)
     }
 
     fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        let name = name.into_case_header_name();
+        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
+            *self = spelled_request(self, |_, _| true)?;
+        }
         self.append_header(name, value).map(|_| ())
     }
 
@@ -145,24 +155,13 @@ impl EditableHead for RequestHeader {
     }
 
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
-        let room = Some(self.headers.len() + 4);
-        let build = if self.has_case() { Self::build } else { Self::build_no_case };
-        let mut kept = build(self.method.clone(), b"/", room)?;
-        kept.set_version(self.version);
-        kept.set_raw_path(self.raw_path())?;
-        if !self.has_case() {
-            // It came over HTTP/2, where names have one spelling.
-            for (name, value) in self.headers.iter().filter(|(name, _)| keep(name, &self.headers)) {
-                kept.append_header(name, value)?;
-            }
-            return Ok(kept);
+        if self.has_case() {
+            return spelled_request(self, keep);
         }
-        for (name, value) in self.case_header_iter() {
-            if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &self.headers)) {
-                kept.append_header(name.clone(), value.clone())?;
-            }
-        }
-        Ok(kept)
+        let mut left = usual_request(self.method.clone(), self.raw_path(), kept(&self.headers, keep))?;
+        left.set_version(self.version);
+        *left.extensions_mut() = self.extensions.clone();
+        Ok(left)
     }
 }
 
@@ -172,10 +171,18 @@ impl EditableHead for ResponseHeader {
     }
 
     fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        let name = name.into_case_header_name();
+        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
+            *self = spelled_response(self, |_, _| true)?;
+        }
         self.insert_header(name, value)
     }
 
     fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
+        let name = name.into_case_header_name();
+        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
+            *self = spelled_response(self, |_, _| true)?;
+        }
         self.append_header(name, value).map(|_| ())
     }
 
@@ -184,25 +191,67 @@ impl EditableHead for ResponseHeader {
     }
 
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
-        let build = if self.has_case() { Self::build } else { Self::build_no_case };
-        let mut kept = build(self.status, Some(self.headers.len()))?;
-        kept.set_version(self.version);
-        if self.get_reason_phrase() != self.status.canonical_reason() {
-            kept.set_reason_phrase(self.get_reason_phrase())?;
+        if self.has_case() {
+            return spelled_response(self, keep);
         }
-        if !self.has_case() {
-            for (name, value) in self.headers.iter().filter(|(name, _)| keep(name, &self.headers)) {
-                kept.append_header(name, value)?;
-            }
-            return Ok(kept);
-        }
-        for (name, value) in self.case_header_iter() {
-            if HeaderName::from_bytes(name.as_slice()).is_ok_and(|n| keep(&n, &self.headers)) {
-                kept.append_header(name.clone(), value.clone())?;
-            }
-        }
-        Ok(kept)
+        let mut left = usual_response(self.status, kept(&self.headers, keep));
+        copy_line(self, &mut left)?;
+        Ok(left)
     }
+}
+
+/// A head of HTTP/2 has one spelling for each name; others keep that of each name that is not the usual one.
+fn needs_spellings(version: Version, name: &[u8]) -> bool {
+    version != Version::HTTP_2 && !spelling::is_usual(name)
+}
+
+fn kept(fields: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(fields.len() + ROOM);
+    for (name, value) in fields.iter().filter(|(name, _)| keep(name, fields)) {
+        kept.append(name, value.clone());
+    }
+    kept
+}
+
+fn spelled_request(
+    head: &RequestHeader,
+    keep: impl Fn(&HeaderName, &HeaderMap) -> bool,
+) -> pingora::Result<RequestHeader> {
+    let mut kept = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len() + ROOM))?;
+    kept.set_version(head.version);
+    kept.set_raw_path(head.raw_path())?;
+    *kept.extensions_mut() = head.extensions.clone();
+    for (name, value) in spelling::request_fields(head) {
+        let name = name.to_bytes();
+        if HeaderName::from_bytes(&name).is_ok_and(|own| keep(&own, &head.headers)) {
+            kept.append_header(name, value.clone())?;
+        }
+    }
+    Ok(kept)
+}
+
+fn spelled_response(
+    head: &ResponseHeader,
+    keep: impl Fn(&HeaderName, &HeaderMap) -> bool,
+) -> pingora::Result<ResponseHeader> {
+    let mut kept = ResponseHeader::build(head.status, Some(head.headers.len() + ROOM))?;
+    copy_line(head, &mut kept)?;
+    for (name, value) in spelling::response_fields(head) {
+        let name = name.to_bytes();
+        if HeaderName::from_bytes(&name).is_ok_and(|own| keep(&own, &head.headers)) {
+            kept.append_header(name, value.clone())?;
+        }
+    }
+    Ok(kept)
+}
+
+fn copy_line(from: &ResponseHeader, to: &mut ResponseHeader) -> pingora::Result<()> {
+    to.set_version(from.version);
+    *to.extensions_mut() = from.extensions.clone();
+    if from.get_reason_phrase() != from.status.canonical_reason() {
+        to.set_reason_phrase(from.get_reason_phrase())?;
+    }
+    Ok(())
 }
 
 /// Where in a header map the fields stand that shall go.
@@ -233,16 +282,16 @@ pub(super) mod tests {
 
     /// The fields of a request as they go over the wire.
     pub fn lines(request: &RequestHeader) -> Vec<String> {
-        request.case_header_iter().map(|(name, value)| line(name.as_slice(), value)).collect()
+        spelling::request_fields(request).map(|(name, value)| line(&name.to_text(), value)).collect()
     }
 
     /// The fields of a response as they go over the wire.
     pub fn response_lines(response: &ResponseHeader) -> Vec<String> {
-        response.case_header_iter().map(|(name, value)| line(name.as_slice(), value)).collect()
+        spelling::response_fields(response).map(|(name, value)| line(&name.to_text(), value)).collect()
     }
 
-    fn line(name: &[u8], value: &HeaderValue) -> String {
-        format!("{}: {}", String::from_utf8_lossy(name), value.to_str().unwrap())
+    fn line(name: &str, value: &HeaderValue) -> String {
+        format!("{name}: {}", value.to_str().unwrap())
     }
 
     /// Heads of HTTP/2 say nothing of how their names are spelled.
@@ -285,6 +334,7 @@ pub(super) mod tests {
     fn a_head_that_is_made_anew_keeps_the_rest() {
         let mut response = ResponseHeader::build(200, None).unwrap();
         response.set_reason_phrase(Some("Fine")).unwrap();
+        response.extensions_mut().insert(7_u8);
         for name in ["A", "gone", "eTag"] {
             response.append_header(name, "1").unwrap();
         }
@@ -292,7 +342,33 @@ pub(super) mod tests {
         edited.retain(|name, _| name != "gone");
         assert_eq!(edited.outcome(), Ok(()));
         assert_eq!(response_lines(&response), ["A: 1", "eTag: 1"]);
-        assert_eq!(response.get_reason_phrase(), Some("Fine"));
+        assert_eq!((response.get_reason_phrase(), response.extensions.get()), (Some("Fine"), Some(&7_u8)));
+    }
+
+    /// Of names that had their usual spelling until then.
+    #[test]
+    fn a_name_that_is_spelled_in_its_own_way_stays_so() {
+        let fields = || {
+            let pairs = [("etag", "1"), ("x-a", "2")];
+            pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect::<HeaderMap>()
+        };
+        let mut request = usual_request(http::Method::GET, b"http://h.test/a?b", fields()).unwrap();
+        let mut response = usual_response(http::StatusCode::OK, fields());
+        response.set_reason_phrase(Some("Fine")).unwrap();
+        let value = HeaderValue::from_static("3");
+        let (mut up, mut down) = (Edited::new(&mut request), Edited::new(&mut response));
+        up.set("X-New", value.clone());
+        down.append("X-New", value.clone());
+        assert!(!up.has_case() && !down.has_case());
+        up.append("x-OWN", value.clone());
+        down.set("x-OWN", value);
+        assert_eq!((up.outcome(), down.outcome()), (Ok(()), Ok(())));
+        let expected = ["ETag: 1", "X-A: 2", "X-New: 3", "x-OWN: 3"];
+        assert_eq!(
+            (lines(&request), response_lines(&response)),
+            (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+        );
+        assert_eq!((request.raw_path(), response.get_reason_phrase()), (&b"http://h.test/a?b"[..], Some("Fine")));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use http::header::{self, HeaderValue};
 
 use super::chain::{Chain, ResponseFilter};
 use super::context::{Origin, ResponseContext};
-use super::fields::is;
 use crate::config::{Route, SameSite, SecurePolicy, SetCookieEdits};
 use crate::message::cookie::{SetCookieRewrite, rewrite_set_cookie};
+use crate::message::spelling;
 
 #[derive(Debug)]
 struct SetCookie(SetCookieEdits);
@@ -51,7 +51,7 @@ impl ResponseFilter for SetCookie {
         }
         let how = self.rewrite(cx.request.is_secure());
         let mut changed = false;
-        let fields = cx.response.case_header_iter().filter(|(name, _)| is(name.as_slice(), &header::SET_COOKIE));
+        let fields = spelling::response_fields(&cx.response).filter(|(name, _)| name.is(&header::SET_COOKIE));
         let rewritten: Vec<(_, HeaderValue)> = fields
             .map(|(name, value)| {
                 let value = match rewrite_set_cookie(value.as_bytes(), &how) {
@@ -61,7 +61,7 @@ impl ResponseFilter for SetCookie {
                     }
                     None => value.clone(),
                 };
-                (name.clone(), value)
+                (name.to_bytes(), value)
             })
             .collect();
         if !changed {

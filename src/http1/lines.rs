@@ -1,41 +1,78 @@
 //! The lines of a head, a request's or a response's.
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::field_names;
+use crate::message::spelling;
 
 /// The name of a field as it was spelled.
 #[derive(Debug)]
 pub enum FieldName {
     /// One that is often sent.
-    Usual(&'static str),
+    Known(&'static str),
     Other(Bytes),
 }
 
-/// Hands on the fields of a head with one copy of its `bytes`, of which `fields` are parts, that
-/// they share. `None`: one of them is no field to Pingora, though it was to the parser.
+/// The fields of a head in a table with room for so many `more`, if each name has its usual spelling.
+pub fn usual_fields(fields: &[httparse::Header<'_>], bytes: &[u8], more: usize) -> Option<HeaderMap> {
+    let is_usual = |name: &str| field_names::usual(name).is_some() || spelling::is_usual(name.as_bytes());
+    // Whoever spells one name in another way often does so with the first.
+    if !fields.first().is_none_or(|first| is_usual(first.name)) {
+        return None;
+    }
+    let mut table = HeaderMap::try_with_capacity(fields.len() + more).ok()?;
+    let head = Copy::of(bytes);
+    for field in fields {
+        let name = match field_names::usual(field.name) {
+            Some(name) => name.clone(),
+            None if spelling::is_usual(field.name.as_bytes()) => HeaderName::from_bytes(field.name.as_bytes()).ok()?,
+            None => return None,
+        };
+        table.try_append(name, head.value(field)?).ok()?;
+    }
+    Some(table)
+}
+
+/// Hands on the fields of a head. `None`: one of them is no field to Pingora, though it was to the parser.
 pub fn append_fields(
     fields: &[httparse::Header<'_>],
     bytes: &[u8],
     mut append: impl FnMut(FieldName, HeaderValue) -> Option<bool>,
 ) -> Option<()> {
-    let head = Bytes::copy_from_slice(bytes);
-    let shared = |part: &[u8]| {
-        let start = part.as_ptr().addr() - bytes.as_ptr().addr();
-        head.slice(start..start + part.len())
-    };
+    let head = Copy::of(bytes);
     for field in fields {
-        // The part of an empty value may stand nowhere.
-        let value = if field.value.is_empty() { Bytes::new() } else { shared(field.value) };
-        let value = HeaderValue::from_maybe_shared(value).ok().or_else(|| unfolded(field.value))?;
-        let name = match field_names::usual(field.name) {
-            Some(name) => FieldName::Usual(name),
-            None => FieldName::Other(shared(field.name.as_bytes())),
+        let name = match field_names::lasting(field.name) {
+            Some(name) => FieldName::Known(name),
+            None => FieldName::Other(head.part(field.name.as_bytes())),
         };
-        append(name, value)?;
+        append(name, head.value(field)?)?;
     }
     Some(())
+}
+
+/// One copy of the bytes of a head, which its fields share.
+struct Copy<'b> {
+    bytes: &'b [u8],
+    copied: Bytes,
+}
+
+impl<'b> Copy<'b> {
+    fn of(bytes: &'b [u8]) -> Self {
+        Self { bytes, copied: Bytes::copy_from_slice(bytes) }
+    }
+
+    /// `part` is one of the bytes.
+    fn part(&self, part: &[u8]) -> Bytes {
+        let start = part.as_ptr().addr() - self.bytes.as_ptr().addr();
+        self.copied.slice(start..start + part.len())
+    }
+
+    fn value(&self, field: &httparse::Header<'_>) -> Option<HeaderValue> {
+        // The part of an empty value may stand nowhere.
+        let value = if field.value.is_empty() { Bytes::new() } else { self.part(field.value) };
+        HeaderValue::from_maybe_shared(value).ok().or_else(|| unfolded(field.value))
+    }
 }
 
 /// Where a value went on in another line, a blank stands instead (RFC 9112 section 5.2). Only

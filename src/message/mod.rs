@@ -17,5 +17,6 @@ pub mod path_escapes;
 pub mod query;
 pub mod readings;
 pub mod request_id;
+pub mod spelling;
 pub mod trace_context;
 pub mod trailers;

@@ -17,6 +17,7 @@ use crate::auth::ServiceFault;
 use crate::config::FieldName;
 use crate::filter::loops::{self, CDN_LOOP};
 use crate::filter::{Cause, Edited, Findings, RareFields, Reply, hop_by_hop};
+use crate::message::spelling;
 use crate::runtime::ForwardAuth;
 use crate::upstream::{CallFailure, Connector, call};
 
@@ -119,17 +120,11 @@ fn denial(mut head: ResponseHeader, body: Bytes) -> Result<Reply, Cause> {
             .contains(name)
     });
     edited.outcome()?;
-    let fields = head.case_header_iter().filter_map(|(spelled, value)| {
-        let name = HeaderName::from_bytes(spelled.as_slice()).ok()?;
-        let spelled = String::from_utf8(spelled.as_slice().to_vec()).ok()?;
-        Some((FieldName { name, spelled }, value.clone()))
+    let fields = spelling::response_fields(&head).filter_map(|(spelled, value)| {
+        let spelled = spelled.to_text();
+        Some((FieldName { name: HeaderName::from_bytes(spelled.as_bytes()).ok()?, spelled }, value.clone()))
     });
-    let headers = if head.has_case() {
-        fields.collect()
-    } else {
-        let name = |name: &HeaderName| FieldName { name: name.clone(), spelled: name.as_str().to_owned() };
-        head.headers.iter().map(|(field, value)| (name(field), value.clone())).collect()
-    };
+    let headers = fields.collect();
     Ok(Reply::Respond { status: head.status, body, headers })
 }
 

@@ -14,6 +14,7 @@ use crate::downstream::ClientConnection;
 use crate::downstream::http1::Head;
 use crate::filter::{Cause, Reply};
 use crate::message::request_id::RequestId;
+use crate::message::spelling;
 use crate::route::RouteIndex;
 use crate::runtime::Snapshot;
 use crate::upstream::PickRequest;
@@ -130,6 +131,9 @@ fn lines(request: &RequestHeader) -> Vec<String> {
     };
     let mut all = Vec::with_capacity(request.headers.len() + 1);
     all.push(joined(request.method.as_str().as_bytes(), " ", request.raw_path()));
-    all.extend(request.case_header_iter().map(|(name, value)| joined(name.as_slice(), ": ", value.as_bytes())));
+    all.extend(
+        spelling::request_fields(request)
+            .map(|(name, value)| joined(name.to_text().as_bytes(), ": ", value.as_bytes())),
+    );
     all
 }

@@ -18,6 +18,7 @@ use super::server_timing;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
 use crate::message::request_id::RequestId;
+use crate::message::spelling;
 
 /// Writes the reply whole. An error is not written: it becomes a refusal, so that each goes
 /// the same way, through [`fail`].
@@ -143,9 +144,7 @@ pub fn to_malformed(
     let mut out = Vec::with_capacity(512 + body.len());
     out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).as_bytes());
     head.insert_header(header::DATE, get_cached_date())?;
-    for (name, value) in head.case_header_iter() {
-        [name.as_slice(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| out.extend_from_slice(part));
-    }
+    spelling::response_fields(&head).for_each(|(name, value)| name.push_line(value, &mut out));
     out.extend_from_slice(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes());
     out.extend_from_slice(&body);
     Ok(out)

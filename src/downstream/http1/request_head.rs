@@ -4,14 +4,15 @@
 
 use std::mem::MaybeUninit;
 
-use http::Version;
+use http::{Method, Version};
 use pingora_http::RequestHeader;
 
 use crate::config::Limits;
 use crate::downstream::framing_fields::{Framing, FramingFields};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::target;
-use crate::http1::{FieldName, append_fields};
+use crate::http1::{FieldName, append_fields, usual_fields};
+use crate::message::spelling;
 
 /// More fields than this are not looked at.
 const MOST_FIELDS: usize = 256;
@@ -73,17 +74,32 @@ impl Head {
         if body == Framing::Chunked && has_tab(bytes, "transfer-encoding") {
             return Err(Malformed::Framing);
         }
-        let request = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len() + ADDED_FIELDS));
-        let mut request = request.map_err(|_| Malformed::Target)?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Target)?;
+        let request = match usual_fields(parsed.headers, bytes, ADDED_FIELDS) {
+            Some(fields) => spelling::usual_request(method, target.as_bytes(), fields).map_err(|_| Malformed::Target),
+            None => with_spellings(method, target.as_bytes(), parsed.headers, bytes),
+        };
+        let mut request = request?;
         request.set_version(if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 });
-        append_fields(parsed.headers, bytes, |name, value| match name {
-            FieldName::Usual(name) => request.append_header(name, value).ok(),
-            FieldName::Other(name) => request.append_header(name, value).ok(),
-        })
-        .ok_or(Malformed::Syntax)?;
         let keep_alive = framing_fields.keeps_alive(minor);
         Ok(Self { request: Box::new(request), length: bytes.len(), body, keep_alive })
     }
+}
+
+fn with_spellings(
+    method: Method,
+    target: &[u8],
+    fields: &[httparse::Header<'_>],
+    bytes: &[u8],
+) -> Result<RequestHeader, Malformed> {
+    let request = RequestHeader::build(method, target, Some(fields.len() + ADDED_FIELDS));
+    let mut request = request.map_err(|_| Malformed::Target)?;
+    append_fields(fields, bytes, |name, value| match name {
+        FieldName::Known(name) => request.append_header(name, value).ok(),
+        FieldName::Other(name) => request.append_header(name, value).ok(),
+    })
+    .ok_or(Malformed::Syntax)?;
+    Ok(request)
 }
 
 fn from_parser(error: httparse::Error, line: &[u8]) -> Malformed {
@@ -177,7 +193,7 @@ mod tests {
             ("PATCH", &b"/a?b"[..], Version::HTTP_10)
         );
         let mut out = Vec::new();
-        request.header_to_h1_wire(&mut out);
+        spelling::request_fields(&request).for_each(|(name, value)| name.push_line(value, &mut out));
         let expected = "HOST: a\r\naccept: */*\r\nAccept: x\r\nX-Odd_na.me: \u{e9} 1\r\nEmpty: \r\nuSER-aGENT: u\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

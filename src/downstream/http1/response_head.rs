@@ -2,11 +2,12 @@
 //! came, with a `Date` and what becomes of the connection.
 
 use bytes::BytesMut;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use pingora_core::protocols::http::date::get_cached_date;
-use pingora_http::{HeaderNameVariant, ResponseHeader};
+use pingora_http::ResponseHeader;
 
 use crate::http1::RawReason;
+use crate::message::spelling;
 
 /// Many heads are no longer.
 const USUAL_LENGTH: usize = 256;
@@ -14,7 +15,7 @@ const USUAL_LENGTH: usize = 256;
 /// Writes the head of an interim response, or of one that switches protocols, as it is.
 pub(super) fn write_as_is(out: &mut BytesMut, head: &ResponseHeader) {
     write_status(out, head);
-    for_each_field(head, |name, value| write_field(out, name, value));
+    spelling::response_fields(head).for_each(|(name, value)| name.push_line(value, out));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -23,18 +24,18 @@ pub(super) fn write_final(out: &mut BytesMut, head: &ResponseHeader, keep_alive:
     let connection = HeaderValue::from_static(if keep_alive { "keep-alive" } else { "close" });
     let (mut has_date, mut has_connection) = (false, false);
     write_status(out, head);
-    for_each_field(head, |name, value| {
-        if is_named(name, &header::DATE) {
+    spelling::response_fields(head).for_each(|(name, value)| {
+        if name.is(&header::DATE) {
             // The origin's, and only one.
             if !std::mem::replace(&mut has_date, true) {
-                write_field(out, name, value);
+                name.push_line(value, out);
             }
-        } else if is_named(name, &header::CONNECTION) {
+        } else if name.is(&header::CONNECTION) {
             if !std::mem::replace(&mut has_connection, true) {
                 write_field(out, b"Connection", &connection);
             }
         } else {
-            write_field(out, name, value);
+            name.push_line(value, out);
         }
     });
     if !has_date {
@@ -60,22 +61,6 @@ fn write_status(out: &mut BytesMut, head: &ResponseHeader) {
 
 fn write_field(out: &mut BytesMut, name: &[u8], value: &HeaderValue) {
     [name, b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| out.extend_from_slice(part));
-}
-
-fn is_named(name: &[u8], expected: &HeaderName) -> bool {
-    let expected = expected.as_str().as_bytes();
-    name.len() == expected.len() && name.eq_ignore_ascii_case(expected)
-}
-
-fn for_each_field(head: &ResponseHeader, mut then: impl FnMut(&[u8], &HeaderValue)) {
-    let visited = head.map(|name, value| {
-        match name {
-            HeaderNameVariant::Case(name) => then(name.as_slice(), value),
-            HeaderNameVariant::Titled(name) => then(name.as_bytes(), value),
-        }
-        Ok(())
-    });
-    debug_assert!(visited.is_ok(), "no field is refused");
 }
 
 #[cfg(test)]

@@ -193,6 +193,7 @@ fn become_upgrade(parts: &mut request::Parts, protocol: &Protocol) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::spelling;
 
     const LIMITS: Limits = Limits::NARROW;
 
@@ -206,7 +207,7 @@ mod tests {
 
     fn written(head: &Head) -> String {
         let mut out = Vec::new();
-        head.request.header_to_h1_wire(&mut out);
+        spelling::request_fields(&head.request).for_each(|(name, value)| name.push_line(value, &mut out));
         String::from_utf8(out).unwrap().to_ascii_lowercase()
     }
 

@@ -8,10 +8,14 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 
 use super::bad_response::BadResponse;
-use crate::http1::{ConnectionOptions, FieldName, IncomingBody, RawReason, append_fields};
+use crate::http1::{ConnectionOptions, FieldName, IncomingBody, RawReason, append_fields, usual_fields};
+use crate::message::spelling;
 
 /// A head with more fields is not read.
 const MOST_FIELDS: usize = 1024;
+
+/// As many fields are often added on the way to a client.
+const ADDED_FIELDS: usize = 2;
 
 /// A head that was read.
 #[derive(Debug)]
@@ -61,7 +65,11 @@ fn of_parser(error: httparse::Error) -> BadResponse {
 
 /// `parsed` is made of `bytes`.
 fn carried(parsed: &httparse::Response<'_, '_>, bytes: &[u8]) -> Option<ResponseHeader> {
-    let mut response = ResponseHeader::build(parsed.code?, Some(parsed.headers.len())).ok()?;
+    let status = StatusCode::from_u16(parsed.code?).ok()?;
+    let mut response = match usual_fields(parsed.headers, bytes, ADDED_FIELDS) {
+        Some(fields) => spelling::usual_response(status, fields),
+        None => with_spellings(status, parsed.headers, bytes)?,
+    };
     response.set_version(if parsed.version? == 0 { Version::HTTP_10 } else { Version::HTTP_11 });
     response.set_reason_phrase(parsed.reason).ok()?;
     // The parser hands out nothing of one with bytes outside ASCII.
@@ -70,8 +78,13 @@ fn carried(parsed: &httparse::Response<'_, '_>, bytes: &[u8]) -> Option<Response
     {
         response.extensions_mut().insert(reason);
     }
-    append_fields(parsed.headers, bytes, |name, value| match name {
-        FieldName::Usual(name) => response.append_header(name, value).ok(),
+    Some(response)
+}
+
+fn with_spellings(status: StatusCode, fields: &[httparse::Header<'_>], bytes: &[u8]) -> Option<ResponseHeader> {
+    let mut response = ResponseHeader::build(status, Some(fields.len() + ADDED_FIELDS)).ok()?;
+    append_fields(fields, bytes, |name, value| match name {
+        FieldName::Known(name) => response.append_header(name, value).ok(),
         FieldName::Other(name) => response.append_header(name, value).ok(),
     })?;
     Some(response)

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use pingora_core::protocols::http::custom::client::Session as CustomSession;
 use pingora_core::protocols::http::custom::{BodyWrite, CustomMessageWrite};
@@ -28,6 +28,7 @@ use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
 use crate::exchange::Exchange;
 use crate::http1::{IncomingBody, OutgoingBody};
+use crate::message::spelling;
 use crate::upstream::stall::Stall;
 use crate::upstream::transport::read_failed;
 
@@ -223,7 +224,7 @@ fn has_framing(request: &RequestHeader) -> bool {
 ///
 /// # Errors
 /// When the target would not be one to every reader.
-fn write_head(out: &mut impl BufMut, request: &RequestHeader) -> Result<()> {
+fn write_head(out: &mut BytesMut, request: &RequestHeader) -> Result<()> {
     let target = request.raw_path();
     if target.is_empty() || target.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {
         return Error::e_explain(ErrorType::InvalidHTTPHeader, "a target with blanks or control bytes");
@@ -231,7 +232,7 @@ fn write_head(out: &mut impl BufMut, request: &RequestHeader) -> Result<()> {
     for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         out.put_slice(part);
     }
-    request.header_to_h1_wire(out);
+    spelling::request_fields(request).for_each(|(name, value)| name.push_line(value, out));
     out.put_slice(b"\r\n");
     Ok(())
 }
