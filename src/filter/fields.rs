@@ -5,9 +5,11 @@ use std::ops::Deref;
 
 use http::Version;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use pingora::{ErrorType, OrErr};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
+use crate::message::field_names::Known;
 use crate::message::spelling::{self, is, usual_request, usual_response};
 
 /// A head that is made anew has room for so many more fields.
@@ -24,6 +26,12 @@ pub trait EditableHead: Sized {
     /// # Errors
     /// When the name is none, or when there are too many fields.
     fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()>;
+
+    /// Appends names that have their usual spelling to the table of a head that has no others; `None`: this one has.
+    ///
+    /// # Errors
+    /// When there are too many fields.
+    fn append_to_table(&mut self, fields: &[(&'static Known, HeaderValue)]) -> Option<pingora::Result<()>>;
 
     fn remove(&mut self, name: &HeaderName);
 
@@ -68,6 +76,14 @@ impl<'h, H: EditableHead> Edited<'h, H> {
     /// Appends a field and leaves others of its name.
     pub fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) {
         let result = self.head.append(name, value);
+        self.note(result);
+    }
+
+    /// As [`Edited::append`], of several at once: a head without spellings has its table opened once.
+    pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N]) {
+        let Some(result) = self.head.append_to_table(&fields) else {
+            return fields.into_iter().for_each(|(known, value)| self.append(known.spelled, value));
+        };
         self.note(result);
     }
 
@@ -150,6 +166,22 @@ impl EditableHead for RequestHeader {
         self.append_header(name, value).map(|_| ())
     }
 
+    fn append_to_table(&mut self, fields: &[(&'static Known, HeaderValue)]) -> Option<pingora::Result<()>> {
+        // The parts know nothing of another target.
+        if self.has_case() || !self.raw_path().starts_with(b"/") || !self.raw_path_is_utf8() {
+            return None;
+        }
+        let ends = self.send_end_stream();
+        let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
+        let mut parts = http::request::Parts::from(std::mem::replace(self, empty));
+        let result = append_each(&mut parts.headers, fields);
+        *self = parts.into();
+        if let Some(ends) = ends {
+            self.set_send_end_stream(ends);
+        }
+        Some(result)
+    }
+
     fn remove(&mut self, name: &HeaderName) {
         self.remove_header(name);
     }
@@ -186,6 +218,11 @@ impl EditableHead for ResponseHeader {
         self.append_header(name, value).map(|_| ())
     }
 
+    /// Seldom are there several.
+    fn append_to_table(&mut self, _: &[(&'static Known, HeaderValue)]) -> Option<pingora::Result<()>> {
+        None
+    }
+
     fn remove(&mut self, name: &HeaderName) {
         self.remove_header(name);
     }
@@ -198,6 +235,13 @@ impl EditableHead for ResponseHeader {
         copy_line(self, &mut left)?;
         Ok(left)
     }
+}
+
+fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)]) -> pingora::Result<()> {
+    let result = table.try_reserve(fields.len() + ROOM).and_then(|()| {
+        fields.iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value.clone()).map(|_| ()))
+    });
+    result.or_err(ErrorType::InvalidHTTPHeader, "too many fields")
 }
 
 /// A head of HTTP/2 has one spelling for each name; others keep that of each name that is not the usual one.
@@ -279,6 +323,7 @@ fn unwanted(headers: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool)
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::message::field_names;
 
     /// The fields of a request as they go over the wire.
     pub fn lines(request: &RequestHeader) -> Vec<String> {
@@ -343,6 +388,32 @@ pub(super) mod tests {
         assert_eq!(edited.outcome(), Ok(()));
         assert_eq!(response_lines(&response), ["A: 1", "eTag: 1"]);
         assert_eq!((response.get_reason_phrase(), response.extensions.get()), (Some("Fine"), Some(&7_u8)));
+    }
+
+    #[test]
+    fn several_fields_are_appended_alike_to_any_head() {
+        let known = |name: &str| field_names::spelled(name.as_bytes()).unwrap();
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        let fields = || HeaderMap::from_iter([(HeaderName::from_static("a"), value("1"))]);
+        let mut heads = [
+            usual_request(http::Method::PUT, b"/x?y", fields()).unwrap(),
+            usual_request(http::Method::PUT, b"http://h.test/", fields()).unwrap(),
+            RequestHeader::build("PUT", b"/", None).unwrap(),
+        ];
+        heads[0].set_version(Version::HTTP_2);
+        heads[0].set_send_end_stream(false);
+        heads[0].extensions_mut().insert(7_u8);
+        heads[2].append_header("a", "1").unwrap();
+        for head in &mut heads {
+            let (target, version) = (head.raw_path().to_vec(), head.version);
+            let mut edited = Edited::new(head);
+            edited.append_all([(known("ETag"), value("2")), (known("Host"), value("3"))]);
+            assert_eq!(edited.outcome(), Ok(()));
+            let lines: Vec<String> = lines(head).iter().map(|line| line.to_ascii_lowercase()).collect();
+            assert_eq!(lines, ["a: 1", "etag: 2", "host: 3"]);
+            assert_eq!((head.raw_path(), head.version, head.method.as_str()), (&target[..], version, "PUT"));
+        }
+        assert_eq!((heads[0].send_end_stream(), heads[0].extensions.get()), (Some(false), Some(&7_u8)));
     }
 
     /// Of names that had their usual spelling until then.

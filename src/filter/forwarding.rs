@@ -11,11 +11,15 @@ use super::client_cert;
 use super::context::UpstreamRequestContext;
 use super::fields::Edited;
 use crate::config::Route;
+use crate::message::field_names::Known;
 use crate::message::forwarded::{forwarded, forwarded_for};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_FOR: Known = Known { spelled: "X-Forwarded-For", name: HeaderName::from_static("x-forwarded-for") };
+static X_FORWARDED_PROTO: Known =
+    Known { spelled: "X-Forwarded-Proto", name: HeaderName::from_static("x-forwarded-proto") };
+static X_FORWARDED_HOST: Known =
+    Known { spelled: "X-Forwarded-Host", name: HeaderName::from_static("x-forwarded-host") };
+static FORWARDED: Known = Known { spelled: "Forwarded", name: header::FORWARDED };
 
 #[derive(Debug)]
 struct Forwarding;
@@ -38,28 +42,28 @@ impl UpstreamRequestFilter for Forwarding {
 
 fn start_list(cx: &mut UpstreamRequestContext<'_>) {
     let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
-    upstream.append("X-Forwarded-For", client.forwarded_for.clone());
-    upstream.append("X-Forwarded-Proto", HeaderValue::from_static(client.scheme()));
-    if !host.is_empty() {
-        upstream.append("X-Forwarded-Host", host.clone());
-    }
+    let proto = HeaderValue::from_static(client.scheme());
     let element = forwarded([].into_iter(), &client.forwarded_for_param, cx.request.host(), client.scheme());
-    if let Some(element) = made(upstream, element) {
-        upstream.append("Forwarded", element);
+    let Some(element) = made(upstream, element) else { return };
+    let (addresses, proto) = ((&X_FORWARDED_FOR, client.forwarded_for.clone()), (&X_FORWARDED_PROTO, proto));
+    if host.is_empty() {
+        upstream.append_all([addresses, proto, (&FORWARDED, element)]);
+    } else {
+        upstream.append_all([addresses, proto, (&X_FORWARDED_HOST, host.clone()), (&FORWARDED, element)]);
     }
 }
 
 fn append_to_list(cx: &mut UpstreamRequestContext<'_>) {
     let (client, host, upstream) = (cx.client, cx.request.host, &mut cx.upstream);
-    let addresses = upstream.headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    let addresses = upstream.headers.get_all(&X_FORWARDED_FOR.name).iter().map(HeaderValue::as_bytes);
     let addresses = forwarded_for(addresses, client.forwarded_for.as_bytes());
     if let Some(addresses) = made(upstream, addresses) {
         upstream.set("X-Forwarded-For", addresses);
     }
-    if !upstream.headers.contains_key(&X_FORWARDED_PROTO) {
+    if !upstream.headers.contains_key(&X_FORWARDED_PROTO.name) {
         upstream.set("X-Forwarded-Proto", HeaderValue::from_static(client.scheme()));
     }
-    if !upstream.headers.contains_key(&X_FORWARDED_HOST) && !host.is_empty() {
+    if !upstream.headers.contains_key(&X_FORWARDED_HOST.name) && !host.is_empty() {
         upstream.set("X-Forwarded-Host", host.clone());
     }
     let elements = upstream.headers.get_all(&header::FORWARDED).iter().map(HeaderValue::as_bytes);

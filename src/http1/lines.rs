@@ -1,10 +1,9 @@
 //! The lines of a head, a request's or a response's.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-use super::field_names;
-use crate::message::spelling;
+use crate::message::{field_names, spelling};
 
 /// The name of a field as it was spelled.
 #[derive(Debug)]
@@ -16,19 +15,14 @@ pub enum FieldName {
 
 /// The fields of a head in a table with room for so many `more`, if each name has its usual spelling.
 pub fn usual_fields(fields: &[httparse::Header<'_>], bytes: &[u8], more: usize) -> Option<HeaderMap> {
-    let is_usual = |name: &str| field_names::usual(name).is_some() || spelling::is_usual(name.as_bytes());
     // Whoever spells one name in another way often does so with the first.
-    if !fields.first().is_none_or(|first| is_usual(first.name)) {
+    if !fields.first().is_none_or(|first| spelling::is_usual(first.name.as_bytes())) {
         return None;
     }
     let mut table = HeaderMap::try_with_capacity(fields.len() + more).ok()?;
     let head = Copy::of(bytes);
     for field in fields {
-        let name = match field_names::usual(field.name) {
-            Some(name) => name.clone(),
-            None if spelling::is_usual(field.name.as_bytes()) => HeaderName::from_bytes(field.name.as_bytes()).ok()?,
-            None => return None,
-        };
+        let name = spelling::usual(field.name.as_bytes())?;
         table.try_append(name, head.value(field)?).ok()?;
     }
     Some(table)

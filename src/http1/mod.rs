@@ -3,7 +3,6 @@
 
 mod chunked;
 mod connection_options;
-mod field_names;
 mod incoming;
 mod input;
 mod lines;

@@ -6,6 +6,7 @@ pub mod client;
 pub mod cookie;
 pub mod destination;
 pub mod escaping;
+pub mod field_names;
 pub mod forwarded;
 pub mod hash;
 pub mod hop;

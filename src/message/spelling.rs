@@ -8,47 +8,25 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request, response};
 use pingora_http::{RequestHeader, ResponseHeader};
 
-/// The usual spellings in which not each word has a capital letter in front and no other, by their length.
-const ODD: [&[&str]; 25] = [
-    &[],
-    &[],
-    &["TE"],
-    &["DNT", "NEL", "P3P"],
-    &["ETag"],
-    &[],
-    &[],
-    &["Sec-GPC", "baggage"],
-    &["CDN-Loop"],
-    &["X-Real-IP", "X-API-Key", "sec-ch-ua", "SourceMap", "Expect-CT"],
-    &["tracestate"],
-    &["traceparent", "Content-MD5", "X-Client-IP"],
-    &["X-CSRF-Token"],
-    &[],
-    &["HTTP2-Settings"],
-    &["X-UA-Compatible"],
-    &["WWW-Authenticate", "X-XSS-Protection", "sec-ch-ua-mobile", "CF-Connecting-IP"],
-    &["Sec-WebSocket-Key"],
-    &["sec-ch-ua-platform"],
-    &[],
-    &["Sec-WebSocket-Accept"],
-    &["Sec-WebSocket-Version"],
-    &["Sec-WebSocket-Protocol", "X-DNS-Prefetch-Control"],
-    &[],
-    &["Sec-WebSocket-Extensions"],
-];
+use super::field_names;
 
-fn odd(name: &[u8]) -> Option<&'static str> {
-    let same = |odd: &&&str| odd.as_bytes().eq_ignore_ascii_case(name);
-    ODD.get(name.len())?.iter().find(same).copied()
+/// Whether this is how a head spells the name that carries no spellings: each word begins with a capital letter and has
+/// no other, but for names that are known to be spelled otherwise.
+pub fn is_usual(spelled: &[u8]) -> bool {
+    field_names::spelled(spelled).is_some() || field_names::any_case(spelled).is_none() && has_capitals(spelled)
 }
 
-/// Whether this is how a head spells the name that carries no spellings.
-pub fn is_usual(spelled: &[u8]) -> bool {
-    if let Some(odd) = odd(spelled) {
-        return odd.as_bytes() == spelled;
+/// The name that is spelled in its usual way.
+pub fn usual(spelled: &[u8]) -> Option<HeaderName> {
+    match field_names::spelled(spelled) {
+        Some(known) => Some(known.name.clone()),
+        None => HeaderName::from_bytes(spelled).ok().filter(|_| is_usual(spelled)),
     }
+}
+
+fn has_capitals(name: &[u8]) -> bool {
     let mut begins = true;
-    spelled.iter().all(|byte| {
+    name.iter().all(|byte| {
         let fits = if begins { !byte.is_ascii_lowercase() } else { !byte.is_ascii_uppercase() };
         begins = *byte == b'-';
         fits
@@ -74,15 +52,15 @@ impl SpelledName<'_> {
     pub fn push_to(self, out: &mut (impl BufMut + DerefMut<Target = [u8]>)) {
         let name = match self {
             Self::Own(spelled) => return out.put_slice(spelled),
-            Self::Usual(name) => name.as_str().as_bytes(),
+            Self::Usual(name) => name,
         };
-        if let Some(odd) = odd(name) {
-            return out.put_slice(odd.as_bytes());
+        if let Some(known) = field_names::named(name) {
+            return out.put_slice(known.spelled.as_bytes());
         }
         let start = out.len();
-        out.put_slice(name);
+        out.put_slice(name.as_str().as_bytes());
         let mut begins = true;
-        for byte in out.iter_mut().skip(start) {
+        for byte in out.get_mut(start..).unwrap_or_default() {
             if begins {
                 byte.make_ascii_uppercase();
             }
@@ -168,17 +146,6 @@ mod tests {
             let name = HeaderName::from_bytes(other.as_bytes()).unwrap();
             assert!(SpelledName::Usual(&name).to_text() != other, "{other}");
         }
-    }
-
-    #[test]
-    fn odd_spellings_stand_at_their_length() {
-        for (length, names) in ODD.iter().enumerate() {
-            for name in *names {
-                assert_eq!((name.len(), odd(name.to_ascii_lowercase().as_bytes())), (length, Some(*name)));
-                assert!(is_usual(name.as_bytes()));
-            }
-        }
-        assert_eq!(odd(&[b'x'; 64]), None);
     }
 
     #[test]

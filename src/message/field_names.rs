@@ -1,0 +1,165 @@
+//! Names of fields that are known before they come: one that is neither is parsed nor copied, and some are spelled in ways
+//! that no rule tells.
+
+use std::sync::LazyLock;
+
+use http::HeaderName;
+
+/// A name that is often sent, or that is spelled in an odd way.
+#[derive(Debug)]
+pub struct Known {
+    /// How it is usually spelled.
+    pub spelled: &'static str,
+    pub name: HeaderName,
+}
+
+/// The name that is spelled in its usual way.
+pub fn spelled(text: &[u8]) -> Option<&'static Known> {
+    of_length(text.len()).iter().find(|known| known.spelled.as_bytes() == text)
+}
+
+/// The name, in whatever way it is spelled.
+pub fn any_case(text: &[u8]) -> Option<&'static Known> {
+    of_length(text.len()).iter().find(|known| known.spelled.as_bytes().eq_ignore_ascii_case(text))
+}
+
+/// A name in small letters.
+pub fn named(name: &HeaderName) -> Option<&'static Known> {
+    let name = name.as_str().as_bytes();
+    of_length(name.len()).iter().find(|known| known.name.as_str().as_bytes() == name)
+}
+
+/// The same text with a life of its own, in its usual spelling or in small letters.
+pub fn lasting(text: &str) -> Option<&'static str> {
+    let either = |known: &'static Known| [known.spelled, known.name.as_str()].into_iter().find(|own| *own == text);
+    of_length(text.len()).iter().find_map(either)
+}
+
+fn of_length(length: usize) -> &'static [Known] {
+    BY_LENGTH.get(length).map_or(&[], Vec::as_slice)
+}
+
+static BY_LENGTH: LazyLock<Vec<Vec<Known>>> = LazyLock::new(|| {
+    let mut all: Vec<Vec<Known>> = (0..=LONGEST).map(|_| Vec::new()).collect();
+    for spelled in KNOWN {
+        if let Some(same) = all.get_mut(spelled.len()) {
+            // It lives as long as the process, so that nobody counts who uses it.
+            let name = HeaderName::from_static(Box::leak(spelled.to_ascii_lowercase().into_boxed_str()));
+            same.push(Known { spelled, name });
+        }
+    }
+    all
+});
+
+const LONGEST: usize = 32;
+
+/// Of requests, then of responses, then odd ones that are seldom sent; of one length, the more frequent first.
+const KNOWN: [&str; 84] = [
+    "Host",
+    "Accept",
+    "User-Agent",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Connection",
+    "Cookie",
+    "Content-Type",
+    "Content-Length",
+    "Authorization",
+    "Referer",
+    "Origin",
+    "Cache-Control",
+    "If-None-Match",
+    "If-Modified-Since",
+    "If-Range",
+    "Range",
+    "Expect",
+    "TE",
+    "DNT",
+    "Via",
+    "Upgrade",
+    "Transfer-Encoding",
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Real-IP",
+    "X-Request-Id",
+    "X-Requested-With",
+    "X-CSRF-Token",
+    "traceparent",
+    "tracestate",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-User",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Extensions",
+    "Upgrade-Insecure-Requests",
+    "Date",
+    "Server",
+    "ETag",
+    "Vary",
+    "Last-Modified",
+    "Accept-Ranges",
+    "Content-Encoding",
+    "Content-Range",
+    "Content-Disposition",
+    "Set-Cookie",
+    "Location",
+    "Expires",
+    "Age",
+    "Allow",
+    "Keep-Alive",
+    "X-Powered-By",
+    "X-Frame-Options",
+    "WWW-Authenticate",
+    "X-Content-Type-Options",
+    "Strict-Transport-Security",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Credentials",
+    "NEL",
+    "P3P",
+    "Sec-GPC",
+    "baggage",
+    "CDN-Loop",
+    "SourceMap",
+    "Expect-CT",
+    "X-API-Key",
+    "Content-MD5",
+    "X-Client-IP",
+    "HTTP2-Settings",
+    "X-UA-Compatible",
+    "X-XSS-Protection",
+    "CF-Connecting-IP",
+    "Sec-WebSocket-Accept",
+    "Sec-WebSocket-Protocol",
+    "X-DNS-Prefetch-Control",
+    "Access-Control-Request-Method",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_name_is_found_as_it_is_spelled_and_no_other() {
+        for text in KNOWN {
+            let known = spelled(text.as_bytes()).unwrap();
+            assert!(text.len() <= LONGEST && known.spelled == text);
+            let small = text.to_ascii_lowercase();
+            assert_eq!(known.name, HeaderName::from_bytes(text.as_bytes()).unwrap());
+            for other in [any_case(small.as_bytes()), any_case(text.as_bytes()), named(&known.name)] {
+                assert!(std::ptr::eq(other.unwrap(), known), "{text} is there twice");
+            }
+            assert_eq!((lasting(text), lasting(&small)), (Some(text), Some(small.as_str())));
+        }
+        for other in ["", "HOST", "x", "Accept-encoding", "A-Name-That-Is-Longer-Than-All-Of-Them"] {
+            assert!(spelled(other.as_bytes()).is_none() && lasting(other).is_none(), "{other}");
+        }
+        assert!(any_case(b"hOSt").is_some() && spelled(b"host").is_none() && any_case(b"hosts").is_none());
+    }
+}
