@@ -413,6 +413,23 @@ fn admin() {
 }
 
 #[test]
+fn admin_tls() {
+    let (authority, admins, folder, origin) = (Authority::default(), Authority::new("admins"), Folder::new(), mirror());
+    authority.issue(&["example.com"]).write(&folder, "example.com");
+    folder.write("admins.pem", &admins.0.pem());
+    let address = origin.address.to_string();
+    let example = Example::start_in(folder, "admin-tls.yaml", &address, &address);
+    let stats = |identity| {
+        let caller = TlsClient::with(&authority, support::tls::BOTH, identity);
+        let request = "GET /stats HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
+        caller.send(example.admin, "example.com", request)
+    };
+    let ann = admins.issue_to_client("ann");
+    assert!(stats(None).is_err());
+    assert!(stats(Some(&ann)).unwrap().head.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
 fn failover() {
     let (first, second) = (mirror(), mirror());
     let example = Example::start("failover.yaml", &first.address.to_string(), &second.address.to_string());

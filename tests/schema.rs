@@ -340,6 +340,7 @@ const NO_YAML: &[&str] = &[
 /// Files of tests/conf/invalid that the schema accepts, with the reason.
 const FILES_SEEN_BY_T_ALONE: &[(&str, &str)] = &[
     ("admin-listener", "an address is listened on by two keys"),
+    ("admin-open", "it takes `address`, `token_file` and `tls` together"),
     ("admin-token", "it depends on this machine"),
     ("backup-only", "it takes all entries of `servers` together"),
     ("dangling-upstream", "the names are other keys of the file"),

@@ -31,7 +31,7 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use admin::{Admin, AdminAddress, AdminToken};
+pub use admin::{Admin, AdminAddress, AdminTls, AdminToken};
 pub use diff::{Change, changes};
 pub use dns::Dns;
 pub use errors::{ErrorPage, ErrorPages};

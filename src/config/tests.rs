@@ -13,7 +13,9 @@ const FULL: &str = r#"
 server: { threads: 2, work_stealing: false, pid_file: @DIR@/run/p.pid, error_log: @DIR@/error.log,
   daemon: true, upgrade_sock: @DIR@/run/u.sock, user: @UID@, group: @GID@, reload_on_change: true, sandbox: off,
   drain: { delay: 1s, timeout: 0s, tunnels: 1h }, upgrade: { probation: 1m } }
-admin: { address: "[::1]:9180", token_file: @DIR@/admin-token }
+admin: { address: "[::1]:9180", token_file: @DIR@/admin-token, tls: { min_version: "1.3",
+  certificates: [{ cert: @DIR@/more.pem, key: @DIR@/more.key, ocsp: @DIR@/more.ocsp }],
+  client_auth: { ca: @DIR@/cert.pem, mode: optional } } }
 log: { level: debug, format: json, access: { to: { syslog: "192.0.2.1:514", facility: local7, tag: web },
   format: '{client_ip} {{ "{header:x-a}" {status}', sample: 0.5%, redact: { query: [token, "a b"], client_ip: true },
   always: { errors: false, slower_than: 1s, status: [404, 410-420] }, recent: 500 } }
@@ -254,6 +256,31 @@ fn the_full_config_is_read_as_written() {
         c.routes.last()
     );
     assert_eq!(c.errors.pages[0].0, StatusSet::One(http::StatusCode::BAD_GATEWAY));
+}
+
+#[test]
+fn an_admin_endpoint_for_other_machines_asks_who_calls() {
+    let folder = Folder::new("admin");
+    let told = |address: &str, keys: &str| {
+        let text = format!(
+            "admin: {{ address: '{address}', {keys} }}\nlisteners: [':8080']\nroutes: [{{ upstream: '127.0.0.1:3000' }}]\n"
+        );
+        messages(&text.replace("@DIR@", folder.0.to_str().unwrap()))
+    };
+    let tls = |more: &str| format!("tls: {{ certificates: [{{ cert: @DIR@/cert.pem, key: @DIR@/key.pem }}]{more} }}");
+    let (alone, by_token) = (tls(""), format!("{}, token_file: @DIR@/admin-token", tls("")));
+    let by_certificate = tls(", client_auth: { ca: @DIR@/cert.pem }");
+    for good in [("127.0.0.1:9180", &alone), ("0.0.0.0:9180", &by_token), ("0.0.0.0:9180", &by_certificate)] {
+        assert_eq!(told(good.0, good.1), Vec::<String>::new(), "{good:?}");
+    }
+    assert_eq!(
+        told("[::]:9180", &alone),
+        ["`tls` alone lets everybody in: it hides what is said, and asks nobody who he is"]
+    );
+    assert!(told("0.0.0.0:9180", "tls: null")[0].contains("asks for no password"));
+    assert!(told("unix:/run/a.sock", &by_certificate)[0].contains("`tls` has no effect on a unix socket"));
+    let other = alone.replace("key.pem", "other.pem");
+    assert!(told("127.0.0.1:9180", &other)[0].contains("key"), "{:?}", told("127.0.0.1:9180", &other));
 }
 
 #[test]

@@ -2,10 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use pingora_core::protocols::l4::stream::Stream as L4Stream;
-use pingora_core::protocols::{GetSocketDigest, SocketDigest};
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Handle;
@@ -130,24 +128,6 @@ impl Accepted {
                     log::debug!("a client's connection: {e}");
                 }
                 (Socket::from(stream), Some(remote))
-            }
-        }
-    }
-
-    /// The connection as Pingora takes it.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn into_stream(self) -> io::Result<L4Stream> {
-        match self {
-            Self::Unix(stream) => Ok(L4Stream::from(stream)),
-            Self::Tcp(stream, remote) => {
-                stream.set_nodelay(true)?;
-                let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-                digest.peer_addr.set(Some(remote.into())).unwrap_or_default();
-                let mut stream = L4Stream::from(stream);
-                stream.set_socket_digest(digest);
-                Ok(stream)
             }
         }
     }

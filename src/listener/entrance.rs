@@ -97,6 +97,8 @@ pub struct Entrance {
     address: Address,
     /// The same as text, for logs.
     name: String,
+    /// As the log names it.
+    title: String,
     /// Whose connections begin with a PROXY header.
     proxy_header_from: ProxyHeaderFrom,
     tls: Option<Termination>,
@@ -128,6 +130,19 @@ impl Entrance {
     /// # Errors
     /// In words, when rustls refuses what the configuration has accepted.
     pub fn compile(listener: &Listener, timeouts: &ClientTimeouts, auto: &Arc<TicketKeys>) -> Result<Self, String> {
+        Self::compile_as(format!("the listener {}", listener.address), listener, timeouts, auto)
+    }
+
+    /// The same of what is no listener of the configuration. `title` is how the log names it.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_as(
+        title: String,
+        listener: &Listener,
+        timeouts: &ClientTimeouts,
+        auto: &Arc<TicketKeys>,
+    ) -> Result<Self, String> {
         let Listener { address, tls, http2: _, proxy_protocol, redirect_https, location: _ } = listener;
         let http2 = listener.takes_http2();
         let proxy_header_from = match (proxy_protocol, address) {
@@ -142,7 +157,8 @@ impl Entrance {
             address: address.clone(),
             name: address.to_string(),
             proxy_header_from,
-            tls: termination.transpose().map_err(|e| format!("the listener {address}: {e}"))?,
+            tls: termination.transpose().map_err(|e| format!("{title}: {e}"))?,
+            title,
             h2c: http2 && tls.is_none(),
             hsts: hsts.transpose().map_err(|e| e.to_string())?,
             redirect_https: *redirect_https,
@@ -180,14 +196,14 @@ impl Entrance {
     /// Says which files of certificates this user cannot read again.
     pub fn warn_of_lost_files(&self) {
         if let Some(tls) = &self.tls {
-            tls.warn_of_lost_files(&format_args!("the listener {}", self.address));
+            tls.warn_of_lost_files(&self.title);
         }
     }
 
     /// Puts in force what has changed in the files of certificates and ticket keys.
     pub fn look_at_files(&self) {
         if let Some(tls) = &self.tls {
-            tls.look_at_files(&format_args!("the listener {}", self.address));
+            tls.look_at_files(&self.title);
         }
     }
 
@@ -342,7 +358,7 @@ impl Entrance {
     }
 
     fn complain(&self, client: Option<SocketAddr>, refused: &NotEntered) {
-        let what = Complaint { listener: &self.address, client, refused };
+        let what = Complaint { title: &self.title, client, refused };
         match refused.level() {
             Some(level @ Level::Warn) => self.refused_balancers.say(level, &what),
             Some(level) => self.refused.say(level, &what),
@@ -353,14 +369,14 @@ impl Entrance {
 
 /// A line of the log, which is made only where it is written.
 struct Complaint<'a> {
-    listener: &'a Address,
+    title: &'a str,
     client: Option<SocketAddr>,
     refused: &'a NotEntered,
 }
 
 impl fmt::Display for Complaint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the listener {}: ", self.listener)?;
+        write!(f, "{}: ", self.title)?;
         match self.client {
             Some(client) => write!(f, "{client}")?,
             None => f.write_str("a client")?,

@@ -112,9 +112,12 @@ fn describe_upstream(upstream: Option<&Upstream>) -> String {
 }
 
 /// Where the admin endpoint is.
-pub fn admin(address: &Address) -> String {
+pub fn admin(address: &Address, tls: bool) -> String {
     match address {
-        Address::Tcp(address) => format!("admin: http://{address}/ for a browser; /health, /ready"),
+        Address::Tcp(address) => {
+            let scheme = if tls { "https" } else { "http" };
+            format!("admin: {scheme}://{address}/ for a browser; /health, /ready")
+        }
         Address::Unix(path) => format!("admin: unix:{}", path.display()),
     }
 }
@@ -195,7 +198,8 @@ mod tests {
         assert!(commands(Some(&file), false).contains("HUP"));
         assert!(commands(Some(&input), false).contains("no file") && commands(None, false).contains("Ctrl-C"));
         let tcp = Address::Tcp("127.0.0.1:9180".parse().unwrap());
-        assert_eq!(admin(&tcp), "admin: http://127.0.0.1:9180/ for a browser; /health, /ready");
-        assert_eq!(admin(&Address::Unix("/a.sock".into())), "admin: unix:/a.sock");
+        assert_eq!(admin(&tcp, false), "admin: http://127.0.0.1:9180/ for a browser; /health, /ready");
+        assert_eq!(admin(&tcp, true), "admin: https://127.0.0.1:9180/ for a browser; /health, /ready");
+        assert_eq!(admin(&Address::Unix("/a.sock".into()), false), "admin: unix:/a.sock");
     }
 }

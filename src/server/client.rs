@@ -76,14 +76,17 @@ pub fn older_processes(running: &Running) -> Vec<String> {
 
 /// Whether the process of this configuration is ready, or at least `live`, asked as a
 /// probe would. Where the configuration does not name the admin endpoint's address, another
-/// process may have it, so that the control socket is asked.
+/// process may have it, and where that speaks TLS, whoever asks may have no certificate to show: then
+/// the control socket is asked, which says the same.
 ///
 /// # Errors
 /// Why it is neither.
 pub fn check_health(config: &Config, file: &Path, live: bool) -> Result<(), String> {
     match &config.admin.address {
-        AdminAddress::At(address) => admin::ask(address, if live { "/health" } else { "/ready" }),
-        AdminAddress::Auto | AdminAddress::Off => {
+        AdminAddress::At(address) if config.admin.tls.is_none() => {
+            admin::ask(address, if live { "/health" } else { "/ready" })
+        }
+        AdminAddress::At(_) | AdminAddress::Auto | AdminAddress::Off => {
             let order = if live { Order::Status } else { Order::Ready };
             let places: (&OwnFilePlace, &OwnFilePlace) = (&config.server.upgrade_sock, &config.server.pid_file);
             match self::order(&find::find(places, Some(file))?, order)? {

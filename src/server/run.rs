@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 
-use super::admin::{Access, AdminApi, AdminService, Figures, Reach, Servers, Token};
+use super::admin::{Access, AccessInForce, AdminApi, AdminService, Figures, Servers};
 use super::auth_service::AuthService;
 use super::control::ControlState;
 use super::control::client::send_message;
@@ -185,7 +185,7 @@ struct Prepared {
     control: Option<OwnFile>,
     pid_file: Option<OwnFile>,
     sockets: Sockets,
-    admin: Option<Address>,
+    admin: Option<(Address, Arc<AccessInForce>)>,
     error_log: ErrorLogger,
     live: Arc<Live>,
     servers: Arc<Servers>,
@@ -237,8 +237,11 @@ fn prepare(
     let ticket_keys = Arc::new(TicketKeyKeeper::new());
     let snapshot = Snapshot::compile(config, access, None, &cookie_key::find(config), ticket_keys.keys())?;
     ticket_keys.refresh_for(&snapshot.entrances);
+    let admin = admin.map(|address| Access::compile(config, &address).map(|access| (address, access)));
+    let admin = admin.transpose()?.map(|(address, access)| (address, Arc::new(AccessInForce::new(access))));
     if config.server.identity.ids().is_some() {
         snapshot.entrances.iter().for_each(|entrance| entrance.warn_of_lost_files());
+        admin.iter().for_each(|(_, access)| access.pin().entrance.warn_of_lost_files());
     }
     resolve_initial(&snapshot.pools, &snapshot.resolver, reload::INITIAL_LOOKUP_TIMEOUT);
     let live = Arc::new(Live::new(snapshot));
@@ -298,11 +301,10 @@ fn assemble(
         mirrors: Arc::default(),
     };
     let service = Arc::new(HttpService::new(parts.clone())?);
-    let admin = admin.map(|address| {
+    let access = admin.as_ref().map(|(_, access)| Arc::clone(access));
+    let admin = admin.map(|(address, access)| {
         let figures =
             Figures { live: Arc::clone(&live), connections: Arc::clone(&connections), status: Arc::clone(&status) };
-        let token = config.admin.token.clone().map(Token::new);
-        let access = Access { reach: Reach::from(&address), token };
         let api = Arc::new(AdminApi::new(access, Arc::clone(&servers), figures));
         let (service, sockets) = AdminService::new(address.clone(), api);
         server.add_service(service);
@@ -319,11 +321,11 @@ fn assemble(
     }
     announce::routes(config).iter().for_each(|route| log::info!("{route}"));
     if let Some(address) = acceptors.admin() {
-        log::info!("{}", announce::admin(address));
+        log::info!("{}", announce::admin(address, config.admin.tls.is_some()));
     }
     server.add_service(UpstreamService { live: Arc::clone(&live) });
     server.add_service(AuthService { live: Arc::clone(&live) });
-    server.add_service(TlsService { live: Arc::clone(&live), ticket_keys });
+    server.add_service(TlsService { live: Arc::clone(&live), ticket_keys, admin: access.clone() });
     let sockets = Arc::new(Mutex::new(Some(Arc::new(sockets))));
     let (orders, requests) = tokio::sync::mpsc::channel(SUPERVISOR_QUEUE);
     let control_state = Arc::new(ControlState::new(
@@ -339,6 +341,7 @@ fn assemble(
         config: config.clone(),
         source: start.source,
         live,
+        admin: access,
         service,
         connections,
         acceptors,

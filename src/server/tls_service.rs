@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
+use super::admin::AccessInForce;
 use super::files::ticket_keys::TicketKeyKeeper;
 use crate::runtime::Live;
 
@@ -20,6 +21,8 @@ const REST: u32 = 50;
 pub struct TlsService {
     pub live: Arc<Live>,
     pub ticket_keys: Arc<TicketKeyKeeper>,
+    /// `None` where there is no admin endpoint.
+    pub admin: Option<Arc<AccessInForce>>,
 }
 
 #[async_trait]
@@ -34,6 +37,7 @@ impl Service for TlsService {
             let (snapshot, begun) = (self.live.pin(), Instant::now());
             self.ticket_keys.refresh_for(&snapshot.entrances);
             snapshot.entrances.iter().for_each(|entrance| entrance.look_at_files());
+            self.admin.iter().for_each(|admin| admin.pin().entrance.look_at_files());
             rest = INTERVAL.max(begun.elapsed() * REST);
         }
     }

@@ -14,6 +14,7 @@ pub use ocsp::made::response as ocsp_response;
 pub use proxy_protocol::ProxyProtocol;
 pub use ticket_keys::{TicketKey, TicketKeyFile, TicketKeySource};
 pub use tls::{ListenerTls, TlsVersion};
+pub(super) use tls::{certificates, warn_same_names};
 
 use super::section::{AsSection, Fields, Form, Reader, Shape, Value, or_null, or_word, section, some_of};
 use super::value::{Address, ListenAddress};

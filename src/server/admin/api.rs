@@ -7,8 +7,9 @@ use http::{Method, Response, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
 use tokio::sync::Semaphore;
 
+use super::access::{Access, AccessInForce};
 use super::answer::Answer;
-use super::caller::{Access, Peer};
+use super::caller::Caller;
 use super::figures::Figures;
 use super::requests::Wanted;
 use super::resource::Resource;
@@ -27,7 +28,7 @@ const MOST_WAITING: usize = 64;
 /// Answers from the state of the process.
 #[derive(Debug)]
 pub struct AdminApi {
-    access: Access,
+    access: Arc<AccessInForce>,
     status: Arc<Status>,
     servers: Arc<Servers>,
     figures: Figures,
@@ -44,7 +45,7 @@ pub enum Reply {
 }
 
 impl AdminApi {
-    pub fn new(access: Access, servers: Arc<Servers>, figures: Figures) -> Self {
+    pub fn new(access: Arc<AccessInForce>, servers: Arc<Servers>, figures: Figures) -> Self {
         Self {
             access,
             status: Arc::clone(&figures.status),
@@ -56,10 +57,15 @@ impl AdminApi {
         }
     }
 
-    pub async fn reply(&self, session: &mut ServerSession, peer: Peer) -> Reply {
+    /// What decides who may ask now.
+    pub fn access(&self) -> Arc<Access> {
+        self.access.pin()
+    }
+
+    pub async fn reply(&self, session: &mut ServerSession, caller: &Caller) -> Reply {
         let head = session.req_header();
         let (method, resource) = (head.method.clone(), Resource::at(head.uri.path()));
-        if let Err(refused) = self.allow(session, &method, resource.as_ref()) {
+        if let Err(refused) = self.allow(session, (&method, resource.as_ref()), caller) {
             return Reply::Response(Box::new(refused.into_response(&method)));
         }
         let streams = resource == Some(Resource::Requests) && stream::is_wanted(&session.req_header().headers);
@@ -69,19 +75,24 @@ impl AdminApi {
                 Ok(stream) => return Reply::Stream(Box::new(stream)),
                 Err(refused) => refused,
             },
-            (_, Some(resource)) => self.answer(session, &resource, peer).await.unwrap_or_else(|refused| refused),
+            (_, Some(resource)) => self.answer(session, &resource, caller).await.unwrap_or_else(|refused| refused),
         };
         Reply::Response(Box::new(answer.into_response(&method)))
     }
 
     /// # Errors
     /// Why the request is refused.
-    fn allow(&self, session: &ServerSession, method: &Method, resource: Option<&Resource>) -> Result<(), Answer> {
-        let head = session.req_header();
-        self.access.check(resource, &head.uri, &head.headers)?;
+    fn allow(
+        &self,
+        session: &ServerSession,
+        (method, resource): (&Method, Option<&Resource>),
+        caller: &Caller,
+    ) -> Result<(), Answer> {
+        let (head, access) = (session.req_header(), self.access());
+        access.check(resource, (&head.uri, &head.headers), caller)?;
         let Some(resource) = resource else { return Ok(()) };
         if resource.is_change() {
-            self.access.changer(None)?;
+            access.changer(caller)?;
         }
         if resource.allowed().split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());
@@ -90,15 +101,23 @@ impl AdminApi {
         Err(refused.with_field(header::ALLOW, resource.allowed()))
     }
 
-    async fn answer(&self, session: &mut ServerSession, resource: &Resource, peer: Peer) -> Result<Answer, Answer> {
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        resource: &Resource,
+        caller: &Caller,
+    ) -> Result<Answer, Answer> {
         let ok = |text| Answer::json_text(StatusCode::OK, text);
         let journal = &self.status.journal;
         Ok(match resource {
-            Resource::Health => self.process(StatusCode::OK, "alive"),
-            Resource::Ready => self.ready(),
+            Resource::Health => self.process(StatusCode::OK, "alive", caller),
+            Resource::Ready => self.ready(caller),
             Resource::Metrics => {
                 let format = wanted_format(session);
-                Answer::of_kind(format.content_type(), metrics::exposition(&self.figures, format) + "\n")
+                Answer::of_kind(
+                    format.content_type(),
+                    metrics::exposition(&self.figures, &self.access().entrance, format) + "\n",
+                )
             }
             Resource::Stats => Answer::json(&stats::stats(&self.figures)),
             Resource::Upstreams => ok(self.servers.report()),
@@ -110,7 +129,7 @@ impl AdminApi {
                 let wanted = if place.is_ok() { wanted } else { wanted.without_wait() };
                 requests::answer(&recent, wanted).await
             }
-            Resource::Certificates => certificates::answer(&self.figures.live.pin()),
+            Resource::Certificates => certificates::answer(&self.figures.live.pin(), &self.access().entrance),
             Resource::Routes => routes::answer(&journal.config()),
             Resource::Config => Answer::of_kind("text/yaml; charset=utf-8", config::to_public_yaml(&journal.config())),
             Resource::Explain => {
@@ -121,7 +140,7 @@ impl AdminApi {
             Resource::Audit => history::audit(journal),
             Resource::Page(file) => file.answer(),
             Resource::Server { upstream, server } => {
-                let who = self.access.changer(peer)?;
+                let who = self.access().changer(caller)?;
                 let patch = patch::read(session).await?;
                 patch.apply((upstream, server), &self.servers, (&who, journal))
             }
@@ -149,16 +168,16 @@ impl AdminApi {
     }
 
     /// Whether new connections are welcome.
-    fn ready(&self) -> Answer {
+    fn ready(&self, caller: &Caller) -> Answer {
         match self.status.phase() {
-            Phase::Serving => self.process(StatusCode::OK, "ready"),
+            Phase::Serving => self.process(StatusCode::OK, "ready", caller),
             phase @ (Phase::Starting | Phase::Draining | Phase::HandedOver) => {
-                self.process(StatusCode::SERVICE_UNAVAILABLE, phase.describe())
+                self.process(StatusCode::SERVICE_UNAVAILABLE, phase.describe(), caller)
             }
         }
     }
 
-    fn process(&self, code: StatusCode, text: &str) -> Answer {
+    fn process(&self, code: StatusCode, text: &str, caller: &Caller) -> Answer {
         let body = serde_json::json!({
             "status": text,
             "pid": std::process::id(),
@@ -167,7 +186,7 @@ impl AdminApi {
             "panics": contained_panics(),
             "lost_log_lines": lost_lines(),
             "lost_error_log_lines": lost_error_lines(),
-            "needs_token": self.access.token.is_some(),
+            "needs_token": self.access().wants_token_of(caller),
         });
         Answer::json_text(code, body.to_string())
     }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{Response, Version};
+use http::{Response, StatusCode, Version};
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
+use tokio::time::timeout;
 
 use super::api::{AdminApi, Reply};
-use super::caller::Peer;
+use super::caller::Caller;
 
+/// For the whole head of a request, the time before its first byte included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(KEEPALIVE + 10);
 /// Between two pieces of a request, and for each write of an answer.
 const IO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection stays open for the next request, in seconds.
@@ -20,7 +23,7 @@ const KEEPALIVE: u64 = 60;
 
 pub struct AdminApp {
     pub api: Arc<AdminApi>,
-    pub peer: Peer,
+    pub caller: Caller,
 }
 
 #[async_trait]
@@ -30,11 +33,15 @@ impl HttpServerApp for AdminApp {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        match session.read_request().await {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(e) => {
+        match timeout(HEAD_TIMEOUT, session.read_request()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return None,
+            Ok(Err(e)) => {
                 log::debug!("admin: a request did not come: {e}");
+                return None;
+            }
+            Err(_) => {
+                log::debug!("admin: the head of a request took too long");
                 return None;
             }
         }
@@ -44,8 +51,11 @@ impl HttpServerApp for AdminApp {
         session.set_read_timeout(Some(IO_TIMEOUT));
         session.set_write_timeout(Some(IO_TIMEOUT));
         session.set_total_drain_timeout(Some(IO_TIMEOUT));
-        match self.api.reply(&mut session, self.peer).await {
+        match self.api.reply(&mut session, &self.caller).await {
             Reply::Response(response) => {
+                if response.status() == StatusCode::MISDIRECTED_REQUEST {
+                    session.set_keepalive(None);
+                }
                 if let Err(e) = write(&mut session, *response).await {
                     log::debug!("admin: an answer was not taken: {e}");
                     return None;

@@ -1,18 +1,17 @@
-//! Who may ask the admin endpoint for what. TCP does not say which user calls, and a page in a
-//! browser can call from anywhere: there the endpoint tells, and only what asks for this
-//! machine by its own name, unless it has a token that callers must show. On a unix socket the file's
-//! mode and its folder decide.
+//! Who calls, and what a browser can have somebody call who does not know of it. TCP does not say which
+//! user calls, and a page in a browser can call from anywhere: there the endpoint answers only what asks
+//! for this machine by its own name, unless callers show something that no page of another site has.
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, StatusCode, Uri, header};
+use data_encoding::HEXLOWER;
+use http::{HeaderMap, Uri, header};
 
-use super::answer::Answer;
 use super::resource::Resource;
-use super::token::Token;
 use crate::config::Address;
+use crate::message::escaping::is_dangerous;
 use crate::message::host;
-use crate::server::journal::Who;
+use crate::transport::{ClientAuthRule, ClientIdentity, ClientTls};
 
 /// How the endpoint is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,62 +31,50 @@ impl From<&Address> for Reach {
     }
 }
 
-/// What decides who may ask.
-#[derive(Debug)]
-pub struct Access {
-    pub reach: Reach,
-    pub token: Option<Token>,
+/// Who is at the other end of a connection.
+#[derive(Debug, Default)]
+pub struct Caller {
+    /// The user and the process on a unix socket, as the kernel says.
+    pub peer: Option<(u32, i32)>,
+    /// `None` without TLS.
+    pub tls: Option<ClientTls>,
 }
 
-/// Who is at the other end of a unix socket, as the kernel says.
-pub type Peer = Option<(u32, i32)>;
-
-impl Access {
-    /// # Errors
-    /// Why the request is refused.
-    pub fn check(&self, resource: Option<&Resource>, target: &Uri, fields: &HeaderMap) -> Result<(), Answer> {
-        let forbidden = |reason: String| Answer::message(StatusCode::FORBIDDEN, &reason);
-        check_page(resource, fields).map_err(forbidden)?;
-        match &self.token {
-            // A page of another site cannot know the token, whatever it calls this machine.
-            Some(token) => {
-                if !resource.is_some_and(Resource::is_open) && !token.is_shown(fields) {
-                    let refused = Answer::message(StatusCode::UNAUTHORIZED, "this needs `Authorization: Bearer TOKEN`");
-                    return Err(refused.with_field(header::WWW_AUTHENTICATE, "Bearer realm=\"pingora-proxy\""));
-                }
-                Ok(())
-            }
-            None => self.reach.check(target, fields).map_err(forbidden),
-        }
+impl Caller {
+    /// The rule for client certificates by which it was let in.
+    pub fn rule(&self) -> ClientAuthRule {
+        self.tls.as_ref().map(|tls| tls.client_auth).unwrap_or_default()
     }
 
-    /// Who changes something.
-    ///
-    /// # Errors
-    /// When whoever connects may change nothing, and what may.
-    pub fn changer(&self, peer: Peer) -> Result<Who, Answer> {
-        match (self.reach, &self.token) {
-            (_, Some(_)) => Ok(Who::AdminToken),
-            (Reach::Unix, None) => {
-                let (uid, pid) = peer.unwrap_or((u32::MAX, 0));
-                Ok(Who::AdminSocket { uid, pid })
-            }
-            (Reach::Tcp, None) => Err(Answer::message(
-                StatusCode::FORBIDDEN,
-                "over TCP the admin endpoint only tells, because every user of this machine can connect: \
-                 change servers with `pingora-proxy upstreams`, name a token in `admin.token_file`, or give \
-                 `admin.address` a unix socket",
-            )),
-        }
+    /// Whom its certificate names, which was verified in the handshake; `None` where it has shown none.
+    pub fn identity(&self) -> Option<&ClientIdentity> {
+        self.tls.as_ref()?.client_cert.as_ref().map(|certificate| &certificate.identity)
     }
+}
+
+/// A certificate as the journal names it. Two may have one name, so that the hash stands beside it.
+pub fn describe(identity: &ClientIdentity) -> String {
+    /// Bytes of the hash.
+    const SHOWN: usize = 8;
+    let ClientIdentity { common_name, sans, fingerprint } = identity;
+    let name = common_name.as_deref().or(sans.first().map(AsRef::as_ref)).unwrap_or("no name");
+    // A name that an authority has let through is to begin no line of the log.
+    let name: String = name.chars().map(|c| if is_dangerous(c) { '?' } else { c }).collect();
+    let (shown, _) = fingerprint.split_at(SHOWN);
+    format!("`{name}`, SHA-256 {}", HEXLOWER.encode(shown))
 }
 
 /// Refuses what a page in a browser asks, unless it is this endpoint's own. A page's requests carry
-/// Origin when they change something, and Sec-Fetch-Site always.
-fn check_page(resource: Option<&Resource>, fields: &HeaderMap) -> Result<(), String> {
+/// Origin when they change something, and Sec-Fetch-Site always. A page that came by HTTP is not the own one of
+/// an endpoint `with_tls`; without TLS, something in front of it may have had some.
+///
+/// # Errors
+/// Why the request is refused.
+pub fn check_page(resource: Option<&Resource>, fields: &HeaderMap, with_tls: bool) -> Result<(), String> {
     let text = |name: header::HeaderName| fields.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(origin) = text(header::ORIGIN) {
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let in_clear = origin.strip_prefix("http://").filter(|_| !with_tls);
+        let authority = in_clear.or_else(|| origin.strip_prefix("https://"));
         let is_own = |authority: &str| text(header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority));
         if fields.get_all(header::ORIGIN).iter().count() != 1 || !authority.is_some_and(is_own) {
             return Err(format!("a page of `{origin}` may not ask that"));
@@ -108,7 +95,7 @@ impl Reach {
     ///
     /// # Errors
     /// Why the request is refused.
-    fn check(self, target: &Uri, fields: &HeaderMap) -> Result<(), String> {
+    pub fn check(self, target: &Uri, fields: &HeaderMap) -> Result<(), String> {
         match self {
             Self::Unix => Ok(()),
             Self::Tcp => {
@@ -147,7 +134,7 @@ mod tests {
 
     fn asked(reach: Reach, target: &'static str, pairs: &[(&'static str, &'static str)]) -> Result<(), String> {
         let fields = fields(pairs);
-        check_page(Resource::at(target).as_ref(), &fields)?;
+        check_page(Resource::at(target).as_ref(), &fields, false)?;
         reach.check(&Uri::from_static(target), &fields)
     }
 
@@ -197,6 +184,35 @@ mod tests {
         }
         for site in ["same-origin", "none"] {
             assert_eq!(asked("/stats", site, "cors"), Ok(()));
+        }
+    }
+
+    #[test]
+    fn with_tls_only_a_page_that_came_by_https_is_the_own_one() {
+        let asked = |origin: &'static str| {
+            let fields = fields(&[("host", "proxy.example.com:9443"), ("origin", origin)]);
+            check_page(Resource::at("/stats").as_ref(), &fields, true)
+        };
+        assert_eq!(asked("https://proxy.example.com:9443"), Ok(()));
+        for origin in ["http://proxy.example.com:9443", "https://proxy.example.com", "https://evil.test:9443"] {
+            assert!(asked(origin).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_named_by_its_subject_and_its_hash() {
+        let identity = |common_name: Option<&str>, sans: &[&str]| ClientIdentity {
+            common_name: common_name.map(Into::into),
+            sans: sans.iter().map(|san| (*san).into()).collect(),
+            fingerprint: [0xa1; 32],
+        };
+        for (common_name, sans, name) in [
+            (Some("ann"), vec!["ann@us.example"], "`ann`"),
+            (None, vec!["ann@us.example"], "`ann@us.example`"),
+            (None, vec![], "`no name`"),
+            (Some("ann\naudit: root"), vec![], "`ann?audit: root`"),
+        ] {
+            assert_eq!(describe(&identity(common_name, &sans)), format!("{name}, SHA-256 {}", "a1".repeat(8)));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /certificates`: what clients of each listener get, and until when.
+//! `GET /certificates`: what clients of each listener get, and callers of this endpoint, and until when.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,9 +6,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
+use super::access::NAME;
 use super::answer::Answer;
 use super::figures::listeners;
-use crate::listener::CertificateInForce;
+use crate::listener::{CertificateInForce, Entrance};
 use crate::runtime::Snapshot;
 use crate::telemetry::timestamp;
 
@@ -31,13 +32,15 @@ struct Certificate {
     error: Option<String>,
 }
 
-pub fn answer(snapshot: &Snapshot) -> Answer {
+/// `own` is the endpoint itself.
+pub fn answer(snapshot: &Snapshot, own: &Entrance) -> Answer {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let of = |(listener, entrance): (String, &crate::listener::Entrance)| {
+    let of = |(listener, entrance): (String, &Entrance)| {
         entrance.certificates().into_iter().map(move |found| described(&listener, found, now)).collect::<Vec<_>>()
     };
-    Answer::json(&Certificates { certificates: listeners(snapshot).into_iter().flat_map(of).collect() })
+    let all = listeners(snapshot).into_iter().chain([(NAME.to_owned(), own)]);
+    Answer::json(&Certificates { certificates: all.flat_map(of).collect() })
 }
 
 fn described(listener: &str, found: CertificateInForce, now: i64) -> Certificate {

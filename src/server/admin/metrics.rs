@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::access::NAME;
 use super::figures::{Figures, listeners, routes};
 use super::process_figures::ProcessFigures;
 use crate::downstream::{Excess, http2};
@@ -17,13 +18,14 @@ use crate::upstream::{HealthStatus, Pool, UpstreamReport};
 /// The version of Pingora, which only the lock file tells. A test compares the two.
 const PINGORA: &str = "0.9.1";
 
-pub fn exposition(figures: &Figures, format: Format) -> String {
+/// `own` is the endpoint itself.
+pub fn exposition(figures: &Figures, own: &Entrance, format: Format) -> String {
     let snapshot = figures.live.pin();
     let listeners = listeners(&snapshot);
     let mut text = Exposition::new(format);
     tell_routes(&mut text, &snapshot, &listeners);
     tell_limits(&mut text, &snapshot);
-    tell_listeners(&mut text, &listeners, figures);
+    tell_listeners(&mut text, &listeners, (figures, own));
     tell_upstreams(&mut text, &snapshot);
     tell_process(&mut text, &figures.status);
     text.finish()
@@ -96,7 +98,7 @@ fn tell_limits(text: &mut Exposition, snapshot: &Snapshot) {
     bounded().for_each(|(route, bound)| text.sample(&CONCURRENCY_QUEUED, &[route], bound.queued()));
 }
 
-fn tell_listeners(text: &mut Exposition, listeners: &Listeners<'_>, figures: &Figures) {
+fn tell_listeners(text: &mut Exposition, listeners: &Listeners<'_>, (figures, own): (&Figures, &Entrance)) {
     let each = |text: &mut Exposition, family: &Family, value: fn(&ListenerMetrics) -> u64| {
         text.begin(family);
         for (listener, entrance) in listeners {
@@ -110,14 +112,17 @@ fn tell_listeners(text: &mut Exposition, listeners: &Listeners<'_>, figures: &Fi
         text.sample(&CONNECTIONS_REFUSED, &[limit], figures.connections.capacity.refused(excess));
     }
     each(text, &PROXY_HEADERS_REFUSED, ListenerMetrics::proxy_headers_refused);
+    let own = (NAME, own);
+    let with_tls = listeners.iter().map(|(listener, entrance)| (listener.as_str(), *entrance)).chain([own]);
+    let with_tls: Vec<_> = with_tls.filter(|(_, entrance)| entrance.has_tls()).collect();
     text.begin(&TLS_HANDSHAKES);
-    for (listener, entrance) in listeners.iter().filter(|(_, entrance)| entrance.has_tls()) {
+    for (listener, entrance) in &with_tls {
         for (outcome, count) in entrance.metrics.handshakes() {
             text.sample(&TLS_HANDSHAKES, &[listener, outcome], count);
         }
     }
     text.begin(&TLS_CERT_NOT_AFTER);
-    for (listener, entrance) in listeners {
+    for (listener, entrance) in &with_tls {
         // One file may be listed twice.
         let files = entrance.certificates().into_iter();
         let files: BTreeMap<_, _> = files.map(|found| (found.file.display().to_string(), found.certificate)).collect();

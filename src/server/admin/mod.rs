@@ -1,7 +1,8 @@
-//! The admin endpoint: what probes and people may ask of the process, and on a unix socket or with a
-//! token what they may change of an upstream's servers. Orders to the process itself go over the
+//! The admin endpoint: what probes and people may ask of the process, and on a unix socket, with a
+//! token or with a certificate what they may change of an upstream's servers. Orders to the process itself go over the
 //! control socket, where the caller is known.
 
+mod access;
 mod answer;
 mod api;
 mod app;
@@ -23,6 +24,7 @@ mod servers;
 pub mod stats;
 mod stream;
 mod token;
+mod wire;
 
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -31,28 +33,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Address;
 use crate::listener::{AcceptGate, Accepted, Listener};
 use crate::telemetry::contain;
+use crate::transport::Complaints;
+pub use access::{Access, AccessInForce};
 pub use api::AdminApi;
 use app::AdminApp;
-use caller::Peer;
-pub use caller::{Access, Reach};
+use caller::Caller;
 pub use client::ask;
 pub use figures::Figures;
 pub use servers::Servers;
 pub use stats::{RouteStats, Stats};
-pub use token::Token;
+use wire::Wire;
 
 /// How long an answer under way may take once another process has the socket.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed, as it does without descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Connections at once: whoever can connect is not to take the descriptors of the listeners.
+const MOST_CONNECTIONS: usize = 512;
 /// Sockets that wait for the endpoint to let go of the one before.
 const WAITING_SOCKETS: usize = 4;
 
@@ -61,6 +66,8 @@ pub struct AdminService {
     address: Address,
     sockets: Receiver<(OwnedFd, Arc<AcceptGate>)>,
     api: Arc<AdminApi>,
+    places: Arc<Semaphore>,
+    refused: Complaints,
 }
 
 /// Gives the endpoint its sockets.
@@ -79,7 +86,8 @@ impl AdminSockets {
 impl AdminService {
     pub fn new(address: Address, api: Arc<AdminApi>) -> (Self, AdminSockets) {
         let (sender, sockets) = channel(WAITING_SOCKETS);
-        (Self { address, sockets, api }, AdminSockets(sender))
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        (Self { address, sockets, api, places, refused: Complaints::default() }, AdminSockets(sender))
     }
 
     async fn serve_on(&self, socket: OwnedFd, gate: Arc<AcceptGate>) {
@@ -94,13 +102,19 @@ impl AdminService {
                 () = gate.handed_over() => return,
             };
             match accepted {
-                Ok(accepted) => {
-                    let app = AdminApp { api: Arc::clone(&self.api), peer: peer(&accepted) };
-                    match accepted.into_stream() {
-                        Ok(stream) => drop(tokio::spawn(serve(Arc::new(app), stream, Arc::clone(&gate)))),
-                        Err(e) => log::debug!("a caller of the admin endpoint was gone before it was served: {e}"),
+                Ok(accepted) => match Arc::clone(&self.places).try_acquire_owned() {
+                    Ok(place) => {
+                        let serving = serve(Arc::clone(&self.api), accepted, Arc::clone(&gate), place);
+                        drop(tokio::spawn(serving));
                     }
-                }
+                    Err(_) => {
+                        let what = format_args!(
+                            "the admin endpoint {}: a caller was not let in: there are {MOST_CONNECTIONS} already",
+                            self.address
+                        );
+                        self.refused.say(log::Level::Warn, &what);
+                    }
+                },
                 Err(e) => {
                     log::warn!("the admin endpoint cannot accept: {e}");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -127,27 +141,35 @@ impl Service for AdminService {
     }
 }
 
-/// Who calls, where the kernel knows.
-fn peer(accepted: &Accepted) -> Peer {
-    match accepted {
-        Accepted::Tcp(..) => None,
-        Accepted::Unix(stream) => {
-            stream.peer_cred().ok().map(|caller| (caller.uid(), caller.pid().unwrap_or_default()))
-        }
-    }
-}
-
-async fn serve(app: Arc<AdminApp>, stream: L4Stream, gate: Arc<AcceptGate>) {
+/// `_place` is the connection's among those at once.
+async fn serve(api: Arc<AdminApi>, accepted: Accepted, gate: Arc<AcceptGate>, _place: OwnedSemaphorePermit) {
     let shutdown = gate.watch();
     let handed_over = async {
         gate.handed_over().await;
         tokio::time::sleep(LAST_ANSWER).await;
     };
-    let answering = pin!(app.process_new(Box::new(stream), &shutdown));
+    let answering = pin!(async {
+        if let Some((wire, caller)) = let_in(&api, accepted).await {
+            Arc::new(AdminApp { api, caller }).process_new(Box::new(wire), &shutdown).await;
+        }
+    });
     tokio::select! {
         answered = contain(answering) => if let Err(panicked) = answered {
             log::error!("the admin endpoint did not answer: {panicked}");
         },
         () = handed_over => {}
     }
+}
+
+/// Shakes hands, where there is TLS. Why a caller is not let in is logged there.
+async fn let_in(api: &AdminApi, accepted: Accepted) -> Option<(Wire, Caller)> {
+    let peer = match &accepted {
+        Accepted::Tcp(..) => None,
+        Accepted::Unix(stream) => {
+            stream.peer_cred().ok().map(|caller| (caller.uid(), caller.pid().unwrap_or_default()))
+        }
+    };
+    let (socket, remote) = accepted.into_socket();
+    let entered = api.access().entrance.enter(socket, remote, || {}).await.ok()?;
+    Some((Wire(entered.transport), Caller { peer, tls: entered.tls }))
 }

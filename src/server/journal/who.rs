@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
     /// Nobody: the process started.
     Start,
@@ -16,6 +16,8 @@ pub enum Who {
     AdminSocket { uid: u32, pid: i32 },
     /// Whoever has the token of the admin endpoint.
     AdminToken,
+    /// A caller of the admin endpoint with a certificate, and whom that names.
+    AdminCertificate { name: String },
 }
 
 impl fmt::Display for Who {
@@ -27,6 +29,7 @@ impl fmt::Display for Who {
             Self::Control { uid, pid } => write!(f, "control socket, user {uid}, process {pid}"),
             Self::AdminSocket { uid, pid } => write!(f, "admin socket, user {uid}, process {pid}"),
             Self::AdminToken => f.write_str("admin token"),
+            Self::AdminCertificate { name } => write!(f, "admin certificate {name}"),
         }
     }
 }

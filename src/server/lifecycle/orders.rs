@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::process::{RunningProcess, reply};
+use super::reload::InForceParts;
 use super::stage::Stage;
 use super::status::Phase;
 use super::{notify, reload};
@@ -34,7 +35,8 @@ impl RunningProcess {
         notify::reloading();
         // A change of the file while it is read counts as one since the reload.
         let seen = ConfigWatch::new(file);
-        let outcome = match reload::reload(file, &self.process.config, &self.config, &self.process.live) {
+        let in_force = InForceParts { live: &self.process.live, admin: self.process.admin.as_deref() };
+        let outcome = match reload::reload(file, &self.process.config, &self.config, in_force) {
             Ok(reloaded) => {
                 let changes =
                     config::changes(&self.config, &reloaded.config).into_iter().map(|change| change.words).collect();

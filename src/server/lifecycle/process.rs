@@ -16,7 +16,7 @@ use crate::downstream::{ConnectionCounts, Connections};
 use crate::listener::AcceptGate;
 use crate::proxy::HttpService;
 use crate::runtime::Live;
-use crate::server::admin::Figures;
+use crate::server::admin::{AccessInForce, Figures};
 use crate::server::control::protocol::Outcome;
 use crate::server::control::{ControlSocket, ControlState, SupervisorRequest};
 use crate::server::files::config_watch::ConfigWatch;
@@ -34,6 +34,8 @@ pub struct ProcessContext {
     /// Where the configuration came from.
     pub source: Option<Source>,
     pub live: Arc<Live>,
+    /// `None` where there is no admin endpoint.
+    pub admin: Option<Arc<AccessInForce>>,
     pub service: Arc<HttpService>,
     pub connections: Arc<Connections>,
     pub acceptors: Acceptors,

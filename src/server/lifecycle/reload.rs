@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::{self, AccessLog, AccessTarget, Config, Look, Source, TokenPlace, Upstream};
 use crate::runtime::{Live, Snapshot};
+use crate::server::admin::AccessInForce;
 use crate::server::files::cookie_key;
 use crate::telemetry::AccessLogger;
 use crate::upstream::resolve_initial;
@@ -26,12 +27,25 @@ pub struct Reloaded {
     pub waiting: Vec<&'static str>,
 }
 
+/// What a reload replaces.
+#[derive(Clone, Copy, Debug)]
+pub struct InForceParts<'p> {
+    pub live: &'p Live,
+    /// `None` where there is no admin endpoint.
+    pub admin: Option<&'p AccessInForce>,
+}
+
 /// `started` is the configuration that the process was started with, whose sockets, threads
 /// and files it has; `running` is the one in force.
 ///
 /// # Errors
 /// Every problem, rendered, and that nothing was changed.
-pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> Result<Reloaded, String> {
+pub fn reload(
+    path: &Path,
+    started: &Config,
+    running: &Config,
+    InForceParts { live, admin }: InForceParts<'_>,
+) -> Result<Reloaded, String> {
     let source = Source::File(path.to_owned());
     let (config, warnings) = config::load(&source).map_err(|rejected| format!("{rejected}; nothing was changed\n"))?;
     let before = live.pin();
@@ -44,8 +58,13 @@ pub fn reload(path: &Path, started: &Config, running: &Config, live: &Live) -> R
     let key = if before.key.bytes().is_empty() { cookie_key::find(&config) } else { before.key.clone() };
     let snapshot = Snapshot::compile(&config, access, Some(&before), &key, &before.ticket_keys)
         .map_err(|e| format!("error: {e}\n"))?;
+    // What callers show at the address of before follows from what was written for that one.
+    let admin = admin.filter(|_| config.admin.address == started.admin.address);
+    let access =
+        admin.map(|admin| admin.pin().compile_next(&config)).transpose().map_err(|e| format!("error: {e}\n"))?;
     resolve_initial(&snapshot.pools, &snapshot.resolver, INITIAL_LOOKUP_TIMEOUT);
     live.publish(snapshot);
+    admin.into_iter().zip(access).for_each(|(admin, access)| admin.replace(access));
     let file = path.display().to_string();
     let warnings = config::render(&warnings, &file, Look::PLAIN);
     let waiting = waiting(started, &config);
@@ -91,7 +110,7 @@ pub fn waiting(started: &Config, new: &Config) -> Vec<&'static str> {
     let idle = |config: &Config| config.upstreams.iter().map(Upstream::max_idle).sum::<usize>();
     [
         ("listeners", addresses(started) != addresses(new)),
-        ("admin.address", started.admin != new.admin),
+        ("admin.address", started.admin.address != new.admin.address),
         ("log.level", started.log.level != new.log.level),
         ("log.format", started.log.format != new.log.format),
         ("server.threads", a.threads != b.threads),

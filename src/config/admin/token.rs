@@ -1,40 +1,9 @@
-//! `admin`: where the process answers an operator, and who must show a token there.
+//! `admin.token_file`: what callers show.
 
 use std::path::{Path, PathBuf};
 
-use super::section::{Fields, Form, Reader, Value, Word, WordsOr, optional, section};
-use super::value::{Address, FileToRead, OwnAddress};
-use super::yaml::{Invalid, Location, Parsed, Span};
-
-section! {
-    /// Health, readiness, figures, requests and the state of servers, for probes and operators.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    "`admin`" pub struct Admin {
-        /// `IP:port`, or `unix:/path`. It answers probes, people and the dashboard; on a unix socket, made with mode 0600, it changes servers too. An address that is not loopback needs `token_file`.
-        address: AdminAddress = "auto";
-        /// A file with a token of at least 16 characters, which callers show as `Authorization: Bearer`; it may change servers over TCP too. /health, /ready and the dashboard's files need none. The file is read again when it changes.
-        token as "token_file": Option<AdminToken>, with optional(TOKEN);
-    }
-    derived { address_span: Location }
-    check Admin::check;
-}
-
-impl Admin {
-    fn check(&mut self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
-        let span = fields.get("address").map_or(Span::default(), |node| node.span);
-        self.address_span.0 = span;
-        if let AdminAddress::At(Address::Tcp(tcp)) = &self.address
-            && !tcp.ip().is_loopback()
-            && fields.get("token_file").is_none()
-        {
-            reader.error_help(
-                span,
-                "the admin endpoint asks for no password: it listens on loopback or a unix socket",
-                format!("write `127.0.0.1:{}` or `unix:/path`, or name a token in `admin.token_file`", tcp.port()),
-            );
-        }
-    }
-}
+use crate::config::value::FileToRead;
+use crate::config::yaml::{Invalid, Parsed};
 
 /// A file that held a token when it was read.
 #[derive(Clone)]
@@ -59,7 +28,7 @@ impl std::fmt::Debug for AdminToken {
     }
 }
 
-const TOKEN: FileToRead<AdminToken> = FileToRead {
+pub const TOKEN: FileToRead<AdminToken> = FileToRead {
     what: "a file's path",
     pattern: None,
     accepts: |_| Ok(()),
@@ -93,32 +62,6 @@ impl AdminToken {
 
     pub fn text(&self) -> &str {
         &self.text
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminAddress {
-    /// 127.0.0.1:9180, if nothing else has it.
-    Auto,
-    Off,
-    /// A loopback address, a unix socket, or any address where callers show a token.
-    At(Address),
-}
-
-impl Value for AdminAddress {
-    fn form() -> impl Form<Self> {
-        WordsOr {
-            words: [
-                (Self::Auto, Word { word: "auto", doc: "127.0.0.1:9180, unless something else has it." }),
-                (Self::Off, Word { word: "off", doc: "No admin endpoint." }),
-            ],
-            form: OwnAddress,
-            wrap: Self::At,
-            unwrap: |address| match address {
-                Self::At(address) => Some(address.clone()),
-                Self::Auto | Self::Off => None,
-            },
-        }
     }
 }
 
