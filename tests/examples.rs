@@ -414,11 +414,12 @@ fn admin() {
 
 #[test]
 fn admin_tls() {
-    let (authority, admins, folder, origin) = (Authority::default(), Authority::new("admins"), Folder::new(), mirror());
+    let (authority, admins, folder) = (Authority::default(), Authority::new("admins"), Folder::new());
     authority.issue(&["example.com"]).write(&folder, "example.com");
     folder.write("admins.pem", &admins.0.pem());
-    let address = origin.address.to_string();
-    let example = Example::start_in(folder, "admin-tls.yaml", &address, &address);
+    let (first, second) = (mirror(), mirror());
+    let (service, other) = (first.address.to_string(), second.address.to_string());
+    let example = Example::start_in(folder, "admin-tls.yaml", &service, &other);
     let stats = |identity| {
         let caller = TlsClient::with(&authority, support::tls::BOTH, identity);
         let request = "GET /stats HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";

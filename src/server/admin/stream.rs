@@ -46,11 +46,12 @@ impl Stream {
     pub async fn send(self, session: &mut ServerSession) {
         let Self { recent, mut wanted, place: _place } = self;
         session.set_keepalive(None);
+        // Without a number it begins with what comes next: after this, because who has seen the beginning may have
+        // made a request already.
+        wanted.after = Some(wanted.after.unwrap_or_else(|| recent.last(0).next));
         if let Err(e) = begin(session).await {
             return log::debug!("a stream of the admin endpoint did not begin: {e}");
         }
-        // Without a number it begins with what comes next.
-        wanted.after = Some(wanted.after.unwrap_or_else(|| recent.last(0).next));
         loop {
             let found = wanted.look(&recent);
             wanted.after = Some(found.next);
