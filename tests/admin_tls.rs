@@ -346,9 +346,9 @@ fn a_handshake_has_its_time_and_connections_their_bound() {
     slow.send([22, 3, 1, 0, 200]);
     assert!(slow.wire.until_end().is_empty());
     running.await_log("the TLS handshake took longer than `timeouts.tls_handshake`");
-    let proxy = Proxy::start(&format!(
-        "listeners: ['{{listen}}']\nadmin: {{ address: 'unix:{{folder}}/admin.sock' }}\nroutes: [{{ respond: {{}} }}]\n"
-    ));
+    let proxy = Proxy::start(
+        "listeners: ['{listen}']\nadmin: { address: 'unix:{folder}/admin.sock' }\nroutes: [{ respond: {} }]\n",
+    );
     let path = proxy.folder.0.join("admin.sock");
     let ready = || {
         let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
