@@ -6,6 +6,7 @@ mod support;
 
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue};
+use support::Origin;
 use support::faults::refusing;
 use support::front::{Ask, Front, Fronted, Length, http2_fronts};
 use support::http2::{Http2Origin, Rules};
@@ -40,7 +41,61 @@ fn trailers_of_client() -> HeaderMap {
     trailers
 }
 
-http2_fronts!(messages_and_trailers_pass_both_ways the_proxys_own_errors_are_a_status);
+http2_fronts!(
+    messages_and_trailers_pass_both_ways
+    trailers_forge_no_field_that_the_proxy_tells
+    the_proxys_own_errors_are_a_status
+);
+
+/// `/chat` answers with the trailers that it got.
+fn trailers_forge_no_field_that_the_proxy_tells(front: Front) {
+    let origin = Http2Origin::start(Rules::default());
+    let guard = Origin::fixed("HTTP/1.1 200 OK\r\nRemote-User: ann\r\nContent-Length: 0\r\n\r\n");
+    let start = |underscores: &str| {
+        front.start(&format!(
+            "listeners: ['{{listen}}']
+headers: {{ underscores: {underscores} }}
+upstreams: {{ grpc: {{ servers: ['{}'], protocol: h2c }} }}
+routes:
+  - auth: {{ forward: {{ url: 'http://{}/', response_headers: [remote-user, remote-groups] }} }}
+    request: {{ header: {{ set: {{ x-tenant: us }}, remove: [x-internal] }} }}
+    upstream: grpc
+",
+            origin.address, guard.address
+        ))
+    };
+    let forged = [
+        "remote-user",
+        "remote_user",
+        "remote-groups",
+        "remote_groups",
+        "x-tenant",
+        "x_tenant",
+        "x-internal",
+        "x-request-id",
+        "client-cert",
+        "client_cert_chain",
+        "x-forwarded-for",
+        "x_forwarded_for",
+        "authorization",
+        "x-original-url",
+    ];
+    for (underscores, kept) in [("keep", &["x-sum", "x_sum"][..]), ("drop", &["x-sum"])] {
+        let proxy = start(underscores);
+        let mut client = Http2::connect(&proxy);
+        let mut chat = client.begin(&call("/chat"));
+        assert_eq!(chat.head().status, 200);
+        let mut trailers = HeaderMap::new();
+        for name in forged.iter().chain(&["x-sum", "x_sum"]) {
+            trailers.insert(*name, HeaderValue::from_static("7"));
+        }
+        chat.end_with_trailers(trailers);
+        assert_eq!(chat.rest(), (Vec::new(), true));
+        let mut seen: Vec<_> = chat.trailers().iter().map(|(name, _)| name.clone()).collect();
+        seen.sort();
+        assert_eq!(seen, kept, "{underscores}");
+    }
+}
 
 /// Each message is there before the next one is sent.
 fn messages_and_trailers_pass_both_ways(front: Front) {

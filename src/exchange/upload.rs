@@ -11,6 +11,7 @@ use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 
 use super::window::WINDOW;
+use crate::message::trailers::RequestTrailers;
 
 /// The way of one request's body to the upstream.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Upload {
     reader: AtomicWaker,
     /// What the client sent behind the body.
     trailers: Mutex<Option<Box<HeaderMap>>>,
+    /// Which of them go on.
+    trailer_rules: Mutex<RequestTrailers>,
 }
 
 impl Default for Upload {
@@ -39,6 +42,7 @@ impl Default for Upload {
             given_up: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             trailers: Mutex::new(None),
+            trailer_rules: Mutex::default(),
         }
     }
 }
@@ -56,9 +60,15 @@ impl Upload {
         *self.trailers.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(trailers));
     }
 
-    /// The trailers as the client sent them. A retry gets them, too.
-    pub fn trailers(&self) -> Option<HeaderMap> {
-        self.trailers.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
+    /// Which trailers go on, as the route has it.
+    pub fn set_trailer_rules(&self, rules: RequestTrailers) {
+        *self.trailer_rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// The trailers that go on behind a request of this head. A retry gets them, too.
+    pub fn trailers(&self, head: &HeaderMap) -> Option<HeaderMap> {
+        let trailers = self.trailers.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()?;
+        Some(self.trailer_rules.lock().unwrap_or_else(PoisonError::into_inner).of(trailers, head))
     }
 
     /// So many bytes wait for the upstream to take them.
@@ -79,6 +89,7 @@ impl Upload {
     pub(super) fn reset(&mut self) {
         self.begin_attempt();
         *self.trailers.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.trailer_rules.get_mut().unwrap_or_else(PoisonError::into_inner) = RequestTrailers::default();
     }
 
     /// The upstream takes no more of the body: it has closed its direction, or took too long.

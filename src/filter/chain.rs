@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::basic_rule::BasicRule;
 use super::cause::Cause;
 use super::context::{FilterContext, ResponseContext, UpstreamRequestContext};
@@ -50,6 +52,8 @@ pub struct Chain {
     pub(super) hides_query: bool,
     /// The limits that several proxies share, for the step that asks their stores.
     pub(super) shared_limits: Vec<Arc<RateLimit>>,
+    /// The fields that are not the client's to say behind a body.
+    pub(super) withheld_trailers: Option<Arc<[HeaderName]>>,
     pub(super) learnt: Learnt,
 }
 
@@ -86,6 +90,10 @@ impl Chain {
 
     pub fn hides_query(&self) -> bool {
         self.hides_query
+    }
+
+    pub fn withheld_trailers(&self) -> Option<&Arc<[HeaderName]>> {
+        self.withheld_trailers.as_ref()
     }
 
     pub fn shared_limits(&self) -> &[Arc<RateLimit>] {

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::fields::Edited;
+use crate::message::alike::are_alike;
 
 /// Fields that follow from who the client is and what it may do. They are there before the edits
 /// of the operator, who can look at them and change them.
@@ -50,7 +51,7 @@ impl Findings {
     pub fn edit_request(&self, upstream: &mut Edited<'_, RequestHeader>) {
         for (name, value) in &self.to_upstream {
             // CGI and WSGI fold `_` and `-`: nobody is to say it in disguise.
-            upstream.retain(|field, _| field == name || !is_disguise(field, name));
+            upstream.retain(|field, _| field == name || !are_alike(field.as_str(), name.as_str()));
             match value {
                 Some(value) => upstream.set(name.clone(), value.clone()),
                 None => upstream.retain(|field, _| field != name),
@@ -61,13 +62,6 @@ impl Findings {
     pub fn edit_response(&self, response: &mut Edited<'_, ResponseHeader>) {
         self.to_client.iter().for_each(|(name, value)| response.append(name.clone(), value.clone()));
     }
-}
-
-/// Whether a field has the name of another to whom `_` and `-` are the same.
-fn is_disguise(field: &HeaderName, name: &HeaderName) -> bool {
-    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
-    let (field, name) = (field.as_str(), name.as_str());
-    field.len() == name.len() && field.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
 #[cfg(test)]

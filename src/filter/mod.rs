@@ -89,6 +89,7 @@ mod reply;
 mod respond;
 mod security;
 mod set_cookie;
+mod trailers;
 mod vary;
 
 pub use basic_rule::{BasicRule, Entry};
@@ -133,6 +134,8 @@ const ORDER: &[Add] = &[
     // Fields that the operator sets.
     headers::add,
     cookies::add,
+    // What no client says behind a body of all this.
+    trailers::add,
 ];
 
 /// The filters of a route. `previous`: those that the route of this name had before a reload.

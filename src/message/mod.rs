@@ -1,6 +1,7 @@
 //! Pure functions on HTTP values: host, path, query, cookies, hop-by-hop fields, forwarding
 //! fields, redirects; and how text of strangers is shown.
 
+pub mod alike;
 pub mod bytes;
 pub mod client;
 pub mod cookie;

@@ -9,8 +9,10 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::error::Refusal;
 use super::{request_id, tracing};
+use crate::config::Underscores;
 use crate::downstream::ClientConnection;
 use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop, loops};
+use crate::message::trailers::RequestTrailers;
 
 /// Edits the request of a session. `upstream` is a copy of what the client sent.
 pub fn edit_live_request(session: &Session, upstream: &mut RequestHeader, ctx: &RequestCtx) -> Result<()> {
@@ -33,8 +35,7 @@ pub fn edit_request(
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
     let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
-    let to_http2 = ctx.pool().is_some_and(|pool| pool.settings().protocol.is_maybe_http2());
-    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, to_http2, ctx.snapshot.underscores);
+    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, goes_by_http2(ctx), ctx.snapshot.underscores);
     loops::mark(&mut upstream);
     request_id::tell_upstream(&mut upstream, ctx);
     tracing::tell_upstream(&mut upstream, ctx);
@@ -47,9 +48,21 @@ pub fn edit_request(
     route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, place, upstream))
 }
 
-/// Has the driver of the upstream's connection find the exchange with the request's head.
+/// Whether the upstream may speak HTTP/2.
+fn goes_by_http2(ctx: &RequestCtx) -> bool {
+    ctx.pool().is_some_and(|pool| pool.settings().protocol.is_maybe_http2())
+}
+
+/// Has the driver of the upstream's connection find the exchange with the request's head, and with it
+/// what of the client's trailers goes on.
 pub fn attach_exchange(upstream: &mut RequestHeader, ctx: &RequestCtx) {
     if let Some(exchange) = ctx.exchange() {
+        if goes_by_http2(ctx) {
+            exchange.upload.set_trailer_rules(RequestTrailers {
+                withheld: ctx.route().and_then(|route| route.filters.withheld_trailers()).cloned(),
+                keeps_underscores: ctx.snapshot.underscores == Underscores::Keep,
+            });
+        }
         upstream.extensions_mut().insert(Arc::clone(exchange));
     }
 }

@@ -188,7 +188,7 @@ impl Session {
                 }
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                 None => {
-                    self.trailers = ready!(body.poll_trailers(cx)).map_err(failed)?.map(trailers::without_forbidden);
+                    self.trailers = ready!(body.poll_trailers(cx)).map_err(failed)?.map(trailers::of_response);
                     break;
                 }
             }
@@ -267,9 +267,10 @@ impl CustomSession for Session {
         let end = end && tunnel.is_none();
         let left = length(&request.headers).filter(|_| tunnel.is_none());
         let connection = &self.slot.connection;
-        let request = to_http2(&request, connection.is_secure, tunnel)?;
-        let (response, sender) = connection.requests.clone().send_request(request, end).map_err(failed)?;
-        self.queue.lock().begin(left, end);
+        let sent = to_http2(&request, connection.is_secure, tunnel)?;
+        let (response, sender) = connection.requests.clone().send_request(sent, end).map_err(failed)?;
+        let fields = if end { HeaderMap::new() } else { request.as_owned_parts().headers };
+        self.queue.lock().begin(fields, left, end);
         self.sender = (!end).then_some(sender);
         self.reading = Reading::Head(response);
         Ok(())

@@ -11,7 +11,6 @@ use h2::{Reason, SendStream};
 use http::HeaderMap;
 
 use crate::exchange::Exchange;
-use crate::message::trailers;
 
 /// Shared by the session and the writer of its request's body.
 #[derive(Debug, Default)]
@@ -24,6 +23,8 @@ pub(super) struct Queue {
     waiting: usize,
     /// What is still to be written, where the head says how much.
     left: Option<u64>,
+    /// The fields of the head, by which trailers are judged.
+    head: HeaderMap,
     state: State,
     /// Of the task that sends.
     sender: Option<Waker>,
@@ -49,9 +50,10 @@ impl UploadQueue {
 }
 
 impl Queue {
-    /// The head was sent. `left`: the length of the body, where it is known; `ended`: the stream
-    /// has its end already.
-    pub fn begin(&mut self, left: Option<u64>, ended: bool) {
+    /// The head was sent, with these fields. `left`: the length of the body, where it is known;
+    /// `ended`: the stream has its end already.
+    pub fn begin(&mut self, head: HeaderMap, left: Option<u64>, ended: bool) {
+        self.head = head;
         self.left = left;
         self.state = if ended { State::Sent } else { State::Open };
     }
@@ -80,7 +82,7 @@ impl Queue {
             return;
         }
         let is_whole = !exchange.upload.is_given_up() && self.left.unwrap_or(0) == 0;
-        let trailers = exchange.upload.trailers().map(trailers::without_forbidden);
+        let trailers = exchange.upload.trailers(&self.head);
         self.state = match is_whole {
             true => State::Ended(trailers.filter(|trailers| !trailers.is_empty())),
             false => State::Broken,
@@ -163,7 +165,7 @@ mod tests {
 
     fn ended(left: Option<u64>, pieces: &[&'static str], given_up: bool) -> (usize, bool) {
         let (mut queue, exchange) = (Queue::default(), Exchange::default());
-        queue.begin(left, false);
+        queue.begin(HeaderMap::new(), left, false);
         for piece in pieces {
             queue.write(Bytes::from_static(piece.as_bytes()), &exchange);
         }
@@ -188,7 +190,12 @@ mod tests {
         let mut fields = HeaderMap::new();
         fields.insert("x-sum", http::HeaderValue::from_static("1"));
         fields.insert("content-length", http::HeaderValue::from_static("5"));
+        fields.insert("x-user", http::HeaderValue::from_static("root"));
+        fields.insert("x_user", http::HeaderValue::from_static("root"));
         exchange.upload.set_trailers(fields);
+        let mut head = HeaderMap::new();
+        head.insert("x-user", http::HeaderValue::from_static("ann"));
+        queue.begin(head, None, false);
         queue.end(&exchange);
         let State::Ended(Some(trailers)) = &queue.state else { panic!("{:?}", queue.state) };
         assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
