@@ -69,11 +69,35 @@ fn the_address_in_forwarded_is_believed_as_well() {
         ("Forwarded: for=192.0.2.5, for=10.0.0.1", 200),
         // A quote that the client left open hides nothing of what the trusted proxy wrote.
         ("Forwarded: for=\", for=192.0.2.5", 403),
-        ("X-Forwarded-For: 10.0.0.1\r\nForwarded: for=192.0.2.5", 200),
+        ("X-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.1", 200),
+        // Nobody is believed where the two disagree.
+        ("X-Forwarded-For: 10.0.0.1\r\nForwarded: for=192.0.2.5", 403),
+        ("X-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.2", 403),
     ] {
         let answer = proxy.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
         assert_eq!(answer.status, status, "{fields}");
     }
+}
+
+/// A trusted proxy that does not name the client by an address is not itself the client.
+#[test]
+fn whom_a_trusted_proxy_does_not_name_is_refused_where_there_are_lists() {
+    let origin = Origin::fixed(OK);
+    let proxy = Proxy::start(&yaml(&origin, "allow: [127.0.0.0/8, 10.0.0.0/8]"));
+    for fields in [
+        "X-Forwarded-For: unknown",
+        "X-Forwarded-For: 10.0.0.1, _gazonk",
+        "X-Forwarded-For: fe80::1%eth0",
+        "Forwarded: for=unknown",
+        "Forwarded: for=_gazonk",
+        "Forwarded: proto=https",
+    ] {
+        let answer = proxy.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
+        assert_eq!((answer.status, origin.count()), (403, 0), "{fields}");
+    }
+    assert_eq!((ask(&proxy, "10.0.0.1"), proxy.get("/").status), (200, 200));
+    let log = proxy.access_log(8);
+    assert!(log.iter().filter(|line| line["status"] == 403).all(|line| line["client_ip"].is_null()), "{log:?}");
 }
 
 /// Nothing is told to whoever is not let in.

@@ -70,11 +70,12 @@ pub fn believed_host<'f>(x_forwarded_host: Option<&'f [u8]>, forwarded: Option<&
     super::host::split(name).map(|_| name)
 }
 
-/// The `for` of each element of a `Forwarded`, without its quotes; empty where an element has none.
+/// The `for` of each element of a `Forwarded`, without its quotes; `unknown` where an element has none.
 /// Commas in quotes part elements too: no address has one, and a quote that a client opened then
 /// takes in nothing of what a proxy wrote behind it.
 pub fn nodes(forwarded: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    forwarded.split(|b| *b == b',').map(|element| parameter(element, b"for").unwrap_or_default())
+    let elements = forwarded.split(|b| *b == b',').filter(|element| !element.trim_ascii().is_empty());
+    elements.map(|element| parameter(element, b"for").unwrap_or(b"unknown"))
 }
 
 fn first_of_list(field: &[u8]) -> &[u8] {
@@ -167,7 +168,10 @@ mod tests {
     fn each_element_names_its_client() {
         let nodes = |text: &'static str| nodes(text.as_bytes()).map(text_of).collect::<Vec<_>>();
         assert_eq!(nodes("for=1.2.3.4"), ["1.2.3.4"]);
-        assert_eq!(nodes("proto=https;For=\"[2001:db8::1]:80\", for=_x, host=a"), ["[2001:db8::1]:80", "_x", ""]);
+        assert_eq!(
+            nodes("proto=https;For=\"[2001:db8::1]:80\", for=_x, host=a"),
+            ["[2001:db8::1]:80", "_x", "unknown"]
+        );
         assert_eq!(nodes("for=\", for=1.2.3.4;proto=http").last().map(String::as_str), Some("1.2.3.4"));
     }
 

@@ -179,13 +179,8 @@ fn identify(request: &RequestHeader, connection: &ClientConnection, trusted: &[I
     };
     admission.remote_trusted = true;
     let fields = |name: &'static str| request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    admission.client_ip = Some(if request.headers.contains_key("x-forwarded-for") {
-        client::from_forwarded_for(remote, fields("x-forwarded-for"), trusted)
-    } else {
-        // An element that names nobody ends the walk, as one that is no address does.
-        let nodes: Vec<&[u8]> = fields("forwarded").flat_map(forwarded::nodes).collect();
-        client::from_forwarded_for(remote, nodes.into_iter(), trusted)
-    });
+    let nodes = fields("forwarded").flat_map(forwarded::nodes);
+    admission.client_ip = client::of_trusted(remote, fields("x-forwarded-for"), nodes, trusted);
     let field = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
     if let Some(scheme) = forwarded::believed_scheme(field("x-forwarded-proto"), field("forwarded")) {
         admission.scheme = scheme;

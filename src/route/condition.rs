@@ -168,7 +168,7 @@ pub(super) fn first_mismatch(matcher: &Match, view: &RequestView<'_>) -> Option<
         }
     }
     if !client_holds(matcher, view) {
-        let client = view.client_ip.map_or_else(|| "a unix socket".to_owned(), |ip| ip.to_string());
+        let client = view.client_ip.map_or_else(|| "a client without an address".to_owned(), |ip| ip.to_string());
         return Some(Mismatch::ClientIp(format!("{client} is in none of the networks")));
     }
     if !cert_holds(matcher, view) {
