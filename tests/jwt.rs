@@ -337,6 +337,14 @@ fn a_configuration_that_would_confuse_keys_is_refused() {
         "public.pem",
         "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n-----END PUBLIC KEY-----\n",
     );
+    folder.write(
+        "behind.pem",
+        &format!("\u{feff}Bag Attributes\n{}", std::fs::read_to_string(folder.0.join("public.pem")).unwrap()),
+    );
+    folder.write("ssh.pub", &format!("ssh-rsa AAAAB3NzaC1yc2E{} me@here\n", "A".repeat(40)));
+    let mut forgeable = Signer::rsa().jwk(Some("e"));
+    forgeable["e"] = json!("AQ");
+    folder.write("forgeable.json", &set(&[forgeable]));
     let check = |jwt: &str| {
         let text =
             format!("listeners: ['127.0.0.1:80']\nroutes: [{{ auth: {{ jwt: {{ {jwt} }} }}, respond: {{}} }}]\n");
@@ -351,6 +359,12 @@ fn a_configuration_that_would_confuse_keys_is_refused() {
         ("issuer: a", "`jwt` has no source of keys"),
         ("secret_file: short", "a secret has at least 32 bytes (RFC 7518); this file has 6"),
         ("secret_file: public.pem", "who knows it could sign tokens with it"),
+        ("secret_file: behind.pem", "who knows it could sign tokens with it"),
+        ("secret_file: ssh.pub", "who knows it could sign tokens with it"),
+        (
+            "jwks_file: forgeable.json, audience: a",
+            "no key of the set can be used: the key `e` is no valid key: its exponent is 1",
+        ),
         ("jwks_file: secret, audience: a", "it is no JSON Web Key Set"),
         ("jwks_file: keys.json, algorithms: none, audience: a", "expected `RS256`"),
         ("jwks_file: keys.json, claims_to_headers: { sub: content-length }", "cannot be edited"),

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
-use data_encoding::BASE64URL_NOPAD;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents,
+};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Deserialize;
 
 use super::algorithm::TokenAlgorithm;
@@ -99,15 +102,15 @@ fn key(json: serde_json::Value) -> Result<PublicKey, String> {
         value.ok_or_else(|| format!("{name} is not whole"))
     };
     let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("RSA", _) => KeyMaterial::Rsa { n: member(&jwk.n)?, e: member(&jwk.e)? },
+        ("RSA", _) => KeyMaterial::Rsa { n: number(&member(&jwk.n)?), e: number(&member(&jwk.e)?) },
         ("EC", Some("P-256")) => KeyMaterial::P256(point(&member(&jwk.x)?, &member(&jwk.y)?)),
         ("EC", Some("P-384")) => KeyMaterial::P384(point(&member(&jwk.x)?, &member(&jwk.y)?)),
         ("OKP", Some("Ed25519")) => KeyMaterial::Ed25519(member(&jwk.x)?),
         ("oct", _) => return Err(format!("{name} is a secret, which belongs into a `secret_file`")),
         (kind, curve) => return Err(format!("{name} is of the kind {kind} {}", curve.unwrap_or_default())),
     };
-    if !material.is_valid() {
-        return Err(format!("{name} is no valid key, or an RSA key of less than 2048 bits"));
+    if let Some(fault) = material.fault() {
+        return Err(format!("{name} {fault}"));
     }
     let algorithm = match jwk.alg.as_deref() {
         None => None,
@@ -117,6 +120,11 @@ fn key(json: serde_json::Value) -> Result<PublicKey, String> {
         },
     };
     Ok(PublicKey { id: jwk.kid.map(Into::into), algorithm, material })
+}
+
+/// A number without the zeros in front of it, which some issuers write against RFC 7518 section 2.
+fn number(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 /// SEC 1 section 2.3.3.
@@ -136,17 +144,51 @@ impl KeyMaterial {
         }
     }
 
-    fn is_valid(&self) -> bool {
-        match self {
-            Self::Rsa { n, e } => {
-                let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
-                (SHORTEST_RSA..=LONGEST_RSA).contains(&bits) && !e.is_empty()
-            }
+    /// Why it must not verify anything.
+    fn fault(&self) -> Option<&'static str> {
+        let is_valid = match self {
+            Self::Rsa { n, e } => return rsa_fault(n, e),
             Self::P256(point) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).is_ok(),
             Self::P384(point) => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).is_ok(),
+            Self::Ed25519(key) if is_of_small_order(key) => {
+                return Some("is a point of small order: whoever likes could sign for it");
+            }
             Self::Ed25519(key) => ParsedPublicKey::new(&ED25519, key).is_ok(),
-        }
+        };
+        (!is_valid).then_some("is no valid key")
     }
+}
+
+/// `n` and `e` without zeros in front.
+fn rsa_fault(n: &[u8], e: &[u8]) -> Option<&'static str> {
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
+    let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
+    if !(SHORTEST_RSA..=LONGEST_RSA).contains(&bits) {
+        Some("is an RSA key of less than 2048 bits, or of more than 8192")
+    } else if !is_odd(n) {
+        Some("is no valid key: its modulus is even")
+    } else if !is_odd(e) || e == [1] {
+        Some("is no valid key: its exponent is 1 or even, and whoever likes could sign for it")
+    } else {
+        let parsed = RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+        parsed.is_err().then_some("is no valid key")
+    }
+}
+
+/// Whether a point of Ed25519 has the order 1, 2, 4 or 8: for such a key there are signatures of
+/// anything. RFC 8032 does not refuse them. These are all, with the ways in which they may be written;
+/// the sign of `x` does not count.
+fn is_of_small_order(point: &[u8]) -> bool {
+    let Some((last, rest)) = point.split_last() else { return false };
+    let y: Vec<u8> = rest.iter().copied().chain([last & 0x7f]).collect();
+    let low = |first: u8| [&[first], &[0; 31][..]].concat();
+    // From p - 1 to p + 1.
+    let high = |first: u8| [&[first], &[0xff; 30][..], &[0x7f]].concat();
+    let eighth = [
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ];
+    [low(0), low(1), high(0xec), high(0xed), high(0xee)].contains(&y) || eighth.contains(&&*HEXLOWER.encode(&y))
 }
 
 /// A set with its file.
@@ -204,6 +246,37 @@ mod tests {
         ] {
             let refused = parse(&[bad]).unwrap_err();
             assert!(refused.contains(why), "{bad}: {refused}");
+        }
+        let rsa = |n: &[u8], e: &str| format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, BASE64URL_NOPAD.encode(n));
+        let odd = [[0xc1; 255].as_slice(), &[0xb1]].concat();
+        assert!(parse(&[&rsa(&odd, "AQAB")]).is_ok());
+        let padded = [&[0; 3], &odd[..]].concat();
+        assert_eq!(parse(&[&rsa(&padded, "AAEAAQ")]), parse(&[&rsa(&odd, "AQAB")]), "zeros in front count for nothing");
+        for (bad, why) in [
+            (rsa(&[&[0; 200], &odd[..128]].concat(), "AQAB"), "2048"),
+            (rsa(&odd, "AQ"), "exponent"),
+            (rsa(&odd, "AAAB"), "exponent"),
+            (rsa(&odd, "Ag"), "exponent"),
+            (rsa(&odd, "AA"), "exponent"),
+            (rsa(&[&odd[..255], &[2]].concat(), "AQAB"), "even"),
+        ] {
+            let refused = parse(&[&bad]).unwrap_err();
+            assert!(refused.contains(why), "{bad}: {refused}");
+        }
+        for point in ["00", "01", "ec", "ed", "ee", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"]
+        {
+            let rest = if point.starts_with('e') { 0xff } else { 0 };
+            let mut bytes = data_encoding::HEXLOWER.decode(point.as_bytes()).unwrap();
+            bytes.resize(31, rest);
+            bytes.push(if rest == 0 { 0 } else { 0x7f });
+            if point.len() > 2 {
+                bytes = data_encoding::HEXLOWER.decode(point.as_bytes()).unwrap();
+            }
+            for sign in [0, 0x80] {
+                bytes[31] |= sign;
+                let key = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, BASE64URL_NOPAD.encode(&bytes));
+                assert!(parse(&[&key]).unwrap_err().contains("small order"), "{point}");
+            }
         }
         assert!(KeySet::parse(b"{}").is_err() && parse(&[]).unwrap_err().contains("no key"));
         assert!(parse(&[ED; 101]).unwrap_err().contains("more than 100"));

@@ -5,6 +5,7 @@ mod basic;
 mod forward;
 mod jwt;
 mod key_set;
+mod known_key;
 mod password_hash;
 mod service_url;
 mod token_secret;

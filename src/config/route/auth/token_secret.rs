@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::known_key::is_known_key;
 use crate::config::value::{FileToRead, FileVersion, read_file};
 use crate::config::yaml::{Invalid, Parsed};
 
@@ -28,8 +29,9 @@ impl TokenSecret {
     /// When the file cannot be read or holds nothing that is secret.
     pub fn load(path: &Path) -> Parsed<Self> {
         let version = FileVersion::of(path);
-        let bytes = read_file(path, &path.display().to_string())?.trim_ascii().to_vec();
-        if bytes.starts_with(b"-----BEGIN") || bytes.starts_with(b"{") {
+        let read = read_file(path, &path.display().to_string())?;
+        let bytes = read.trim_ascii().to_vec();
+        if is_known_key(&read) {
             let help = "for public keys there are `jwks_file` and `jwks_url`";
             return Err(Invalid::with_help("this file holds a key: who knows it could sign tokens with it", help));
         }
