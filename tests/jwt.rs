@@ -235,6 +235,20 @@ fn claims_are_told_and_cannot_be_forged(front: Front) {
     assert_eq!(origin.count(), count);
 }
 
+/// Anybody may send a token that names no key, and each try costs.
+#[test]
+fn a_token_that_names_no_key_is_tried_with_four() {
+    let folder = Folder::new();
+    let signers: Vec<_> = (0..5).map(|_| Signer::p384()).collect();
+    let keys: Vec<Value> = signers.iter().enumerate().map(|(at, signer)| signer.jwk(Some(&at.to_string()))).collect();
+    // Keys of another kind do not count.
+    let others = (0..5).map(|_| Signer::p256().jwk(None));
+    let (proxy, _origin) = start(&file(&folder, &others.chain(keys).collect::<Vec<_>>()), "");
+    let unnamed = |at: usize| ask(&proxy, &signers[at].token(json!({ "alg": "ES384" }), claims())).status;
+    assert_eq!((unnamed(0), unnamed(3), unnamed(4)), (200, 200, 401));
+    assert_eq!(ask(&proxy, &signers[4].token(json!({ "alg": "ES384", "kid": "4" }), claims())).status, 200);
+}
+
 #[test]
 fn a_secret_signs_and_a_token_may_stand_elsewhere() {
     let folder = Folder::new();

@@ -12,8 +12,9 @@ use super::token::Token;
 use super::token_fault::TokenFault;
 use crate::config::{KeyMaterial, KeySet, PublicKey, TokenAlgorithm};
 
-/// A token without the name of a key is tried with so many at most.
-const MOST_TRIED: usize = 8;
+/// A token that names no key is tried with so many of those that are for its algorithm, at most: a
+/// signature on P-384 takes a millisecond of a thread that serves clients, and anybody may ask for it.
+const MOST_TRIED: usize = 4;
 
 #[derive(Debug)]
 pub struct TokenKeys(Vec<Entry>);
