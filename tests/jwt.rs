@@ -249,6 +249,22 @@ fn a_token_that_names_no_key_is_tried_with_four() {
     assert_eq!(ask(&proxy, &signers[4].token(json!({ "alg": "ES384", "kid": "4" }), claims())).status, 200);
 }
 
+/// Two of them would be told alike.
+#[test]
+fn a_claim_that_cannot_be_told_exactly_lets_nobody_pass() {
+    let folder = Folder::new();
+    let signer = Signer::p256();
+    let (proxy, origin) = start(&file(&folder, &[signer.jwk(None)]), ", claims_to_headers: { sub: x-user }");
+    let ask = |sub: &str| {
+        let claims = with("sub", json!("SUB")).to_string().replace("\"SUB\"", sub);
+        ask(&proxy, &signer.raw_token("ES256", "{\"alg\":\"ES256\"}", &claims))
+    };
+    assert_eq!(ask("18446744073709551615").status, 200);
+    assert_eq!(origin.last().header("x-user"), Some("18446744073709551615"));
+    assert_eq!(reason(&ask("12000000000000000000001")), "the claims of the token are not valid");
+    assert_eq!(origin.count(), 1);
+}
+
 #[test]
 fn a_secret_signs_and_a_token_may_stand_elsewhere() {
     let folder = Folder::new();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::token_fault::TokenFault;
 
@@ -27,8 +27,12 @@ impl Claims {
 
     /// Each claim as one text. One that is an object, or a list with parts that could not be told
     /// apart, is left out.
-    pub fn into_texts(self) -> Vec<(String, String)> {
-        self.0.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+    ///
+    /// # Errors
+    /// When there is a number that cannot be told exactly: two of them could become one text.
+    pub fn into_texts(self) -> Result<Vec<(String, String)>, TokenFault> {
+        let text = |(name, value)| text(value).map(|text| Some((name, text?))).transpose();
+        self.0.into_iter().filter_map(text).collect()
     }
 
     /// # Errors
@@ -82,20 +86,31 @@ impl Claims {
     }
 }
 
-fn text(value: Value) -> Option<String> {
-    match value {
+fn text(value: Value) -> Result<Option<String>, TokenFault> {
+    Ok(match value {
         Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(exact(&number)?),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Array(parts) => {
-            let part = |part| match part {
-                Value::Array(_) => None,
-                one => text(one).filter(|text| !text.contains(',')),
-            };
-            Some(parts.into_iter().map(part).collect::<Option<Vec<_>>>()?.join(","))
+            let mut texts = Vec::with_capacity(parts.len());
+            for part in parts {
+                texts.push(match part {
+                    Value::Array(_) => None,
+                    one => text(one)?.filter(|text| !text.contains(',')),
+                });
+            }
+            texts.into_iter().collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
         }
         Value::Null | Value::Object(_) => None,
-    }
+    })
+}
+
+/// A whole number that no 64 bits hold was rounded when it was read.
+fn exact(number: &Number) -> Result<String, TokenFault> {
+    /// Below, there is a `f64` for each whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let is_rounded = number.is_f64() && number.as_f64().is_none_or(|number| number.abs() >= EXACT);
+    if is_rounded { Err(TokenFault::Claims) } else { Ok(number.to_string()) }
 }
 
 /// A claim as the value of a field; `None` where a field could not carry it as it is.
@@ -156,13 +171,32 @@ mod tests {
         assert_eq!(check(json!({ "exp": NOW, "aud": "shop" })), Err(TokenFault::Issuer));
     }
 
+    /// Read from a text, as a token is.
+    #[test]
+    fn a_number_that_was_rounded_is_refused() {
+        let texts = |claims: &str| {
+            let claims: Map<String, Value> = serde_json::from_str(claims).unwrap();
+            Claims(claims).into_texts()
+        };
+        let one = |number: &str| texts(&format!("{{\"n\":{number}}}")).map(|texts| texts[0].1.clone());
+        for exact in ["0", "-9223372036854775808", "18446744073709551615", "9007199254740993", "1.5"] {
+            assert_eq!(one(exact), Ok(exact.to_owned()));
+        }
+        for rounded in ["18446744073709551616", "12000000000000000000001", "-9223372036854775809", "1e22", "[1, 1e30]"]
+        {
+            assert_eq!(one(rounded), Err(TokenFault::Claims), "{rounded}");
+        }
+        assert_eq!(texts("{\"nested\":{\"n\":1e30}}"), Ok(Vec::new()));
+    }
+
     #[test]
     fn a_claim_is_a_field_only_where_that_says_the_same() {
         let texts = claims(json!({
             "text": "zoë", "number": 7, "flag": true, "list": ["a", 1], "comma": ["a,b"], "object": {},
             "broken": "a\r\nX-Admin: 1", "spaced": " admin", "nul": "a\u{0}", "null": null, "empty": "",
         }))
-        .into_texts();
+        .into_texts()
+        .unwrap();
         let text = |name: &str| texts.iter().find(|(claim, _)| claim == name).map(|(_, text)| text.as_str());
         let field = |name: &str| {
             let value = text(name).and_then(claim_field);

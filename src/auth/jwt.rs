@@ -81,7 +81,8 @@ impl Jwt {
             }
         })?;
         let claims = Claims::new(token.claims()?);
-        claims.check(&self.rules, now).map(|()| claims.into_texts())
+        claims.check(&self.rules, now)?;
+        claims.into_texts()
     }
 
     /// Whether there are keys.
