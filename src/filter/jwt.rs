@@ -13,6 +13,7 @@ use super::findings::Findings;
 use super::reply::Reply;
 use crate::auth::{Jwt, TokenFault, claim_field};
 use crate::config::{Route, TokenPlace};
+use crate::message::alike::are_alike;
 use crate::message::path::split_query;
 use crate::message::{cookie, query};
 
@@ -98,6 +99,10 @@ fn token<T>(
     match place {
         TokenPlace::Header(name) => {
             let field = only(headers.get_all(name).iter())?.as_bytes();
+            // To some upstreams `X_Token` is `X-Token`.
+            if headers.keys().any(|other| other != name && are_alike(other.as_str(), name.as_str())) {
+                return Err(TokenFault::Twice);
+            }
             if place.is_authorization() { then(bearer(field)?) } else { then(field) }
         }
         TokenPlace::Cookie(name) => {
@@ -106,7 +111,12 @@ fn token<T>(
         }
         TokenPlace::Query(name) => {
             let (_, text) = split_query(request.target());
-            let value = only(query::all(text.unwrap_or_default(), name))?;
+            let text = text.unwrap_or_default();
+            let value = only(query::all(text, name))?;
+            // Some upstreams take a `;` for a `&`.
+            if !query::all_by_any(text, name).eq(std::iter::once(&*value)) {
+                return Err(TokenFault::Twice);
+            }
             then(value.as_bytes())
         }
     }
@@ -191,6 +201,22 @@ mod tests {
         assert_eq!(found("/?a&t=x.y&b", &[], &query), Ok("x.y".to_owned()));
         assert_eq!(found("/?t=x&%74=y", &[], &query), Err(TokenFault::Twice));
         assert_eq!(found("/", &[], &query), Err(TokenFault::Missing));
+        let field = TokenPlace::Header(HeaderName::from_static("x-token"));
+        assert_eq!(found("/", &[("X-Token", "x"), ("X-Tokens", "y")], &field), Ok("x".to_owned()));
+    }
+
+    #[test]
+    fn a_second_token_is_seen_as_upstreams_see_it() {
+        let query = TokenPlace::Query("t".to_owned());
+        for target in ["/?a=1;t=y&t=x", "/?t=x;t=y", "/?t=x&a=1;t=x", "/?t=x;a=1"] {
+            assert_eq!(found(target, &[], &query), Err(TokenFault::Twice), "{target}");
+        }
+        assert_eq!(found("/?a=1;b=2&t=x", &[], &query), Ok("x".to_owned()));
+        assert_eq!(found("/?a=1;t=x", &[], &query), Err(TokenFault::Missing));
+        let field = TokenPlace::Header(HeaderName::from_static("x-token"));
+        for other in ["X-Token", "X_Token"] {
+            assert_eq!(found("/", &[("X-Token", "x"), (other, "y")], &field), Err(TokenFault::Twice), "{other}");
+        }
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub fn all<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>>
     pieces(query).map(split_piece).filter(move |(n, _)| decode(n) == name).map(|(_, value)| decode(value))
 }
 
+/// The same where `;` separates pairs as `&` does, which some origins hold.
+pub fn all_by_any<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    let pairs = query.split(['&', ';']).map(split_piece);
+    pairs.filter(move |(n, _)| decode(n) == name).map(|(_, value)| decode(value))
+}
+
 /// Removes every pair of the names in `remove` and in `set`, then appends `set`
 /// and `add`. All of them are encoded; names are compared decoded. `None` when nothing is left.
 pub fn edit(
@@ -94,6 +100,13 @@ mod tests {
         assert_eq!(get("a=1", "b"), None);
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("1%2B1+%+f+%zz"), "1+1 % f %zz");
+    }
+
+    #[test]
+    fn some_separate_pairs_by_a_semicolon() {
+        let (by_one, by_any) = (|q| all(q, "t").collect::<Vec<_>>(), |q| all_by_any(q, "t").collect::<Vec<_>>());
+        assert_eq!((by_one("a;t=1&t=2"), by_any("a;t=1&t=2")), (vec!["2".into()], vec!["1".into(), "2".into()]));
+        assert_eq!((by_one("t=1;t=2"), by_any("t=1;t=2")), (vec!["1;t=2".into()], vec!["1".into(), "2".into()]));
     }
 
     #[test]
