@@ -81,6 +81,11 @@ pub fn all<'c>(field: &'c [u8], name: &str) -> impl Iterator<Item = &'c [u8]> {
     })
 }
 
+/// A cookie's value without the quotes around it, as most services read it (RFC 6265 section 4.1.1).
+pub fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+}
+
 /// One `Cookie` field value without the cookies that `gone` names. `None` when
 /// nothing is left of it.
 pub fn without(field: &[u8], gone: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use super::policy::{Policy, seconds};
 use crate::config::{LimitKey, RateLimit as Settings};
@@ -11,7 +11,14 @@ use crate::filter::context::{FilterContext, FilterRequest};
 use crate::filter::findings::Findings;
 use crate::filter::reply::Reply;
 use crate::limit::{Decision, Key, Limiter, Store};
+use crate::message::alike::are_alike;
 use crate::message::cookie;
+
+/// The value that all of them are.
+fn the_one<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
+}
 
 #[derive(Debug)]
 pub struct RateLimit {
@@ -50,15 +57,21 @@ impl RateLimit {
         self.limiter.store()
     }
 
-    /// Of several fields or cookies of one name the first counts.
+    /// With several values the request has none: services differ on which of them they read, and each
+    /// could be joined by one that nobody has had. All such requests are counted together.
     fn key_of<'k>(&self, request: &FilterRequest<'k>, findings: &'k Findings) -> Key<'k> {
         let value = match &self.key {
             LimitKey::ClientIp => return request.client_ip.map_or(Key::One, Key::Address),
             LimitKey::Route => None,
-            LimitKey::Header(name) => request.head.headers.get(name).map(HeaderValue::as_bytes),
+            LimitKey::Header(name) => {
+                let headers = &request.head.headers;
+                let is_disguised = |other: &HeaderName| other != name && are_alike(other.as_str(), name.as_str());
+                let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+                the_one(values).filter(|_| !headers.keys().any(is_disguised))
+            }
             LimitKey::Cookie(name) => {
                 let fields = request.head.headers.get_all(header::COOKIE).iter();
-                fields.filter_map(|field| cookie::all(field.as_bytes(), name).next()).next()
+                the_one(fields.flat_map(|field| cookie::all(field.as_bytes(), name)).map(cookie::unquoted))
             }
             LimitKey::Claim(name) => findings.claim(name).map(str::as_bytes),
         };

@@ -89,11 +89,11 @@ fn each_key_counts_what_it_names() {
     let limit = one("header:x-key");
     assert!(passes(&limit, "10.0.0.1", &[("x-key", "a")]) && !passes(&limit, "10.0.0.2", &[("X-Key", "a")]));
     assert!(passes(&limit, "10.0.0.1", &[("x-key", "b")]), "another value");
-    assert!(!passes(&limit, "10.0.0.1", &[("x-key", "a"), ("x-key", "c")]), "the first counts");
+    assert!(!passes(&limit, "10.0.0.1", &[("x-key", "a"), ("x-key", "a")]), "the same one twice");
 
     let limit = one("cookie:sid");
     let cookie = |value| [("cookie", value)];
-    assert!(passes(&limit, "::1", &cookie("a=1; sid=x")) && !passes(&limit, "::1", &cookie("sid=x; sid=z")));
+    assert!(passes(&limit, "::1", &cookie("a=1; sid=x")) && !passes(&limit, "::1", &cookie("sid=\"x\"; sid=x")));
     assert!(passes(&limit, "::1", &cookie("sid=y")));
 
     let limit = one("route");
@@ -102,6 +102,23 @@ fn each_key_counts_what_it_names() {
     let limit = one("claim:sub");
     let of = |who| ask(&limit, "10.0.0.1", &[], &[("iss", "a"), ("sub", who)]).0;
     assert!(of("ann") && !of("ann") && of("bob"));
+}
+
+/// Whichever of several values the service reads, inventing another one beside it gains nothing.
+#[test]
+fn requests_with_several_values_are_counted_together() {
+    let limit = chain("{ rate: 1/h, key: 'header:x-key' }");
+    assert!(passes(&limit, "::1", &[("x-key", "new1"), ("x-key", "a")]));
+    for fields in
+        [[("x-key", "new2"), ("x-key", "a")], [("x-key", "a"), ("x-key", "new3")], [("x-key", "new4"), ("x_key", "a")]]
+    {
+        assert!(!passes(&limit, "::1", &fields), "{fields:?}");
+    }
+    assert!(passes(&limit, "::1", &[("x-key", "a")]));
+    let limit = chain("{ rate: 1/h, key: 'cookie:sid' }");
+    assert!(passes(&limit, "::1", &[("cookie", "sid=new1; sid=a")]));
+    assert!(!passes(&limit, "::1", &[("cookie", "sid=new2; sid=a")]));
+    assert!(!passes(&limit, "::1", &[("cookie", "sid=new3"), ("cookie", "sid=a")]));
 }
 
 #[test]
