@@ -118,8 +118,7 @@ fn dry_run_lets_everybody_pass_and_says_whom_it_would_refuse() {
         let answer = ask_as(&proxy, "10.0.0.1");
         assert_eq!((answer.status, answer.header("ratelimit"), answer.header("ratelimit-policy")), (200, None, None));
     }
-    let said =
-        "route `a`: a request of 10.0.0.1 would be refused by `rate_limit` (1/h by client_ip), and passes by `dry_run`";
+    let said = "limit] route `a`: a request of 10.0.0.1 would be refused by `rate_limit` (1/h by client_ip), and passes by `dry_run`";
     let lines = || proxy.read("stderr").matches(said).count();
     await_until("the line", || lines() > 0);
     assert_eq!(lines(), 1, "{}", proxy.read("stderr"));

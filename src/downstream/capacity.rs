@@ -138,7 +138,7 @@ impl Admitted {
         } else {
             kind.told.fetch_sub(1, Ordering::Relaxed);
         }
-        self.capacity.kind(excess).complaints.say(Level::Warn, &Refused { excess, most, is_told });
+        self.capacity.kind(excess).complaints.say(Level::Warn, module_path!(), &Refused { excess, most, is_told });
         is_told
     }
 }

@@ -128,7 +128,7 @@ impl Limiter {
         let what = format_args!(
             "route `{route}`: a request of {client} would be refused by `rate_limit` ({rate} by {key}), and passes by `dry_run`"
         );
-        self.passed.say(Level::Warn, &what);
+        self.passed.say(Level::Warn, module_path!(), &what);
     }
 
     fn tell_forgot(&self, forgot: bool) {
@@ -138,7 +138,7 @@ impl Limiter {
                 "route `{route}`: more keys are active than the `max_keys` of its `rate_limit`, {most}: \
                  those with the fewest requests are forgotten"
             );
-            self.crowded.say(Level::Warn, &what);
+            self.crowded.say(Level::Warn, module_path!(), &what);
         }
     }
 

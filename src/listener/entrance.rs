@@ -360,8 +360,8 @@ impl Entrance {
     fn complain(&self, client: Option<SocketAddr>, refused: &NotEntered) {
         let what = Complaint { title: &self.title, client, refused };
         match refused.level() {
-            Some(level @ Level::Warn) => self.refused_balancers.say(level, &what),
-            Some(level) => self.refused.say(level, &what),
+            Some(level @ Level::Warn) => self.refused_balancers.say(level, module_path!(), &what),
+            Some(level) => self.refused.say(level, module_path!(), &what),
             None => log::debug!("{what}"),
         }
     }

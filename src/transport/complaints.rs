@@ -29,14 +29,15 @@ struct State {
 }
 
 impl Complaints {
-    /// Says it, or counts it for the next line; level `debug` has every one.
-    pub fn say(&self, level: Level, what: &dyn Display) {
+    /// Says it, or counts it for the next line; level `debug` has every one. `module` is whose line it
+    /// is, by which the log has a word for what it is about.
+    pub fn say(&self, level: Level, module: &str, what: &dyn Display) {
         match self.turn(Instant::now()) {
-            Some(0) => log::log!(level, "{what}"),
-            Some(more) => log::log!(level, "{what} ({more} more since the last such line)"),
+            Some(0) => log::log!(target: module, level, "{what}"),
+            Some(more) => log::log!(target: module, level, "{what} ({more} more since the last such line)"),
             None => {
                 SUPPRESSED.fetch_add(1, Ordering::Relaxed);
-                log::debug!("{what}");
+                log::debug!(target: module, "{what}");
             }
         }
     }

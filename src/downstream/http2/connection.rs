@@ -248,6 +248,7 @@ impl Connection {
     fn end_abruptly(&mut self, reason: Reason) {
         CUT_OFF.say(
             Level::Info,
+            module_path!(),
             &format_args!("the HTTP/2 connection of {} is cut off: {}", self.name(), reason.description()),
         );
         cut_off::count(reason);
