@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 
-/// How long credentials are known to be good. A changed users file ends that at once.
+/// How long credentials are known to be good after they were used. A changed users file ends that at once.
 pub const GOOD_FOR: Duration = Duration::from_secs(300);
 /// How long credentials are known to be wrong: a client that repeats an old password costs nothing.
 const WRONG_FOR: Duration = Duration::from_secs(5);
@@ -57,11 +57,22 @@ impl Remembered {
     }
 
     pub fn is(&self, fingerprint: Fingerprint) -> bool {
-        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.is_some_and(|(known, until)| {
+        self.look(fingerprint, |_| ())
+    }
+
+    /// The same; if so, it is known for another such time. A password is good for as long as its hash is
+    /// the same, so that nothing has to be checked again.
+    pub fn is_used(&self, fingerprint: Fingerprint, time: Duration) -> bool {
+        self.look(fingerprint, |until| *until = Instant::now() + time)
+    }
+
+    fn look(&self, fingerprint: Fingerprint, then: impl FnOnce(&mut Instant)) -> bool {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = place.as_mut().filter(|(known, until)| {
             aws_lc_rs::constant_time::verify_slices_are_equal(&known.0, &fingerprint.0).is_ok()
-                && Instant::now() < until
-        })
+                && Instant::now() < *until
+        });
+        known.map(|(_, until)| then(until)).is_some()
     }
 }
 
@@ -94,6 +105,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_used_is_known_for_longer() {
+        let ours = Fingerprints::new().unwrap();
+        let (good, bad) = (ours.of(b"ann:secret"), ours.of(b"ann:guess"));
+        let place = Remembered::default();
+        place.note(good, GOOD_FOR);
+        let until = || place.0.lock().unwrap().unwrap().1;
+        let before = until();
+        assert!(!place.is_used(bad, 2 * GOOD_FOR) && until() == before);
+        assert!(place.is_used(good, 2 * GOOD_FOR) && until() >= before + GOOD_FOR);
+    }
+
+    #[test]
     fn what_was_noted_is_known_for_its_time() {
         let (ours, others) = (Fingerprints::new().unwrap(), Fingerprints::new().unwrap());
         let (good, bad) = (ours.of(b"ann:secret"), ours.of(b"ann:guess"));
@@ -103,7 +126,7 @@ mod tests {
         place.note(good, GOOD_FOR);
         assert!(place.is(good) && !place.is(bad));
         place.note(good, Duration::ZERO);
-        assert!(!place.is(good));
+        assert!(!place.is(good) && !place.is_used(good, GOOD_FOR) && !place.is(good));
         let wrong = Wrong::default();
         wrong.note(bad);
         assert!(wrong.is(bad) && !wrong.is(good));

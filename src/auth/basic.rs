@@ -2,6 +2,7 @@
 //! once; anything else is a [`PasswordCheck`], which takes its time.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
@@ -97,7 +98,9 @@ impl BasicAuth {
         let users = self.users.load_full();
         let fingerprint = users.fingerprints.of(credentials.bytes());
         let known = users.places.get(credentials.name()).copied();
-        if let Some(user) = known.and_then(|place| users.all.get(place)).filter(|user| user.good.is(fingerprint)) {
+        if let Some(user) =
+            known.and_then(|place| users.all.get(place)).filter(|user| user.good.is_used(fingerprint, GOOD_FOR))
+        {
             return Recalled::Good(user.name.clone());
         }
         if users.wrong.is(fingerprint) {
@@ -111,14 +114,14 @@ impl BasicAuth {
 }
 
 impl PasswordCheck {
-    /// The user's name, if the password is the user's.
+    /// The user's name, if the password is the user's. `client` has its turn among those of others.
     ///
     /// # Errors
     /// When there are too many checks.
-    pub async fn run(self) -> Result<Option<HeaderValue>, Busy> {
-        let (users, place, is_known) = (Arc::clone(&self.users), self.place, self.is_known);
-        let is_good = check_threads::run(move || self.check()).await?;
-        let user = place.and_then(|place| users.all.get(place)).filter(|_| is_good && is_known);
+    pub async fn run(self, client: Option<IpAddr>) -> Result<Option<HeaderValue>, Busy> {
+        let (users, place) = (Arc::clone(&self.users), self.place);
+        let is_good = check_threads::run(client, move || self.check()).await?;
+        let user = place.and_then(|place| users.all.get(place)).filter(|_| is_good);
         Ok(user.map(|user| user.name.clone()))
     }
 

@@ -6,6 +6,7 @@ mod basic;
 mod check_threads;
 mod claims;
 mod credentials;
+mod fair_queue;
 mod jwt;
 mod password;
 mod reread;

@@ -10,8 +10,9 @@ use crate::filter::{Cause, Entry, Reply};
 pub async fn reply(session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
     let snapshot = std::sync::Arc::clone(&ctx.snapshot);
     let rule = snapshot.routes.get(ctx.admission.route.ok()?)?.filters.basic()?;
+    let client = ctx.admission.client_ip;
     let entry = match rule.enter(&session.req_header().headers, &mut ctx.findings) {
-        Entry::Check(check) => match while_client_stays(session, check.run()).await {
+        Entry::Check(check) => match while_client_stays(session, check.run(client)).await {
             Ok(checked) => rule.conclude(checked, &mut ctx.findings),
             Err(_) => return Some(Reply::Error(Cause::ClientGone)),
         },
