@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::hmac;
 use http::HeaderValue;
 
 use super::attempts::{Fingerprint, Fingerprints, GOOD_FOR, Remembered, Wrong};
@@ -36,6 +37,8 @@ struct User {
     name: HeaderValue,
     hash: PasswordHash,
     good: Remembered,
+    /// Made of the hash, which nobody knows who does not have the file.
+    lot: hmac::Key,
 }
 
 /// What is known of credentials without a check.
@@ -51,9 +54,8 @@ pub enum Recalled {
 #[derive(Debug)]
 pub struct PasswordCheck {
     users: Arc<Users>,
-    /// Whose hash is compared: that of an unknown user is another's, so that both take as long.
+    /// Of the user, if there is one.
     place: Option<usize>,
-    is_known: bool,
     credentials: Credentials,
     fingerprint: Fingerprint,
 }
@@ -106,10 +108,7 @@ impl BasicAuth {
         if users.wrong.is(fingerprint) {
             return Recalled::Wrong;
         }
-        // The same one for the same name, as if the name were known.
-        let other = || Some(users.fingerprints.of(credentials.name()).number() % users.all.len().max(1));
-        let place = known.or_else(other).filter(|place| *place < users.all.len());
-        Recalled::Unknown(PasswordCheck { is_known: known.is_some(), users, place, credentials, fingerprint })
+        Recalled::Unknown(PasswordCheck { users, place: known, credentials, fingerprint })
     }
 }
 
@@ -136,11 +135,13 @@ impl PasswordCheck {
         });
         let user = self.place.and_then(|place| self.users.all.get(place));
         // Another request with the same password may have been before this one in the queue.
-        if self.is_known && user.is_some_and(|user| user.good.is(self.fingerprint)) {
+        if user.is_some_and(|user| user.good.is(self.fingerprint)) {
             return true;
         }
-        let hash = user.map(|user| &user.hash).or(NOBODYS.as_ref());
-        let fits = hash.is_some_and(|hash| verify(self.credentials.password(), hash)) && self.is_known;
+        // Drawn for known names too, so that it takes as long.
+        let drawn = self.users.drawn_for(self.credentials.name());
+        let hash = user.or(drawn).map(|user| &user.hash).or(NOBODYS.as_ref());
+        let fits = hash.is_some_and(|hash| verify(self.credentials.password(), hash));
         match user.filter(|_| fits) {
             Some(user) => user.good.note(self.fingerprint, GOOD_FOR),
             None => self.users.wrong.note(self.fingerprint),
@@ -155,6 +156,7 @@ impl Users {
             name: user.name.clone(),
             hash: user.hash.clone(),
             good: Remembered::default(),
+            lot: hmac::Key::new(hmac::HMAC_SHA256, user.hash.text.as_bytes()),
         };
         Ok(Self {
             places: file.users.iter().enumerate().map(|(place, user)| (user.name.as_bytes().into(), place)).collect(),
@@ -162,6 +164,15 @@ impl Users {
             fingerprints: Fingerprints::new()?,
             wrong: Wrong::default(),
         })
+    }
+
+    /// The user whose hash is compared for a name that is not known: each name draws its own, so that a
+    /// wrong answer takes as long as for some user, whichever schemes and costs the file has. A name
+    /// draws the same user on each route, after each restart, and as long as that user stays in the
+    /// file, or else it would be told from those of users, whose hashes stay.
+    fn drawn_for(&self, name: &[u8]) -> Option<&User> {
+        let lot = |user: &&User| <[u8; 8]>::try_from(hmac::sign(&user.lot, name).as_ref().get(..8)?).ok();
+        self.all.iter().max_by_key(lot)
     }
 }
 
@@ -216,13 +227,44 @@ mod tests {
         assert_eq!(check(&basic, "ann:U*U"), Some(false));
     }
 
+    #[test]
+    fn an_unknown_name_always_draws_the_same_hash_and_any_of_the_file() {
+        let hashes = [HASH, "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"];
+        let users = |count: usize| {
+            let user = |at: usize| crate::config::User {
+                name: HeaderValue::from_str(&format!("user{at}")).unwrap(),
+                // With a salt of its own, as each has.
+                hash: PasswordHash {
+                    text: format!("{}{at}", hashes[at % 2]).into(),
+                    ..PasswordHash::parse(hashes[at % 2]).unwrap()
+                },
+            };
+            let file = UsersFile { path: "users".into(), users: (0..count).map(user).collect(), version: None };
+            Users::new(&file).unwrap()
+        };
+        let drawn =
+            |users: &Users, name: usize| users.drawn_for(format!("name{name}").as_bytes()).unwrap().name.clone();
+        let (first, again, more) = (users(10), users(10), users(11));
+        let mut others = 0;
+        let mut all = std::collections::HashSet::new();
+        for name in 0..200 {
+            all.insert(drawn(&first, name));
+            assert_eq!(drawn(&first, name), drawn(&again, name));
+            others += usize::from(drawn(&first, name) != drawn(&more, name));
+        }
+        assert_eq!(all.len(), 10, "{all:?}");
+        assert!(others < 60, "a new user draws its share of names and no others: {others}");
+        assert!(users(0).drawn_for(b"eve").is_none());
+    }
+
     /// A hash is compared, whoever is asked for: the time tells no names.
     #[test]
     fn an_unknown_user_costs_what_a_known_one_does() {
         let basic = BasicAuth::new(&file(&["ann", "bob"])).unwrap();
         for name in ["ann", "eve", "mallory"] {
-            let Recalled::Unknown(check) = basic.recall(credentials(&format!("{name}:x"))) else { panic!("{name}") };
-            assert!(check.place.is_some(), "{name}");
+            let began = std::time::Instant::now();
+            assert_eq!(check(&basic, &format!("{name}:x")), Some(false));
+            assert!(began.elapsed() > std::time::Duration::from_micros(500), "no hash was compared for {name}");
         }
         let nobody = BasicAuth::new(&file(&[])).unwrap();
         let began = std::time::Instant::now();
