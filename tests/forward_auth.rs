@@ -107,6 +107,40 @@ fn a_service_decides_and_its_answer_is_the_clients(front: Front) {
     assert_eq!((guard.count() - before, proxy.get("/open").status), (3, 200));
 }
 
+/// Neither reads another request than the other.
+#[test]
+fn the_service_and_the_upstream_read_the_same_request() {
+    let (origin, guard) = (ok(), guard());
+    let more = ", request_headers: [x-team, x-real-ip, x-key]";
+    let url = format!("http://{}/auth", guard.address);
+    let proxy = Proxy::start(&format!("{}headers: {{ underscores: keep }}\n", yaml(&origin, &url, more)));
+    let ask = |fields: &str| {
+        let head = format!("GET /app HTTP/1.1\r\nHost: a\r\nCookie: session=good\r\n{fields}\r\n\r\n");
+        proxy.ask(head).status
+    };
+    assert_eq!(ask("Authorization: Bearer good\r\nAuthorization: Bearer evil"), 400);
+    assert_eq!((guard.count(), origin.count()), (0, 0));
+    // What ends here and what is not believed is not asked about; several fields are one.
+    assert_eq!(
+        ask("Cookie: b=2\r\nConnection: x-team\r\nX-Team: t\r\nX-Real-IP: 6.6.6.6\r\nX-Key: 1\r\nX-Key: 2"),
+        200
+    );
+    let (question, seen) = (guard.last(), origin.last());
+    for name in ["x-team", "x-real-ip"] {
+        assert!(told(&question, name).is_empty() && told(&seen, name).is_empty(), "{name}");
+    }
+    assert_eq!(told(&question, "x-key"), ["1, 2"]);
+    assert_eq!(
+        (told(&question, "cookie"), told(&seen, "cookie")),
+        (vec!["session=good; b=2".into()], vec!["session=good; b=2".into()])
+    );
+    let targets = ["X-Original-URL", "X-Original-Method", "X-Original-Uri", "X-Rewrite-URL", "X_Rewrite_URL"];
+    assert_eq!(ask(&targets.map(|name| format!("{name}: /open")).join("\r\n")), 200);
+    for name in targets {
+        assert!(told(&origin.last(), &name.to_lowercase().replace('_', "-")).is_empty(), "{name}");
+    }
+}
+
 #[test]
 fn questions_share_connections_and_a_dead_one_is_replaced() {
     let (origin, guard) = (ok(), guard());

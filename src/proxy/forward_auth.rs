@@ -23,11 +23,22 @@ use crate::upstream::{CallFailure, Connector, call};
 
 /// The largest body of an answer, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// Fields that some upstreams take for the target or the method of a request (Symfony, IIS, Zend): on
+/// these routes they are the proxy's to tell the service, and nobody's to tell the upstream.
+const OTHER_TARGETS: [HeaderName; 4] = [
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-method"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-rewrite-url"),
+];
 
 /// The reply to who may not pass. `connector` is the worker's, for such questions.
 pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
     let snapshot = Arc::clone(&ctx.snapshot);
     let rule = snapshot.routes.get(ctx.admission.route.ok()?)?.forward_auth.as_ref()?;
+    if session.req_header().headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        return Some(Reply::Error(Cause::CredentialsTwice));
+    }
     let question = match question(rule, session.req_header(), ctx) {
         Ok(question) => question,
         Err(e) => {
@@ -39,6 +50,7 @@ pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut Reque
     let fault = match while_client_stays(session, asked).await {
         Err(_) => return Some(Reply::Error(Cause::ClientGone)),
         Ok(Ok(Ok((head, _)))) if head.status.is_success() => {
+            tell_same(session.req_header(), ctx);
             grant(rule, &head.headers, &mut ctx.findings);
             return None;
         }
@@ -60,10 +72,10 @@ fn question(rule: &ForwardAuth, head: &RequestHeader, ctx: &RequestCtx) -> pingo
     let request = ctx.request(head);
     let mut question = RequestHeader::build("GET", rule.service.target.as_bytes(), Some(16))?;
     question.insert_header("Host", &rule.service.host)?;
-    let told = [header::COOKIE, header::AUTHORIZATION, CDN_LOOP];
-    for name in told.iter().chain(&rule.request_headers) {
-        for value in head.headers.get_all(name) {
-            question.append_header(name.clone(), value.clone())?;
+    let seen = as_forwarded(head, ctx)?;
+    for name in [header::COOKIE, header::AUTHORIZATION, CDN_LOOP].iter().chain(&rule.request_headers) {
+        if let Some(value) = joined(&seen.headers, name) {
+            question.insert_header(name.clone(), value)?;
         }
     }
     let (host, target) = (request.known_as(), request.target());
@@ -84,6 +96,30 @@ fn question(rule: &ForwardAuth, head: &RequestHeader, ctx: &RequestCtx) -> pingo
     }
 }
 
+/// The client's fields without those that end here and those that are not believed: about what the
+/// upstream does not get, the service is not asked.
+fn as_forwarded(head: &RequestHeader, ctx: &RequestCtx) -> pingora::Result<RequestHeader> {
+    let mut seen = head.clone();
+    let mut edited = Edited::new(&mut seen);
+    let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
+    hop_by_hop::strip_request(&mut edited, trusted, upgrade, false, ctx.snapshot.underscores);
+    match edited.outcome() {
+        Ok(()) => Ok(seen),
+        Err(_) => Error::e_explain(ErrorType::InvalidHTTPHeader, "a field of the client's"),
+    }
+}
+
+/// Has the upstream read what the service has read: several `Cookie` fields as one, and no other target
+/// than that of the request.
+fn tell_same(head: &RequestHeader, ctx: &mut RequestCtx) {
+    if head.headers.get_all(header::COOKIE).iter().nth(1).is_some() {
+        ctx.findings.tell_upstream(header::COOKIE, joined(&head.headers, &header::COOKIE));
+    }
+    if !ctx.admission.remote_trusted {
+        OTHER_TARGETS.into_iter().for_each(|name| ctx.findings.tell_upstream(name, None));
+    }
+}
+
 /// What the upstream and the client are told by the service's answer.
 fn grant(rule: &ForwardAuth, answer: &HeaderMap, findings: &mut Findings) {
     for name in &rule.response_headers {
@@ -92,7 +128,7 @@ fn grant(rule: &ForwardAuth, answer: &HeaderMap, findings: &mut Findings) {
     answer.get_all(header::SET_COOKIE).iter().for_each(|cookie| findings.set_cookie(cookie.clone()));
 }
 
-/// The fields of a name as one (RFC 9110 section 5.3).
+/// The fields of a name as one (RFC 9110 section 5.3; of cookies RFC 9113 section 8.2.3).
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -101,7 +137,8 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
         return Some(first.clone());
     }
     let all: Vec<&[u8]> = std::iter::once(first).chain(rest).map(HeaderValue::as_bytes).collect();
-    HeaderValue::from_bytes(&all.join(&b", "[..])).ok()
+    let between = if name == header::COOKIE { &b"; "[..] } else { b", " };
+    HeaderValue::from_bytes(&all.join(between)).ok()
 }
 
 /// The service's answer as the client's: a login page, a redirect to one, or a challenge.
@@ -142,5 +179,21 @@ fn fault_of(failure: &CallFailure) -> ServiceFault {
             // Pingora's list is long and may grow; whatever else it is, there is no answer.
             _ => ServiceFault::Unreachable,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_name_are_one() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("cookie", "a=1"), ("cookie", "b=2; c"), ("x-key", "1"), ("x-key", "2")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(joined(&headers, &header::COOKIE).unwrap(), "a=1; b=2; c");
+        assert_eq!(joined(&headers, &HeaderName::from_static("x-key")).unwrap(), "1, 2");
+        assert_eq!(joined(&headers, &header::ACCEPT), None);
     }
 }
