@@ -142,6 +142,25 @@ fn the_service_and_the_upstream_read_the_same_request() {
 }
 
 #[test]
+fn a_denial_says_whose_it_is_and_who_may_read_it() {
+    let origin = ok();
+    let guard = Origin::fixed(
+        "HTTP/1.1 403 Forbidden\r\nProxy-Status: \"x\"; details=\"evil\"\r\nAccess-Control-Allow-Origin: https://evil.test\r\n\
+         Access-Control-Allow-Credentials: true\r\nContent-Length: 6\r\n\r\nsecret",
+    );
+    let more = " } }, cors: { origins: ['https://ok.test'] }, request: { header: { remove: [x]";
+    let proxy = Proxy::start(&yaml(&origin, &format!("http://{}", guard.address), more));
+    for (from, allowed) in [("https://evil.test", None), ("https://ok.test", Some("https://ok.test"))] {
+        let answer = proxy.ask(format!("GET /app HTTP/1.1\r\nHost: a\r\nOrigin: {from}\r\n\r\n"));
+        assert_eq!((answer.status, answer.text().as_str()), (403, "secret"));
+        assert_eq!(answer.all("access-control-allow-origin"), allowed.into_iter().collect::<Vec<_>>(), "{from}");
+        assert!(answer.header("access-control-allow-credentials").is_none());
+        let status = answer.all("proxy-status");
+        assert!(status.len() == 1 && status[0].contains("details=\"auth_forward_denied: "), "{status:?}");
+    }
+}
+
+#[test]
 fn questions_share_connections_and_a_dead_one_is_replaced() {
     let (origin, guard) = (ok(), guard());
     let proxy = Proxy::start(&format!(
@@ -183,6 +202,10 @@ fn without_an_answer_nobody_passes() {
     });
     let garbage = Origin::fixed("HELLO\r\n\r\n");
     let switches = Origin::fixed("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
+    let no_status = Origin::fixed("HTTP/1.1 999 No Status\r\nContent-Length: 0\r\n\r\n");
+    let large_head = Origin::start(|_, wire| {
+        wire.try_send(format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(70_000))).is_ok()
+    });
     let drips = Origin::start(|_, wire: &mut Wire| {
         while wire.try_send("HTTP/1.1 103 Early Hints\r\n\r\n").is_ok() {
             std::thread::park_timeout(Duration::from_millis(50));
@@ -197,6 +220,8 @@ fn without_an_answer_nobody_passes() {
         (half.address.to_string(), 502, "closed the connection"),
         (garbage.address.to_string(), 502, "not valid HTTP"),
         (switches.address.to_string(), 502, "not valid HTTP"),
+        (no_status.address.to_string(), 502, "not valid HTTP"),
+        (large_head.address.to_string(), 502, "larger than 64 KiB"),
         (drips.address.to_string(), 502, "not valid HTTP"),
         ("nowhere.invalid:80".to_owned(), 503, "no server of the service"),
     ] {

@@ -12,7 +12,7 @@ use pingora_http::RequestHeader;
 
 use super::cause::Cause;
 use super::chain::{Chain, RequestFilter, ResponseFilter, Verdict};
-use super::context::{FilterContext, Origin, ResponseContext};
+use super::context::{FilterContext, ResponseContext};
 use super::reply::Reply;
 use super::vary::vary_by;
 use crate::config::{Cors, FieldName, OriginPattern, Route};
@@ -148,8 +148,9 @@ impl Sharing {
 
 impl ResponseFilter for Sharing {
     fn on_response(&self, cx: &mut ResponseContext<'_>) {
-        if matches!(cx.origin, Origin::Upstream { .. }) {
-            // One of the two decides, or the browser sees two values and refuses both.
+        if !is_preflight(cx.request.head) {
+            // One of the two decides, or the browser sees two values and refuses both: also where a service
+            // that was asked about the request has refused it.
             cx.response.retain(|name, _| !name.as_str().starts_with("access-control-"));
         }
         let origin = if self.origins.are_any() {
@@ -173,7 +174,7 @@ impl ResponseFilter for Sharing {
 #[cfg(test)]
 mod tests {
     use super::super::context::tests::asked;
-    use super::super::context::{FilterRequest, ResponseContext};
+    use super::super::context::{FilterRequest, Origin, ResponseContext};
     use super::super::fields::Edited;
     use super::super::fields::tests::response_lines;
     use super::super::rare_fields::RareFields;
@@ -216,13 +217,17 @@ mod tests {
 
     /// The fields of an upstream's response to a GET from there.
     fn shared(cors: &str, origin: Fields<'_>, said: Fields<'_>) -> Vec<String> {
+        let upstream = Origin::Upstream { authorities: &[], rare: RareFields::default() };
+        shared_by(upstream, cors, origin, said)
+    }
+
+    fn shared_by(by: Origin<'_>, cors: &str, origin: Fields<'_>, said: Fields<'_>) -> Vec<String> {
         let mut response = ResponseHeader::build(200, None).unwrap();
         for (name, value) in said {
             response.append_header(*name, *value).unwrap();
         }
         with_request("GET", origin, |request| {
-            let origin = Origin::Upstream { authorities: &[], rare: RareFields::default() };
-            let cx = ResponseContext { request, response: Edited::new(&mut response), origin };
+            let cx = ResponseContext { request, response: Edited::new(&mut response), origin: by };
             chain(cors).on_response(cx).unwrap();
         });
         response_lines(&response)
@@ -296,6 +301,9 @@ mod tests {
             assert_eq!(shared(cors, elsewhere, &upstreams), ["Vary: Origin"], "{elsewhere:?}");
         }
         assert_eq!(shared(cors, &[("Origin", "null")], &upstreams)[1], "Access-Control-Allow-Origin: null");
+        // The answer of a service that was asked and refuses is the proxy's own.
+        assert_eq!(shared_by(Origin::Local, cors, &[HERE], &upstreams), fields);
+        assert_eq!(shared_by(Origin::Local, cors, &[THERE], &upstreams), ["Vary: Origin"]);
     }
 
     /// Fetch, "CORS protocol and HTTP caches": what is the same for all needs no Vary.

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
 use pingora::{Error, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use pingora_timeout::timeout;
 
 use super::context::RequestCtx;
+use super::reply::proxy_status;
 use super::waiting::while_client_stays;
 use crate::auth::ServiceFault;
 use crate::config::FieldName;
@@ -19,10 +20,12 @@ use crate::filter::loops::{self, CDN_LOOP};
 use crate::filter::{Cause, Edited, Findings, RareFields, Reply, hop_by_hop};
 use crate::message::spelling;
 use crate::runtime::ForwardAuth;
+use crate::upstream::http1::BadResponse;
 use crate::upstream::{CallFailure, Connector, call};
 
 /// The largest body of an answer, in bytes.
 const LARGEST: usize = 64 * 1024;
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// Fields that some upstreams take for the target or the method of a request (Symfony, IIS, Zend): on
 /// these routes they are the proxy's to tell the service, and nobody's to tell the upstream.
 const OTHER_TARGETS: [HeaderName; 4] = [
@@ -144,9 +147,9 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
 /// The service's answer as the client's: a login page, a redirect to one, or a challenge.
 ///
 /// # Errors
-/// When its fields cannot be carried.
+/// When its fields cannot be carried, or its status is none (RFC 9110 section 15).
 fn denial(mut head: ResponseHeader, body: Bytes) -> Result<Reply, Cause> {
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    if !(200..600).contains(&head.status.as_u16()) {
         return Err(Cause::Internal);
     }
     let rare = RareFields::in_fields(&head.headers);
@@ -155,7 +158,10 @@ fn denial(mut head: ResponseHeader, body: Bytes) -> Result<Reply, Cause> {
     edited.retain(|name, _| {
         ![header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::DATE]
             .contains(name)
+            && *name != PROXY_STATUS
     });
+    // It is this proxy that refuses the request, for a reason of its own.
+    edited.set("Proxy-Status", proxy_status(Cause::ServiceDenied)?);
     edited.outcome()?;
     let fields = spelling::response_fields(&head).filter_map(|(spelled, value)| {
         let spelled = spelled.to_text();
@@ -169,6 +175,9 @@ fn fault_of(failure: &CallFailure) -> ServiceFault {
     match failure {
         CallFailure::Unavailable(_) => ServiceFault::Down,
         CallFailure::TooLong => ServiceFault::TooLong,
+        CallFailure::Failed(error) if error.root_cause().downcast_ref() == Some(&BadResponse::HeadTooLarge) => {
+            ServiceFault::TooLong
+        }
         CallFailure::Failed(error) => match error.etype() {
             ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
                 ServiceFault::Invalid
@@ -185,6 +194,32 @@ fn fault_of(failure: &CallFailure) -> ServiceFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn denied(status: u16, fields: &[(&'static str, &'static str)]) -> Option<Vec<String>> {
+        let mut head = ResponseHeader::build(status, None).unwrap();
+        fields.iter().for_each(|(name, value)| head.insert_header(*name, *value).unwrap());
+        let Ok(Reply::Respond { headers, .. }) = denial(head, Bytes::new()) else { return None };
+        let line = |(name, value): &(FieldName, HeaderValue)| format!("{}: {}", name.spelled, value.to_str().unwrap());
+        Some(headers.iter().map(line).collect())
+    }
+
+    #[test]
+    fn a_denial_is_the_proxys_own_and_says_so() {
+        let ours = "pingora-proxy; error=http_request_denied; details=\"auth_forward_denied: ";
+        let fields = [("Location", "/sign-in"), ("Proxy-Status", "\"x\"; details=\"evil\""), ("Connection", "close")];
+        let lines = denied(302, &fields).unwrap();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[0], "Location: /sign-in");
+        assert!(lines[1].starts_with("Proxy-Status: ") && lines[1].contains(ours), "{lines:?}");
+    }
+
+    #[test]
+    fn a_status_that_http_does_not_have_is_no_answer() {
+        for status in [101, 199, 600, 999] {
+            assert_eq!(denied(status, &[]), None, "{status}");
+        }
+        assert!(denied(304, &[]).is_some() && denied(599, &[]).is_some());
+    }
 
     #[test]
     fn fields_of_a_name_are_one() {

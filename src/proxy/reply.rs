@@ -180,15 +180,22 @@ fn error_reply(
     };
     head.insert_header("Content-Type", content_type)?;
     head.insert_header("Cache-Control", "no-store")?;
-    head.insert_header(
-        "Proxy-Status",
-        format!("pingora-proxy; error={}; details=\"{}: {}\"", cause.proxy_status(), cause.reason(), cause.message()),
-    )?;
+    head.insert_header("Proxy-Status", proxy_status(cause).map_err(Refusal::of)?)?;
     head.insert_header("X-Request-Id", id)?;
     if cause == Cause::MethodRefused {
         head.insert_header("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
     Ok((head, body))
+}
+
+/// Why the proxy refuses a request, as RFC 9209 has it.
+///
+/// # Errors
+/// Never: the words of a cause are plain text.
+pub fn proxy_status(cause: Cause) -> Result<HeaderValue, Cause> {
+    let (error, reason, message) = (cause.proxy_status(), cause.reason(), cause.message());
+    HeaderValue::try_from(format!("pingora-proxy; error={error}; details=\"{reason}: {message}\""))
+        .map_err(|_| Cause::Internal)
 }
 
 fn page(pages: &ErrorPages, status: u16) -> Option<(&'static str, Bytes)> {

@@ -18,6 +18,8 @@ use crate::exchange::Exchange;
 
 /// Interim responses before the final one, at most.
 const MOST_INTERIM: usize = 16;
+/// The largest head of an answer, in bytes.
+const LARGEST_HEAD: usize = 64 * 1024;
 /// Servers that are asked, one after the other, at most.
 const MOST_SERVERS: usize = 2;
 
@@ -105,6 +107,7 @@ async fn exchange(
     longest: usize,
 ) -> Result<Option<(ResponseHeader, Bytes)>> {
     let exchange = Arc::new(Exchange::default());
+    exchange.limits.set_response_head(LARGEST_HEAD);
     let (request, content) = question;
     let mut request = request.clone();
     request.extensions_mut().insert(Arc::clone(&exchange));
