@@ -207,7 +207,9 @@ fn nobody_is_told_a_secret_of_a_route() {
     let told: String =
         ["/explain?url=/in", "/explain?url=/out", "/routes"].map(|path| running.get(path).text()).concat();
     assert!(!told.contains("s3cret"), "{told}");
-    for shown in ["header `x-api-key` is not `***`", "Authorization: ********", "X-Plain: shown", "token=********", "is `***`"] {
+    for shown in
+        ["header `x-api-key` is not `***`", "Authorization: ********", "X-Plain: shown", "token=********", "is `***`"]
+    {
         assert!(told.contains(shown), "{shown}: {told}");
     }
 }

@@ -112,7 +112,7 @@ impl AdminService {
                             "the admin endpoint {}: a caller was not let in: there are {MOST_CONNECTIONS} already",
                             self.address
                         );
-                        self.refused.say(log::Level::Warn, &what);
+                        self.refused.say(log::Level::Warn, module_path!(), &what);
                     }
                 },
                 Err(e) => {
