@@ -20,7 +20,7 @@ use tokio::task::yield_now;
 use super::driver::Driver;
 use super::retry_buffer::RetryBuffer;
 use crate::exchange::GivenUp;
-use crate::message::spelling;
+use crate::http1::spelling;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 

@@ -9,8 +9,8 @@ use pingora::{ErrorType, OrErr};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
-use crate::message::field_names::Known;
-use crate::message::spelling::{self, is, usual_request, usual_response};
+use crate::http1::field_names::Known;
+use crate::http1::spelling::{self, is, usual_request, usual_response};
 
 /// A head that is made anew has room for so many more fields.
 const ROOM: usize = 4;
@@ -323,7 +323,7 @@ fn unwanted(headers: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool)
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::message::field_names;
+    use crate::http1::field_names;
 
     /// The fields of a request as they go over the wire.
     pub fn lines(request: &RequestHeader) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::client_cert;
 use super::context::UpstreamRequestContext;
 use super::fields::Edited;
 use crate::config::Route;
-use crate::message::field_names::Known;
+use crate::http1::field_names::Known;
 use crate::message::forwarded::{forwarded, forwarded_for};
 
 static X_FORWARDED_FOR: Known = Known { spelled: "X-Forwarded-For", name: HeaderName::from_static("x-forwarded-for") };

@@ -5,8 +5,8 @@ use http::header::{self, HeaderValue};
 use super::chain::{Chain, ResponseFilter};
 use super::context::{Origin, ResponseContext};
 use crate::config::{Route, SameSite, SecurePolicy, SetCookieEdits};
+use crate::http1::spelling;
 use crate::message::cookie::{SetCookieRewrite, rewrite_set_cookie};
-use crate::message::spelling;
 
 #[derive(Debug)]
 struct SetCookie(SetCookieEdits);

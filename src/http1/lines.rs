@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
-use crate::message::{field_names, spelling};
+use super::{field_names, spelling};
 
 /// The name of a field as it was spelled.
 #[derive(Debug)]

@@ -1,14 +1,16 @@
-//! What both sides of the proxy share of HTTP/1: buffers for reading and writing, and how bodies
-//! are framed. Which message a body belongs to is the business of `downstream` and `upstream`.
+//! What both sides of the proxy share of HTTP/1: buffers for reading and writing, how names of fields
+//! are spelled, and how bodies are framed. Which message a body belongs to is the business of `downstream` and `upstream`.
 
 mod chunked;
 mod connection_options;
+pub mod field_names;
 mod incoming;
 mod input;
 mod lines;
 mod outgoing;
 mod output;
 mod reason;
+pub mod spelling;
 
 pub use chunked::BadChunk;
 pub use connection_options::ConnectionOptions;

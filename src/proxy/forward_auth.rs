@@ -18,7 +18,7 @@ use crate::auth::ServiceFault;
 use crate::config::FieldName;
 use crate::filter::loops::{self, CDN_LOOP};
 use crate::filter::{Cause, Edited, Findings, RareFields, Reply, hop_by_hop};
-use crate::message::spelling;
+use crate::http1::spelling;
 use crate::runtime::ForwardAuth;
 use crate::upstream::http1::BadResponse;
 use crate::upstream::{CallFailure, Connector, call};

@@ -17,8 +17,8 @@ use super::retry::note_end;
 use super::server_timing;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
+use crate::http1::spelling;
 use crate::message::request_id::RequestId;
-use crate::message::spelling;
 
 /// Writes the reply whole. An error is not written: it becomes a refusal, so that each goes
 /// the same way, through [`fail`].

@@ -11,8 +11,8 @@ use crate::config::Limits;
 use crate::downstream::framing_fields::{Framing, FramingFields};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::target;
+use crate::http1::spelling;
 use crate::http1::{FieldName, append_fields, usual_fields};
-use crate::message::spelling;
 
 /// More fields than this are not looked at.
 const MOST_FIELDS: usize = 256;

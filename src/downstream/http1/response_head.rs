@@ -7,7 +7,7 @@ use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::ResponseHeader;
 
 use crate::http1::RawReason;
-use crate::message::spelling;
+use crate::http1::spelling;
 
 /// Many heads are no longer.
 const USUAL_LENGTH: usize = 256;

@@ -193,7 +193,7 @@ fn become_upgrade(parts: &mut request::Parts, protocol: &Protocol) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::spelling;
+    use crate::http1::spelling;
 
     const LIMITS: Limits = Limits::NARROW;
 

@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 
 use super::bad_response::BadResponse;
+use crate::http1::spelling;
 use crate::http1::{ConnectionOptions, FieldName, IncomingBody, RawReason, append_fields, usual_fields};
-use crate::message::spelling;
 
 /// A head with more fields is not read.
 const MOST_FIELDS: usize = 1024;

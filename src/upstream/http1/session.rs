@@ -27,8 +27,8 @@ use super::body_writer::BodyWriter;
 use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
 use crate::exchange::Exchange;
+use crate::http1::spelling;
 use crate::http1::{IncomingBody, OutgoingBody};
-use crate::message::spelling;
 use crate::upstream::stall::Stall;
 use crate::upstream::transport::read_failed;
 
