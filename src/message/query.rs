@@ -52,8 +52,9 @@ pub fn all_by_any<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q
     pairs.filter(move |(n, _)| decode(n) == name).map(|(_, value)| decode(value))
 }
 
-/// Removes every pair of the names in `remove` and in `set`, then appends `set`
-/// and `add`. All of them are encoded; names are compared decoded. `None` when nothing is left.
+/// Removes every pair of the names in `remove` and in `set`, also those that are pairs only where `;`
+/// separates them, then appends `set` and `add`. All of them are encoded; names are compared decoded.
+/// `None` when nothing is left.
 pub fn edit(
     query: Option<&str>,
     remove: &[String],
@@ -71,11 +72,18 @@ pub fn edit(
             out.push_str(value);
         }
     };
-    for piece in query.into_iter().flat_map(pieces) {
+    let is_gone = |piece: &str| {
         let name = decode(split_piece(piece).0);
-        let gone = remove.iter().any(|r| decode(r) == name) || set.iter().any(|(n, _)| decode(n) == name);
-        if !gone {
+        remove.iter().any(|r| decode(r) == name) || set.iter().any(|(n, _)| decode(n) == name)
+    };
+    for piece in query.into_iter().flat_map(pieces).filter(|piece| !is_gone(piece)) {
+        if !piece.contains(';') || !piece.split(';').any(is_gone) {
             push(piece, None);
+            continue;
+        }
+        let kept: Vec<&str> = piece.split(';').filter(|piece| !is_gone(piece)).collect();
+        if !kept.is_empty() {
+            push(&kept.join(";"), None);
         }
     }
     for (name, value) in set.iter().chain(add) {
@@ -118,6 +126,18 @@ mod tests {
         assert_eq!(edit(Some("k=1"), &["k".into()], &[], &[]), None);
         assert_eq!(edit(Some("k[]=1&k%5B%5d=2&x"), &["k%5B%5D".into()], &[], &[]).as_deref(), Some("x"));
         assert_eq!(edit(None, &[], &[], &[pair("a", "b")]).as_deref(), Some("a=b"));
+        for (query, left) in [
+            ("a=1;k=2;b", Some("a=1;b")),
+            ("a;k=1&%6b=2;c=3&d;;e", Some("a&d;;e")),
+            ("k;k=1;k", None),
+            (";k", Some("")),
+        ] {
+            assert_eq!(
+                edit(Some(query), &["k".into()], &[], &[]).as_deref().unwrap_or_default(),
+                left.unwrap_or_default(),
+                "{query}"
+            );
+        }
         assert_eq!(encode("a b&c=é"), "a%20b%26c%3D%C3%A9");
     }
 

@@ -70,22 +70,35 @@ impl Redaction {
     }
 
     fn push(&self, query: &[u8], out: &mut Vec<u8>) {
-        let mut rest = query;
-        while !rest.is_empty() {
-            // Some readers take a semicolon for an ampersand.
-            let end = memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
-            let (pair, more) = rest.split_at(end);
-            let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
-            if name.len() < pair.len() && self.names(name) {
-                out.extend_from_slice(name);
-                out.push(b'=');
-                out.extend_from_slice(REDACTED.as_bytes());
-            } else {
-                out.extend_from_slice(pair);
+        for (index, pair) in query.split(|b| *b == b'&').enumerate() {
+            if index > 0 {
+                out.push(b'&');
             }
-            out.extend(more.first());
-            rest = more.get(1..).unwrap_or_default();
+            if self.push_pair(pair, out) {
+                continue;
+            }
+            // Some services take a `;` for a `&`.
+            for (index, pair) in pair.split(|b| *b == b';').enumerate() {
+                if index > 0 {
+                    out.push(b';');
+                }
+                if !self.push_pair(pair, out) {
+                    out.extend_from_slice(pair);
+                }
+            }
         }
+    }
+
+    /// Writes a pair whose value is hidden; `false` for any other.
+    fn push_pair(&self, pair: &[u8], out: &mut Vec<u8>) -> bool {
+        let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
+        let is_hidden = name.len() < pair.len() && self.names(name);
+        if is_hidden {
+            out.extend_from_slice(name);
+            out.push(b'=');
+            out.extend_from_slice(REDACTED.as_bytes());
+        }
+        is_hidden
     }
 
     fn names(&self, name: &[u8]) -> bool {
@@ -126,7 +139,8 @@ mod tests {
             (b"t%6Fken=s3cret", b"t%6Fken=[redacted]"),
             (b"a+b=s3cret=x", b"a+b=[redacted]"),
             (b"token&Token=x&tokens=y&token=", b"token&Token=x&tokens=y&token=[redacted]"),
-            (b"a=1;token=s3cret;&b;", b"a=1;token=[redacted];&b;"),
+            (b"a=1;token=s3cret;b&x;y", b"a=1;token=[redacted];b&x;y"),
+            (b"token=s3;cret&x", b"token=[redacted]&x"),
             (b"", b""),
             (&long, b"token=[redacted]"),
         ] {

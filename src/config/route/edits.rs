@@ -59,7 +59,7 @@ section! {
         set: Vec<(String, String)> = {}, with map("names to values", QUERY_TEXT, QUERY_TEXT);
         /// Adds one more parameter.
         add: Vec<(String, String)> = {}, with map("names to values", QUERY_TEXT, QUERY_TEXT);
-        /// Removes every parameter of the name.
+        /// Removes every parameter of the name; `;` separates parameters as `&` does.
         remove: Vec<String> = [], with list("parameter names", QUERY_TEXT);
     }
 }
