@@ -141,6 +141,18 @@ fn the_service_and_the_upstream_read_the_same_request() {
     }
 }
 
+/// Who has no address does not come from the proxy's own.
+#[test]
+fn the_service_is_told_that_an_address_is_not_known() {
+    let (origin, guard) = (ok(), guard());
+    let url = format!("http://{}/auth", guard.address);
+    let proxy = Proxy::start(&format!("{}trusted_proxies: [127.0.0.1]\n", yaml(&origin, &url, "")));
+    for (named, expected) in [("203.0.113.9", "203.0.113.9"), ("unknown", "unknown"), ("203.0.113.9, _x", "unknown")] {
+        proxy.ask(format!("GET /app HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {named}\r\n\r\n"));
+        assert_eq!(told(&guard.last(), "x-forwarded-for"), [expected], "{named}");
+    }
+}
+
 #[test]
 fn a_denial_says_whose_it_is_and_who_may_read_it() {
     let origin = ok();

@@ -19,6 +19,7 @@ use crate::config::FieldName;
 use crate::filter::loops::{self, CDN_LOOP};
 use crate::filter::{Cause, Edited, Findings, RareFields, Reply, hop_by_hop};
 use crate::http1::spelling;
+use crate::message::forwarded;
 use crate::runtime::ForwardAuth;
 use crate::upstream::http1::BadResponse;
 use crate::upstream::{CallFailure, Connector, call};
@@ -86,9 +87,8 @@ fn question(rule: &ForwardAuth, head: &RequestHeader, ctx: &RequestCtx) -> pingo
     question.insert_header("X-Forwarded-Proto", request.scheme)?;
     question.insert_header("X-Forwarded-Host", host)?;
     question.insert_header("X-Forwarded-Uri", target)?;
-    if let Some(client) = request.client_ip {
-        question.insert_header("X-Forwarded-For", client.to_string())?;
-    }
+    // Without it the service might take the proxy's own address for the client's.
+    question.insert_header("X-Forwarded-For", forwarded::address(request.client_ip))?;
     question.insert_header("X-Original-Method", head.method.as_str())?;
     question.insert_header("X-Original-URL", format!("{}://{host}{target}", request.scheme))?;
     let mut edited = Edited::new(&mut question);
