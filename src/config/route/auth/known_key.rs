@@ -1,6 +1,7 @@
 //! Whether what was taken for a secret is a key or a certificate, in any form in which programs write
 //! those: who knows a public key could sign tokens with it.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
 /// Marks of PEM and of SSH2, of a line of SSH, of the Base64 of SSH's own form, and of JSON Web Keys.
@@ -25,7 +26,13 @@ pub fn is_known_key(bytes: &[u8]) -> bool {
     let text: Vec<u8> = bytes.iter().copied().filter(|b| *b != 0).collect();
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).trim_ascii();
     let has = |mark: &str| memchr::memmem::find(text, mark.as_bytes()).is_some();
-    text.starts_with(b"{") || MARKS.into_iter().any(has) || is_der(bytes) || is_encoded_der(text)
+    text.starts_with(b"{") || MARKS.into_iter().any(has) || is_der(bytes) || is_point(bytes) || is_encoded_der(text)
+}
+
+/// An uncompressed point of a curve (SEC 1 section 2.3.3), which random bytes never are.
+fn is_point(bytes: &[u8]) -> bool {
+    let is_on = |curve| ParsedPublicKey::new(curve, bytes).is_ok();
+    bytes.first() == Some(&4) && (is_on(&ECDSA_P256_SHA256_FIXED) || is_on(&ECDSA_P384_SHA384_FIXED))
 }
 
 /// Base64 over one or more lines, or hexadecimal.
@@ -76,7 +83,10 @@ mod tests {
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{DER}\n-----END PUBLIC KEY-----\n");
         let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain(pem.bytes().flat_map(|b| [b, 0])).collect();
         let long = [&[0x30, 0x82, 0x01, 0x04, 0x02, 0x82, 0x01, 0x00][..], &[7; 256]].concat();
-        let forms: [(&str, Vec<u8>); 14] = [
+        let half = |text: &str| data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).unwrap();
+        let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+        let forms: [(&str, Vec<u8>); 15] = [
+            ("a point", [vec![4], half(x), half(y)].concat()),
             ("PEM", pem.clone().into()),
             ("PEM behind a text", format!("Bag Attributes\n{pem}").into()),
             ("PEM behind a mark", [BYTE_ORDER_MARK, pem.as_bytes()].concat()),
@@ -107,6 +117,7 @@ mod tests {
             data_encoding::HEXLOWER.encode(&random).as_bytes(),
             b"correct horse battery staple = 1 2 3 4 5 6",
             &[0x30; 64],
+            &[4; 65],
             &[0x30, 0x82],
             b"",
         ] {
