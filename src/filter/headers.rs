@@ -3,7 +3,8 @@
 
 use super::chain::{Chain, ResponseFilter, UpstreamRequestFilter};
 use super::context::{ResponseContext, UpstreamRequestContext};
-use super::fields::{EditableHead, Edited};
+use super::editable::EditableHead;
+use super::fields::Edited;
 use crate::config::{HeaderEdits, Route};
 
 #[derive(Debug)]

@@ -12,8 +12,11 @@ use http::header::{HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
 
 use super::fields::Edited;
+use crate::http1::field_names::Known;
 
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+/// The field that is marked.
+pub static FIELD: Known = Known { spelled: "CDN-Loop", name: CDN_LOOP };
 
 /// How often a request may pass this process. Some chains pass one twice on purpose, by
 /// different routes.
@@ -28,7 +31,11 @@ static MARK: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// Tells whoever gets the request next that it was here.
 pub fn mark(upstream: &mut Edited<'_, RequestHeader>) {
-    upstream.append("CDN-Loop", MARK.clone());
+    upstream.append(FIELD.spelled, own_mark());
+}
+
+pub fn own_mark() -> HeaderValue {
+    MARK.clone()
 }
 
 /// How often a request with this `CDN-Loop` was here.

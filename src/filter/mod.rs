@@ -71,6 +71,7 @@ mod context;
 mod cookies;
 mod cors;
 mod destination;
+mod editable;
 mod fields;
 mod findings;
 mod forwarding;

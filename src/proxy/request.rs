@@ -36,8 +36,7 @@ pub fn edit_request(
     let mut upstream = Edited::new(upstream);
     let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
     hop_by_hop::strip_request(&mut upstream, trusted, upgrade, goes_by_http2(ctx), ctx.snapshot.underscores);
-    loops::mark(&mut upstream);
-    request_id::tell_upstream(&mut upstream, ctx);
+    name_request(&mut upstream, ctx);
     tracing::tell_upstream(&mut upstream, ctx);
     ctx.findings.edit_request(&mut upstream);
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
@@ -51,6 +50,20 @@ pub fn edit_request(
 /// Whether the upstream may speak HTTP/2.
 fn goes_by_http2(ctx: &RequestCtx) -> bool {
     ctx.pool().is_some_and(|pool| pool.settings().protocol.is_maybe_http2())
+}
+
+/// Adds the mark of this process and the id of the request.
+fn name_request(upstream: &mut Edited<'_, RequestHeader>, ctx: &RequestCtx) {
+    match request_id::for_upstream(ctx) {
+        Some(id) if !upstream.headers.contains_key(&request_id::FIELD.name) => {
+            upstream.append_all([(&loops::FIELD, loops::own_mark()), (&request_id::FIELD, id)]);
+        }
+        Some(id) => {
+            loops::mark(upstream);
+            upstream.set(request_id::FIELD.spelled, id);
+        }
+        None => loops::mark(upstream),
+    }
 }
 
 /// Has the driver of the upstream's connection find the exchange with the request's head, and with it

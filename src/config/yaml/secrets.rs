@@ -20,8 +20,9 @@ const TELLING: [&str; 12] = [
 ];
 /// Whole words of such a name.
 const WORDS: [&str; 11] = ["key", "pass", "pwd", "pw", "pin", "otp", "jwt", "sig", "sas", "sid", "private"];
-/// Keys of the configuration itself that sound like that; their values are names and files.
-const KEYS: [&str; 14] = [
+/// Keys of the configuration itself, and one of nginx's that is told from them, that sound like that; their values are
+/// names, files and addresses.
+const KEYS: [&str; 15] = [
     "auth",
     "client_auth",
     "cookie",
@@ -31,6 +32,7 @@ const KEYS: [&str; 14] = [
     "jwks_url",
     "jwt",
     "key",
+    "proxy_pass",
     "secret_file",
     "store_password_file",
     "ticket_keys",
@@ -115,7 +117,7 @@ fn values(line: &str) -> Vec<Range<usize>> {
             quote @ ('"' | '\'') => rest.get(1..)?.find(quote).map_or(rest.len(), |end| end + 2),
             '[' => rest.find(']').unwrap_or(rest.len()),
             '{' => 0,
-            _ if in_flow => rest.find([',', '}', ']']).unwrap_or(rest.len()),
+            _ if in_flow => rest.get(..rest.find([',', '}', ']']).unwrap_or(rest.len()))?.trim_end().len(),
             _ => rest.len(),
         };
         // A field of that name has pairs, as `cookie: 'a=b'`.
