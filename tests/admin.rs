@@ -25,11 +25,15 @@ struct Running {
 impl Running {
     /// `more` are further lines of the configuration, `admin` further keys of its section.
     fn start(admin_keys: &str, more: &str) -> Self {
+        Self::start_with(admin_keys, "", more)
+    }
+
+    fn start_with(admin_keys: &str, upstreams: &str, more: &str) -> Self {
         let origin = named("a");
         let admin: SocketAddr = ([127, 0, 0, 1], free_port()).into();
         let yaml = format!(
             "listeners: ['{{listen}}']\nadmin: {{ address: '{admin}'{admin_keys} }}\nupstreams:\n  api: {{ servers: \
-             ['{}'] }}\n  gone: {{ servers: ['{}'] }}\nroutes:\n  - {{ name: gone, match: {{ path: /gone }}, upstream: \
+             ['{}'] }}\n  gone: {{ servers: ['{}'] }}\n{upstreams}routes:\n  - {{ name: gone, match: {{ path: /gone }}, upstream: \
              gone }}\n  - {{ name: api, match: {{ path: /api }}, upstream: api }}\n{more}",
             origin.address,
             refusing()
@@ -196,6 +200,62 @@ fn streams_have_a_bound() {
         client.send(ask);
         client.head().status == 200
     });
+}
+
+/// What was asked for with a right that is gone: a stream that goes on, and a change that is still to come.
+#[test]
+fn another_token_ends_what_the_one_before_has_begun() {
+    let (running, secrets) = Running::with_token();
+    let mut stream = Client::connect(running.admin);
+    stream.send(format!(
+        "GET /requests HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{}\r\n",
+        running.fields
+    ));
+    assert_eq!(stream.head().status, 200);
+    running.proxy.get("/api/before");
+    while !stream.wire.line().contains("/api/before") {}
+    let mut change = Client::connect(running.admin);
+    let (body, server) = (r#"{"state":"disabled"}"#, running.origin.address);
+    change.send(format!(
+        "PATCH /upstreams/api/servers/{server} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}\
+         Content-Length: {}\r\n\r\n{}",
+        running.fields,
+        body.len(),
+        &body[..5]
+    ));
+    secrets.write("token", "another-token-of-the-operator\n");
+    await_until("the new token", || running.get("/stats").status == 401);
+    change.send(&body[5..]);
+    assert_eq!(change.response().status, 401);
+    assert_eq!(running.proxy.get("/api/after").status, 200);
+    let rest = String::from_utf8(stream.wire.until_end()).unwrap();
+    assert!(!rest.contains("/api/after"), "{rest}");
+}
+
+/// Answers of megabytes are held until they are taken.
+#[test]
+fn callers_who_do_not_read_hold_few_large_answers() {
+    const MANY: usize = 1000;
+    let gone = refusing();
+    let routes = (0..MANY).map(|n| format!("  - {{ name: r{n}, match: {{ path: /r{n} }}, upstream: u{n} }}\n"));
+    let upstreams = (0..MANY).map(|n| format!("  u{n}: {{ servers: ['{gone}'] }}\n"));
+    // The upstreams stand in front of the routes.
+    let running = Running::start_with("", &upstreams.collect::<String>(), &routes.collect::<String>());
+    let scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(running.send(scrape).status, 200);
+    let stalled: Vec<Client> = (0..4)
+        .map(|_| {
+            let mut client = Client::connect(running.admin);
+            client.send(scrape);
+            assert_eq!(client.head().status, 200);
+            client
+        })
+        .collect();
+    assert_eq!(running.send("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
+    let refused = running.send(scrape);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    drop(stalled);
+    await_until("there is a place again", || running.send(scrape).status == 200);
 }
 
 #[test]

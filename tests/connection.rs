@@ -324,3 +324,17 @@ fn an_idle_connection_costs_a_few_kilobytes() {
     let each = proxy.resident_memory().saturating_sub(before) / COUNT;
     assert!(each < 8 * 1024, "{each} bytes each");
 }
+
+/// The proxy reads on for some seconds, so that the client sees its reply; the line does not wait for that.
+#[test]
+fn a_malformed_request_has_its_line_while_its_client_stays() {
+    let origin = Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let proxy = Proxy::before(origin.address);
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n\r\n");
+    assert_eq!(client.response().status, 400);
+    let line = proxy.access_log(1).remove(0);
+    assert_eq!((&line["status"], &line["reason"]), (&400.into(), &"request_invalid".into()));
+    assert!(line["duration_ms"].as_f64().unwrap() < 4000.0, "{line}");
+    drop(client);
+}

@@ -107,7 +107,7 @@ families! {
     UPSTREAM_TLS = Histogram "pingora_proxy_upstream_tls_seconds" ["upstream"]
         "How long the TLS handshake of these connections took.";
     UPSTREAM_FIRST_BYTE = Histogram "pingora_proxy_upstream_first_byte_seconds" ["upstream"]
-        "From the choice of a server to the head of its response.";
+        "From the choice of a server to the head of its response, with the wait for a place among its connections.";
     UPSTREAM_QUEUE = Histogram "pingora_proxy_upstream_queue_seconds" ["upstream"]
         "How long requests waited for a place or for a server with room. Those that did not have to wait are not counted.";
     UPSTREAM_TRANSFER = Histogram "pingora_proxy_upstream_transfer_seconds" ["upstream"]

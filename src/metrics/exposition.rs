@@ -16,9 +16,17 @@ pub enum Format {
 impl Format {
     /// By the `Accept` field of a scrape: OpenMetrics where that is named.
     pub fn wanted(accept: &str) -> Self {
-        let names = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-        let is_open = names.into_iter().any(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
-        if is_open { Self::OpenMetrics } else { Self::Prometheus }
+        let weight = |wanted: &str| {
+            let ranges = accept.split(',').filter_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                parts.next().filter(|name| name.eq_ignore_ascii_case(wanted))?;
+                let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+                Some(weight.unwrap_or(1.0))
+            });
+            ranges.fold(0.0, f32::max)
+        };
+        let open = weight("application/openmetrics-text");
+        if open > 0.0 && open >= weight("text/plain") { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     pub fn content_type(self) -> &'static str {
@@ -186,6 +194,8 @@ mod tests {
             ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Format::Prometheus),
             ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", Format::OpenMetrics),
             ("text/plain, application/OpenMetrics-text", Format::OpenMetrics),
+            ("application/openmetrics-text;q=0", Format::Prometheus),
+            ("application/openmetrics-text; q=0.5, text/plain;q=0.9", Format::Prometheus),
         ] {
             assert_eq!(Format::wanted(accept), format, "{accept}");
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 
 use super::asked::Asked;
 use super::explain::Explanation;
@@ -11,6 +11,7 @@ use super::outcome::Outcome;
 use crate::config::{Concurrency, Config, FieldName, ResponseEdits, Route, Underscores, hidden_in_urls};
 use crate::filter::Cause;
 use crate::runtime::Snapshot;
+use crate::transport::ClientAuthRule;
 
 /// What was found out of it.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Told {
                 }
                 (outcome, route) => {
                     let title = winner.map_or_else(String::new, |index| title(snapshot, index));
-                    ("is taken by".to_owned(), Some(title.clone()), of_taken(title, outcome, route))
+                    ("is taken by".to_owned(), Some(title.clone()), of_taken(title, outcome, route, asked))
                 }
             };
         for (reading, route) in &explanation.readings {
@@ -58,6 +59,9 @@ impl Told {
         if let Some(decision) = &explanation.decision {
             let route = title(snapshot, decision.route);
             facts.push(("decided by", format!("`paths.ambiguous: {}` of {route}", decision.policy)));
+        }
+        if asked.remote(snapshot).tls.is_some_and(|tls| tls.client_auth != ClientAuthRule::default()) {
+            facts.push(("asks for", "a certificate of the client (`client_auth` of the listener)".to_owned()));
         }
         if let (Some(client), true) = (explanation.client_ip, explanation.remote_trusted) {
             let (scheme, proxy) = (explanation.scheme, asked.client_ip);
@@ -75,12 +79,16 @@ impl Told {
     }
 }
 
-fn of_taken(title: String, outcome: &Outcome, route: Option<&Route>) -> Vec<Fact> {
+fn of_taken(title: String, outcome: &Outcome, route: Option<&Route>, asked: &Asked) -> Vec<Fact> {
     let mut facts = vec![("route", title)];
     describe_outcome(&mut facts, outcome);
     if let Some(route) = route {
         describe_limits(&mut facts, route);
-        describe_questions(&mut facts, route);
+        // A preflight is answered before anybody is asked.
+        let is_preflight = matches!(outcome, Outcome::Answered { .. }) && route.cors.is_some();
+        if !is_preflight || asked.method != Method::OPTIONS {
+            describe_questions(&mut facts, route);
+        }
         describe_answer(&mut facts, &route.response);
     }
     facts

@@ -25,7 +25,7 @@ mod time;
 
 pub use access_log::AccessLogger;
 pub use bounds::VALUE as LONGEST_VALUE;
-pub use error_log::{ErrorLogger, finish_error_log, held_back_messages};
+pub use error_log::{AUDIT, ErrorLogger, finish_error_log, held_back_messages};
 pub use format::render;
 pub use line_writer::flush_access_logs;
 pub use lost_lines::{lost_error_lines, lost_lines};

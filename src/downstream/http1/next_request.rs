@@ -105,14 +105,13 @@ impl Connection {
     ///
     /// # Errors
     /// When the client is gone, or does not take the reply.
-    pub async fn close_with(&mut self, reply: Bytes) -> io::Result<()> {
+    pub async fn end_with(&mut self, reply: Bytes) -> io::Result<()> {
         self.waits
             .exchange
             .deadlines
             .set_request(self.waits.exchange.deadlines.write().map(|idle| Instant::now() + idle));
         self.output.push(reply);
-        poll_fn(|cx| self.poll_shutdown(cx)).await?;
-        self.linger().await
+        poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
     /// Closes the connection after its last response.
@@ -126,7 +125,11 @@ impl Connection {
         if is_quiet { Ok(()) } else { self.linger().await }
     }
 
-    async fn linger(&mut self) -> io::Result<()> {
+    /// Reads on for a while, so that the client sees the reply before it hears that nobody reads what it sends.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn linger(&mut self) -> io::Result<()> {
         self.input.skip(self.waiting().len());
         linger(&mut self.stream).await
     }

@@ -188,7 +188,7 @@ fn a_refused_client_that_does_not_take_its_reply_is_not_waited_for() {
         let (mut connection, mut client, _connections) = connect();
         client.write_all(b"NONSENSE\r\n\r\n").await.unwrap();
         assert!(matches!(connection.next_request(TIMEOUTS, PACE, &LIMITS).await, Arrival::Malformed(_)));
-        let ended = timeout(WRITE_IDLE * 2, connection.close_with(BODY.into())).await;
+        let ended = timeout(WRITE_IDLE * 2, connection.end_with(BODY.into())).await;
         let error = ended.unwrap().unwrap_err();
         let overdue = error.get_ref().and_then(|inner| inner.downcast_ref().copied());
         assert!(matches!(overdue, Some(Overdue::Write | Overdue::Delivery)));

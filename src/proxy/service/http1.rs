@@ -61,12 +61,17 @@ impl HttpService {
         };
         let head = client.waiting().to_vec();
         let length = reply.len();
-        if let Err(e) = client.close_with(reply.into()).await {
-            log::debug!("request {id}: the client did not take the reply: {e}");
-        }
+        let taken = client.end_with(reply.into()).await;
         let malformed =
             access_record::MalformedRequest { at, started, id: &id, cause, head: &head, connection: client.client() };
         finished::tell_malformed(&snapshot, &malformed, length);
+        let closed = match taken {
+            Ok(()) => client.linger().await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = closed {
+            log::debug!("request {id}: the client did not take the reply: {e}");
+        }
     }
 }
 

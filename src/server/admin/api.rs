@@ -2,10 +2,12 @@
 //! own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Response, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::access::{Access, AccessInForce};
 use super::answer::Answer;
@@ -14,7 +16,7 @@ use super::figures::Figures;
 use super::requests::Wanted;
 use super::resource::Resource;
 use super::servers::Servers;
-use super::stream::Stream;
+use super::stream::{Right, Stream};
 use super::{certificates, explained, history, metrics, patch, reasons, requests, routes, stats, stream};
 use crate::config;
 use crate::metrics::Format;
@@ -24,6 +26,10 @@ use crate::telemetry::{RecentRequests, contained_panics, lost_error_lines, lost_
 /// Callers at once that wait for what has not come yet.
 const MOST_STREAMS: usize = 16;
 const MOST_WAITING: usize = 64;
+/// Answers at once that grow with the configuration, to megabytes: each is held until its caller has taken it.
+const MOST_LARGE: usize = 4;
+/// How long a caller waits for one of those places.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 
 /// Answers from the state of the process.
 #[derive(Debug)]
@@ -34,13 +40,15 @@ pub struct AdminApi {
     figures: Figures,
     streams: Arc<Semaphore>,
     waiting: Semaphore,
+    large: Arc<Semaphore>,
     /// One explanation at a time: each compiles the configuration.
     explaining: Semaphore,
 }
 
 /// What a caller gets.
 pub enum Reply {
-    Response(Box<Response<Vec<u8>>>),
+    /// With its place among the large ones.
+    Response(Box<Response<Vec<u8>>>, Option<OwnedSemaphorePermit>),
     Stream(Box<Stream>),
 }
 
@@ -53,6 +61,7 @@ impl AdminApi {
             figures,
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             waiting: Semaphore::new(MOST_WAITING),
+            large: Arc::new(Semaphore::new(MOST_LARGE)),
             explaining: Semaphore::new(1),
         }
     }
@@ -66,8 +75,12 @@ impl AdminApi {
         let head = session.req_header();
         let (method, resource) = (head.method.clone(), Resource::at(head.uri.path()));
         if let Err(refused) = self.allow(session, (&method, resource.as_ref()), caller) {
-            return Reply::Response(Box::new(refused.into_response(&method)));
+            return Reply::Response(Box::new(refused.into_response(&method)), None);
         }
+        let place = match self.place_of(resource.as_ref()).await {
+            Ok(place) => place,
+            Err(refused) => return Reply::Response(Box::new(refused.into_response(&method)), None),
+        };
         let streams = resource == Some(Resource::Requests) && stream::is_wanted(&session.req_header().headers);
         let answer = match (streams, resource) {
             (_, None) => Answer::message(StatusCode::NOT_FOUND, "there is nothing of this name"),
@@ -77,7 +90,22 @@ impl AdminApi {
             },
             (_, Some(resource)) => self.answer(session, &resource, caller).await.unwrap_or_else(|refused| refused),
         };
-        Reply::Response(Box::new(answer.into_response(&method)))
+        Reply::Response(Box::new(answer.into_response(&method)), place)
+    }
+
+    /// # Errors
+    /// When others do not take such answers.
+    async fn place_of(&self, resource: Option<&Resource>) -> Result<Option<OwnedSemaphorePermit>, Answer> {
+        if !resource.is_some_and(Resource::is_large) {
+            return Ok(None);
+        }
+        match timeout(WAIT_FOR_PLACE, Arc::clone(&self.large).acquire_owned()).await {
+            Ok(place) => Ok(place.ok()),
+            Err(_) => {
+                let reason = "there are too many large answers under way that nobody reads; ask again";
+                Err(Answer::message(StatusCode::SERVICE_UNAVAILABLE, reason))
+            }
+        }
     }
 
     /// # Errors
@@ -127,7 +155,10 @@ impl AdminApi {
                 // One too many is not told that it has to wait.
                 let place = self.waiting.try_acquire();
                 let wanted = if place.is_ok() { wanted } else { wanted.without_wait() };
-                requests::answer(&recent, wanted).await
+                let answer = requests::answer(&recent, wanted).await;
+                // Who may ask may have changed meanwhile.
+                self.allow(session, (&Method::GET, Some(resource)), caller)?;
+                answer
             }
             Resource::Certificates => certificates::answer(&self.figures.live.pin(), &self.access().entrance),
             Resource::Routes => routes::answer(&journal.config()),
@@ -140,8 +171,10 @@ impl AdminApi {
             Resource::Audit => history::audit(journal),
             Resource::Page(file) => file.answer(),
             Resource::Server { upstream, server } => {
-                let who = self.access().changer(caller)?;
                 let patch = patch::read(session).await?;
+                // Who may change something may have changed while it came.
+                self.allow(session, (&Method::PATCH, Some(resource)), caller)?;
+                let who = self.access().changer(caller)?;
                 patch.apply((upstream, server), &self.servers, (&who, journal))
             }
         })
@@ -164,7 +197,9 @@ impl AdminApi {
             Answer::message(StatusCode::SERVICE_UNAVAILABLE, "there are too many streams already; close one")
         })?;
         wanted.after = stream::resume(&session.req_header().headers).or(wanted.after);
-        Ok(Stream { recent, wanted, place })
+        let (target, fields) = (session.req_header().uri.clone(), session.req_header().headers.clone());
+        let right = Right { access: Arc::clone(&self.access), target, fields };
+        Ok(Stream { recent, wanted, place, right })
     }
 
     /// Whether new connections are welcome.

@@ -52,7 +52,8 @@ impl HttpServerApp for AdminApp {
         session.set_write_timeout(Some(IO_TIMEOUT));
         session.set_total_drain_timeout(Some(IO_TIMEOUT));
         match self.api.reply(&mut session, &self.caller).await {
-            Reply::Response(response) => {
+            // A large one keeps its place until it is written.
+            Reply::Response(response, _place) => {
                 if response.status() == StatusCode::MISDIRECTED_REQUEST {
                     session.set_keepalive(None);
                 }
@@ -61,7 +62,7 @@ impl HttpServerApp for AdminApp {
                     return None;
                 }
             }
-            Reply::Stream(stream) => stream.send(&mut session).await,
+            Reply::Stream(stream) => stream.send(&mut session, &self.caller).await,
         }
         let settings = HttpPersistentSettings::for_session(&session);
         match session.finish().await {

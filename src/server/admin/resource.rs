@@ -71,6 +71,22 @@ impl Resource {
         matches!(self, Self::Health | Self::Ready | Self::Page(_))
     }
 
+    /// Whether the answer grows with the configuration.
+    pub fn is_large(&self) -> bool {
+        match self {
+            Self::Metrics | Self::Stats | Self::Upstreams | Self::Certificates | Self::Routes | Self::Config => true,
+            Self::Health
+            | Self::Ready
+            | Self::Reasons
+            | Self::Requests
+            | Self::Explain
+            | Self::Generations
+            | Self::Audit
+            | Self::Page(_)
+            | Self::Server { .. } => false,
+        }
+    }
+
     /// Whether another site may lead a browser here.
     pub fn is_front_page(&self) -> bool {
         matches!(self, Self::Page(file) if file.path == "/")

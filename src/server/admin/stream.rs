@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Uri, Version, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::access::AccessInForce;
+use super::caller::Caller;
 use super::requests::{Wanted, numbered};
+use super::resource::Resource;
 use crate::telemetry::RecentRequests;
 
 /// For a caller to take a piece. One that takes longer is gone.
@@ -27,6 +30,21 @@ pub struct Stream {
     pub recent: Arc<RecentRequests>,
     pub wanted: Wanted,
     pub place: OwnedSemaphorePermit,
+    pub right: Right,
+}
+
+/// By what its caller may see it, which the next reload or another token can take away.
+#[derive(Debug)]
+pub struct Right {
+    pub access: Arc<AccessInForce>,
+    pub target: Uri,
+    pub fields: HeaderMap,
+}
+
+impl Right {
+    fn holds(&self, caller: &Caller) -> bool {
+        self.access.pin().check(Some(&Resource::Requests), (&self.target, &self.fields), caller).is_ok()
+    }
 }
 
 /// Whether a caller asks for a stream.
@@ -42,9 +60,9 @@ pub fn resume(fields: &HeaderMap) -> Option<u64> {
 }
 
 impl Stream {
-    /// Sends events until there is nobody to send them to.
-    pub async fn send(self, session: &mut ServerSession) {
-        let Self { recent, mut wanted, place: _place } = self;
+    /// Sends events until there is nobody to send them to, or nobody who may see them.
+    pub async fn send(self, session: &mut ServerSession, caller: &Caller) {
+        let Self { recent, mut wanted, place: _place, right } = self;
         session.set_keepalive(None);
         // Without a number it begins with what comes next: after this, because who has seen the beginning may have
         // made a request already.
@@ -52,7 +70,7 @@ impl Stream {
         if let Err(e) = begin(session).await {
             return log::debug!("a stream of the admin endpoint did not begin: {e}");
         }
-        loop {
+        while right.holds(caller) {
             let found = wanted.look(&recent);
             wanted.after = Some(found.next);
             let mut text = String::new();

@@ -13,6 +13,7 @@ pub use generations::Generation;
 pub use who::Who;
 
 use crate::config::Config;
+use crate::telemetry::AUDIT;
 
 /// The journal of one process. It lives as long as the process does.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Journal {
     /// Notes a change: who made it, what it was and what came of it.
     pub fn note(&self, who: &Who, what: &str, outcome: &str) {
         let entry = Entry::new(who, what, outcome);
-        log::info!("audit: {}: {}: {}", entry.who, entry.what, entry.outcome);
+        log::info!("{AUDIT}{}: {}: {}", entry.who, entry.what, entry.outcome);
         audit::add(&mut lock(&self.audit), entry);
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use env_filter::Filter;
 
 use self::line::{Line, Style};
-pub use self::repeats::held_back_messages;
+pub use self::repeats::{AUDIT, held_back_messages};
 use self::repeats::{Repeats, Verdict};
 use super::file_sink::FileSink;
 use super::line_buffer::LineBuffer;

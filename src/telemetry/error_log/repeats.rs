@@ -20,6 +20,8 @@ const BURST: u32 = 50;
 const PER_SECOND: u32 = 5;
 const MESSAGES: usize = 256;
 const PLACES: usize = 256;
+/// How the lines begin that say what an operator has changed.
+pub const AUDIT: &str = "audit: ";
 /// What is remembered of a message that is held back.
 const KEPT: usize = 1024;
 
@@ -163,6 +165,10 @@ impl Repeats {
 impl Tables {
     /// Whether the message was written just now.
     fn hold_repeated(&mut self, line: &Line<'_>, now: Instant, displaced: &mut Vec<Held>) -> bool {
+        // Each change has its line and its time.
+        if line.message.starts_with(AUDIT) {
+            return false;
+        }
         let key = hash(line);
         let Some(said) = slot(&mut self.messages, key).and_then(|slot| slot.as_mut()).filter(|said| said.key == key)
         else {
