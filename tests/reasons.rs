@@ -1,5 +1,5 @@
 //! Whatever goes wrong has one reason, and everything that tells of it says the same word: the reply, its
-//! Proxy-Status, the access log, and the metrics where there is an admin endpoint.
+//! Proxy-Status, the access log, the metrics and the trace.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 mod support;
@@ -7,6 +7,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use support::collector::{Collector, attribute};
 use support::faults::{BlackHole, Server, answering, refusing, resetting, silent};
 use support::front::Front;
 use support::http2_client::Http2;
@@ -42,11 +43,24 @@ fn saying(text: &'static str) -> Origin {
     })
 }
 
+/// A proxy, and what it tells of its requests.
+struct Running {
+    proxy: Proxy,
+    admin: SocketAddr,
+    collector: Collector,
+}
+
 /// A proxy whose routes and limits are `text`; `SERVER` stands for the upstream's server.
-fn proxy(server: SocketAddr, text: &str) -> (Proxy, SocketAddr) {
+fn start(server: SocketAddr, text: &str) -> Running {
+    let collector = Collector::start(&[]);
     let admin: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let text = text.replace("SERVER", &server.to_string());
-    (Proxy::start(&format!("listeners: ['{{listen}}']\nadmin: {{ address: '{admin}' }}\n{text}")), admin)
+    let proxy = Proxy::start(&format!(
+        "listeners: ['{{listen}}']\nadmin: {{ address: '{admin}' }}\n\
+         traces: {{ endpoint: '{}', service: shop, sample: 100% }}\n{text}",
+        collector.url()
+    ));
+    Running { proxy, admin, collector }
 }
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -56,9 +70,10 @@ fn upstream(settings: &str) -> String {
     format!("upstreams: {{ a: {{ servers: ['SERVER'], {settings} }} }}\nroutes: [{{ upstream: a }}]\n")
 }
 
-fn check(what: &str, server: SocketAddr, text: &str, request: &str, reason: &str, seen: Seen) {
-    let (proxy, admin) = proxy(server, text);
-    let mut client = proxy.connect();
+/// Whether the request had a trace: what is no request has none.
+fn check(what: &str, server: SocketAddr, text: &str, request: &str, reason: &str, seen: Seen) -> bool {
+    let running = start(server, text);
+    let mut client = running.proxy.connect();
     client.send(request);
     match seen {
         Reply(status) => {
@@ -74,27 +89,34 @@ fn check(what: &str, server: SocketAddr, text: &str, request: &str, reason: &str
         }
         Nothing => {}
     }
-    // The line of what is no request comes when its connection has ended.
     drop(client);
-    told_of(what, &proxy, admin, reason);
+    told_of(what, &running, reason)
 }
 
-/// What the log and the metrics say.
-fn told_of(what: &str, proxy: &Proxy, admin: SocketAddr, reason: &str) {
-    let log = proxy.access_log(1);
+/// What the log, the metrics and the trace say, where there is one.
+fn told_of(what: &str, running: &Running, reason: &str) -> bool {
+    let log = running.proxy.access_log(1);
     assert_eq!((log.len(), &log[0]["reason"]), (1, &reason.into()), "{what}: {log:?}");
     assert!(log[0]["error"].is_string() && log[0]["error_source"].is_string(), "{what}: {log:?}");
-    let mut client = Client::connect(admin);
+    let mut client = Client::connect(running.admin);
     client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let metrics = client.response();
-    if metrics.status == 200 {
-        let counted = metrics.text().lines().any(|line| {
-            line.starts_with("pingora_proxy_failures_total{")
-                && line.contains(&format!("reason=\"{reason}\""))
-                && line.ends_with(" 1")
-        });
-        assert!(counted, "{what}: {}", metrics.text());
-    }
+    let counted = metrics.text().lines().any(|line| {
+        line.starts_with("pingora_proxy_failures_total{")
+            && line.contains(&format!("reason=\"{reason}\""))
+            && line.ends_with(" 1")
+    });
+    assert!(counted, "{what}: {}", metrics.text());
+    let Some(trace) = log[0]["trace_id"].as_str() else { return false };
+    let mut word = None;
+    support::await_until("the span of the request", || {
+        let spans = running.collector.spans.lock().unwrap();
+        let server = spans.iter().find(|span| span["traceId"] == trace && span["kind"] == 2);
+        word = server.map(|span| attribute(span, "error.type").map(str::to_owned));
+        word.is_some()
+    });
+    assert_eq!(word, Some(Some(reason.to_owned())), "{what}");
+    true
 }
 
 #[test]
@@ -139,27 +161,28 @@ fn each_fault_of_an_upstream_has_its_reason() {
         ("all down", refusing(), &down, "upstream_all_down", Reply(503)),
     ] {
         match reason {
-            "" => a_full_queue(server, text),
+            "" => a_full_queue(&quiet, text),
             "upstream_all_down" => all_down(server, text),
-            _ => check(what, server, text, GET, reason, seen),
+            _ => assert!(check(what, server, text, GET, reason, seen), "{what} has no trace"),
         }
     }
 }
 
-fn a_full_queue(server: SocketAddr, text: &str) {
-    let (proxy, _) = proxy(server, text);
+fn a_full_queue(quiet: &Origin, text: &str) {
+    let Running { proxy, .. } = &start(quiet.address, text);
+    let before = quiet.count();
     let mut first = proxy.connect();
     first.send(GET);
+    support::await_until("the connection to be taken", || quiet.count() > before);
     support::await_until("the queue to be full", || proxy.get("/").status == 503);
     let reasons: Vec<_> = proxy.access_log(1).into_iter().map(|line| line["reason"].clone()).collect();
     assert!(reasons.iter().all(|reason| reason == "upstream_queue_full"), "{reasons:?}");
 }
 
 fn all_down(server: SocketAddr, text: &str) {
-    let (proxy, _) = proxy(server, text);
+    let Running { proxy, .. } = &start(server, text);
     support::await_until("the server to be down", || proxy.get("/").text().contains("reason: upstream_all_down"));
-    let log = proxy.access_log(1);
-    assert!(log.iter().any(|line| line["reason"] == "upstream_all_down"), "{log:?}");
+    support::await_until("its line", || proxy.read("stdout").contains("\"reason\":\"upstream_all_down\""));
 }
 
 #[test]
@@ -198,9 +221,10 @@ fn each_limit_and_each_fault_of_a_client_has_its_reason() {
         ("CONNECT", PLAIN.to_owned(), "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "method_refused", 405),
         ("access", route("access: { deny: ['127.0.0.0/8'] }"), GET, "access_denied", 403),
     ] {
-        check(what, origin.address, &text, request, reason, Reply(status));
+        let is_request = matches!(what, "request_body" | "slow body" | "a chunk" | "no host" | "no route" | "access");
+        assert_eq!(check(what, origin.address, &text, request, reason, Reply(status)), is_request, "{what}");
     }
-    let (limited, _) = proxy(origin.address, &route("rate_limit: { rate: 1/h, burst: 1 }"));
+    let Running { proxy: limited, .. } = &start(origin.address, &route("rate_limit: { rate: 1/h, burst: 1 }"));
     assert_eq!((limited.get("/").status, limited.get("/").status), (200, 429));
     assert!(limited.access_log(2).iter().any(|line| line["reason"] == "rate_limited"));
 }
@@ -208,12 +232,13 @@ fn each_limit_and_each_fault_of_a_client_has_its_reason() {
 #[test]
 fn a_client_that_left_is_the_reason_over_both_protocols() {
     let quiet = silent();
-    let (first, admin) = proxy(quiet.address, PLAIN);
+    let running = start(quiet.address, PLAIN);
+    let first = &running.proxy;
     let mut client = first.connect();
     client.send(GET);
     support::await_until("the request is there", || quiet.count() == 1);
     drop(client);
-    told_of("HTTP/1", &first, admin, "client_gone");
+    assert!(told_of("HTTP/1", &running, "client_gone"));
     assert_eq!(first.access_log(1)[0]["status"], 499);
 }
 

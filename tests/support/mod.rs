@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub mod client_tls;
+pub mod collector;
 pub mod dns;
 pub mod exposition;
 pub mod faults;
