@@ -65,8 +65,9 @@ pub use value::{
     Address, FieldName, FileVersion, HostPattern, KeySource, LimitKey, Lookup, Named, OriginPattern, Password,
     RequestRate, ServerPlace, Share, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
 };
-pub use yaml::lets_in as may_be_secret;
-pub use yaml::{Invalid, Look, Problem, Rejected, Severity, excerpt, hidden_in_urls, hidden_secrets, render};
+pub use yaml::{
+    Invalid, Look, Problem, Rejected, Severity, excerpt, hidden_in_urls, hidden_secrets, may_be_secret, render,
+};
 
 use section::{AsSection, Form, Reader, Section, Value, Whole};
 use source::read;

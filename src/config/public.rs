@@ -1,7 +1,7 @@
 //! The configuration without what may be a secret in it: values of fields, parameters and cookies whose
 //! names say that they let somebody in, and passwords and such parameters in URLs.
 
-use super::yaml::{Yaml, hidden_in_urls, lets_in};
+use super::yaml::{Yaml, hidden_in_urls, may_be_secret};
 
 /// What stands in the place of a value.
 const HIDDEN: &str = "***";
@@ -17,14 +17,18 @@ pub fn mask(yaml: Yaml) -> Yaml {
 pub fn mask_at(path: &str, yaml: Yaml) -> Yaml {
     let mut keys = path.rsplit('.');
     let (key, parent) = (keys.next().unwrap_or_default(), keys.next().unwrap_or_default());
-    if NAMED_VALUES.contains(&parent) && lets_in(key) { hide(yaml) } else { walk(yaml, NAMED_VALUES.contains(&key)) }
+    if NAMED_VALUES.contains(&parent) && may_be_secret(key) {
+        hide(yaml)
+    } else {
+        walk(yaml, NAMED_VALUES.contains(&key))
+    }
 }
 
 fn walk(yaml: Yaml, named: bool) -> Yaml {
     match yaml {
         Yaml::Map(entries) => {
             let entry = |(key, value): (String, Yaml)| {
-                let value = if named && lets_in(&key) {
+                let value = if named && may_be_secret(&key) {
                     hide(value)
                 } else {
                     let named = NAMED_VALUES.contains(&key.as_str()) || named && matches!(value, Yaml::List(_));

@@ -1,12 +1,13 @@
 //! The heads of messages as edits see them: a name that is spelled in its own way stays so, others cost no spelling.
 
+use bytes::Bytes;
 use http::Version;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pingora::{ErrorType, OrErr};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use crate::http1::field_names::Known;
-use crate::http1::spelling::{self, usual_request, usual_response};
+use crate::http1::spelling::{self, SpelledName, usual_request, usual_response};
 
 /// A head that is made anew has room for so many more fields.
 const ROOM: usize = 4;
@@ -23,12 +24,6 @@ pub trait EditableHead: Sized {
     /// When the name is none, or when there are too many fields.
     fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()>;
 
-    /// Appends names that have their usual spelling to the table of a head that has no others; `None`: this one has.
-    ///
-    /// # Errors
-    /// When there are too many fields.
-    fn append_to_table(&mut self, fields: &[(&'static Known, HeaderValue)]) -> Option<pingora::Result<()>>;
-
     fn remove(&mut self, name: &HeaderName);
 
     /// The same head with those fields only that `keep` wants.
@@ -36,6 +31,26 @@ pub trait EditableHead: Sized {
     /// # Errors
     /// When a part of this head is invalid.
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self>;
+
+    /// As [`Self::with_fields`], with the spelling of each name.
+    ///
+    /// # Errors
+    /// As there.
+    fn spelled(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self>;
+
+    /// Whether each name has its usual spelling and another could be wanted, which HTTP/2 knows nothing of.
+    fn is_unspelled(&self) -> bool;
+
+    /// Has the head carry spellings if this name has one of its own.
+    ///
+    /// # Errors
+    /// When a part of this head is invalid.
+    fn keep_spelling(&mut self, name: &[u8]) -> pingora::Result<()> {
+        if self.is_unspelled() && !spelling::is_usual(name) {
+            *self = self.spelled(|_, _| true)?;
+        }
+        Ok(())
+    }
 }
 
 impl EditableHead for RequestHeader {
@@ -45,34 +60,14 @@ impl EditableHead for RequestHeader {
 
     fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
         let name = name.into_case_header_name();
-        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
-            *self = spelled_request(self, |_, _| true)?;
-        }
+        self.keep_spelling(name.as_slice())?;
         self.insert_header(name, value)
     }
 
     fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
         let name = name.into_case_header_name();
-        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
-            *self = spelled_request(self, |_, _| true)?;
-        }
+        self.keep_spelling(name.as_slice())?;
         self.append_header(name, value).map(|_| ())
-    }
-
-    fn append_to_table(&mut self, fields: &[(&'static Known, HeaderValue)]) -> Option<pingora::Result<()>> {
-        // The parts know nothing of another target.
-        if self.has_case() || !self.raw_path().starts_with(b"/") || !self.raw_path_is_utf8() {
-            return None;
-        }
-        let ends = self.send_end_stream();
-        let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
-        let mut parts = http::request::Parts::from(std::mem::replace(self, empty));
-        let result = append_each(&mut parts.headers, fields);
-        *self = parts.into();
-        if let Some(ends) = ends {
-            self.set_send_end_stream(ends);
-        }
-        Some(result)
     }
 
     fn remove(&mut self, name: &HeaderName) {
@@ -81,12 +76,27 @@ impl EditableHead for RequestHeader {
 
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
         if self.has_case() {
-            return spelled_request(self, keep);
+            return self.spelled(keep);
         }
         let mut left = usual_request(self.method.clone(), self.raw_path(), kept(&self.headers, keep))?;
         left.set_version(self.version);
         *left.extensions_mut() = self.extensions.clone();
         Ok(left)
+    }
+
+    fn spelled(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
+        let mut left = Self::build(self.method.clone(), b"/", Some(self.headers.len() + ROOM))?;
+        left.set_version(self.version);
+        left.set_raw_path(self.raw_path())?;
+        *left.extensions_mut() = self.extensions.clone();
+        for (name, value) in spelled_kept(spelling::request_fields(self), &self.headers, keep) {
+            left.append_header(name, value)?;
+        }
+        Ok(left)
+    }
+
+    fn is_unspelled(&self) -> bool {
+        !self.has_case() && self.version != Version::HTTP_2
     }
 }
 
@@ -97,23 +107,14 @@ impl EditableHead for ResponseHeader {
 
     fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
         let name = name.into_case_header_name();
-        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
-            *self = spelled_response(self, |_, _| true)?;
-        }
+        self.keep_spelling(name.as_slice())?;
         self.insert_header(name, value)
     }
 
     fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> pingora::Result<()> {
         let name = name.into_case_header_name();
-        if !self.has_case() && needs_spellings(self.version, name.as_slice()) {
-            *self = spelled_response(self, |_, _| true)?;
-        }
+        self.keep_spelling(name.as_slice())?;
         self.append_header(name, value).map(|_| ())
-    }
-
-    /// Seldom are there several.
-    fn append_to_table(&mut self, _: &[(&'static Known, HeaderValue)]) -> Option<pingora::Result<()>> {
-        None
     }
 
     fn remove(&mut self, name: &HeaderName) {
@@ -122,12 +123,49 @@ impl EditableHead for ResponseHeader {
 
     fn with_fields(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
         if self.has_case() {
-            return spelled_response(self, keep);
+            return self.spelled(keep);
         }
         let mut left = usual_response(self.status, kept(&self.headers, keep));
         copy_line(self, &mut left)?;
         Ok(left)
     }
+
+    fn spelled(&self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> pingora::Result<Self> {
+        let mut left = Self::build(self.status, Some(self.headers.len() + ROOM))?;
+        copy_line(self, &mut left)?;
+        for (name, value) in spelled_kept(spelling::response_fields(self), &self.headers, keep) {
+            left.append_header(name, value)?;
+        }
+        Ok(left)
+    }
+
+    fn is_unspelled(&self) -> bool {
+        !self.has_case() && self.version != Version::HTTP_2
+    }
+}
+
+/// Appends names that have their usual spelling to the table of a head that has no others, opened once for all of
+/// them; `None`: this one has.
+///
+/// # Errors
+/// When there are too many fields.
+pub fn append_to_table(
+    head: &mut RequestHeader,
+    fields: &[(&'static Known, HeaderValue)],
+) -> Option<pingora::Result<()>> {
+    // The parts know nothing of another target.
+    if head.has_case() || !head.raw_path().starts_with(b"/") || !head.raw_path_is_utf8() {
+        return None;
+    }
+    let ends = head.send_end_stream();
+    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let mut parts = http::request::Parts::from(std::mem::replace(head, empty));
+    let result = append_each(&mut parts.headers, fields);
+    *head = parts.into();
+    if let Some(ends) = ends {
+        head.set_send_end_stream(ends);
+    }
+    Some(result)
 }
 
 fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)]) -> pingora::Result<()> {
@@ -135,11 +173,6 @@ fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)]) 
         fields.iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value.clone()).map(|_| ()))
     });
     result.or_err(ErrorType::InvalidHTTPHeader, "too many fields")
-}
-
-/// A head of HTTP/2 has one spelling for each name; others keep that of each name that is not the usual one.
-fn needs_spellings(version: Version, name: &[u8]) -> bool {
-    version != Version::HTTP_2 && !spelling::is_usual(name)
 }
 
 fn kept(fields: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> HeaderMap {
@@ -150,36 +183,16 @@ fn kept(fields: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> H
     kept
 }
 
-fn spelled_request(
-    head: &RequestHeader,
+fn spelled_kept<'h>(
+    fields: impl Iterator<Item = (SpelledName<'h>, &'h HeaderValue)>,
+    all: &'h HeaderMap,
     keep: impl Fn(&HeaderName, &HeaderMap) -> bool,
-) -> pingora::Result<RequestHeader> {
-    let mut kept = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len() + ROOM))?;
-    kept.set_version(head.version);
-    kept.set_raw_path(head.raw_path())?;
-    *kept.extensions_mut() = head.extensions.clone();
-    for (name, value) in spelling::request_fields(head) {
+) -> impl Iterator<Item = (Bytes, HeaderValue)> {
+    fields.filter_map(move |(name, value)| {
         let name = name.to_bytes();
-        if HeaderName::from_bytes(&name).is_ok_and(|own| keep(&own, &head.headers)) {
-            kept.append_header(name, value.clone())?;
-        }
-    }
-    Ok(kept)
-}
-
-fn spelled_response(
-    head: &ResponseHeader,
-    keep: impl Fn(&HeaderName, &HeaderMap) -> bool,
-) -> pingora::Result<ResponseHeader> {
-    let mut kept = ResponseHeader::build(head.status, Some(head.headers.len() + ROOM))?;
-    copy_line(head, &mut kept)?;
-    for (name, value) in spelling::response_fields(head) {
-        let name = name.to_bytes();
-        if HeaderName::from_bytes(&name).is_ok_and(|own| keep(&own, &head.headers)) {
-            kept.append_header(name, value.clone())?;
-        }
-    }
-    Ok(kept)
+        let own = HeaderName::from_bytes(&name).ok()?;
+        keep(&own, all).then(|| (name, value.clone()))
+    })
 }
 
 fn copy_line(from: &ResponseHeader, to: &mut ResponseHeader) -> pingora::Result<()> {

@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
-use super::editable::EditableHead;
+use super::editable::{EditableHead, append_to_table};
 use crate::http1::field_names::Known;
 use crate::http1::spelling::is;
 
@@ -48,14 +48,6 @@ impl<'h, H: EditableHead> Edited<'h, H> {
         self.note(result);
     }
 
-    /// As [`Edited::append`], of several at once: a head without spellings has its table opened once.
-    pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N]) {
-        let Some(result) = self.head.append_to_table(&fields) else {
-            return fields.into_iter().for_each(|(known, value)| self.append(known.spelled, value));
-        };
-        self.note(result);
-    }
-
     /// Drops fields and leaves the others in their order. A header map's own removal
     /// moves its last field into the gap, which is right for the last ones only.
     pub fn retain(&mut self, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) {
@@ -91,6 +83,14 @@ impl<'h, H: EditableHead> Edited<'h, H> {
 }
 
 impl Edited<'_, RequestHeader> {
+    /// As [`Edited::append`], of several at once: a head without spellings has its table opened once.
+    pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N]) {
+        let Some(result) = append_to_table(self.head, &fields) else {
+            return fields.into_iter().for_each(|(known, value)| self.append(known.spelled, value));
+        };
+        self.note(result);
+    }
+
     /// # Errors
     /// When it is none, or none that Pingora can carry.
     pub fn set_target(&mut self, target: &str) -> Result<(), Cause> {

@@ -35,7 +35,7 @@ pub fn strip_request(
             note(&mut dropped.borrow_mut(), name);
             false
         }
-        text => (trusted || !tells_of_the_client(text)) && !connection.is_hop_by_hop(name, headers),
+        text => (trusted || !hop::tells_of_the_client(text)) && !connection.is_hop_by_hop(name, headers),
     });
     tell_of_dropped(&dropped.into_inner());
     if upgrade {
@@ -52,7 +52,7 @@ pub fn has_underscore(name: &HeaderName) -> bool {
 /// that is the proxy's to write, or that ends here, does not pass in disguise either.
 fn may_pass(name: &HeaderName, underscores: Underscores) -> bool {
     let dashed = name.as_str().replace('_', "-");
-    underscores == Underscores::Keep && !tells_of_the_client(&dashed) && !hop::ends_here(&dashed)
+    underscores == Underscores::Keep && !hop::tells_of_the_client(&dashed) && !hop::ends_here(&dashed)
 }
 
 fn note(names: &mut Vec<HeaderName>, name: &HeaderName) {
@@ -84,10 +84,6 @@ pub fn asks_for_upgrade(request: &RequestHeader) -> bool {
     let mut protocols = upgrade.as_bytes().split(|b| *b == b',').map(|p| p.trim_ascii().to_ascii_lowercase());
     let http = protocols.any(|p| p.starts_with(b"h2") || p.starts_with(b"http/"));
     !http && request.version == Version::HTTP_11 && hop::connection_has(&request.headers, b"upgrade")
-}
-
-fn tells_of_the_client(name: &str) -> bool {
-    matches!(name, "forwarded" | "x-real-ip" | "client-cert" | "client-cert-chain") || name.starts_with("x-forwarded-")
 }
 
 /// Takes away what ends at this hop, from an interim response as from a final one.

@@ -5,14 +5,6 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{field_names, spelling};
 
-/// The name of a field as it was spelled.
-#[derive(Debug)]
-pub enum FieldName {
-    /// One that is often sent.
-    Known(&'static str),
-    Other(Bytes),
-}
-
 /// The fields of a head in a table with room for so many `more`, if each name has its usual spelling.
 pub fn usual_fields(fields: &[httparse::Header<'_>], bytes: &[u8], more: usize) -> Option<HeaderMap> {
     // Whoever spells one name in another way often does so with the first.
@@ -28,17 +20,17 @@ pub fn usual_fields(fields: &[httparse::Header<'_>], bytes: &[u8], more: usize) 
     Some(table)
 }
 
-/// Hands on the fields of a head. `None`: one of them is no field to Pingora, though it was to the parser.
+/// Hands on the fields of a head with their names as they were spelled. `None`: one of them is no field to Pingora, though it was to the parser.
 pub fn append_fields(
     fields: &[httparse::Header<'_>],
     bytes: &[u8],
-    mut append: impl FnMut(FieldName, HeaderValue) -> Option<bool>,
+    mut append: impl FnMut(Bytes, HeaderValue) -> Option<bool>,
 ) -> Option<()> {
     let head = Copy::of(bytes);
     for field in fields {
         let name = match field_names::lasting(field.name) {
-            Some(name) => FieldName::Known(name),
-            None => FieldName::Other(head.part(field.name.as_bytes())),
+            Some(name) => Bytes::from_static(name.as_bytes()),
+            None => head.part(field.name.as_bytes()),
         };
         append(name, head.value(field)?)?;
     }

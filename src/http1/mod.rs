@@ -16,7 +16,7 @@ pub use chunked::BadChunk;
 pub use connection_options::ConnectionOptions;
 pub use incoming::IncomingBody;
 pub use input::{Input, READ};
-pub use lines::{FieldName, append_fields, usual_fields};
+pub use lines::{append_fields, usual_fields};
 pub use outgoing::{OutgoingBody, Unfinished};
 pub use output::Output;
 pub use reason::RawReason;

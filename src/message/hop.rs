@@ -43,6 +43,11 @@ pub fn ends_here(name: &str) -> bool {
     matches!(name, "te" | "trailer" | "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
+/// Whether a field is a trusted proxy's word on the client; `name` in lower case.
+pub fn tells_of_the_client(name: &str) -> bool {
+    matches!(name, "forwarded" | "x-real-ip" | "client-cert" | "client-cert-chain") || name.starts_with("x-forwarded-")
+}
+
 /// Whether `Connection` holds this token.
 pub fn connection_has(headers: &HeaderMap, wanted: &[u8]) -> bool {
     tokens(headers).any(|token| token.eq_ignore_ascii_case(wanted))

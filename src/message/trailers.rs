@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 
 use super::alike::are_alike;
-use super::hop::ends_here;
+use super::hop::{ends_here, tells_of_the_client};
 
 /// What of a request's trailers does not go on beside what never does.
 #[derive(Clone, Debug, Default)]
@@ -92,19 +92,9 @@ fn frames_or_controls(name: &str) -> bool {
 fn tells_of_the_request(name: &str) -> bool {
     matches!(
         name,
-        "forwarded"
-            | "x-real-ip"
-            | "client-cert"
-            | "client-cert-chain"
-            | "x-request-id"
-            | "cdn-loop"
-            | "via"
-            | "traceparent"
-            | "tracestate"
-            | "x-rewrite-url"
-            | "x-http-method-override"
-    ) || name.starts_with("x-forwarded-")
-        || name.starts_with("x-original-")
+        "x-request-id" | "cdn-loop" | "via" | "traceparent" | "tracestate" | "x-rewrite-url" | "x-http-method-override"
+    ) || name.starts_with("x-original-")
+        || tells_of_the_client(name)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use node::{Kind, MapKey, Node};
 pub use problem::{Invalid, Location, Parsed, Problem, Severity, Span};
 pub use rejected::Rejected;
 pub use render::{Look, excerpt, render};
-pub use secrets::{hidden as hidden_secrets, hidden_in_urls, lets_in};
+pub use secrets::{hidden as hidden_secrets, hidden_in_urls, may_be_secret};
 pub use tree::{MAX_BYTES, parse};
 #[cfg(test)]
 pub use variables::escape;

@@ -41,7 +41,7 @@ const KEYS: [&str; 15] = [
 ];
 
 /// Whether the value of a field, a parameter or a cookie of this name may let somebody in.
-pub fn lets_in(name: &str) -> bool {
+pub fn may_be_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     TELLING.iter().any(|part| name.contains(part)) || name.split(['-', '_', '.']).any(|word| WORDS.contains(&word))
 }
@@ -105,7 +105,7 @@ fn parameters(text: &str) -> Vec<Range<usize>> {
         let rest = text.get(at + 1..)?;
         let (name, rest) = rest.split_at(rest.find(|c: char| c.is_whitespace() || "=?&;".contains(c))?);
         let rest = rest.strip_prefix('=')?;
-        if !lets_in(name) {
+        if !may_be_secret(name) {
             return None;
         }
         let start = at + 1 + name.len() + 1;
@@ -129,7 +129,7 @@ fn values(line: &str) -> Vec<Range<usize>> {
         let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.!#$%&*+^`|~".contains(c);
         let name = before.get(before.rfind(|c| !is_of_name(c)).map_or(0, |at| at + 1)..)?;
         let rest = line.get(colon + 1..)?;
-        if !lets_in(name) || !rest.starts_with([' ', '\t']) {
+        if !may_be_secret(name) || !rest.starts_with([' ', '\t']) {
             return None;
         }
         let start = colon + 1 + (rest.len() - rest.trim_start().len());
@@ -161,10 +161,10 @@ mod tests {
     fn names_that_let_somebody_in_are_known() {
         for name in ["X-Api-Key", "x-pass", "PW", "x-pwd", "sid", "X-JWT", "my.otp", "sig", "Authorization", "private"]
         {
-            assert!(lets_in(name), "{name}");
+            assert!(may_be_secret(name), "{name}");
         }
         for name in ["X-Plain", "side", "design", "keyboard", "passage", "Access-Control-Allow-Origin", "q", "spin"] {
-            assert!(!lets_in(name), "{name}");
+            assert!(!may_be_secret(name), "{name}");
         }
     }
 

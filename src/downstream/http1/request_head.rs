@@ -12,7 +12,7 @@ use crate::downstream::framing_fields::{Framing, FramingFields};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::target;
 use crate::http1::spelling;
-use crate::http1::{FieldName, append_fields, usual_fields};
+use crate::http1::{append_fields, usual_fields};
 
 /// More fields than this are not looked at.
 const MOST_FIELDS: usize = 256;
@@ -94,11 +94,7 @@ fn with_spellings(
 ) -> Result<RequestHeader, Malformed> {
     let request = RequestHeader::build(method, target, Some(fields.len() + ADDED_FIELDS));
     let mut request = request.map_err(|_| Malformed::Target)?;
-    append_fields(fields, bytes, |name, value| match name {
-        FieldName::Known(name) => request.append_header(name, value).ok(),
-        FieldName::Other(name) => request.append_header(name, value).ok(),
-    })
-    .ok_or(Malformed::Syntax)?;
+    append_fields(fields, bytes, |name, value| request.append_header(name, value).ok()).ok_or(Malformed::Syntax)?;
     Ok(request)
 }
 

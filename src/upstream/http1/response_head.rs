@@ -9,7 +9,7 @@ use pingora_http::ResponseHeader;
 
 use super::bad_response::BadResponse;
 use crate::http1::spelling;
-use crate::http1::{ConnectionOptions, FieldName, IncomingBody, RawReason, append_fields, usual_fields};
+use crate::http1::{ConnectionOptions, IncomingBody, RawReason, append_fields, usual_fields};
 
 /// A head with more fields is not read.
 const MOST_FIELDS: usize = 1024;
@@ -83,10 +83,7 @@ fn carried(parsed: &httparse::Response<'_, '_>, bytes: &[u8]) -> Option<Response
 
 fn with_spellings(status: StatusCode, fields: &[httparse::Header<'_>], bytes: &[u8]) -> Option<ResponseHeader> {
     let mut response = ResponseHeader::build(status, Some(fields.len() + ADDED_FIELDS)).ok()?;
-    append_fields(fields, bytes, |name, value| match name {
-        FieldName::Known(name) => response.append_header(name, value).ok(),
-        FieldName::Other(name) => response.append_header(name, value).ok(),
-    })?;
+    append_fields(fields, bytes, |name, value| response.append_header(name, value).ok())?;
     Some(response)
 }
 
