@@ -121,6 +121,8 @@ impl Kind {
                 let mut command = Command::new(std::env::current_exe()?);
                 let origin = setup.servers.first().ok_or("no origin")?;
                 command.args(["floor", &address.to_string(), &origin.to_string(), &setup.threads.to_string()]);
+                command.args((setup.front == Front::H2c).then_some("--h2c"));
+                command.args((setup.behind == Behind::Grpc).then_some("--h2c-origin"));
                 command
             }
         })

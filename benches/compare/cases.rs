@@ -43,6 +43,8 @@ pub enum Contenders {
     Pools,
     /// Ours, and the proxies whose template knows every [`Front`].
     Fronts,
+    /// Those that speak HTTP/2 in the clear.
+    Http2,
 }
 
 impl Case {
@@ -51,6 +53,7 @@ impl Case {
             Contenders::Everybody => true,
             Contenders::Ours => matches!(kind, Kind::Ours(_)),
             Contenders::Pools => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy),
+            Contenders::Http2 => !matches!(kind, Kind::Pingap(_)),
             Contenders::Fronts => matches!(kind, Kind::Ours(_) | Kind::Nginx | Kind::Haproxy | Kind::Caddy),
         }
     }
@@ -158,7 +161,7 @@ fn tls() -> Vec<Case> {
 fn http2() -> Vec<Case> {
     let of = |name, what, front, call| Case {
         front,
-        contenders: Contenders::Fronts,
+        contenders: if front == Front::H2c { Contenders::Http2 } else { Contenders::Fronts },
         ..Case::of(name, what, Workload::Multiplex(Streams { connections: 8, streams: 16, call }))
     };
     vec![

@@ -55,7 +55,7 @@ enum Role {
         ports: usize,
     },
     /// The floor: a Pingora proxy that only forwards
-    Floor { listen: String, origin: std::net::SocketAddr, threads: usize },
+    Floor(floor::Options),
     /// User instructions per request of our release binary, under valgrind
     Instructions(instructions::Options),
 }
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
         Some(Role::Origin { ports }) => origin::serve(ports),
-        Some(Role::Floor { listen, origin, threads }) => floor::serve(&listen, origin, threads),
+        Some(Role::Floor(options)) => floor::serve(&options),
         Some(Role::Instructions(options)) => instructions::check(&options),
         None => run::compare(&arguments.plan),
     };
