@@ -260,25 +260,26 @@ fn chosen_statuses_are_tried_again_and_the_last_answer_is_passed_on() {
     assert_eq!(proxy.access_log(1)[0]["retries"], 1);
 }
 
-/// Requests that reach the origins for so many of the clients'.
-fn load_of_a_storm(make: fn() -> Origin, settings: &str) -> f64 {
+/// Sends requests that all fail, and checks how many more than these reach the origins.
+fn storm(make: fn() -> Origin, settings: &str) {
     const REQUESTS: usize = 1_000;
     let origins = [make(), make(), make()];
     let proxy = before(&list(&[&origins[0].address, &origins[1].address, &origins[2].address]), settings);
+    let began = Instant::now();
     for n in 0..REQUESTS {
         assert!(proxy.get(&format!("/{n}")).status >= 500);
     }
-    let sent: usize = origins.iter().map(Origin::count).sum();
-    assert!(sent > REQUESTS, "nothing was tried again");
-    f64::from(u32::try_from(sent).unwrap()) / f64::from(u32::try_from(REQUESTS).unwrap())
+    let retries = origins.iter().map(Origin::count).sum::<usize>() - REQUESTS;
+    // In each five seconds ten are allowed, be there ever so few requests: on a busy machine there are few.
+    let windows = usize::try_from(began.elapsed().as_secs() / 5).unwrap();
+    let most = REQUESTS / 5 + 10 * windows;
+    assert!((1..=most).contains(&retries), "{retries} of {most} retries");
 }
 
 #[test]
 fn a_storm_of_5xx_or_resets_adds_a_fifth_of_load_at_most() {
-    let storm = load_of_a_storm(|| answering(503), "    retry: { attempts: 5, statuses: [503] }\n");
-    assert!(storm <= 1.2, "503: {storm}");
-    let storm = load_of_a_storm(resetting, "    retry: { attempts: 5 }\n");
-    assert!(storm <= 1.2, "resets: {storm}");
+    storm(|| answering(503), "    retry: { attempts: 5, statuses: [503] }\n");
+    storm(resetting, "    retry: { attempts: 5 }\n");
 }
 
 #[test]
@@ -286,7 +287,7 @@ fn when_all_are_down_503_comes_at_once_and_one_good_check_brings_them_back() {
     let mut servers = [Server::start("a"), Server::start("b"), Server::start("c")];
     let proxy = before(
         &list(&[&servers[0].address, &servers[1].address, &servers[2].address]),
-        "    health: { active: { path: /, interval: 200ms, timeout: 200ms, healthy_after: 5, unhealthy_after: 2 } }\n",
+        "    health: { active: { path: /, interval: 500ms, timeout: 500ms, healthy_after: 5, unhealthy_after: 2 } }\n",
     );
     assert_eq!(proxy.get("/").status, 200);
     servers.iter_mut().for_each(Server::kill);
@@ -303,7 +304,8 @@ fn when_all_are_down_503_comes_at_once_and_one_good_check_brings_them_back() {
     servers[1].start_again();
     let began = Instant::now();
     await_until("back", || proxy.get("/").status == 200);
-    assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+    // Five checks would take two seconds.
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
 }
 
 #[test]
