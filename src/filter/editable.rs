@@ -145,13 +145,14 @@ impl EditableHead for ResponseHeader {
 }
 
 /// Appends names that have their usual spelling to the table of a head that has no others, opened once for all of
-/// them; `None`: this one has.
+/// them and for `more` that are known to follow; `None`: this one has.
 ///
 /// # Errors
 /// When there are too many fields.
 pub fn append_to_table(
     head: &mut RequestHeader,
     fields: &[(&'static Known, HeaderValue)],
+    more: usize,
 ) -> Option<pingora::Result<()>> {
     // The parts know nothing of another target.
     if head.has_case() || !head.raw_path().starts_with(b"/") || !head.raw_path_is_utf8() {
@@ -160,7 +161,7 @@ pub fn append_to_table(
     let ends = head.send_end_stream();
     let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = http::request::Parts::from(std::mem::replace(head, empty));
-    let result = append_each(&mut parts.headers, fields);
+    let result = append_each(&mut parts.headers, fields, more);
     *head = parts.into();
     if let Some(ends) = ends {
         head.set_send_end_stream(ends);
@@ -168,8 +169,8 @@ pub fn append_to_table(
     Some(result)
 }
 
-fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)]) -> pingora::Result<()> {
-    let result = table.try_reserve(fields.len() + ROOM).and_then(|()| {
+fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)], more: usize) -> pingora::Result<()> {
+    let result = table.try_reserve(fields.len() + more).and_then(|()| {
         fields.iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value.clone()).map(|_| ()))
     });
     result.or_err(ErrorType::InvalidHTTPHeader, "too many fields")

@@ -83,9 +83,10 @@ impl<'h, H: EditableHead> Edited<'h, H> {
 }
 
 impl Edited<'_, RequestHeader> {
-    /// As [`Edited::append`], of several at once: a head without spellings has its table opened once.
-    pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N]) {
-        let Some(result) = append_to_table(self.head, &fields) else {
+    /// As [`Edited::append`], of several at once: a head without spellings has its table opened once, and
+    /// enlarged once where it is known how many `more` are to follow.
+    pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N], more: usize) {
+        let Some(result) = append_to_table(self.head, &fields, more) else {
             return fields.into_iter().for_each(|(known, value)| self.append(known.spelled, value));
         };
         self.note(result);
@@ -226,7 +227,7 @@ pub(super) mod tests {
         for head in &mut heads {
             let (target, version) = (head.raw_path().to_vec(), head.version);
             let mut edited = Edited::new(head);
-            edited.append_all([(known("ETag"), value("2")), (known("Host"), value("3"))]);
+            edited.append_all([(known("ETag"), value("2")), (known("Host"), value("3"))], 1);
             assert_eq!(edited.outcome(), Ok(()));
             let lines: Vec<String> = lines(head).iter().map(|line| line.to_ascii_lowercase()).collect();
             assert_eq!(lines, ["a: 1", "etag: 2", "host: 3"]);

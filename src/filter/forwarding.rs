@@ -14,6 +14,9 @@ use crate::config::Route;
 use crate::http1::field_names::Known;
 use crate::message::forwarded::{forwarded, forwarded_for};
 
+/// So many fields are added to a request at most.
+pub const ADDED: usize = 4;
+
 static X_FORWARDED_FOR: Known = Known { spelled: "X-Forwarded-For", name: HeaderName::from_static("x-forwarded-for") };
 static X_FORWARDED_PROTO: Known =
     Known { spelled: "X-Forwarded-Proto", name: HeaderName::from_static("x-forwarded-proto") };
@@ -47,9 +50,9 @@ fn start_list(cx: &mut UpstreamRequestContext<'_>) {
     let Some(element) = made(upstream, element) else { return };
     let (addresses, proto) = ((&X_FORWARDED_FOR, client.forwarded_for.clone()), (&X_FORWARDED_PROTO, proto));
     if host.is_empty() {
-        upstream.append_all([addresses, proto, (&FORWARDED, element)]);
+        upstream.append_all([addresses, proto, (&FORWARDED, element)], 0);
     } else {
-        upstream.append_all([addresses, proto, (&X_FORWARDED_HOST, host.clone()), (&FORWARDED, element)]);
+        upstream.append_all([addresses, proto, (&X_FORWARDED_HOST, host.clone()), (&FORWARDED, element)], 0);
     }
 }
 

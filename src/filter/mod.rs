@@ -74,7 +74,7 @@ mod destination;
 mod editable;
 mod fields;
 mod findings;
-mod forwarding;
+pub mod forwarding;
 mod headers;
 pub mod hop_by_hop;
 mod host;

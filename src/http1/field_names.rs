@@ -15,37 +15,56 @@ pub struct Known {
 
 /// The name that is spelled in its usual way.
 pub fn spelled(text: &[u8]) -> Option<&'static Known> {
-    of_length(text.len()).iter().find(|known| known.spelled.as_bytes() == text)
+    find(text, |entry| entry.known.spelled.as_bytes() == text)
 }
 
 /// The name, in whatever way it is spelled.
 pub fn any_case(text: &[u8]) -> Option<&'static Known> {
-    of_length(text.len()).iter().find(|known| known.spelled.as_bytes().eq_ignore_ascii_case(text))
+    find(text, |entry| entry.small.as_bytes().eq_ignore_ascii_case(text))
 }
 
 /// A name in small letters.
 pub fn named(name: &HeaderName) -> Option<&'static Known> {
     let name = name.as_str().as_bytes();
-    of_length(name.len()).iter().find(|known| known.name.as_str().as_bytes() == name)
+    find(name, |entry| entry.small.as_bytes() == name)
 }
 
 /// The same text with a life of its own, in its usual spelling or in small letters.
 pub fn lasting(text: &str) -> Option<&'static str> {
-    let either = |known: &'static Known| [known.spelled, known.name.as_str()].into_iter().find(|own| *own == text);
-    of_length(text.len()).iter().find_map(either)
+    let any = any_case(text.as_bytes())?;
+    [any.spelled, any.name.as_str()].into_iter().find(|own| *own == text)
 }
 
-fn of_length(length: usize) -> &'static [Known] {
-    BY_LENGTH.get(length).map_or(&[], Vec::as_slice)
+/// A name in the table.
+#[derive(Debug)]
+struct Entry {
+    key: u16,
+    small: &'static str,
+    known: Known,
 }
 
-static BY_LENGTH: LazyLock<Vec<Vec<Known>>> = LazyLock::new(|| {
-    let mut all: Vec<Vec<Known>> = (0..=LONGEST).map(|_| Vec::new()).collect();
+/// The entry of this length that `is_same` accepts; one of another key is not looked at.
+fn find(text: &[u8], is_same: impl Fn(&Entry) -> bool) -> Option<&'static Known> {
+    let key = key(text);
+    BY_LENGTH.get(text.len())?.iter().find(|entry| entry.key == key && is_same(entry)).map(|entry| &entry.known)
+}
+
+/// Tells most names of one length apart, in whatever way they are spelled.
+fn key(text: &[u8]) -> u16 {
+    match text {
+        [first, .., last] => u16::from_be_bytes([first | 0x20, last | 0x20]),
+        [] | [_] => 0,
+    }
+}
+
+static BY_LENGTH: LazyLock<[Vec<Entry>; LONGEST + 1]> = LazyLock::new(|| {
+    let mut all = [const { Vec::new() }; LONGEST + 1];
     for spelled in KNOWN {
         if let Some(same) = all.get_mut(spelled.len()) {
             // It lives as long as the process, so that nobody counts who uses it.
-            let name = HeaderName::from_static(Box::leak(spelled.to_ascii_lowercase().into_boxed_str()));
-            same.push(Known { spelled, name });
+            let small: &str = Box::leak(spelled.to_ascii_lowercase().into_boxed_str());
+            let name = HeaderName::from_static(small);
+            same.push(Entry { key: key(spelled.as_bytes()), small, known: Known { spelled, name } });
         }
     }
     all

@@ -11,7 +11,7 @@ use super::error::Refusal;
 use super::{request_id, tracing};
 use crate::config::Underscores;
 use crate::downstream::ClientConnection;
-use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop, loops};
+use crate::filter::{Cause, Edited, UpstreamRequestContext, forwarding, hop_by_hop, loops};
 use crate::message::trailers::RequestTrailers;
 
 /// Edits the request of a session. `upstream` is a copy of what the client sent.
@@ -56,7 +56,7 @@ fn goes_by_http2(ctx: &RequestCtx) -> bool {
 fn name_request(upstream: &mut Edited<'_, RequestHeader>, ctx: &RequestCtx) {
     match request_id::for_upstream(ctx) {
         Some(id) if !upstream.headers.contains_key(&request_id::FIELD.name) => {
-            upstream.append_all([(&loops::FIELD, loops::own_mark()), (&request_id::FIELD, id)]);
+            upstream.append_all([(&loops::FIELD, loops::own_mark()), (&request_id::FIELD, id)], forwarding::ADDED);
         }
         Some(id) => {
             loops::mark(upstream);

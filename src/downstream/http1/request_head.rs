@@ -17,8 +17,8 @@ use crate::http1::{append_fields, usual_fields};
 /// More fields than this are not looked at.
 const MOST_FIELDS: usize = 256;
 
-/// Usually as many fields are added on the way to an upstream: the table of fields, which is
-/// copied with the request, has room for them.
+/// Usually as many fields are added on the way to an upstream: the table of spellings, which is
+/// copied with the request, has room for them. That of the fields is enlarged by who adds them.
 const ADDED_FIELDS: usize = 6;
 
 /// A head that can be handed on.
@@ -75,7 +75,7 @@ impl Head {
             return Err(Malformed::Framing);
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Target)?;
-        let request = match usual_fields(parsed.headers, bytes, ADDED_FIELDS) {
+        let request = match usual_fields(parsed.headers, bytes, 0) {
             Some(fields) => spelling::usual_request(method, target.as_bytes(), fields).map_err(|_| Malformed::Target),
             None => with_spellings(method, target.as_bytes(), parsed.headers, bytes),
         };
