@@ -80,13 +80,16 @@ impl RequestId {
         }
     }
 
-    /// As the value of a header field.
+    /// As the value of a header field. HTTP/2 keeps it out of its tables: no other request has it, and
+    /// there it would push out what others have (RFC 7541 section 6.2.3).
     pub fn to_field(&self) -> Option<HeaderValue> {
-        match &self.0 {
+        let mut field = match &self.0 {
             Origin::Made(id) => HeaderValue::from_str(id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer())),
             Origin::Taken(text) => HeaderValue::from_str(text),
         }
-        .ok()
+        .ok()?;
+        field.set_sensitive(true);
+        Some(field)
     }
 }
 

@@ -101,7 +101,9 @@ pub fn tell_upstream(upstream: &mut Edited<'_, RequestHeader>, ctx: &RequestCtx)
         (Fate::Sampled | Fate::IfFailed, attempt) => attempt.map_or(trace.span, |attempt| attempt.span),
     };
     let field = trace_context::field(trace.id, parent, trace.fate == Fate::Sampled);
-    if let Ok(field) = HeaderValue::from_bytes(&field) {
+    if let Ok(mut field) = HeaderValue::from_bytes(&field) {
+        // As the id of the request, it is not for the tables of HTTP/2.
+        field.set_sensitive(true);
         upstream.set("traceparent", field);
     }
     // It says something of a trace that this is not (section 3.3).

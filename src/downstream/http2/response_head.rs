@@ -13,7 +13,9 @@ const OF_CONNECTION: [HeaderName; 4] =
 /// The head of an interim response.
 pub(super) fn interim(head: ResponseHeader) -> Response<()> {
     let mut parts = response::Parts::from(head);
-    OF_CONNECTION.iter().for_each(|name| drop(parts.headers.remove(name)));
+    if parts.headers.keys().any(|name| OF_CONNECTION.contains(name)) {
+        OF_CONNECTION.iter().for_each(|name| drop(parts.headers.remove(name)));
+    }
     Response::from_parts(parts, ())
 }
 
