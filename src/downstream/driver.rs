@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ pub trait Driver: std::fmt::Debug + Send + Sync + Unpin + 'static {
 
     fn request_mut(&mut self) -> &mut RequestHeader;
 
-    fn exchange(&self) -> &Exchange;
+    fn exchange(&self) -> &Arc<Exchange>;
 
     /// The last head that was written.
     fn response(&self) -> Option<&ResponseHeader>;

@@ -149,7 +149,6 @@ impl Timers {
 
     /// The client has said all that the upstream takes, and waits.
     pub fn poll_response(&mut self, exchange: &Exchange, expects_head: bool, cx: &mut Context<'_>) -> Poll<Overdue> {
-        exchange.upload.register_waker(cx);
         let Some(limit) = exchange.deadlines.response(expects_head) else {
             return Poll::Pending;
         };

@@ -8,6 +8,7 @@ mod deadline;
 mod download;
 mod given_up;
 mod limits;
+mod no_messages;
 mod timer;
 mod upload;
 mod window;
@@ -20,6 +21,7 @@ use download::Download;
 pub use given_up::GivenUp;
 use given_up::LastWord;
 pub use limits::{BodyRefused, ExchangeLimits};
+pub use no_messages::NoMessages;
 pub use timer::Timer;
 use upload::Upload;
 
@@ -42,6 +44,8 @@ pub struct Exchange {
     answered: AtomicBool,
     /// A server was asked for the response.
     forwarded: AtomicBool,
+    /// The head of a response has come from the server.
+    responded: AtomicBool,
     /// The connection ends after the response.
     closes_connection: AtomicBool,
 }
@@ -54,8 +58,8 @@ impl Exchange {
         self.upload.reset();
         self.download.begin_attempt();
         self.last_word = LastWord::default();
-        let Self { tunnel, continue_awaited, answered, forwarded, closes_connection, .. } = self;
-        for flag in [tunnel, continue_awaited, answered, forwarded, closes_connection] {
+        let Self { tunnel, continue_awaited, answered, forwarded, responded, closes_connection, .. } = self;
+        for flag in [tunnel, continue_awaited, answered, forwarded, responded, closes_connection] {
             *flag.get_mut() = false;
         }
     }
@@ -123,6 +127,16 @@ impl Exchange {
         self.forwarded.load(Ordering::Relaxed)
     }
 
+    /// The head of a response has come, be it an interim one.
+    pub fn begin_response(&self) {
+        self.responded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the head of a response has come, in this attempt or in one before.
+    pub fn has_response(&self) -> bool {
+        self.responded.load(Ordering::Relaxed)
+    }
+
     /// The connection ends after the response, which has still to begin.
     pub fn close_connection(&self) {
         self.closes_connection.store(true, Ordering::Relaxed);
@@ -150,6 +164,7 @@ mod tests {
         exchange.upload.give_up();
         exchange.become_tunnel(second);
         exchange.await_continue();
+        exchange.begin_response();
         exchange.end_response();
         exchange.close_connection();
         exchange.limits.refuse_body();
@@ -159,6 +174,7 @@ mod tests {
         assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
         assert_eq!((deadlines.write(), deadlines.min_rate()), (None, None));
         assert!(!exchange.is_tunnel() && !exchange.is_forwarded() && !exchange.closes_connection());
+        assert!(!exchange.has_response());
         assert!(!exchange.is_continue_awaited() && !exchange.is_answered());
         assert_eq!((exchange.limits.refused(), exchange.limits.response_head()), (None, MOST_RESPONSE_HEAD));
     }

@@ -4,6 +4,7 @@
 mod client_tls;
 mod complaints;
 mod provider;
+mod read_gate;
 mod socket;
 mod system_roots;
 

@@ -10,10 +10,13 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::read_gate::ReadGate;
+
 /// A socket that is read from where [`Self::unread`] put something back.
 #[derive(Debug)]
 pub struct Socket {
     kind: Kind,
+    gate: ReadGate,
     unread: Bytes,
 }
 
@@ -27,20 +30,20 @@ enum Kind {
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Self {
-        Self { kind: Kind::Tcp(stream), unread: Bytes::new() }
+        Self { kind: Kind::Tcp(stream), unread: Bytes::new(), gate: ReadGate::default() }
     }
 }
 
 impl From<UnixStream> for Socket {
     fn from(stream: UnixStream) -> Self {
-        Self { kind: Kind::Unix(stream), unread: Bytes::new() }
+        Self { kind: Kind::Unix(stream), unread: Bytes::new(), gate: ReadGate::default() }
     }
 }
 
 #[cfg(test)]
 impl From<tokio::io::DuplexStream> for Socket {
     fn from(stream: tokio::io::DuplexStream) -> Self {
-        Self { kind: Kind::Memory(stream), unread: Bytes::new() }
+        Self { kind: Kind::Memory(stream), unread: Bytes::new(), gate: ReadGate::default() }
     }
 }
 
@@ -95,12 +98,18 @@ impl AsyncRead for Socket {
             }
             return Poll::Ready(Ok(()));
         }
-        match &mut this.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            #[cfg(test)]
-            Kind::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        if !this.gate.is_open(cx) {
+            return Poll::Pending;
         }
+        let mut cx = this.gate.context();
+        let read = match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_read(&mut cx, buf),
+            Kind::Unix(stream) => Pin::new(stream).poll_read(&mut cx, buf),
+            #[cfg(test)]
+            Kind::Memory(stream) => Pin::new(stream).poll_read(&mut cx, buf),
+        };
+        this.gate.set_waits(read.is_pending());
+        read
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -64,7 +65,7 @@ impl Driver for RequestDriver {
         &mut self.request
     }
 
-    fn exchange(&self) -> &Exchange {
+    fn exchange(&self) -> &Arc<Exchange> {
         &self.connection.waits.exchange
     }
 

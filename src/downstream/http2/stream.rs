@@ -253,7 +253,7 @@ impl Driver for StreamDriver {
         &mut self.request
     }
 
-    fn exchange(&self) -> &Exchange {
+    fn exchange(&self) -> &Arc<Exchange> {
         &self.seat.waits.exchange
     }
 

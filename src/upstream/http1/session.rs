@@ -26,7 +26,7 @@ use super::bad_response::BadResponse;
 use super::body_writer::BodyWriter;
 use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, NoMessages};
 use crate::http1::spelling;
 use crate::http1::{IncomingBody, OutgoingBody};
 use crate::upstream::stall::Stall;
@@ -113,6 +113,7 @@ impl Session {
                 Head::read(self.connection.input.waiting(), exchange.limits.response_head()).map_err(refused)?
             {
                 self.connection.input.skip(head.length);
+                exchange.begin_response();
                 return Poll::Ready(self.begin_response(head.response));
             }
             let read = ready!(self.connection.input.poll_fill(&mut self.connection.stream, cx)).map_err(read_failed)?;
@@ -357,7 +358,7 @@ impl CustomSession for Session {
 
     /// HTTP/1 has no messages beside the body.
     fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        Some(Box::new(futures_util::stream::empty()))
+        Some(Box::new(NoMessages(Arc::clone(self.exchange.as_ref()?))))
     }
 
     async fn drain_custom_messages(&mut self) -> Result<()> {

@@ -29,7 +29,7 @@ use super::fault::{Http2Fault, failed};
 use super::request_head::{asked_protocol, to_http2, websocket_accept};
 use super::response_head::{from_http2, length, switch};
 use super::upload_queue::UploadQueue;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, NoMessages};
 use crate::message::trailers;
 use crate::upstream::stall::Stall;
 
@@ -131,10 +131,12 @@ impl Session {
         };
         if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
             let (parts, ()) = interim.map_err(failed)?.into_parts();
+            exchange.begin_response();
             self.response = Some(from_http2(parts, exchange.limits.response_head())?);
             return Poll::Ready(Ok(()));
         }
         let (parts, body) = ready!(Pin::new(response).poll(cx)).map_err(failed)?.into_parts();
+        exchange.begin_response();
         let mut head = from_http2(parts, exchange.limits.response_head())?;
         self.left = length(&head.headers).filter(|_| !body.is_end_stream());
         self.reading = if body.is_end_stream() { Reading::Over } else { Reading::Body(body) };
@@ -373,7 +375,7 @@ impl CustomSession for Session {
     }
 
     fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        Some(Box::new(futures_util::stream::empty()))
+        Some(Box::new(NoMessages(Arc::clone(self.exchange.as_ref()?))))
     }
 
     async fn drain_custom_messages(&mut self) -> Result<()> {
