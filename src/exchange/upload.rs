@@ -28,8 +28,9 @@ pub struct Upload {
     reader: AtomicWaker,
     /// What the client sent behind the body.
     trailers: Mutex<Option<Box<HeaderMap>>>,
-    /// Which of them go on.
-    trailer_rules: Mutex<RequestTrailers>,
+    has_trailers: AtomicBool,
+    /// Which of them go on; none while nobody has said so.
+    trailer_rules: Mutex<Option<RequestTrailers>>,
 }
 
 impl Default for Upload {
@@ -42,6 +43,7 @@ impl Default for Upload {
             given_up: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             trailers: Mutex::new(None),
+            has_trailers: AtomicBool::new(false),
             trailer_rules: Mutex::default(),
         }
     }
@@ -58,17 +60,26 @@ impl Upload {
     /// The client sent these behind the body. They are set before the end of the body is told.
     pub fn set_trailers(&self, trailers: HeaderMap) {
         *self.trailers.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(trailers));
+        self.has_trailers.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has sent any.
+    pub fn has_trailers(&self) -> bool {
+        self.has_trailers.load(Ordering::Acquire)
     }
 
     /// Which trailers go on, as the route has it.
     pub fn set_trailer_rules(&self, rules: RequestTrailers) {
-        *self.trailer_rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        *self.trailer_rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
     }
 
     /// The trailers that go on behind a request of this head. A retry gets them, too.
     pub fn trailers(&self, head: &HeaderMap) -> Option<HeaderMap> {
+        if !self.has_trailers() {
+            return None;
+        }
         let trailers = self.trailers.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()?;
-        Some(self.trailer_rules.lock().unwrap_or_else(PoisonError::into_inner).of(trailers, head))
+        Some(self.trailer_rules.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.of(trailers, head))
     }
 
     /// So many bytes wait for the upstream to take them.
@@ -89,7 +100,8 @@ impl Upload {
     pub(super) fn reset(&mut self) {
         self.begin_attempt();
         *self.trailers.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.trailer_rules.get_mut().unwrap_or_else(PoisonError::into_inner) = RequestTrailers::default();
+        *self.has_trailers.get_mut() = false;
+        *self.trailer_rules.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The upstream takes no more of the body: it has closed its direction, or took too long.
@@ -150,6 +162,22 @@ mod tests {
         assert!(!upload.is_full(&cx));
         let since = upload.taken_since().unwrap();
         assert!(since + Duration::from_millis(1) >= before && since <= Instant::now());
+    }
+
+    #[test]
+    fn trailers_go_on_where_somebody_says_which_and_for_one_request() {
+        let (mut upload, head) = (Upload::default(), HeaderMap::new());
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", http::HeaderValue::from_static("7"));
+        upload.set_trailers(trailers.clone());
+        assert_eq!(upload.trailers(&head), None);
+        upload.set_trailer_rules(RequestTrailers::default());
+        for _ in 0..2 {
+            upload.begin_attempt();
+            assert_eq!(upload.trailers(&head), Some(trailers.clone()));
+        }
+        upload.reset();
+        assert!(!upload.has_trailers() && upload.trailers(&head).is_none());
     }
 
     #[test]

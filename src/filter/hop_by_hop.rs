@@ -2,7 +2,7 @@
 //! rule of HTTP and no choice of a route's, so these functions stand in no chain: they
 //! are called for every message, before its filters are run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
 use http::Version;
@@ -16,21 +16,24 @@ use crate::message::hop::{self, ConnectionField};
 
 /// Takes away what ends at this hop, and what an untrusted remote says of the client.
 ///
-/// `upgrade` is what [`asks_for_upgrade`] said of the request. `to_http2`: the upstream may speak
-/// HTTP/2, where `TE: trailers` means the whole way (RFC 9113 section 8.2.2) and gRPC wants it.
+/// `upgrade` is what [`asks_for_upgrade`] said of the request. `takes_trailers`: those of the response go on to a
+/// client that says `TE: trailers`, and so the proxy says it, too (RFC 9110 section 6.5.1).
 pub fn strip_request(
     request: &mut Edited<'_, RequestHeader>,
     trusted: bool,
     upgrade: bool,
-    to_http2: bool,
+    takes_trailers: bool,
     underscores: Underscores,
 ) {
     let connection = ConnectionField::of(&request.headers);
     // `retain` may ask about a field twice.
-    let dropped = RefCell::new(Vec::new());
+    let (dropped, te) = (RefCell::new(Vec::new()), Cell::new(false));
     request.retain(|name, headers| match name.as_str() {
         "connection" | "upgrade" => upgrade,
-        "te" => to_http2 && hop::takes_trailers(headers),
+        "te" => {
+            te.set(takes_trailers && hop::takes_trailers(headers));
+            false
+        }
         _ if has_underscore(name) && !may_pass(name, underscores) => {
             note(&mut dropped.borrow_mut(), name);
             false
@@ -41,6 +44,10 @@ pub fn strip_request(
     if upgrade {
         // The other fields that Connection named went with it.
         request.set("Connection", HeaderValue::from_static("Upgrade"));
+    } else if te.get() && request.version != Version::HTTP_10 {
+        // `TE` is of one hop, and `Connection` has to say so (RFC 9110 section 10.1.4).
+        request.set("TE", HeaderValue::from_static("trailers"));
+        request.set("Connection", HeaderValue::from_static("TE"));
     }
 }
 
@@ -162,16 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn te_goes_on_to_http_2_where_it_is_of_trailers() {
-        let kept = |to_http2, te| {
-            let up = sent("/", &[("Connection", "te"), ("TE", te), ("X", "1")], |cx| {
-                strip_request(&mut cx.upstream, false, false, to_http2, Underscores::Drop);
+    fn te_goes_on_where_it_is_of_trailers_and_they_do() {
+        let kept = |takes_trailers, te| {
+            let up = sent("/", &[("Connection", "te"), ("TE", te), ("X", "1"), ("Trailer", "A")], |cx| {
+                strip_request(&mut cx.upstream, false, false, takes_trailers, Underscores::Drop);
             });
             lines(&up)
         };
-        assert_eq!(kept(true, "gzip, Trailers"), ["TE: gzip, Trailers", "X: 1"]);
-        assert_eq!(kept(true, "gzip"), ["X: 1"]);
-        assert_eq!(kept(false, "trailers"), ["X: 1"]);
+        assert_eq!(kept(true, "gzip, Trailers"), ["X: 1", "Trailer: A", "TE: trailers", "Connection: TE"]);
+        assert_eq!(kept(true, "gzip"), ["X: 1", "Trailer: A"]);
+        assert_eq!(kept(false, "trailers"), ["X: 1", "Trailer: A"]);
     }
 
     #[test]

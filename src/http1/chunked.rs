@@ -8,8 +8,10 @@ use crate::message::bytes::TOKEN;
 /// The extensions of one chunk have at most this many bytes; nobody sends longer ones in good
 /// faith.
 const MOST_EXTENSION: u32 = 256;
-/// All trailer fields together have at most this many bytes.
-const MOST_TRAILER: u32 = 8 * 1024;
+/// The trailer section has at most this many bytes, with the ends of its lines.
+const MOST_SECTION: u32 = 8 * 1024;
+/// As many trailer fields are read, which is how many a head may have by default.
+pub(super) const MOST_TRAILERS: u16 = 100;
 /// Fifteen hex digits fit a u64 with room to spare.
 const MOST_DIGITS: u8 = 15;
 
@@ -33,9 +35,9 @@ enum At {
     Data { left: u64 },
     DataCr,
     DataLf,
-    Trailer { length: u32, line: u32, named: bool },
-    TrailerLf { length: u32, line: u32 },
-    Done,
+    Section { held: u32, fields: u16, line: u32, named: bool },
+    SectionLf { held: u32, fields: u16, line: u32 },
+    Done { held: u32 },
 }
 
 /// Where in the extensions of a chunk (RFC 9112 section 7.1.1). White space may stand around
@@ -105,7 +107,19 @@ impl Default for Decoder {
 
 impl Decoder {
     pub fn is_done(&self) -> bool {
-        self.0 == At::Done
+        matches!(self.0, At::Done { .. })
+    }
+
+    /// How many of the bytes that were read are the trailer section, or what came of it; none of one
+    /// without fields.
+    pub fn held(&self) -> usize {
+        match self.0 {
+            At::Section { held, .. } | At::SectionLf { held, .. } | At::Done { held } => {
+                usize::try_from(held).unwrap_or(usize::MAX)
+            }
+            At::Size { .. } | At::Extension { .. } | At::SizeLf { .. } => 0,
+            At::Data { .. } | At::DataCr | At::DataLf => 0,
+        }
     }
 
     /// How many of `bytes` frame the body: up to the next data, or to the end of the body.
@@ -133,8 +147,8 @@ impl Decoder {
     }
 }
 
-/// Ends a chunked body.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Ends a chunked body, in front of its trailer section.
+pub const LAST_CHUNK: &[u8] = b"0\r\n";
 
 /// Writes the line in front of a chunk's data.
 pub fn write_size(out: &mut BytesMut, size: usize) {
@@ -161,18 +175,27 @@ fn step(at: At, byte: u8) -> Result<At, BadChunk> {
             let part = part.next(byte).ok_or(BadChunk)?;
             Ok(At::Extension { value, length: length + 1, part })
         }
-        (At::SizeLf { value: 0 }, b'\n') => Ok(At::Trailer { length: 0, line: 0, named: false }),
+        (At::SizeLf { value: 0 }, b'\n') => Ok(At::Section { held: 0, fields: 0, line: 0, named: false }),
         (At::SizeLf { value }, b'\n') => Ok(At::Data { left: value }),
         (At::DataCr, b'\r') => Ok(At::DataLf),
         (At::DataLf, b'\n') => Ok(At::Size { value: 0, digits: 0 }),
-        (At::Trailer { length, line, named }, b'\r') if named || line == 0 => Ok(At::TrailerLf { length, line }),
-        // A name, a colon and a value, as in a head (RFC 9112 section 7.1.2).
-        (At::Trailer { length, line: 1.., named: false }, b':') => Ok(At::Trailer { length, line: 1, named: true }),
-        (At::Trailer { length, line, named }, _) if length < MOST_TRAILER && may_stand_in_field(byte, named) => {
-            Ok(At::Trailer { length: length + 1, line: line.saturating_add(1), named })
+        (At::Section { held: 0, .. }, b'\r') => Ok(At::SectionLf { held: 0, fields: 0, line: 0 }),
+        (At::Section { held, fields, line, named }, b'\r') if named || line == 0 => {
+            Ok(At::SectionLf { held: held + 1, fields, line })
         }
-        (At::TrailerLf { line: 0, .. }, b'\n') => Ok(At::Done),
-        (At::TrailerLf { length, .. }, b'\n') => Ok(At::Trailer { length, line: 0, named: false }),
+        // A name, a colon and a value, as in a head (RFC 9112 section 7.1.2).
+        (At::Section { held, fields, line: line @ 1.., named: false }, b':') => {
+            Ok(At::Section { held: held + 1, fields, line, named: true })
+        }
+        (At::Section { fields: MOST_TRAILERS, line: 0, .. }, _) => Err(BadChunk),
+        (At::Section { held, fields, line, named }, _) if held < MOST_SECTION && may_stand_in_field(byte, named) => {
+            Ok(At::Section { held: held + 1, fields: fields + u16::from(line == 0), line: line + 1, named })
+        }
+        (At::SectionLf { held: 0, .. }, b'\n') => Ok(At::Done { held: 0 }),
+        (At::SectionLf { held, line: 0, .. }, b'\n') => Ok(At::Done { held: held + 1 }),
+        (At::SectionLf { held, fields, .. }, b'\n') => {
+            Ok(At::Section { held: held + 1, fields, line: 0, named: false })
+        }
         (
             At::Size { .. }
             | At::Extension { .. }
@@ -180,9 +203,9 @@ fn step(at: At, byte: u8) -> Result<At, BadChunk> {
             | At::Data { .. }
             | At::DataCr
             | At::DataLf
-            | At::Trailer { .. }
-            | At::TrailerLf { .. }
-            | At::Done,
+            | At::Section { .. }
+            | At::SectionLf { .. }
+            | At::Done { .. },
             _,
         ) => Err(BadChunk),
     }
@@ -281,6 +304,9 @@ mod tests {
     fn what_could_be_read_two_ways_is_refused() {
         let long = [b"1;".to_vec(), vec![b'x'; 300]].concat();
         let trailer = [b"0\r\nA: ".to_vec(), vec![b'x'; 9000]].concat();
+        let lines = |count: u16| format!("0\r\n{}\r\n", "A:\r\n".repeat(count.into()));
+        assert!(end_of(lines(MOST_TRAILERS).as_bytes()).is_ok());
+        assert_eq!(end_of(lines(MOST_TRAILERS + 1).as_bytes()), Err(BadChunk));
         let bad: [&[u8]; 14] = [
             b"+3\r\n",
             b"-1\r\n",

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 
-use super::chunked::Decoder;
+use super::chunked::{BadChunk, Decoder};
 use super::input::{Input, READ};
 
 /// What is still to come of a body.
@@ -68,8 +68,7 @@ impl IncomingBody {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Option<Bytes>>> {
         loop {
-            let framing = decoder.skip_framing(input.waiting());
-            input.skip(framing.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?);
+            read_framing(&mut decoder, input).map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
             *self = if decoder.is_done() { Self::Done } else { Self::Chunked(decoder) };
             if decoder.is_done() {
                 return Poll::Ready(Ok(None));
@@ -93,14 +92,30 @@ impl IncomingBody {
     /// more is asked for.
     fn look_ahead(&mut self, decoder: Decoder, input: &mut Input) {
         let mut ahead = decoder;
-        match ahead.skip_framing(input.waiting()) {
-            Ok(framing) if ahead.is_done() => {
-                input.skip(framing);
-                *self = Self::Done;
-            }
-            Ok(_) | Err(_) => *self = Self::Chunked(decoder),
-        }
+        let is_over = match ahead.skip_framing(input.waiting()) {
+            Ok(read) if ahead.is_done() => take_framing(ahead, read, input).is_ok(),
+            Ok(_) | Err(_) => false,
+        };
+        *self = if is_over { Self::Done } else { Self::Chunked(decoder) };
     }
+}
+
+/// Reads up to the next data, or to the end of the body. A trailer section stays in the input until it
+/// is whole.
+fn read_framing(decoder: &mut Decoder, input: &mut Input) -> Result<(), BadChunk> {
+    let held = decoder.held();
+    let read = decoder.skip_framing(input.waiting().get(held..).unwrap_or_default())?;
+    take_framing(*decoder, held + read, input)
+}
+
+/// Takes from the input what the decoder has read of it.
+fn take_framing(decoder: Decoder, read: usize, input: &mut Input) -> Result<(), BadChunk> {
+    let held = decoder.held();
+    if held > 0 && decoder.is_done() {
+        return input.take_trailer_section(read - held, held);
+    }
+    input.skip(read - held);
+    Ok(())
 }
 
 /// A piece of what the other end has to send.
@@ -118,7 +133,8 @@ fn poll_some(
 mod tests {
     use super::*;
     use std::future::poll_fn;
-    use tokio::io::{AsyncWriteExt, duplex};
+    use std::pin::Pin;
+    use tokio::io::{AsyncWriteExt, ReadBuf, duplex};
 
     /// Everything that is read of a body which arrives in such parts, with what is left for the
     /// next message.
@@ -154,6 +170,41 @@ mod tests {
         assert_eq!(pieces.unwrap(), ["wiki", "pedia"]);
         assert_eq!(rest, b"GET /");
         assert_eq!(read(IncomingBody::sized(0), &[b"x"]).1, b"x");
+    }
+
+    /// Is read so many bytes at a time.
+    struct Pieces<'b> {
+        bytes: &'b [u8],
+        size: usize,
+    }
+
+    impl AsyncRead for Pieces<'_> {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let (piece, rest) = self.bytes.split_at(self.size.min(self.bytes.len()).min(into.remaining()));
+            into.put_slice(piece);
+            self.bytes = rest;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// In whatever parts they arrive, beside the last piece of the body or behind it.
+    #[test]
+    fn trailers_are_kept_whole_and_the_rest_is_left() {
+        let text = b"2\r\nab\r\n0\r\nX-Sum:7\r\ny: \xe9 z \t\r\nx-sum: 8\r\nEmpty:\r\n\r\nGET /";
+        for size in 1..text.len() {
+            let (mut body, mut input, mut data) = (IncomingBody::chunked(), Input::default(), Vec::new());
+            let mut from = Pieces { bytes: text, size };
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            while let Poll::Ready(Ok(Some(piece))) = body.poll_read(&mut input, &mut from, &mut cx) {
+                data.extend_from_slice(&piece);
+            }
+            assert!(body.is_done() && data == b"ab", "{size}");
+            let trailers = input.take_trailers().unwrap();
+            let fields: Vec<_> = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+            assert_eq!(fields, [("x-sum", &b"7"[..]), ("x-sum", b"8"), ("y", b"\xe9 z"), ("empty", b"")]);
+            assert!(input.take_trailers().is_none());
+            assert_eq!([input.waiting(), from.bytes].concat(), b"GET /");
+        }
     }
 
     #[test]

@@ -6,8 +6,11 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
+use super::chunked::BadChunk;
+use super::lines::trailer_fields;
 use super::output::KEPT;
 
 /// How much is read at once of what has no known end, and how much of a next message may lie
@@ -27,6 +30,8 @@ pub struct Input {
     /// Where pieces of a body are read. Each is a part of it, and once that is dropped the same
     /// memory, which is still in the processor's cache, takes the next.
     scratch: BytesMut,
+    /// Of the chunked body that was read last.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Input {
@@ -40,6 +45,19 @@ impl Input {
             self.bytes.clear();
             self.taken = 0;
         }
+    }
+
+    /// Reads the trailer section of a body, so many bytes behind what is skipped first.
+    pub(super) fn take_trailer_section(&mut self, start: usize, length: usize) -> Result<(), BadChunk> {
+        let section = self.waiting().get(start..start + length).ok_or(BadChunk)?;
+        self.trailers = Some(Box::new(trailer_fields(section).ok_or(BadChunk)?));
+        self.skip(start + length);
+        Ok(())
+    }
+
+    /// The trailers of the body that was read, once, if it has any.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|trailers| *trailers)
     }
 
     /// Gives a large buffer back while nothing is going on.

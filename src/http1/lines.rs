@@ -1,8 +1,9 @@
-//! The lines of a head, a request's or a response's.
+//! The lines of a head, a request's or a response's, and those of a trailer section.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::chunked::MOST_TRAILERS;
 use super::{field_names, spelling};
 
 /// The fields of a head in a table with room for so many `more`, if each name has its usual spelling.
@@ -35,6 +36,15 @@ pub fn append_fields(
         append(name, head.value(field)?)?;
     }
     Some(())
+}
+
+/// The fields of a trailer section, with its empty line. `None`: one of them is no field.
+pub(super) fn trailer_fields(section: &[u8]) -> Option<HeaderMap> {
+    let mut lines = [httparse::EMPTY_HEADER; MOST_TRAILERS as usize];
+    let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(section, &mut lines) else { return None };
+    let mut table = HeaderMap::try_with_capacity(fields.len()).ok()?;
+    append_fields(fields, section, |name, value| table.try_append(HeaderName::from_bytes(&name).ok()?, value).ok())?;
+    Some(table)
 }
 
 /// One copy of the bytes of a head, which its fields share.

@@ -7,6 +7,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::chunked::{LAST_CHUNK, write_size};
 use super::output::Output;
+use super::spelling::SpelledName;
 
 /// What is still to come of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,18 @@ impl OutgoingBody {
         size
     }
 
+    /// Ends a chunked body with these fields (RFC 9112 section 7.1.2). No other has a place for them.
+    pub fn end_with(&mut self, trailers: &HeaderMap, out: &mut Output) {
+        if *self != Self::Chunked {
+            return;
+        }
+        let out = out.gathered();
+        out.extend_from_slice(LAST_CHUNK);
+        trailers.iter().for_each(|(name, value)| SpelledName::Usual(name).push_line(value, out));
+        out.extend_from_slice(b"\r\n");
+        *self = Self::Done;
+    }
+
     /// Nothing follows.
     ///
     /// # Errors
@@ -86,7 +99,7 @@ impl OutgoingBody {
     pub fn finish(&mut self, out: &mut Output) -> Result<(), Unfinished> {
         match *self {
             Self::Sized(_) => return Err(Unfinished),
-            Self::Chunked => out.gathered().extend_from_slice(LAST_CHUNK),
+            Self::Chunked => self.end_with(&HeaderMap::new(), out),
             Self::ToEnd => {}
             Self::Unknown | Self::Done => return Ok(()),
         }
@@ -141,6 +154,25 @@ mod tests {
         assert_eq!(written(OutgoingBody::Sized(5), &["ab"]), ("ab".into(), 2, Err(Unfinished)));
         assert_eq!(written(OutgoingBody::ToEnd, &["ab", "c"]), ("abc".into(), 3, Ok(())));
         assert_eq!(written(OutgoingBody::Done, &["ab"]), (String::new(), 0, Ok(())));
+    }
+
+    #[test]
+    fn trailers_end_a_chunked_body_and_no_other() {
+        let mut trailers = HeaderMap::new();
+        for (name, value) in [("x-sum", "7"), ("etag", "e"), ("x-sum", "8")] {
+            trailers.append(name, value.parse().unwrap());
+        }
+        for (body, expected) in [
+            (OutgoingBody::Chunked, "0\r\nX-Sum: 7\r\nX-Sum: 8\r\nETag: e\r\n\r\n"),
+            (OutgoingBody::Sized(5), ""),
+            (OutgoingBody::ToEnd, ""),
+            (OutgoingBody::Done, ""),
+        ] {
+            let (mut ended, mut out) = (body, Output::default());
+            ended.end_with(&trailers, &mut out);
+            assert_eq!(out.gathered(), expected);
+            assert_eq!(ended.is_done(), !expected.is_empty() || body.is_done());
+        }
     }
 
     #[test]

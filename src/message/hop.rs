@@ -38,9 +38,10 @@ impl ConnectionField {
     }
 }
 
-/// Whether a field ends at every hop, named by `Connection` or not; `name` in lower case.
+/// Whether a field ends at every hop, named by `Connection` or not; `name` in lower case. `Trailer` goes
+/// all the way: by it a recipient finds out that trailers were dropped (RFC 9110 section 6.6.2).
 pub fn ends_here(name: &str) -> bool {
-    matches!(name, "te" | "trailer" | "keep-alive" | "proxy-connection" | "http2-settings")
+    matches!(name, "te" | "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
 /// Whether a field is a trusted proxy's word on the client; `name` in lower case.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 
 use super::alike::are_alike;
-use super::hop::{ends_here, tells_of_the_client};
+use super::hop::{ends_here, nominated, tells_of_the_client};
 
 /// What of a request's trailers does not go on beside what never does.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +31,19 @@ impl RequestTrailers {
     }
 }
 
-/// The trailers of a response that go on.
-pub fn of_response(trailers: HeaderMap) -> HeaderMap {
-    without(trailers, |_| false)
+/// The trailers that go on behind a response of this head; `None` where none do.
+pub fn of_response(trailers: HeaderMap, head: &HeaderMap) -> Option<HeaderMap> {
+    let trailers = without(beyond_this_hop(trailers, head), |_| false);
+    (!trailers.is_empty()).then_some(trailers)
+}
+
+/// The trailers without those that the `Connection` of their head says are of its hop (RFC 9110
+/// section 7.6.1).
+pub fn beyond_this_hop(mut trailers: HeaderMap, head: &HeaderMap) -> HeaderMap {
+    for name in nominated(head).filter_map(|name| HeaderName::from_bytes(name).ok()) {
+        trailers.remove(name);
+    }
+    trailers
 }
 
 /// Without those, and without those that never go on.
@@ -62,6 +72,7 @@ fn frames_or_controls(name: &str) -> bool {
         name,
         "connection"
             | "upgrade"
+            | "trailer"
             | "transfer-encoding"
             | "content-encoding"
             | "content-length"
@@ -114,8 +125,19 @@ mod tests {
 
     #[test]
     fn what_concerns_the_whole_message_is_no_trailer() {
-        let trailers = fields(&["grpc-status", "content-length", "te", "x-forwarded-for", "host", "server-timing"]);
-        assert_eq!(names(&of_response(trailers)), ["grpc-status", "server-timing"]);
+        let all = ["grpc-status", "content-length", "te", "trailer", "x-forwarded-for", "host", "server-timing"];
+        let none = HeaderMap::new();
+        assert_eq!(names(&of_response(fields(&all), &none).unwrap()), ["grpc-status", "server-timing"]);
+        assert_eq!(of_response(fields(&["trailer"]), &none), None);
+    }
+
+    #[test]
+    fn what_connection_names_is_no_trailer_of_the_next_hop() {
+        let mut head = HeaderMap::new();
+        head.insert("connection", HeaderValue::from_static("close, X-Hop"));
+        let trailers = fields(&["x-hop", "x-sum"]);
+        assert_eq!(names(&of_response(trailers.clone(), &head).unwrap()), ["x-sum"]);
+        assert_eq!(names(&beyond_this_hop(trailers, &head)), ["x-sum"]);
     }
 
     #[test]

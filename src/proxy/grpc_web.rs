@@ -54,6 +54,7 @@ impl GrpcWeb {
         self.encoded.clear();
         upstream.insert_header(header::CONTENT_TYPE, format!("application/grpc{}", self.suffix))?;
         upstream.insert_header(header::TE, "trailers")?;
+        upstream.insert_header(header::CONNECTION, "TE")?;
         if self.is_text && upstream.remove_header(&header::CONTENT_LENGTH).is_some() {
             upstream.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }

@@ -161,7 +161,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         request::edit_live_request(session, upstream_request, ctx)?;
         ctx.mirror = self.mirrors.begin_copy(session, upstream_request, ctx);
-        request::attach_exchange(upstream_request, ctx);
+        request::attach_exchange(session, upstream_request, ctx);
         ctx.grpc_web.as_mut().map_or(Ok(()), |call| call.edit_request(upstream_request))
     }
 
@@ -214,20 +214,18 @@ impl ProxyHttp for Proxy {
             call.edit_response_body(body);
         }
         if end_of_stream {
-            // The upstream is done, however long its client takes.
-            ctx.place = None;
-            tracing::end_attempt(ctx, None);
-            keepalive::end_response(session, ctx);
+            response::end_response(session, ctx);
         }
         Ok(None)
     }
 
     async fn response_trailer_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         trailers: &mut HeaderMap,
         ctx: &mut RequestCtx,
     ) -> Result<Option<Bytes>> {
+        response::end_response(session, ctx);
         Ok(ctx.grpc_web.as_ref().and_then(|call| call.trailers(trailers)))
     }
 

@@ -35,7 +35,7 @@ pub fn edit_request(
     let Some(route) = ctx.route() else { return Err(Cause::Internal) };
     let mut upstream = Edited::new(upstream);
     let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
-    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, goes_by_http2(ctx), ctx.snapshot.underscores);
+    hop_by_hop::strip_request(&mut upstream, trusted, upgrade, true, ctx.snapshot.underscores);
     name_request(&mut upstream, ctx);
     tracing::tell_upstream(&mut upstream, ctx);
     ctx.findings.edit_request(&mut upstream);
@@ -45,11 +45,6 @@ pub fn edit_request(
     let is_tls = ctx.pool().is_some_and(|pool| pool.settings().tls.is_some());
     let place = (if is_tls { "https" } else { "http" }, authority);
     route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, place, upstream))
-}
-
-/// Whether the upstream may speak HTTP/2.
-fn goes_by_http2(ctx: &RequestCtx) -> bool {
-    ctx.pool().is_some_and(|pool| pool.settings().protocol.is_maybe_http2())
 }
 
 /// Adds the mark of this process and the id of the request.
@@ -67,10 +62,10 @@ fn name_request(upstream: &mut Edited<'_, RequestHeader>, ctx: &RequestCtx) {
 }
 
 /// Has the driver of the upstream's connection find the exchange with the request's head, and with it
-/// what of the client's trailers goes on.
-pub fn attach_exchange(upstream: &mut RequestHeader, ctx: &RequestCtx) {
+/// what of the client's trailers goes on: they come behind a body.
+pub fn attach_exchange(session: &mut Session, upstream: &mut RequestHeader, ctx: &RequestCtx) {
     if let Some(exchange) = ctx.exchange() {
-        if goes_by_http2(ctx) {
+        if !session.as_mut().is_body_empty() {
             exchange.upload.set_trailer_rules(RequestTrailers {
                 withheld: ctx.route().and_then(|route| route.filters.withheld_trailers()).cloned(),
                 keeps_underscores: ctx.snapshot.underscores == Underscores::Keep,

@@ -10,8 +10,8 @@ use pingora_proxy::Session;
 use super::context::RequestCtx;
 use super::error::Refusal;
 use super::framing;
-use super::keepalive::{close_if_body_is_withheld, end_bodyless_response};
-use super::{request_id, server_timing};
+use super::keepalive::{self, close_if_body_is_withheld, end_bodyless_response};
+use super::{request_id, server_timing, tracing};
 use crate::filter::{Cause, Edited, Origin, RareFields, ResponseContext, hop_by_hop};
 use crate::listener::ListenerIndex;
 
@@ -47,6 +47,13 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
     }
     edit(session, head, rare, ctx)?;
     add_hsts(head, ctx)
+}
+
+/// Nothing more comes of the upstream's response: it is done, however long its client takes.
+pub fn end_response(session: &mut Session, ctx: &mut RequestCtx) {
+    ctx.place = None;
+    tracing::end_attempt(ctx, None);
+    keepalive::end_response(session, ctx);
 }
 
 /// The connection becomes a tunnel, if the client asked for one.

@@ -70,7 +70,6 @@ impl Connector {
             Selected::Http1 => {
                 let mut connection = Box::new(http1::Connection::new(made.transport, made.timing));
                 connection.mark = mark;
-                connection.offered_http2 = dial.destination.protocol.is_maybe_http2();
                 Ok((Session::Http1(Box::new(http1::Session::new(connection, true))), false))
             }
             Selected::Http2 => {

@@ -18,6 +18,7 @@ use super::response_head;
 use crate::downstream::driver::{Driver, Unfinished};
 use crate::exchange::Exchange;
 use crate::http1::OutgoingBody;
+use crate::message::trailers::beyond_this_hop;
 
 /// A request that was read from a connection, and the response to it.
 #[derive(Debug)]
@@ -111,8 +112,11 @@ impl Driver for RequestDriver {
         self.body.write(piece, &mut self.connection.output)
     }
 
-    /// HTTP/1 clients get none: who does not ask for them cannot use them.
-    fn write_trailers(&mut self, _trailers: HeaderMap) {}
+    /// They end a chunked body, and no other has a place for them. A client that has not said `TE: trailers` gets
+    /// them, too: it may drop what it has no use for (RFC 9110 section 6.5.1).
+    fn write_trailers(&mut self, trailers: HeaderMap) {
+        self.body.end_with(&trailers, &mut self.connection.output);
+    }
 
     fn end_response(&mut self) -> Result<(), Unfinished> {
         if self.body.is_done() {
@@ -154,7 +158,12 @@ impl Driver for RequestDriver {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        self.connection.poll_body(cx)
+        let read = self.connection.poll_body(cx);
+        if let Some(trailers) = self.connection.input.take_trailers() {
+            let trailers = beyond_this_hop(trailers, &self.request.headers);
+            self.connection.waits.exchange.upload.set_trailers(trailers);
+        }
+        read
     }
 
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {

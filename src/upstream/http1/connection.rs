@@ -20,8 +20,6 @@ pub struct Connection {
     pub digest: Digest,
     pub(super) queue: Arc<UploadQueue>,
     pub input: Input,
-    /// The server could have selected HTTP/2: a request may have fields that end here.
-    pub offered_http2: bool,
     /// Counts it, where it is made for requests.
     pub mark: Option<ConnectionMark>,
 }
@@ -36,7 +34,7 @@ impl Connection {
             proxy_digest: None,
             socket_digest: Some(Arc::new(SocketDigest::from_raw_fd(stream.socket().as_raw_fd()))),
         };
-        Self { stream, digest, queue: Arc::default(), input: Input::default(), offered_http2: false, mark: None }
+        Self { stream, digest, queue: Arc::default(), input: Input::default(), mark: None }
     }
 
     /// Whether the server has neither closed the connection nor said anything on it, which it

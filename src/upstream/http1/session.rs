@@ -27,8 +27,9 @@ use super::body_writer::BodyWriter;
 use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
 use crate::exchange::{Exchange, NoMessages};
+use crate::http1::IncomingBody;
 use crate::http1::spelling;
-use crate::http1::{IncomingBody, OutgoingBody};
+use crate::message::trailers;
 use crate::upstream::stall::Stall;
 use crate::upstream::transport::read_failed;
 
@@ -47,6 +48,7 @@ pub struct Session {
     response: Option<Box<ResponseHeader>>,
     /// What is to come of the response's body; `None` before its final head.
     body: Option<IncomingBody>,
+    trailers: Option<Box<HeaderMap>>,
     keep_alive: bool,
     upgraded: bool,
     /// Our direction of a tunnel is closed.
@@ -65,6 +67,7 @@ impl Session {
             asks_for_upgrade: false,
             response: None,
             body: None,
+            trailers: None,
             keep_alive: false,
             upgraded: false,
             is_shut: false,
@@ -150,6 +153,9 @@ impl Session {
         self.poll_request(exchange, cx)?;
         let body = match &mut self.body {
             None => return Poll::Ready(Error::e_explain(ErrorType::InternalError, "a body before its head")),
+            Some(IncomingBody::Done) if self.trailers.is_some() => {
+                return Poll::Ready(Ok(self.end_with_trailers(exchange)));
+            }
             Some(IncomingBody::Done) => return self.poll_rest_of_request(exchange, cx).map(|()| Ok(None)),
             Some(body) => body,
         };
@@ -162,10 +168,31 @@ impl Session {
         }
         let piece =
             ready!(body.poll_read(&mut self.connection.input, &mut self.connection.stream, cx)).map_err(read_failed)?;
+        if let Some(trailers) = self.connection.input.take_trailers() {
+            self.note_trailers(trailers);
+            if piece.is_none() && self.trailers.is_some() {
+                return Poll::Ready(Ok(self.end_with_trailers(exchange)));
+            }
+        }
         // The end of a body has to be told with a piece.
         let piece = piece.unwrap_or_default();
         exchange.download.piece_read(piece.len());
         Poll::Ready(Ok(Some(piece)))
+    }
+
+    fn note_trailers(&mut self, trailers: HeaderMap) {
+        let Some(head) = &self.response else { return };
+        self.trailers = trailers::of_response(trailers, &head.headers).map(Box::new);
+    }
+
+    /// Pingora reads trailers once it has no piece, and nothing after them: what is left of the request has no
+    /// use.
+    fn end_with_trailers(&mut self, exchange: &Exchange) -> Option<Bytes> {
+        let mut queue = self.connection.queue.lock();
+        if !queue.is_over() {
+            queue.give_up(exchange);
+        }
+        None
     }
 
     /// The response is over. Ready once nothing is left of the request either.
@@ -249,16 +276,13 @@ impl CustomSession for Session {
             // HTTP/2 does not have to say how long a body is.
             request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
-        if self.connection.offered_http2 {
-            request.remove_header(&header::TE);
-        }
+        self.method = request.method.clone();
         let mut queue = self.connection.queue.lock();
         write_head(queue.output.gathered(), &request)?;
-        queue.begin(OutgoingBody::of_request(&request));
+        queue.begin(request);
         if end {
             queue.end(&exchange);
         }
-        self.method = request.method.clone();
         Ok(())
     }
 
@@ -336,15 +360,16 @@ impl CustomSession for Session {
     }
 
     async fn read_trailers(&mut self) -> Result<Option<HeaderMap>> {
-        Ok(None)
+        Ok(self.trailers.take().map(|trailers| *trailers))
     }
 
     fn fd(&self) -> UniqueIDType {
         self.connection.stream.socket().as_raw_fd()
     }
 
+    /// With trailers to come the response has no end yet.
     async fn check_response_end_or_error(&mut self, _headers: bool) -> Result<bool> {
-        Ok(self.is_response_over())
+        Ok(self.is_response_over() && self.trailers.is_none())
     }
 
     fn take_request_body_writer(&mut self) -> Option<Box<dyn BodyWrite>> {

@@ -5,10 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use pingora_http::RequestHeader;
 use tokio::io::AsyncWrite;
 
 use crate::exchange::Exchange;
-use crate::http1::{OutgoingBody, Output};
+use crate::http1::{OutgoingBody, Output, Unfinished};
 
 /// Shared by the session and the writer of its request's body.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct UploadQueue(Mutex<Queue>);
 pub(super) struct Queue {
     pub output: Output,
     body: OutgoingBody,
+    /// The head in front of a chunked body, by which its trailers are judged.
+    head: Option<Box<RequestHeader>>,
     state: State,
     /// Of the task that sends.
     sender: Option<Waker>,
@@ -35,7 +38,7 @@ enum State {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { output: Output::default(), body: OutgoingBody::Unknown, state: State::Open, sender: None }
+        Self { output: Output::default(), body: OutgoingBody::Unknown, head: None, state: State::Open, sender: None }
     }
 }
 
@@ -49,12 +52,14 @@ impl Queue {
     /// Makes it that of the next request.
     pub fn renew(&mut self) {
         (self.body, self.state, self.sender) = (OutgoingBody::Unknown, State::Open, None);
+        self.head = None;
         self.output.shrink();
     }
 
-    /// The head was written; `body` follows.
-    pub fn begin(&mut self, body: OutgoingBody) {
-        self.body = body;
+    /// The head was written; its body follows.
+    pub fn begin(&mut self, head: Box<RequestHeader>) {
+        self.body = OutgoingBody::of_request(&head);
+        self.head = (self.body == OutgoingBody::Chunked).then_some(head);
     }
 
     /// The connection becomes a tunnel, with whatever follows.
@@ -79,10 +84,19 @@ impl Queue {
         if self.state != State::Open {
             return;
         }
-        let is_whole = !exchange.upload.is_given_up() && self.body.finish(&mut self.output).is_ok();
+        let is_whole = !exchange.upload.is_given_up() && self.finish(exchange).is_ok();
         self.state = if is_whole { State::Ended } else { State::Broken };
         exchange.upload.set_waiting(self.output.waiting());
         self.wake();
+    }
+
+    fn finish(&mut self, exchange: &Exchange) -> Result<(), Unfinished> {
+        if let Some(head) = &self.head
+            && let Some(trailers) = exchange.upload.trailers(&head.headers)
+        {
+            self.body.end_with(&trailers, &mut self.output);
+        }
+        self.body.finish(&mut self.output)
     }
 
     /// The upstream takes nothing more.
@@ -121,25 +135,53 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn written(body: OutgoingBody, pieces: &[&'static str], given_up: bool) -> (String, bool) {
+    const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
+
+    fn head(field: (&'static str, &'static str)) -> Box<RequestHeader> {
+        let mut head = RequestHeader::build("POST", b"/", None).unwrap();
+        head.append_header(field.0, field.1).unwrap();
+        head.append_header("x-user", "ann").unwrap();
+        Box::new(head)
+    }
+
+    fn written(
+        field: (&'static str, &'static str),
+        pieces: &[&'static str],
+        prepare: impl FnOnce(&Exchange),
+    ) -> (String, bool) {
         let (mut queue, exchange) = (Queue::default(), Exchange::default());
-        queue.begin(body);
+        queue.begin(head(field));
         for piece in pieces {
             queue.write(Bytes::from_static(piece.as_bytes()), &exchange);
         }
-        if given_up {
-            exchange.upload.give_up();
-        }
+        prepare(&exchange);
         queue.end(&exchange);
         (String::from_utf8(queue.output.gathered().to_vec()).unwrap(), queue.state == State::Ended)
     }
 
     #[test]
     fn only_a_whole_body_ends() {
-        assert_eq!(written(OutgoingBody::Chunked, &["ab"], false), ("2\r\nab\r\n0\r\n\r\n".to_owned(), true));
-        assert_eq!(written(OutgoingBody::Chunked, &["ab"], true), ("2\r\nab\r\n".to_owned(), false));
-        assert_eq!(written(OutgoingBody::Sized(3), &["ab"], false), ("ab".to_owned(), false));
-        assert_eq!(written(OutgoingBody::Sized(3), &["ab", "c"], false), ("abc".to_owned(), true));
-        assert_eq!(written(OutgoingBody::Done, &[], false), (String::new(), true));
+        let given_up = |exchange: &Exchange| exchange.upload.give_up();
+        assert_eq!(written(CHUNKED, &["ab"], |_| ()), ("2\r\nab\r\n0\r\n\r\n".to_owned(), true));
+        assert_eq!(written(CHUNKED, &["ab"], given_up), ("2\r\nab\r\n".to_owned(), false));
+        let sized = ("content-length", "3");
+        assert_eq!(written(sized, &["ab"], |_| ()), ("ab".to_owned(), false));
+        assert_eq!(written(sized, &["ab", "c"], |_| ()), ("abc".to_owned(), true));
+        assert_eq!(written(("a", "b"), &[], |_| ()), (String::new(), true));
+    }
+
+    #[test]
+    fn trailers_end_a_chunked_body_without_what_must_not_be_in_them() {
+        let with_trailers = |exchange: &Exchange| {
+            let mut fields = http::HeaderMap::new();
+            for name in ["x-sum", "content-length", "x-user", "x_user"] {
+                fields.insert(name, http::HeaderValue::from_static("1"));
+            }
+            exchange.upload.set_trailers(fields);
+            exchange.upload.set_trailer_rules(crate::message::trailers::RequestTrailers::default());
+        };
+        let chunked = written(CHUNKED, &["ab"], with_trailers);
+        assert_eq!(chunked, ("2\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n".to_owned(), true));
+        assert_eq!(written(("content-length", "2"), &["ab"], with_trailers), ("ab".to_owned(), true));
     }
 }

@@ -190,7 +190,10 @@ impl Session {
                 }
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                 None => {
-                    self.trailers = ready!(body.poll_trailers(cx)).map_err(failed)?.map(trailers::of_response);
+                    let trailers = ready!(body.poll_trailers(cx)).map_err(failed)?;
+                    let none = HeaderMap::new();
+                    let head = self.response.as_ref().map_or(&none, |head| &head.headers);
+                    self.trailers = trailers.and_then(|trailers| trailers::of_response(trailers, head));
                     break;
                 }
             }
@@ -266,13 +269,18 @@ impl CustomSession for Session {
     async fn write_request_header(&mut self, mut request: Box<RequestHeader>, end: bool) -> Result<()> {
         self.exchange = request.extensions_mut().remove::<Arc<Exchange>>();
         let tunnel = self.tunnel(&request).await?;
-        let end = end && tunnel.is_none();
+        let is_whole = end && tunnel.is_none();
+        // A body of no bytes that is sent again may have trailers.
+        let end = is_whole && !self.exchange()?.upload.has_trailers();
         let left = length(&request.headers).filter(|_| tunnel.is_none());
         let connection = &self.slot.connection;
         let sent = to_http2(&request, connection.is_secure, tunnel)?;
         let (response, sender) = connection.requests.clone().send_request(sent, end).map_err(failed)?;
         let fields = if end { HeaderMap::new() } else { request.as_owned_parts().headers };
         self.queue.lock().begin(fields, left, end);
+        if is_whole && !end {
+            self.queue.lock().end(&*self.exchange()?);
+        }
         self.sender = (!end).then_some(sender);
         self.reading = Reading::Head(response);
         Ok(())

@@ -65,6 +65,7 @@ fn trailers_of_a_request_follow_its_body() {
         trailers.insert("x-sum", HeaderValue::from_static("7"));
         trailers.insert("host", HeaderValue::from_static("b.test"));
         exchange.upload.set_trailers(trailers);
+        exchange.upload.set_trailer_rules(crate::message::trailers::RequestTrailers::default());
         body.finish().await.unwrap();
         session.read_response_header().await.unwrap();
         let head = session.response_header().unwrap();

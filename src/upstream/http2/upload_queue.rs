@@ -193,6 +193,7 @@ mod tests {
         fields.insert("x-user", http::HeaderValue::from_static("root"));
         fields.insert("x_user", http::HeaderValue::from_static("root"));
         exchange.upload.set_trailers(fields);
+        exchange.upload.set_trailer_rules(crate::message::trailers::RequestTrailers::default());
         let mut head = HeaderMap::new();
         head.insert("x-user", http::HeaderValue::from_static("ann"));
         queue.begin(head, None, false);
