@@ -212,7 +212,7 @@ fn what_h2_carries_reaches_the_origin_as_it_is(front: Front) {
     let seen = origin.last();
     assert_eq!(seen.line, "GET /a%2Fb/%7Eu?x=%7e&&y=a+b HTTP/1.1");
     assert_eq!((seen.header("cookie"), seen.header("y")), (Some("a=1; b=2"), Some("")));
-    assert_eq!((seen.header("te"), seen.header("transfer-encoding")), (None, None));
+    assert_eq!((seen.header("te"), seen.header("transfer-encoding")), (Some("trailers"), None));
     // `OPTIONS *` is a request (RFC 9113 section 8.3.1).
     frames.head(3, &head(&[(":method", b"OPTIONS"), (":path", b"*")]), END_STREAM);
     assert_eq!(frames.outcome(3), answered());

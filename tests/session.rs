@@ -88,35 +88,6 @@ fn an_answer_is_not_destroyed_by_a_request_that_comes_too_late() {
     }
 }
 
-/// HTTP/1 trailers pass in neither direction.
-#[test]
-fn trailers_are_left_out_of_both_messages() {
-    let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let origin = {
-        let seen = Arc::clone(&seen);
-        Origin::start(move |_, wire| {
-            let mut body = Vec::new();
-            while !body.ends_with(b"\r\n0\r\n\r\n") {
-                body.extend(wire.exactly(1));
-            }
-            *seen.lock().unwrap() = body;
-            wire.send(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n",
-            );
-            true
-        })
-    };
-    let proxy = Proxy::before(origin.address);
-    let mut client = proxy.connect();
-    for _ in 0..2 {
-        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-        client.send("3;a=b\r\none\r\n3\r\ntwo\r\n0\r\nX-T: 1\r\n\r\n");
-        assert_eq!(client.head().status, 200);
-        assert_eq!(client.wire.exactly(12), b"2\r\nok\r\n0\r\n\r\n");
-        assert_eq!(*seen.lock().unwrap(), b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
-    }
-}
-
 /// The head of a response and what is there of its body leave together.
 #[test]
 fn a_small_response_arrives_in_one_piece() {

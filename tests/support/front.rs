@@ -328,6 +328,19 @@ impl Exchange<'_> {
         }
     }
 
+    /// The body is whole, and these follow it.
+    pub fn end_with_trailers(&mut self, trailers: &[(&str, &str)]) {
+        match self {
+            Self::Http1(exchange) => exchange.end_with_trailers(trailers),
+            Self::Http2(stream) => {
+                let field = |(name, value): &(&str, &str)| {
+                    (http::HeaderName::try_from(*name).unwrap(), http::HeaderValue::try_from(*value).unwrap())
+                };
+                stream.end_with_trailers(trailers.iter().map(field).collect());
+            }
+        }
+    }
+
     /// Goes on sending, beside what is done next, until nobody takes it.
     pub fn keep_sending(&mut self) {
         match self {

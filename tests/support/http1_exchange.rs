@@ -49,8 +49,13 @@ impl<'l> Http1Exchange<'l> {
     }
 
     pub fn end(&mut self) {
+        self.end_with_trailers(&[]);
+    }
+
+    pub fn end_with_trailers(&mut self, trailers: &[(&str, &str)]) {
         if self.is_chunked {
-            self.wire.try_send("0\r\n\r\n").ok();
+            let lines: String = trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            self.wire.try_send(format!("0\r\n{lines}\r\n")).ok();
         }
     }
 

@@ -277,8 +277,12 @@ async fn answer(
                 length += piece.len();
                 body.flow_control().release_capacity(piece.len())?;
             }
+            let trailers = body.trailers().await?;
             let mut send = respond.send_response(head(200), false)?;
-            send.send_data(format!("{length} bytes").into(), true)?;
+            send.send_data(format!("{length} bytes").into(), trailers.is_none())?;
+            if let Some(trailers) = trailers {
+                send.send_trailers(trailers)?;
+            }
         }
     }
     Ok(())

@@ -290,6 +290,8 @@ pub struct Wire {
     /// Where the client speaks TLS.
     tls: Option<Arc<TlsSession>>,
     buffer: Vec<u8>,
+    /// Of the chunked body that was read last, as they were spelled.
+    pub trailers: Vec<(String, String)>,
 }
 
 /// Writes to a connection while another thread reads it.
@@ -316,7 +318,7 @@ impl Wire {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Self { stream, tls: None, buffer: Vec::new() }
+        Self { stream, tls: None, buffer: Vec::new(), trailers: Vec::new() }
     }
 
     /// Shakes hands as a client; `alpn` is what it offers, and gets.
@@ -389,11 +391,21 @@ impl Wire {
         let mut body = Vec::new();
         loop {
             let size = usize::from_str_radix(&self.line(), 16).unwrap();
-            body.extend(self.exactly(size));
-            assert_eq!(self.line(), "");
             if size == 0 {
+                self.read_trailers();
                 return body;
             }
+            body.extend(self.exactly(size));
+            assert_eq!(self.line(), "");
+        }
+    }
+
+    fn read_trailers(&mut self) {
+        self.trailers.clear();
+        loop {
+            let line = self.line();
+            let Some((name, value)) = line.split_once(':') else { return assert_eq!(line, "") };
+            self.trailers.push((name.to_owned(), value.trim().to_owned()));
         }
     }
 
