@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::SystemTime;
 
+use http::HeaderMap;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -199,8 +200,8 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
-/// The data of a chunked body and what is left behind it.
-fn unchunked(bytes: &[u8], size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+/// The data of a chunked body, its trailers and what is left behind it.
+fn unchunked(bytes: &[u8], size: usize) -> Option<(Vec<u8>, Option<HeaderMap>, Vec<u8>)> {
     let (mut body, mut input, mut from) = (IncomingBody::chunked(), Input::default(), Pieces { bytes, size });
     let (mut data, mut cx) = (Vec::new(), Context::from_waker(Waker::noop()));
     let mut read = || -> Poll<io::Result<()>> {
@@ -211,7 +212,7 @@ fn unchunked(bytes: &[u8], size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
         Poll::Ready(Ok(()))
     };
     match read() {
-        Poll::Ready(Ok(())) => Some((data, [input.waiting(), from.bytes].concat())),
+        Poll::Ready(Ok(())) => Some((data, input.take_trailers(), [input.waiting(), from.bytes].concat())),
         Poll::Ready(Err(_)) => None,
         Poll::Pending => panic!("nothing is waited for"),
     }
@@ -220,7 +221,7 @@ fn unchunked(bytes: &[u8], size: usize) -> Option<(Vec<u8>, Vec<u8>)> {
 /// However the bytes are cut, the body is the same, and so is what follows it.
 pub fn chunked(bytes: &[u8]) {
     let whole = unchunked(bytes, usize::MAX);
-    if let Some((data, rest)) = &whole {
+    if let Some((data, _, rest)) = &whole {
         assert!(data.len() + rest.len() + b"0\r\n\r\n".len() <= bytes.len());
         assert!(bytes.ends_with(rest));
     }

@@ -1,6 +1,7 @@
 //! What both sides of the proxy share of HTTP/1: buffers for reading and writing, how names of fields
 //! are spelled, and how bodies are framed. Which message a body belongs to is the business of `downstream` and `upstream`.
 
+mod chunk_extension;
 mod chunked;
 mod connection_options;
 pub mod field_names;
