@@ -13,6 +13,9 @@ const AFTER_RESPONSE: Duration = Duration::from_secs(5);
 /// have left.
 const HALF_CLOSED: Duration = Duration::from_secs(5);
 
+/// How often a client is looked at of whom so much has arrived that it is not read on.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// What the connection waits for while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
@@ -21,7 +24,7 @@ enum Awaited {
     Response,
 }
 
-/// One timer for each direction, one for the whole request, and one for a client that may
+/// One timer for each direction, one for the whole request, and two for a client that may
 /// have left.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
@@ -40,6 +43,8 @@ pub(super) struct Timers {
     /// For a client that sends nothing more.
     half_closed: Timer,
     is_half_closed: bool,
+    /// For a client that is not read.
+    look: Timer,
 }
 
 impl Timers {
@@ -119,6 +124,14 @@ impl Timers {
             self.half_closed.set(HALF_CLOSED);
         }
         self.half_closed.poll(cx)
+    }
+
+    /// Wakes the task when it is time to look again whether a client is there that is not read.
+    pub fn look_again(&mut self, cx: &mut Context<'_>) {
+        self.look.set(LOOK);
+        if self.look.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// The client has to send more of its body, within `limit`.

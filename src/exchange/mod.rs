@@ -42,8 +42,6 @@ pub struct Exchange {
     /// The whole response was handed to the driver while the client had still to send some of
     /// its body.
     answered: AtomicBool,
-    /// A server was asked for the response.
-    forwarded: AtomicBool,
     /// The head of a response has come from the server.
     responded: AtomicBool,
     /// The connection ends after the response.
@@ -58,15 +56,14 @@ impl Exchange {
         self.upload.reset();
         self.download.begin_attempt();
         self.last_word = LastWord::default();
-        let Self { tunnel, continue_awaited, answered, forwarded, responded, closes_connection, .. } = self;
-        for flag in [tunnel, continue_awaited, answered, forwarded, responded, closes_connection] {
+        let Self { tunnel, continue_awaited, answered, responded, closes_connection, .. } = self;
+        for flag in [tunnel, continue_awaited, answered, responded, closes_connection] {
             *flag.get_mut() = false;
         }
     }
 
     /// Another attempt to send the request begins.
     pub fn begin_attempt(&self) {
-        self.forwarded.store(true, Ordering::Relaxed);
         self.upload.begin_attempt();
         self.download.begin_attempt();
     }
@@ -122,11 +119,6 @@ impl Exchange {
         self.is_answered() && self.is_continue_awaited()
     }
 
-    /// Whether a server was asked for the response.
-    pub fn is_forwarded(&self) -> bool {
-        self.forwarded.load(Ordering::Relaxed)
-    }
-
     /// The head of a response has come, be it an interim one.
     pub fn begin_response(&self) {
         self.responded.store(true, Ordering::Relaxed);
@@ -173,8 +165,7 @@ mod tests {
         let deadlines = &exchange.deadlines;
         assert_eq!((deadlines.request_body(), deadlines.response(true), deadlines.request()), (None, None, None));
         assert_eq!((deadlines.write(), deadlines.min_rate()), (None, None));
-        assert!(!exchange.is_tunnel() && !exchange.is_forwarded() && !exchange.closes_connection());
-        assert!(!exchange.has_response());
+        assert!(!exchange.is_tunnel() && !exchange.closes_connection() && !exchange.has_response());
         assert!(!exchange.is_continue_awaited() && !exchange.is_answered());
         assert_eq!((exchange.limits.refused(), exchange.limits.response_head()), (None, MOST_RESPONSE_HEAD));
     }

@@ -33,6 +33,16 @@ impl IncomingBody {
         *self == Self::Done
     }
 
+    /// Whether its end has arrived with `waiting`, or what cannot be read as a body.
+    pub fn ends_within(&self, waiting: &[u8]) -> bool {
+        match *self {
+            Self::Done => true,
+            Self::Sized(left) => u64::try_from(waiting.len()).is_ok_and(|waiting| waiting >= left),
+            Self::Chunked(decoder) => chunks_end_within(decoder, waiting.get(decoder.held()..).unwrap_or_default()),
+            Self::ToEnd => false,
+        }
+    }
+
     /// The next piece, or `None` at the end.
     pub fn poll_read(
         &mut self,
@@ -116,6 +126,19 @@ fn take_framing(decoder: Decoder, read: usize, input: &mut Input) -> Result<(), 
     }
     input.skip(read - held);
     Ok(())
+}
+
+fn chunks_end_within(mut decoder: Decoder, mut waiting: &[u8]) -> bool {
+    loop {
+        let Ok(framing) = decoder.skip_framing(waiting) else { return true };
+        waiting = waiting.get(framing..).unwrap_or_default();
+        if decoder.is_done() || waiting.is_empty() {
+            return decoder.is_done();
+        }
+        let data = usize::try_from(decoder.data_left()).map_or(waiting.len(), |left| left.min(waiting.len()));
+        decoder.skip_data(data);
+        waiting = waiting.get(data..).unwrap_or_default();
+    }
 }
 
 /// A piece of what the other end has to send.
@@ -204,6 +227,21 @@ mod tests {
             assert_eq!(fields, [("x-sum", &b"7"[..]), ("x-sum", b"8"), ("y", b"\xe9 z"), ("empty", b"")]);
             assert!(input.take_trailers().is_none());
             assert_eq!([input.waiting(), from.bytes].concat(), b"GET /");
+        }
+    }
+
+    #[test]
+    fn the_end_is_seen_before_it_is_read() {
+        let ends = |body: IncomingBody, bytes: &str| body.ends_within(bytes.as_bytes());
+        assert!(ends(IncomingBody::Done, "") && ends(IncomingBody::sized(3), "abcGET"));
+        assert!(!ends(IncomingBody::sized(3), "ab") && !ends(IncomingBody::ToEnd, "ab"));
+        let chunks = "4\r\nwiki\r\n5\r\npedia\r\n0\r\nT: 1\r\n\r\n";
+        for length in 0..chunks.len() {
+            assert!(!ends(IncomingBody::chunked(), &chunks[..length]), "{length}");
+        }
+        for (bytes, ends_there) in [(chunks, true), ("4\r\nwikipedia", true), ("fffffff\r\nwiki", false)] {
+            assert_eq!(ends(IncomingBody::chunked(), bytes), ends_there, "{bytes}");
+            assert_eq!(ends(IncomingBody::chunked(), &format!("{bytes}GET")), ends_there, "{bytes}");
         }
     }
 

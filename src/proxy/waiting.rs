@@ -3,15 +3,12 @@
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
-/// The outcome of `what`. A client that has said all that it has to say is watched meanwhile: one
-/// that leaves makes room for others, and `what` is dropped.
+/// The outcome of `what`. The client is watched meanwhile, also one that has still to send some of its
+/// body: one that leaves makes room for others, and `what` is dropped.
 ///
 /// # Errors
 /// When the client has left.
 pub async fn while_client_stays<T>(session: &mut Session, what: impl Future<Output = T>) -> Result<T> {
-    if !session.as_mut().is_body_done() {
-        return Ok(what.await);
-    }
     tokio::select! {
         biased;
         outcome = what => Ok(outcome),

@@ -18,7 +18,7 @@ pub use tokio_rustls::TlsStream;
 pub use client_tls::{ClientAuthRule, ClientCert, ClientIdentity, ClientTls};
 pub use complaints::{Complaints, suppressed_lines};
 pub use provider::tls_provider;
-pub use socket::Socket;
+pub use socket::{OtherEnd, Socket};
 pub use system_roots::system_roots;
 
 /// A connection that bytes are read from and written to.

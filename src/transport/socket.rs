@@ -3,11 +3,11 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::read_gate::ReadGate;
@@ -26,6 +26,16 @@ enum Kind {
     Unix(UnixStream),
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
+}
+
+/// What the other end has said of its direction, as the kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherEnd {
+    Open,
+    /// It sends nothing behind what has arrived.
+    Finished,
+    /// The connection is gone in both directions.
+    Gone,
 }
 
 impl From<TcpStream> for Socket {
@@ -51,6 +61,31 @@ impl Socket {
     /// Has `bytes` be read once more, before anything else.
     pub fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
+    }
+
+    /// What became of the other end, however much of what it sent was not read. It costs no call of
+    /// the system, and wakes nobody when it changes.
+    pub fn other_end(&self) -> OtherEnd {
+        match self.ready() {
+            Some(ready) if ready.is_write_closed() => OtherEnd::Gone,
+            Some(ready) if ready.is_read_closed() => OtherEnd::Finished,
+            Some(_) | None => OtherEnd::Open,
+        }
+    }
+
+    fn ready(&self) -> Option<Ready> {
+        let either = Interest::READABLE | Interest::WRITABLE;
+        let cx = &mut Context::from_waker(Waker::noop());
+        let ready = match &self.kind {
+            Kind::Tcp(stream) => pin!(stream.ready(either)).poll(cx),
+            Kind::Unix(stream) => pin!(stream.ready(either)).poll(cx),
+            #[cfg(test)]
+            Kind::Memory(_) => Poll::Pending,
+        };
+        match ready {
+            Poll::Ready(Ok(ready)) => Some(ready),
+            Poll::Ready(Err(_)) | Poll::Pending => None,
+        }
     }
 
     /// The other end; `None` on a unix socket, and when it is gone.
@@ -158,7 +193,39 @@ impl AsyncWrite for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[test]
+    fn the_other_end_is_known_behind_bytes_that_nobody_reads() {
+        use std::io::Write;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (is_reset, expected) in [(false, OtherEnd::Finished), (true, OtherEnd::Gone)] {
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let mut other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let accepted = listener.accept().await.unwrap().0;
+                other.write_all(&[b'x'; 1000]).unwrap();
+                accepted.readable().await.unwrap();
+                let socket = Socket::from(accepted);
+                assert_eq!(socket.other_end(), OtherEnd::Open);
+                if is_reset {
+                    socket2::SockRef::from(&other).set_linger(Some(Duration::ZERO)).unwrap();
+                } else {
+                    other.shutdown(Shutdown::Write).unwrap();
+                }
+                let _kept = (!is_reset).then_some(other);
+                let changed = async {
+                    while socket.other_end() == OtherEnd::Open {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(20), changed).await.unwrap();
+                assert_eq!(socket.other_end(), expected);
+            });
+        }
+    }
 
     #[test]
     fn what_was_put_back_is_read_first() {

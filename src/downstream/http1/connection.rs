@@ -17,7 +17,7 @@ use crate::downstream::connection::{Activity, ClientConnection, Remote, RequestS
 use crate::downstream::registry::Connections;
 use crate::downstream::waits::Waits;
 use crate::exchange::{Overdue, Pace};
-use crate::http1::{IncomingBody, Input, Output, READ};
+use crate::http1::{IncomingBody, Input, Output};
 use crate::transport::Transport;
 
 /// A connection from its first request to its last.
@@ -40,7 +40,7 @@ pub struct Connection {
     leaves_unread: bool,
     goes_on: bool,
     /// The client sends nothing more, but may wait for its response.
-    half_closed: bool,
+    pub(super) half_closed: bool,
     pub(super) input: Input,
     pub(super) output: Output,
 }
@@ -149,7 +149,7 @@ impl Connection {
 
     /// Ready only when the client has gone or somebody took too long.
     pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
-        self.poll_reading(cx, Self::poll_next_request_bytes)
+        self.poll_reading(cx, Self::poll_unread_bytes)
     }
 
     /// Sends what is left of the response meanwhile.
@@ -198,39 +198,6 @@ impl Connection {
         let piece = ready!(self.body.poll_read(&mut self.input, &mut self.stream, cx))?;
         self.waits.timers.body_arrived(piece.as_ref().map_or(0, Bytes::len));
         Poll::Ready(Ok(piece))
-    }
-
-    /// What the client sends meanwhile is kept for the next request, up to a bound behind which
-    /// the connection is not read.
-    fn poll_next_request_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
-        if self.is_tunnel {
-            return self.poll_rest_of_tunnel(cx);
-        }
-        while !self.half_closed && self.waiting().len() < READ {
-            match self.poll_fill(cx) {
-                Poll::Ready(read) => self.half_closed = read? == 0,
-                Poll::Pending => break,
-            }
-        }
-        if self.half_closed && self.poll_departed(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-        }
-        // What is missing of an event stream must not be taken for its end.
-        if self.waits.poll_tunnels_end(cx).is_ready() {
-            return Poll::Ready(Err(Overdue::Tunnel.into()));
-        }
-        self.waits.poll_upstream(cx).map(Err)
-    }
-
-    /// Ready once a client that sends nothing more is taken for one that has left: TCP does not
-    /// tell the two apart until something is sent. One that waits for room at a server, or has
-    /// an event stream, waits no longer; any other has a while until its response begins, and
-    /// after that the writes tell.
-    fn poll_departed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.waits.exchange.is_tunnel() || !self.waits.exchange.is_forwarded() {
-            return Poll::Ready(());
-        }
-        if self.waits.expects_head { self.waits.timers.poll_half_closed(cx) } else { Poll::Pending }
     }
 
     /// Everything that was written is sent, or the client took too long.

@@ -2,6 +2,7 @@
 //! bytes leave. Pingora gets one request at a time, as a [`RequestDriver`].
 
 mod connection;
+mod departure;
 mod lent;
 mod next_request;
 mod request_driver;

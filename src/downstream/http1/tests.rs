@@ -515,12 +515,19 @@ fn a_client_that_closed_its_direction_gets_its_response() {
 #[test]
 fn a_client_that_may_have_left_is_not_waited_for_without_end() {
     run(async {
-        for (forwarded, stream, seconds) in [(true, false, 5), (false, false, 0), (true, true, 0)] {
+        let post = |field: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n{body}");
+        let chunks = |body: &str| post("Transfer-Encoding: chunked", body);
+        for (request, stream, seconds) in [
+            (REQUEST.to_owned(), false, 5),
+            (REQUEST.to_owned(), true, 0),
+            (post("Content-Length: 4", "body"), false, 5),
+            (post("Content-Length: 5", "body"), false, 0),
+            (chunks("4\r\nbody\r\n0\r\n\r\n"), false, 5),
+            (chunks("4\r\nbody\r\n"), false, 0),
+        ] {
             let (connection, mut client, _connections) = connect();
-            let (mut session, exchange, _slot) = ask(connection, &mut client).await;
-            if forwarded {
-                exchange.begin_attempt();
-            }
+            client.write_all(request.as_bytes()).await.unwrap();
+            let (mut session, exchange, _slot) = accept(connection, PACE).await;
             if stream {
                 exchange.become_tunnel(Duration::from_secs(600));
             }
