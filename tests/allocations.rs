@@ -15,7 +15,7 @@ fn counting_a_request_of_a_known_key_allocates_nothing() {
     let text = format!("listeners: [':80']\nroutes: [{{ {limit}, respond: {{}} }}]\n");
     let (config, _) = config::parse("test.yaml", &text, &|_| None).unwrap();
     let limiter = Limiter::new("a", &config.routes[0].rate_limits[0]).unwrap();
-    let once = |n: u32| limiter.take(&Key::Address(std::net::Ipv4Addr::from_bits(n % 100).into())).passes;
+    let once = |n: u32| limiter.take(&Key::Address(std::net::Ipv4Addr::from_bits(n % 100).into())).0.passes;
     // The first of each sets up what is kept of it.
     (0..100).for_each(|n| assert!(once(n)));
     let mut passed = 0;

@@ -96,6 +96,57 @@ fn workers_count_together_and_exactly() {
     assert!((100..=102).contains(&passed), "{passed}");
 }
 
+/// What is refused of a flood uses nothing up of what all share, whoever counts it.
+#[test]
+fn a_flood_that_one_limit_refuses_takes_nothing_of_another() {
+    let away = format!(", store: 'redis://127.0.0.1:{}'", support::free_port());
+    for store in ["", &away] {
+        let proxy = Proxy::start(&format!(
+            "server: {{ threads: 2 }}\nlisteners: ['{{listen}}']\nroutes: [{{ name: a, rate_limit: \
+             [{{ rate: 20/h, key: route{store} }}, {{ rate: 1/h, key: 'header:x-key'{store} }}], respond: {{ body: ok }} }}]\n",
+        ));
+        let passed = |keys: std::ops::Range<usize>, times: usize| -> usize {
+            let ask = |key: usize| {
+                let mut client = proxy.connect();
+                let asked = (0..times).map(|_| {
+                    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Key: {key}\r\n\r\n"));
+                    client.response().status
+                });
+                asked.filter(|status| *status == 200).count()
+            };
+            std::thread::scope(|scope| {
+                let clients: Vec<_> = keys.map(|key| scope.spawn(move || ask(key))).collect();
+                clients.into_iter().map(|client| client.join().unwrap()).sum()
+            })
+        };
+        assert_eq!(passed(0..4, 50), 4, "{store}");
+        // What is under way at the same moment may be held for that long, so these come one by one.
+        assert_eq!((4..30).map(|key| passed(key..key + 1, 2)).sum::<usize>(), 16, "{store}");
+    }
+}
+
+/// The store is asked once for each limit, and is not told that another one refused.
+#[test]
+fn a_refusal_of_the_store_gives_back_what_this_proxy_counted() {
+    let origin = Origin::fixed(OK);
+    let store = FakeStore::start(Says::Passes(1));
+    let proxy =
+        Proxy::start(&yaml(&origin, &format!("[{{ rate: 1000/h, key: route }}, {}]", shared(store.address.port()))));
+    let told = |answer: &Response, at: usize| answer.all("ratelimit")[at].split(";t=").next().unwrap().to_owned();
+    let mut before = String::new();
+    await_until("a connection", || {
+        before = told(&ask_as(&proxy, "10.9.0.1"), 0);
+        !store.keys().is_empty()
+    });
+    store.say(Says::Refused(3_600_000_000 + 30_000_000));
+    for (client, asked) in [("10.0.0.1", 1), ("10.0.0.2", 1), ("10.0.0.2", 0)] {
+        let keys = store.keys().len();
+        let refused = ask_as(&proxy, client);
+        assert_eq!((refused.status, store.keys().len() - keys), (429, asked));
+        assert_eq!((told(&refused, 0), told(&refused, 1)), (before.clone(), "\"client_ip\";r=0".to_owned()));
+    }
+}
+
 #[test]
 fn what_was_counted_survives_a_reload_and_a_changed_limit_begins_anew() {
     let origin = Origin::fixed(OK);

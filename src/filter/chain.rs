@@ -8,7 +8,7 @@ use http::HeaderName;
 use super::basic_rule::BasicRule;
 use super::cause::Cause;
 use super::context::{FilterContext, ResponseContext, UpstreamRequestContext};
-use super::rate_limit::RateLimit;
+use super::rate_limit::{Counter, RateLimit};
 use super::reply::Reply;
 use crate::auth::{BasicAuth, Jwt};
 use crate::config::PathEdit;
@@ -51,7 +51,9 @@ pub struct Chain {
     /// Whether the query has a secret, which no log is to have.
     pub(super) hides_query: bool,
     /// The limits that several proxies share, for the step that asks their stores.
-    pub(super) shared_limits: Vec<Arc<RateLimit>>,
+    pub(super) shared_limits: Vec<Counter>,
+    /// All limits, in the order of the configuration.
+    pub(super) limits: Arc<[RateLimit]>,
     /// The fields that are not the client's to say behind a body.
     pub(super) withheld_trailers: Option<Arc<[HeaderName]>>,
     pub(super) learnt: Learnt,
@@ -96,7 +98,7 @@ impl Chain {
         self.withheld_trailers.as_ref()
     }
 
-    pub fn shared_limits(&self) -> &[Arc<RateLimit>] {
+    pub fn shared_limits(&self) -> &[Counter] {
         &self.shared_limits
     }
 

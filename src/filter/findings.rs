@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::fields::Edited;
+use crate::limit::Counted;
 use crate::message::alike::are_alike;
 
 /// Fields that follow from who the client is and what it may do. They are there before the edits
@@ -14,6 +15,8 @@ pub struct Findings {
     to_client: Vec<(HeaderName, HeaderValue)>,
     cookies: Vec<HeaderValue>,
     claims: Vec<(String, String)>,
+    /// By which of the route's rate limits the request was counted, where there are several.
+    counted: Vec<(usize, Counted)>,
 }
 
 impl Findings {
@@ -26,6 +29,24 @@ impl Findings {
     /// The client is told so in a field of its response, whoever gives that.
     pub fn tell_client(&mut self, name: HeaderName, value: HeaderValue) {
         self.to_client.push((name, value));
+    }
+
+    /// The client is told `value` in the place of what it was to be told in such a field before,
+    /// beginning with `start`.
+    pub fn correct_client(&mut self, name: &HeaderName, start: &str, value: &HeaderValue) {
+        let told = self.to_client.iter_mut().filter(|(told, _)| told == name);
+        told.filter(|(_, before)| before.as_bytes().starts_with(start.as_bytes()))
+            .for_each(|(_, before)| before.clone_from(value));
+    }
+
+    /// The limit at this place of the route's list has counted the request.
+    pub fn note_counted(&mut self, at: usize, counted: Counted) {
+        self.counted.push((at, counted));
+    }
+
+    /// The limits that have counted the request.
+    pub fn take_counted(&mut self) -> Vec<(usize, Counted)> {
+        std::mem::take(&mut self.counted)
     }
 
     /// The client gets this cookie, as it is: what the operator changes in the cookies of upstreams

@@ -9,7 +9,7 @@ use log::Level;
 use super::key::Key;
 use super::quota::{Decision, Quota};
 use super::store::Store;
-use super::table::Table;
+use super::table::{Counted, Table};
 use crate::config::RateLimit;
 use crate::transport::Complaints;
 
@@ -81,10 +81,15 @@ impl Limiter {
     }
 
     /// Counts a request in this process.
-    pub fn take(&self, key: &Key<'_>) -> Decision {
-        let (decision, forgot) = self.table.take(key, &self.quota, self.now());
+    pub fn take(&self, key: &Key<'_>) -> (Decision, Counted) {
+        let (decision, forgot, counted) = self.table.take(key, &self.quota, self.now());
         self.tell_forgot(forgot);
-        decision
+        (decision, counted)
+    }
+
+    /// Gives back a request that passed here and was refused elsewhere. What its key has now.
+    pub fn give_back(&self, key: &Key<'_>, counted: Counted) -> Decision {
+        self.table.give_back(key, &self.quota, counted, self.now())
     }
 
     /// The refusal of a request that the store would refuse, by what it said last of this key: no
@@ -94,17 +99,21 @@ impl Limiter {
     }
 
     /// Counts a request where proxies count together, or in this process while the store is away.
-    /// That knows what the store has said, so that nobody gets a new burst from each proxy then.
-    pub async fn ask(&self, key: &Key<'_>) -> Decision {
-        let Some(shared) = &self.shared else { return self.take(key) };
+    /// That knows what the store has said, so that nobody gets a new burst from each proxy then. What
+    /// can be given back was counted in this process.
+    pub async fn ask(&self, key: &Key<'_>) -> (Decision, Option<Counted>) {
+        let here = |(decision, counted)| (decision, Some(counted));
+        let Some(shared) = &self.shared else { return here(self.take(key)) };
         let name = format!("{}{}", shared.prefix, key.shared_name());
         let asked_at = self.now();
-        let Some(taken) = shared.store.take(&name, &self.quota, shared.timeout).await else { return self.take(key) };
+        let Some(taken) = shared.store.take(&name, &self.quota, shared.timeout).await else {
+            return here(self.take(key));
+        };
         let interval = u64::try_from(self.quota.interval().as_nanos()).unwrap_or(u64::MAX);
         let debt = if taken.passes { taken.debt } else { taken.debt.saturating_sub(interval) };
         // Counted from when it was asked, the key has paid here no later than in the store.
         self.tell_forgot(self.table.note(key, asked_at.saturating_add(debt), self.now()));
-        self.quota.read(taken.debt, taken.passes)
+        (self.quota.read(taken.debt, taken.passes), None)
     }
 
     /// What it counts by, as the configuration says it.

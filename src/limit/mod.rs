@@ -11,3 +11,4 @@ pub use key::Key;
 pub use limiter::Limiter;
 pub use quota::{Decision, Quota};
 pub use store::{Store, StoreTasks};
+pub use table::Counted;

@@ -57,6 +57,12 @@ impl Quota {
         (decision, if decision.passes { paid.saturating_add(self.interval) } else { paid })
     }
 
+    /// What a request has still to pay at `now` whose key was told to have paid at `paid`, and that may
+    /// have paid for so long already.
+    pub fn rest_of_one(&self, paid: u64, now: u64, already: u64) -> u64 {
+        paid.saturating_sub(now).min(self.interval.saturating_sub(already))
+    }
+
     /// The decision that left a key with this debt, or refused a request for it.
     pub fn read(&self, debt: u64, passes: bool) -> Decision {
         let most = self.most_debt();

@@ -32,6 +32,19 @@ struct Shard {
     /// When each key will have paid for its requests.
     paid: HashMap<Fingerprint, u64, BuildHasherDefault<AsItIs>>,
     most: usize,
+    /// How many requests were given back.
+    given_back: u64,
+}
+
+/// A request that was counted, and can be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// When it came.
+    at: u64,
+    /// When its key will have paid for it.
+    paid: u64,
+    /// How many were given back before.
+    given_back: u64,
 }
 
 impl Table {
@@ -41,25 +54,42 @@ impl Table {
         // The power of two that is not larger.
         let shards = 1 << shards.ilog2();
         let most = most_keys.div_ceil(shards).max(1);
-        let shard = |_| Mutex::new(Shard { paid: HashMap::default(), most });
+        let shard = |_| Mutex::new(Shard { paid: HashMap::default(), most, given_back: 0 });
         Self { prints: Fingerprinter::default(), shards: (0..shards).map(shard).collect() }
     }
 
     /// Counts a request, unless it is refused. Whether a key was forgotten that had not paid yet.
-    pub fn take(&self, key: &Key<'_>, quota: &Quota, now: u64) -> (Decision, bool) {
+    pub fn take(&self, key: &Key<'_>, quota: &Quota, now: u64) -> (Decision, bool, Counted) {
         let print = self.prints.of(key);
         let mut shard = self.shard(print);
+        let given_back = shard.given_back;
         match shard.paid.get_mut(&print) {
             Some(paid) => {
                 let (decision, then) = quota.take(*paid, now);
                 *paid = then;
-                (decision, false)
+                (decision, false, Counted { at: now, paid: then, given_back })
             }
             None => {
                 let (decision, then) = quota.take(0, now);
-                (decision, shard.insert(print, then, now))
+                (decision, shard.insert(print, then, now), Counted { at: now, paid: then, given_back })
             }
         }
+    }
+
+    /// Gives back what a request that passed has still to pay, and never more: a request that was paid
+    /// for meanwhile made room for nobody. Where others were given back since, it may have been paid for
+    /// from the moment that it came. What the key has now.
+    pub fn give_back(&self, key: &Key<'_>, quota: &Quota, counted: Counted, now: u64) -> Decision {
+        let print = self.prints.of(key);
+        let mut shard = self.shard(print);
+        let is_alone = shard.given_back == counted.given_back;
+        let held = if is_alone { 0 } else { now.saturating_sub(counted.at) };
+        let rest = quota.rest_of_one(counted.paid, now, held);
+        let Some(paid) = shard.paid.get_mut(&print) else { return quota.read(0, true) };
+        *paid = paid.saturating_sub(rest);
+        let debt = paid.saturating_sub(now);
+        shard.given_back += 1;
+        quota.read(debt, true)
     }
 
     /// What would become of a request.
@@ -165,7 +195,7 @@ mod tests {
         (0..100).for_each(|key| assert_eq!(passed(&table, &quota, key, SECOND, 30), 20));
         let mut forgot = 0;
         for key in 100..50_000_u32 {
-            let (decision, one) = table.take(&Key::Value(&key.to_be_bytes()), &quota, SECOND);
+            let (decision, one, _) = table.take(&Key::Value(&key.to_be_bytes()), &quota, SECOND);
             assert!(decision.passes, "{key} is locked out");
             forgot += usize::from(one);
             assert!(length(&table) <= 1001);
@@ -193,6 +223,47 @@ mod tests {
         table.note(&key, 2 * SECOND, SECOND);
         assert_eq!(table.look(&key, &quota, SECOND), refused);
         assert!(table.take(&key, &quota, 2 * SECOND).0.passes);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let (table, quota) = (Table::new(1000), quota(1, 3));
+        let take = |now| table.take(&Key::One, &quota, now);
+        let back = |counted, now| table.give_back(&Key::One, &quota, counted, now).remaining;
+        let all: Vec<_> = (0..3).map(|_| take(SECOND)).collect();
+        assert!(all.iter().all(|(decision, ..)| decision.passes) && !take(SECOND).0.passes);
+        assert_eq!((back(all[1].2, SECOND), back(all[0].2, SECOND)), (1, 2));
+        assert_eq!((0..4).filter(|_| take(SECOND).0.passes).count(), 2);
+        // Half of it was paid, and then all.
+        let later = 100 * SECOND;
+        let (first, second) = (take(later).2, take(later).2);
+        assert_eq!(back(first, later + SECOND / 2), 2);
+        assert_eq!(back(second, later + 3 * SECOND), 3);
+        assert_eq!((0..9).filter(|_| take(later + 3 * SECOND).0.passes).count(), 3);
+    }
+
+    /// Whatever is given back in between, what passed and was kept is within the limit.
+    #[test]
+    fn no_window_gets_more_by_what_is_given_back() {
+        for hold in [1, 700_000_000, 4 * SECOND] {
+            let (table, quota) = (Table::new(1000), quota(1, 2));
+            let (mut now, mut kept, mut state) = (SECOND, 0_u64, 1_u64);
+            let mut held = std::collections::VecDeque::new();
+            for _ in 0..20_000 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                now += (state >> 33) % (SECOND / 2);
+                while held.front().is_some_and(|(_, until)| *until <= now) {
+                    let (counted, until) = held.pop_front().unwrap();
+                    table.give_back(&Key::One, &quota, counted, until);
+                }
+                let (decision, _, counted) = table.take(&Key::One, &quota, now);
+                match decision.passes {
+                    true if state >> 63 == 0 => held.push_back((counted, now + hold)),
+                    passes => kept += u64::from(passes),
+                }
+            }
+            assert!(kept <= 2 + now / SECOND && kept > now / SECOND / 4, "{kept} of {}", now / SECOND);
+        }
     }
 
     #[test]

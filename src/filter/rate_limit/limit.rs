@@ -10,7 +10,7 @@ use crate::filter::cause::Cause;
 use crate::filter::context::{FilterContext, FilterRequest};
 use crate::filter::findings::Findings;
 use crate::filter::reply::Reply;
-use crate::limit::{Decision, Key, Limiter, Store};
+use crate::limit::{Counted, Decision, Key, Limiter, Store};
 use crate::message::alike::are_alike;
 use crate::message::cookie;
 
@@ -26,34 +26,53 @@ pub struct RateLimit {
     key: LimitKey,
     policy: Policy,
     dry_run: bool,
+    /// Its place in the route's list; `None` where there is no other limit.
+    at: Option<usize>,
 }
 
 impl RateLimit {
-    /// `same_key`: how many limits of the route before it are counted by the same key.
-    pub(super) fn new(settings: &Settings, limiter: Arc<Limiter>, same_key: usize) -> Self {
+    /// The limit at a place of the route's list.
+    pub(super) fn new(list: &[Settings], at: usize, settings: &Settings, limiter: Arc<Limiter>) -> Self {
+        let same_key = list.iter().take(at).filter(|other| other.key == settings.key).count();
         let policy = Policy::new(&settings.key, same_key, limiter.quota());
-        Self { limiter, key: settings.key.clone(), policy, dry_run: settings.dry_run }
+        let at = (list.len() > 1).then_some(at);
+        Self { limiter, key: settings.key.clone(), policy, dry_run: settings.dry_run, at }
     }
 
     /// The reply to a request that is above the limit, as far as this process knows.
     pub(super) fn count(&self, cx: &mut FilterContext<'_>) -> Option<Reply> {
         let key = self.key_of(&cx.request, cx.findings);
-        let decision = match self.limiter.store() {
-            None => self.limiter.take(&key),
+        let (decision, counted) = match self.limiter.store() {
+            None => {
+                let (decision, counted) = self.limiter.take(&key);
+                (decision, Some(counted))
+            }
             // What passes by `dry_run` is counted in the store, so that the log is right.
-            Some(_) => self.limiter.known_refusal(&key).filter(|_| !self.dry_run)?,
+            Some(_) => (self.limiter.known_refusal(&key).filter(|_| !self.dry_run)?, None),
         };
-        self.reply(cx, decision)
+        self.reply(cx, decision, counted)
     }
 
     /// The same of a limit that several proxies share, as its store knows: that is waited for no
     /// longer than `store_timeout`.
-    pub async fn ask(&self, cx: &mut FilterContext<'_>) -> Option<Reply> {
-        let decision = self.limiter.ask(&self.key_of(&cx.request, cx.findings)).await;
-        self.reply(cx, decision)
+    pub(super) async fn ask(&self, cx: &mut FilterContext<'_>) -> Option<Reply> {
+        let (decision, counted) = self.limiter.ask(&self.key_of(&cx.request, cx.findings)).await;
+        self.reply(cx, decision, counted)
     }
 
-    pub fn store(&self) -> Option<&Arc<Store>> {
+    /// Another limit of the route has refused a request that this one has counted.
+    pub(super) fn give_back(&self, cx: &mut FilterContext<'_>, counted: Counted) {
+        let decision = self.limiter.give_back(&self.key_of(&cx.request, cx.findings), counted);
+        if !self.dry_run {
+            self.policy.correct(cx.findings, decision);
+        }
+    }
+
+    pub(super) fn key(&self) -> &LimitKey {
+        &self.key
+    }
+
+    pub(super) fn store(&self) -> Option<&Arc<Store>> {
         self.limiter.store()
     }
 
@@ -78,7 +97,10 @@ impl RateLimit {
         value.map_or(Key::One, Key::Value)
     }
 
-    fn reply(&self, cx: &mut FilterContext<'_>, decision: Decision) -> Option<Reply> {
+    fn reply(&self, cx: &mut FilterContext<'_>, decision: Decision, counted: Option<Counted>) -> Option<Reply> {
+        if let (true, Some(at), Some(counted)) = (decision.passes, self.at, counted) {
+            cx.findings.note_counted(at, counted);
+        }
         if self.dry_run {
             if !decision.passes {
                 match cx.request.client_ip {

@@ -40,13 +40,24 @@ impl Policy {
     }
 
     pub fn tell(&self, findings: &mut Findings, decision: Decision) {
+        findings.tell_client(RATE_LIMIT_POLICY, self.field.clone());
+        if let Some(field) = self.left(decision) {
+            findings.tell_client(RATE_LIMIT, field);
+        }
+    }
+
+    /// Tells what is left in the place of what was told before.
+    pub fn correct(&self, findings: &mut Findings, decision: Decision) {
+        if let Some(field) = self.left(decision) {
+            findings.correct_client(&RATE_LIMIT, &self.name, &field);
+        }
+    }
+
+    fn left(&self, decision: Decision) -> Option<HeaderValue> {
         let mut text = BytesMut::with_capacity(self.name.len() + 32);
         text.put_slice(self.name.as_bytes());
         // Writing to a buffer that grows cannot fail.
         write!(text, ";r={};t={}", decision.remaining, seconds(decision.wait)).unwrap_or_default();
-        findings.tell_client(RATE_LIMIT_POLICY, self.field.clone());
-        if let Ok(field) = HeaderValue::from_maybe_shared(text.freeze()) {
-            findings.tell_client(RATE_LIMIT, field);
-        }
+        HeaderValue::from_maybe_shared(text.freeze()).ok()
     }
 }

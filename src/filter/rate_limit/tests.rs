@@ -141,6 +141,30 @@ fn several_limits_all_count_and_are_told_apart() {
 }
 
 #[test]
+fn what_one_limit_refuses_uses_up_none_of_the_others() {
+    for (first, other) in [("route", "client_ip"), ("route", "claim:sub")] {
+        let chain = chain(&format!("[{{ rate: 3/h, key: '{first}' }}, {{ rate: 1/h, key: '{other}' }}]"));
+        let of = |client: &str, who: &str| {
+            let who = if other.starts_with("claim") { who } else { "ann" };
+            ask(&chain, client, &[], &[("sub", who)])
+        };
+        assert!(of("10.0.0.1", "ann").0);
+        for _ in 0..9 {
+            let (is_passed, told) = of("10.0.0.1", "ann");
+            assert!(!is_passed);
+            let left = |name: &str| {
+                let start = format!("ratelimit: \"{name}\";");
+                told.iter().filter_map(|line| line.strip_prefix(&start)).map(|left| left.get(..4).unwrap()).collect()
+            };
+            let (first, other): (Vec<_>, Vec<_>) = (left(first), left(other));
+            assert_eq!((first, other), (vec!["r=2;"], vec!["r=0;"]), "{told:?}");
+        }
+        assert!(of("10.0.0.2", "bob").0 && of("10.0.0.3", "eve").0, "{first}, {other}");
+        assert!(!of("10.0.0.4", "joe").0, "{first}, {other}");
+    }
+}
+
+#[test]
 fn limits_by_claim_come_last() {
     let chain = chain("[{ rate: 2/h, key: 'claim:sub' }, { rate: 1/h }]");
     assert!(passes(&chain, "10.0.0.1", &[]));
