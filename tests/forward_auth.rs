@@ -134,6 +134,11 @@ fn the_service_and_the_upstream_read_the_same_request() {
         (told(&question, "cookie"), told(&seen, "cookie")),
         (vec!["session=good; b=2".into()], vec!["session=good; b=2".into()])
     );
+    // Whoever knows no better finds them by their usual spelling.
+    for names in [question.names(), seen.names()] {
+        assert!(names.contains(&"Cookie") && !names.contains(&"cookie"), "{names:?}");
+    }
+    assert!(question.names().contains(&"X-Key"), "{:?}", question.names());
     let targets = ["X-Original-URL", "X-Original-Method", "X-Original-Uri", "X-Rewrite-URL", "X_Rewrite_URL"];
     assert_eq!(ask(&targets.map(|name| format!("{name}: /open")).join("\r\n")), 200);
     for name in targets {

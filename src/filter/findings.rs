@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::fields::Edited;
+use crate::http1::spelling::SpelledName;
 use crate::limit::Counted;
 use crate::message::alike::are_alike;
 
@@ -74,7 +75,7 @@ impl Findings {
             // CGI and WSGI fold `_` and `-`: nobody is to say it in disguise.
             upstream.retain(|field, _| field == name || !are_alike(field.as_str(), name.as_str()));
             match value {
-                Some(value) => upstream.set(name.clone(), value.clone()),
+                Some(value) => upstream.set(SpelledName::Usual(name).to_bytes(), value.clone()),
                 None => upstream.retain(|field, _| field != name),
             }
         }
@@ -110,6 +111,6 @@ mod tests {
         let mut edited = Edited::new(&mut upstream);
         findings.edit_request(&mut edited);
         assert_eq!(edited.outcome(), Ok(()));
-        assert_eq!(lines(&upstream), ["x-user: ann", "X-Other: 1"]);
+        assert_eq!(lines(&upstream), ["X-User: ann", "X-Other: 1"]);
     }
 }

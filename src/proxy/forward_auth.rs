@@ -18,7 +18,7 @@ use crate::auth::ServiceFault;
 use crate::config::FieldName;
 use crate::filter::loops::{self, CDN_LOOP};
 use crate::filter::{Cause, Edited, Findings, RareFields, Reply, hop_by_hop};
-use crate::http1::spelling;
+use crate::http1::spelling::{self, SpelledName};
 use crate::message::forwarded;
 use crate::runtime::ForwardAuth;
 use crate::upstream::http1::BadResponse;
@@ -79,7 +79,7 @@ fn question(rule: &ForwardAuth, head: &RequestHeader, ctx: &RequestCtx) -> pingo
     let seen = as_forwarded(head, ctx)?;
     for name in [header::COOKIE, header::AUTHORIZATION, CDN_LOOP].iter().chain(&rule.request_headers) {
         if let Some(value) = joined(&seen.headers, name) {
-            question.insert_header(name.clone(), value)?;
+            question.insert_header(SpelledName::Usual(name).to_bytes(), value)?;
         }
     }
     let (host, target) = (request.known_as(), request.target());
