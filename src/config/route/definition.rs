@@ -34,7 +34,7 @@ section! {
         /// Which clients are let in, by the address that is believed to be theirs.
         access: Access = {};
         /// How many requests pass in a time; those above it are answered with 429. One limit, or a list of them.
-        rate_limits as "rate_limit": Vec<RateLimit>, with one_or_list("a map with keys such as `rate`, `burst`, `key`", AsSection);
+        rate_limits as "rate_limit": Vec<RateLimit>, with one_or_list("a map with keys such as `rate`, `burst`, `key`", AsSection).if_empty("an empty list limits nothing", "leave the key out for no limit");
         /// Changes to a request before it goes to the upstream.
         request: RequestEdits = {};
         /// Changes to a response before it goes to the client.

@@ -24,9 +24,9 @@ section! {
         /// What `iss` of a token must be.
         issuer: Option<String>, with optional(ISSUER);
         /// What `aud` of a token must be, or have among others; one of these is enough.
-        audience: Vec<String>, with one_or_list(AUDIENCE.what, AUDIENCE);
+        audience: Vec<String>, with one_or_list(AUDIENCE.what, AUDIENCE).if_empty("an empty list accepts no token", "leave the key out to accept tokens for anybody");
         /// The algorithms that tokens may be signed by; by default every one that the keys are for.
-        algorithms: Vec<TokenAlgorithm>, with one_or_list("an algorithm such as `RS256`", TokenAlgorithm::form());
+        algorithms: Vec<TokenAlgorithm>, with one_or_list("an algorithm such as `RS256`", TokenAlgorithm::form()).if_empty("an empty list accepts no token", "leave the key out for all that the keys are for");
         /// How far the issuer's clock may be from this one.
         leeway: Duration = "60s", with DURATION_OR_ZERO;
         /// Claims that a token must have.

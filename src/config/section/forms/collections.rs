@@ -63,13 +63,22 @@ impl<T, F: Form<T>> Form<Vec<T>> for List<F> {
 /// A condition's values: a list, or one that stands for a list of one. None is no
 /// condition, so that an empty list would be a mistake. `what` is one of them.
 pub fn one_or_list<F>(what: &'static str, item: F) -> OneOrList<F> {
-    OneOrList { what, item }
+    OneOrList { what, item, if_empty: ("an empty list matches nothing", "leave the key out to match everything") }
 }
 
 #[derive(Debug)]
 pub struct OneOrList<F> {
     what: &'static str,
     item: F,
+    /// What is wrong with an empty list, and what helps.
+    if_empty: (&'static str, &'static str),
+}
+
+impl<F> OneOrList<F> {
+    /// For a key that is no condition: what is wrong with an empty list, and what helps.
+    pub fn if_empty(self, problem: &'static str, help: &'static str) -> Self {
+        Self { if_empty: (problem, help), ..self }
+    }
 }
 
 impl<T, F: Form<T>> Form<Vec<T>> for OneOrList<F> {
@@ -84,8 +93,8 @@ impl<T, F: Form<T>> Form<Vec<T>> for OneOrList<F> {
             Kind::Bool(..) | Kind::Number(_) | Kind::String(_) | Kind::Bad => std::slice::from_ref(node),
         };
         if items.is_empty() {
-            let help = "leave the key out to match everything";
-            reader.error_help(node.span, "an empty list matches nothing", help);
+            let (problem, help) = self.if_empty;
+            reader.error_help(node.span, problem, help);
         }
         Some(items.iter().filter_map(|item| self.item.read(reader, item)).collect())
     }
