@@ -1,10 +1,13 @@
 //! `hash-password`: a line for a users file.
 
+use std::future::poll_fn;
 use std::io::{BufRead, IsTerminal, Write};
+use std::task::Poll;
 
 use clap::Args;
 use proxy_service::auth::{NewHash, hash_password};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Prints a line for a users file (`auth.basic.users_file`)
 ///
@@ -60,13 +63,39 @@ fn asked() -> Result<String, String> {
     if first == second { Ok(first) } else { Err("error: the two are not the same".to_owned()) }
 }
 
-/// The terminal without its echo, until dropped.
+/// The terminal without its echo, until dropped or until a signal ends the process.
 struct Quiet(Termios);
+
+/// The signals that end a process from its terminal, with their numbers.
+const ENDING: [(fn() -> SignalKind, i32); 4] =
+    [(SignalKind::hangup, 1), (SignalKind::interrupt, 2), (SignalKind::quit, 3), (SignalKind::terminate, 15)];
+
+/// Has a thread give the terminal back `before` the process ends by a signal, with the status that a
+/// shell knows such an end by.
+fn restore_on_signal(before: Termios) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let listening = runtime.enter();
+    let signals = ENDING.map(|(kind, number)| signal(kind()).map(|signal| (signal, number)));
+    let mut signals = signals.into_iter().collect::<std::io::Result<Vec<_>>>()?;
+    drop(listening);
+    std::thread::Builder::new().spawn(move || {
+        let number = runtime.block_on(poll_fn(|cx| {
+            let came =
+                signals.iter_mut().find_map(|(signal, number)| signal.poll_recv(cx).is_ready().then_some(*number));
+            came.map_or(Poll::Pending, Poll::Ready)
+        }));
+        drop(Quiet(before));
+        super::out::tell("\n");
+        std::process::exit(128 + number);
+    })?;
+    Ok(())
+}
 
 impl Quiet {
     fn begin() -> Result<Self, String> {
         let cannot = |e| format!("error: the terminal cannot be told to hide what is typed: {e}");
         let before = tcgetattr(std::io::stdin()).map_err(cannot)?;
+        restore_on_signal(before.clone()).map_err(|e| format!("error: signals cannot be awaited: {e}"))?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
         tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet).map_err(cannot)?;
