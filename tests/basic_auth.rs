@@ -207,6 +207,55 @@ fn hash_password_makes_lines_that_are_understood() {
     assert!(hash(&["--bcrypt"], &"x".repeat(72)).1.contains("71 bytes"));
 }
 
+/// It checks no password, and says that one is asked for.
+#[test]
+fn explain_says_who_would_be_asked_for_a_password() {
+    let (origin, folder) = (ok(), Folder::new());
+    folder.write("users", &format!("ann:{CHEAP}\n"));
+    folder.write("p.yaml", &yaml(&folder, origin.address, "").replace("{listen}", "127.0.0.1:1"));
+    let explain = |authorization: &[&str]| {
+        let fields: Vec<String> = authorization.iter().map(|value| format!("authorization: {value}")).collect();
+        let fields = fields.iter().flat_map(|field| ["-H", field.as_str()]);
+        let arguments: Vec<&str> = ["explain", "-c", "p.yaml", "GET", "http://a/"].into_iter().chain(fields).collect();
+        let (code, stdout, stderr) = support::call(&arguments, &folder.0);
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    let [missing, malformed] = [explain(&[]), explain(&["Basic !"])];
+    assert!(
+        missing.starts_with("GET http://a/ is refused: the proxy answers 401, ") && missing.contains("auth.basic"),
+        "{missing}"
+    );
+    assert!(malformed.contains("the proxy answers 40") && malformed != missing, "{malformed}");
+    let given = explain(&[&basic("ann:secret")]);
+    assert!(given.contains(" is taken by") && given.contains("asks for:   a password of "), "{given}");
+    assert_eq!(origin.count(), 0);
+}
+
+/// What is typed at a prompt is hidden, and nothing else, however the prompt ends.
+#[test]
+fn a_signal_at_the_prompt_gives_the_terminal_its_echo_back() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+    use std::os::unix::process::CommandExt;
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let theirs = std::path::PathBuf::from(ptsname(&ours, Vec::new()).unwrap().into_string().unwrap());
+        let theirs = std::fs::OpenOptions::new().read(true).write(true).open(theirs).unwrap();
+        let echoes = || tcgetattr(&theirs).unwrap().local_modes.contains(LocalModes::ECHO);
+        assert!(echoes());
+        let mut command = Command::new(BINARY);
+        command.arg("hash-password").stdin(theirs.try_clone().unwrap()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.process_group(0).spawn().unwrap();
+        support::await_until("what is typed is hidden", || !echoes());
+        support::signal(child.id(), signal);
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        assert!(echoes(), "{signal}");
+    }
+}
+
 /// systemd gives secrets as files of a folder that it names in the environment.
 #[test]
 fn a_file_may_be_a_credential_of_systemd_and_is_never_shown() {

@@ -1,10 +1,21 @@
 //! The step that checks a password which is not known yet, beside the threads that serve clients.
 
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::context::RequestCtx;
 use super::waiting::while_client_stays;
 use crate::filter::{Cause, Entry, Reply};
+
+/// Why the request may not pass, as far as is known without a check of its password.
+pub fn known_denial(head: &RequestHeader, ctx: &mut RequestCtx) -> Option<Cause> {
+    let snapshot = std::sync::Arc::clone(&ctx.snapshot);
+    let rule = snapshot.routes.get(ctx.admission.route.ok()?)?.filters.basic()?;
+    match rule.enter(&head.headers, &mut ctx.findings) {
+        Entry::Denied(cause) => Some(cause),
+        Entry::Granted | Entry::Check(_) => None,
+    }
+}
 
 /// The reply to who may not pass.
 pub async fn reply(session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {

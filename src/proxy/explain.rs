@@ -16,6 +16,7 @@ use crate::message::path::split_query;
 use crate::message::readings::SentPath;
 use crate::route::{Mismatch, Rank, RequestView};
 use crate::runtime::Snapshot;
+use crate::transport::ClientAuthRule;
 
 #[derive(Debug)]
 pub struct Explanation {
@@ -35,10 +36,14 @@ pub struct Explanation {
     pub outcome: Outcome,
     /// The listener that answers by itself, by its address; no route is asked then.
     pub redirecting: Option<String>,
+    /// The listener asks for a certificate of the client for this host.
+    pub asks_for_certificate: bool,
 }
 
 /// `head`: a whole request's, as it would come over the wire; `client`: the connection on which it would.
 pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explanation {
+    let tls = client.tls.as_ref();
+    let asks_for_certificate = tls.is_some_and(|tls| tls.client_auth != ClientAuthRule::default());
     let refused = |cause| Explanation {
         client_ip: None,
         remote_trusted: false,
@@ -49,6 +54,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
         mismatches: Vec::new(),
         outcome: Outcome::Refused(cause),
         redirecting: None,
+        asks_for_certificate,
     };
     let request = match Head::read(head, &snapshot.limits) {
         Ok(Some(read)) => *read.request,
@@ -96,6 +102,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
         mismatches,
         outcome,
         redirecting: None,
+        asks_for_certificate,
     }
 }
 

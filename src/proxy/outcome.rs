@@ -8,7 +8,7 @@ use pingora_http::RequestHeader;
 
 use super::admission::{self, Admission};
 use super::context::RequestCtx;
-use super::{https_redirect, limits, local_reply, request, select_peer};
+use super::{basic_auth, https_redirect, limits, local_reply, request, select_peer};
 use crate::config::Underscores;
 use crate::downstream::ClientConnection;
 use crate::downstream::http1::Head;
@@ -90,7 +90,14 @@ pub(super) fn of(
     if limits::is_body_too_large(request, &ctx) {
         return Outcome::Refused(Cause::BodyTooLarge);
     }
-    if let Some(reply) = local_reply::of_filters(request, &mut ctx).or_else(|| local_reply::of_action(request, &ctx)) {
+    if let Some(reply) = local_reply::of_filters(request, &mut ctx) {
+        return of_reply(reply);
+    }
+    // A log that requests are replayed from has no passwords.
+    if let (Server::Picked, Some(cause)) = (server, basic_auth::known_denial(request, &mut ctx)) {
+        return Outcome::Refused(cause);
+    }
+    if let Some(reply) = local_reply::of_action(request, &ctx) {
         return of_reply(reply);
     }
     ctx.split_index = select_peer::split_index(request, &ctx);

@@ -11,7 +11,6 @@ use super::outcome::Outcome;
 use crate::config::{Concurrency, Config, FieldName, ResponseEdits, Route, Underscores, hidden_in_urls};
 use crate::filter::Cause;
 use crate::runtime::Snapshot;
-use crate::transport::ClientAuthRule;
 
 /// What was found out of it.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl Told {
             let route = title(snapshot, decision.route);
             facts.push(("decided by", format!("`paths.ambiguous: {}` of {route}", decision.policy)));
         }
-        if asked.remote(snapshot).tls.is_some_and(|tls| tls.client_auth != ClientAuthRule::default()) {
+        if explanation.asks_for_certificate {
             facts.push(("asks for", "a certificate of the client (`client_auth` of the listener)".to_owned()));
         }
         if let (Some(client), true) = (explanation.client_ip, explanation.remote_trusted) {
