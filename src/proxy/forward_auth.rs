@@ -39,7 +39,8 @@ const OTHER_TARGETS: [HeaderName; 4] = [
 /// The reply to who may not pass. `connector` is the worker's, for such questions.
 pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let rule = snapshot.routes.get(ctx.admission.route.ok()?)?.forward_auth.as_ref()?;
+    let route = snapshot.routes.get(ctx.admission.route.ok()?)?;
+    let rule = route.forward_auth.as_ref()?;
     if session.req_header().headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Some(Reply::Error(Cause::CredentialsTwice));
     }
@@ -65,7 +66,14 @@ pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut Reque
             }
             Err(_) => ServiceFault::Invalid,
         },
-        Ok(Ok(Err(failure))) => fault_of(&failure),
+        Ok(Ok(Err(failure))) => {
+            if let CallFailure::Failed(error) = &failure {
+                let what =
+                    format_args!("route `{}`: no answer from the service of `auth.forward`: {error}", route.name);
+                rule.unanswered.say(log::Level::Warn, module_path!(), &what);
+            }
+            fault_of(&failure)
+        }
         Ok(Err(_)) => ServiceFault::TimedOut,
     };
     Some(Reply::Error(Cause::ServiceFailed(fault)))

@@ -18,6 +18,7 @@ use crate::listener::{Entrances, TicketKeys};
 use crate::metrics::RouteMetrics;
 use crate::route::RouteTable;
 use crate::telemetry::AccessLogger;
+use crate::transport::Complaints;
 use crate::upstream::{Concurrency, CookieKey, Pool, Resolver, WeightedChoice};
 
 /// Everything that a request needs of its configuration, made once.
@@ -87,6 +88,8 @@ pub struct ForwardAuth {
     pub request_headers: Vec<HeaderName>,
     pub response_headers: Vec<HeaderName>,
     pub timeout: Duration,
+    /// What the log says of a service that gives no answer.
+    pub unanswered: Complaints,
 }
 
 #[derive(Debug)]
@@ -242,6 +245,7 @@ impl Route {
                 request_headers: forward.request_headers.clone(),
                 response_headers: forward.response_headers.clone(),
                 timeout: forward.timeout,
+                unanswered: Complaints::default(),
             })
         });
         let action = match &route.action {
