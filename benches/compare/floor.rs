@@ -8,6 +8,7 @@ use clap::Args;
 use pingora::apps::HttpServerOptions;
 use pingora::prelude::*;
 use pingora::server::configuration::ServerConf;
+use pingora_proxy::ProxyServiceBuilder;
 
 /// So many requests share a connection to an origin of HTTP/2; it is one if nobody says so.
 const STREAMS: usize = 128;

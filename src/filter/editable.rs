@@ -169,6 +169,26 @@ pub fn append_to_table(
     Some(result)
 }
 
+/// As [`append_to_table`], of one field that replaces all others of its name, in the head of a response.
+///
+/// # Errors
+/// When there are too many fields.
+pub fn insert_into_table(
+    head: &mut ResponseHeader,
+    known: &'static Known,
+    value: &HeaderValue,
+) -> Option<pingora::Result<()>> {
+    // The parts know nothing of another reason.
+    if head.has_case() || head.get_reason_phrase() != head.status.canonical_reason() {
+        return None;
+    }
+    let empty = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut parts = http::response::Parts::from(std::mem::replace(head, empty));
+    let result = parts.headers.try_insert(known.name.clone(), value.clone());
+    *head = parts.into();
+    Some(result.map(drop).or_err(ErrorType::InvalidHTTPHeader, "too many fields"))
+}
+
 fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)], more: usize) -> pingora::Result<()> {
     let result = table.try_reserve(fields.len() + more).and_then(|()| {
         fields.iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value.clone()).map(|_| ()))

@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
-use super::editable::{EditableHead, append_to_table};
+use super::editable::{EditableHead, append_to_table, insert_into_table};
 use crate::http1::field_names::Known;
 use crate::http1::spelling::is;
 
@@ -103,6 +103,13 @@ impl Edited<'_, RequestHeader> {
 }
 
 impl Edited<'_, ResponseHeader> {
+    /// As [`Edited::set`], of a name that needs not be parsed.
+    pub fn set_known(&mut self, known: &'static Known, value: &HeaderValue) {
+        let done = insert_into_table(self.head, known, value);
+        let result = done.unwrap_or_else(|| self.head.insert(known.spelled, value.clone()));
+        self.note(result);
+    }
+
     /// As [`Edited::set`], under the name as the origin spelled it.
     pub fn replace(&mut self, name: HeaderName, value: HeaderValue) {
         let own = self.case_header_iter().find(|(spelled, _)| is(spelled.as_slice(), &name));
@@ -260,6 +267,24 @@ pub(super) mod tests {
             (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
         );
         assert_eq!((request.raw_path(), response.get_reason_phrase()), (&b"http://h.test/a?b"[..], Some("Fine")));
+    }
+
+    #[test]
+    fn a_known_field_replaces_others_of_its_name_in_any_head() {
+        let etag = field_names::spelled(b"ETag").unwrap();
+        let usual =
+            || usual_response(http::StatusCode::OK, HeaderMap::from_iter([(etag.name.clone(), "1".parse().unwrap())]));
+        let mut heads = [usual(), usual(), ResponseHeader::build(200, None).unwrap()];
+        heads[1].set_reason_phrase(Some("Fine")).unwrap();
+        heads[2].append_header("Etag", "1").unwrap();
+        for (head, reason) in heads.iter_mut().zip(["OK", "Fine", "OK"]) {
+            head.set_version(Version::HTTP_10);
+            let mut edited = Edited::new(head);
+            edited.set_known(etag, &HeaderValue::from_static("2"));
+            assert_eq!(edited.outcome(), Ok(()));
+            assert_eq!(response_lines(head), ["ETag: 2"]);
+            assert_eq!((head.get_reason_phrase(), head.version), (Some(reason), Version::HTTP_10));
+        }
     }
 
     #[test]

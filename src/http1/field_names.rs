@@ -20,13 +20,18 @@ pub fn spelled(text: &[u8]) -> Option<&'static Known> {
 
 /// The name, in whatever way it is spelled.
 pub fn any_case(text: &[u8]) -> Option<&'static Known> {
-    find(text, |entry| entry.small.as_bytes().eq_ignore_ascii_case(text))
+    find(text, |entry| entry.known.spelled.as_bytes().eq_ignore_ascii_case(text))
 }
 
 /// A name in small letters.
 pub fn named(name: &HeaderName) -> Option<&'static Known> {
-    let name = name.as_str().as_bytes();
-    find(name, |entry| entry.small.as_bytes() == name)
+    let text = name.as_str();
+    // Most names come from this table or have their text where one of it has.
+    let own = BY_LENGTH.get(text.len())?.iter().find(|entry| entry.address == text.as_ptr().addr());
+    match own {
+        Some(entry) => Some(&entry.known),
+        None => find(text.as_bytes(), |entry| entry.known.name == *name),
+    }
 }
 
 /// The same text with a life of its own, in its usual spelling or in small letters.
@@ -39,7 +44,8 @@ pub fn lasting(text: &str) -> Option<&'static str> {
 #[derive(Debug)]
 struct Entry {
     key: u16,
-    small: &'static str,
+    /// Where the text of the name is.
+    address: usize,
     known: Known,
 }
 
@@ -62,9 +68,9 @@ static BY_LENGTH: LazyLock<[Vec<Entry>; LONGEST + 1]> = LazyLock::new(|| {
     for spelled in KNOWN {
         if let Some(same) = all.get_mut(spelled.len()) {
             // It lives as long as the process, so that nobody counts who uses it.
-            let small: &str = Box::leak(spelled.to_ascii_lowercase().into_boxed_str());
-            let name = HeaderName::from_static(small);
-            same.push(Entry { key: key(spelled.as_bytes()), small, known: Known { spelled, name } });
+            let name = HeaderName::from_static(Box::leak(spelled.to_ascii_lowercase().into_boxed_str()));
+            let address = name.as_str().as_ptr().addr();
+            same.push(Entry { key: key(spelled.as_bytes()), address, known: Known { spelled, name } });
         }
     }
     all

@@ -5,7 +5,8 @@
 use std::ops::DerefMut;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request, response};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request, response};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::field_names;
@@ -112,6 +113,11 @@ fn usual_fields(fields: Option<&HeaderMap>) -> impl Iterator<Item = (SpelledName
 /// # Errors
 /// When the target is none that Pingora can carry.
 pub fn usual_request(method: Method, target: &[u8], fields: HeaderMap) -> pingora::Result<RequestHeader> {
+    if let Some(uri) = origin_form(target) {
+        let mut parts: request::Parts = http::Request::new(()).into_parts().0;
+        (parts.method, parts.uri, parts.headers) = (method, uri, fields);
+        return Ok(parts.into());
+    }
     let mut parts = request::Parts::from(RequestHeader::build_no_case(method, target, Some(0))?);
     parts.headers = fields;
     let mut request = RequestHeader::from(parts);
@@ -120,6 +126,12 @@ pub fn usual_request(method: Method, target: &[u8], fields: HeaderMap) -> pingor
         request.set_raw_path(target)?;
     }
     Ok(request)
+}
+
+/// A target that the parts of a request carry as it is.
+fn origin_form(target: &[u8]) -> Option<Uri> {
+    let is_plain = target.starts_with(b"/") && target.iter().all(|byte| byte.is_ascii() && *byte != b'#');
+    is_plain.then(|| PathAndQuery::try_from(target).ok()).flatten().map(Uri::from)
 }
 
 /// A response whose fields have their usual spelling.
@@ -153,7 +165,7 @@ mod tests {
         let fields = [("b", "1"), ("a", "2"), ("b", "3")];
         let map: HeaderMap =
             fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
-        for target in ["/a?b=c", "*", "http://h.test/x?y", "/\u{e9}", "?q"] {
+        for target in ["/a?b=c", "/a?b|c^d", "/", "*", "http://h.test/x?y", "/\u{e9}", "?q"] {
             let request = usual_request(Method::OPTIONS, target.as_bytes(), map.clone()).unwrap();
             assert_eq!((request.method.as_str(), request.raw_path()), ("OPTIONS", target.as_bytes()));
         }

@@ -1,8 +1,7 @@
 //! The connections of one worker that wait for another request. One is closed when it has waited
 //! for too long, when its server closes it, and when there are too many.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ pub struct IdlePool {
 #[derive(Debug, Default)]
 struct Idle {
     /// By key; the one that waits for the shortest time is last.
-    by_key: HashMap<u64, Vec<Waiting>, BuildHasherDefault<DefaultHasher>>,
+    by_key: BTreeMap<u64, Vec<Waiting>>,
     /// The keys of all, by number: the one that waits for the longest time is first.
     keys: BTreeMap<u64, u64>,
     next_number: u64,
