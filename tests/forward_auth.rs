@@ -295,14 +295,16 @@ fn explain_says_who_is_asked_and_asks_nobody() {
          - {{ respond: {{}}, auth: {{ basic: {{ users_file: users }} }} }}\n"
     );
     folder.write("p.yaml", &format!("listeners: [':1']\nroutes:\n{routes}"));
-    let explain = |url| {
-        let (code, said, complaints) = call(&["-c", "p.yaml", "explain", "GET", url], &folder.0);
+    let explain = |url, more: &[&str]| {
+        let (code, said, complaints) = call(&[&["-c", "p.yaml", "explain", "GET", url], more].concat(), &folder.0);
         assert_eq!(code, 0, "{complaints}");
         said
     };
-    let asked = explain("http://h/a");
+    let asked = explain("http://h/a", &[]);
     assert!(asked.contains(&format!("  asks:       {url} (`auth.forward`)\n")), "{asked}");
-    let asked = explain("http://h/b");
+    let refused = explain("http://h/b", &[]);
+    assert!(refused.contains("the proxy answers 401") && refused.contains("see `auth.basic`"), "{refused}");
+    let asked = explain("http://h/b", &["-H", "authorization: Basic YW5uOmEgcGFzc3dvcmQ="]);
     assert!(asked.contains("  asks for:   a password of ") && asked.contains("users (`auth.basic`)\n"), "{asked}");
     service.set_nonblocking(true).unwrap();
     assert_eq!(service.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);

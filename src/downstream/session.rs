@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +19,7 @@ use tokio::task::yield_now;
 
 use super::driver::Driver;
 use super::retry_buffer::RetryBuffer;
-use crate::exchange::{GivenUp, NoMessages};
+use crate::exchange::GivenUp;
 use crate::http1::spelling;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
@@ -334,7 +333,7 @@ impl<D: Driver> CustomSession for Session<D> {
 
     /// There are no messages beside the body.
     fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        Some(Box::new(NoMessages(Arc::clone(self.driver.exchange()))))
+        Some(Box::new(self.driver.exchange().messages()))
     }
 
     fn restore_custom_message_reader(&mut self, _reader: MessageReader) -> Result<()> {

@@ -13,6 +13,7 @@ mod timer;
 mod upload;
 mod window;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use download::Download;
 pub use given_up::GivenUp;
 use given_up::LastWord;
 pub use limits::{BodyRefused, ExchangeLimits};
-pub use no_messages::NoMessages;
+use no_messages::NoMessages;
 pub use timer::Timer;
 use upload::Upload;
 
@@ -122,6 +123,12 @@ impl Exchange {
     /// The head of a response has come, be it an interim one.
     pub fn begin_response(&self) {
         self.responded.store(true, Ordering::Relaxed);
+    }
+
+    /// What there is of messages beside the bodies, for who polls them in the task that reads the
+    /// response.
+    pub fn messages(self: &Arc<Self>) -> NoMessages<Self> {
+        NoMessages::until(Arc::clone(self), Self::has_response)
     }
 
     /// Whether the head of a response has come, in this attempt or in one before.

@@ -8,35 +8,44 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::Exchange;
-
-/// Ends, with no message, once a response has come. Pingora takes another turn of its loop for each
-/// of these streams that ends; then it is in the turn that the response takes anyway.
+/// Ends, with no message, once that is over which it was made for: the wait for a response. Pingora
+/// takes another turn of its loop for each of these streams that ends; then it is in the turn that
+/// the response takes anyway.
 ///
 /// It wakes nobody: what reads the response does, in the task that polls this.
 #[derive(Debug)]
-pub struct NoMessages(pub Arc<Exchange>);
+pub struct NoMessages<T> {
+    of: Arc<T>,
+    is_over: fn(&T) -> bool,
+}
 
-impl Stream for NoMessages {
+impl<T> NoMessages<T> {
+    pub(super) fn until(of: Arc<T>, is_over: fn(&T) -> bool) -> Self {
+        Self { of, is_over }
+    }
+}
+
+impl<T> Stream for NoMessages<T> {
     type Item = pingora_core::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.0.has_response() { Poll::Ready(None) } else { Poll::Pending }
+        if (self.is_over)(&self.of) { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::Waker;
 
     #[test]
-    fn they_end_when_a_response_has_come() {
-        let exchange = Arc::new(Exchange::default());
-        let mut messages = NoMessages(Arc::clone(&exchange));
+    fn they_end_when_it_is_over() {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut messages = NoMessages::until(Arc::clone(&over), |over| over.load(Ordering::Relaxed));
         let mut poll = || Pin::new(&mut messages).poll_next(&mut Context::from_waker(Waker::noop()));
         assert!(poll().is_pending());
-        exchange.begin_response();
+        over.store(true, Ordering::Relaxed);
         assert!(matches!(poll(), Poll::Ready(None)));
     }
 }

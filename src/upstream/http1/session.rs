@@ -26,7 +26,7 @@ use super::bad_response::BadResponse;
 use super::body_writer::BodyWriter;
 use super::connection::Connection;
 use super::response_head::{Head, body_of, keeps_alive};
-use crate::exchange::{Exchange, NoMessages};
+use crate::exchange::Exchange;
 use crate::http1::IncomingBody;
 use crate::http1::spelling;
 use crate::message::trailers;
@@ -383,7 +383,7 @@ impl CustomSession for Session {
 
     /// HTTP/1 has no messages beside the body.
     fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        Some(Box::new(NoMessages(Arc::clone(self.exchange.as_ref()?))))
+        Some(Box::new(self.exchange.as_ref()?.messages()))
     }
 
     async fn drain_custom_messages(&mut self) -> Result<()> {

@@ -29,7 +29,7 @@ use super::fault::{Http2Fault, failed};
 use super::request_head::{asked_protocol, to_http2, websocket_accept};
 use super::response_head::{from_http2, length, switch};
 use super::upload_queue::UploadQueue;
-use crate::exchange::{Exchange, NoMessages};
+use crate::exchange::Exchange;
 use crate::message::trailers;
 use crate::upstream::stall::Stall;
 
@@ -383,7 +383,7 @@ impl CustomSession for Session {
     }
 
     fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        Some(Box::new(NoMessages(Arc::clone(self.exchange.as_ref()?))))
+        Some(Box::new(self.exchange.as_ref()?.messages()))
     }
 
     async fn drain_custom_messages(&mut self) -> Result<()> {
