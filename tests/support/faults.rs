@@ -22,11 +22,13 @@ pub struct BlackHole {
 
 impl BlackHole {
     pub fn open() -> Self {
-        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket, socket_with};
+        use rustix::net::{
+            AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket, socket_with,
+        };
         let tcp = || socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         let listening = tcp();
-        let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-        bind(&listening, &address).unwrap();
+        bind(&listening, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = SocketAddr::try_from(getsockname(&listening).unwrap()).unwrap();
         listen(&listening, 0).unwrap();
         let filling: Vec<OwnedFd> = (0..4)
             .map(|_| {
