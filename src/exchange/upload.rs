@@ -116,18 +116,13 @@ impl Upload {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// Whether so much waits that no more is read from the client. Wakes the task once that
-    /// changes.
+    /// Whether so much waits that no more is read from the client. While anything waits, the task is woken when the
+    /// upstream has taken everything or takes no more.
     pub fn is_full(&self, cx: &Context<'_>) -> bool {
-        self.register_waker(cx);
-        self.is_full.load(Ordering::Relaxed)
-    }
-
-    /// Wakes the task when the upstream has taken everything or takes no more.
-    pub fn register_waker(&self, cx: &Context<'_>) {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             self.reader.register(cx.waker());
         }
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// Since when the upstream has had all that it takes; `None` while it has not.

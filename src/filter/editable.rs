@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 use http::Version;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, MaxSizeReached};
 use pingora::{ErrorType, OrErr};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
-use crate::http1::field_names::Known;
 use crate::http1::spelling::{self, SpelledName, usual_request, usual_response};
 
 /// A head that is made anew has room for so many more fields.
@@ -40,6 +39,16 @@ pub trait EditableHead: Sized {
 
     /// Whether each name has its usual spelling and another could be wanted, which HTTP/2 knows nothing of.
     fn is_unspelled(&self) -> bool;
+
+    /// Whether [`Self::edit_table`] leaves nothing out: each name has its usual spelling, and the parts of the head are
+    /// all that there is of it.
+    fn is_its_parts(&self) -> bool;
+
+    /// Edits the fields of a head that is its parts; no name is parsed.
+    ///
+    /// # Errors
+    /// When there are too many fields.
+    fn edit_table(&mut self, edit: impl FnOnce(&mut HeaderMap) -> Result<(), MaxSizeReached>) -> pingora::Result<()>;
 
     /// Has the head carry spellings if this name has one of its own.
     ///
@@ -98,6 +107,23 @@ impl EditableHead for RequestHeader {
     fn is_unspelled(&self) -> bool {
         !self.has_case() && self.version != Version::HTTP_2
     }
+
+    /// The parts know nothing of a target that is no path.
+    fn is_its_parts(&self) -> bool {
+        !self.has_case() && self.raw_path().starts_with(b"/") && self.raw_path_is_utf8()
+    }
+
+    fn edit_table(&mut self, edit: impl FnOnce(&mut HeaderMap) -> Result<(), MaxSizeReached>) -> pingora::Result<()> {
+        let ends = self.send_end_stream();
+        let empty = Self::from(http::Request::new(()).into_parts().0);
+        let mut parts = http::request::Parts::from(std::mem::replace(self, empty));
+        let result = edit(&mut parts.headers);
+        *self = parts.into();
+        if let Some(ends) = ends {
+            self.set_send_end_stream(ends);
+        }
+        result.or_err(ErrorType::InvalidHTTPHeader, "too many fields")
+    }
 }
 
 impl EditableHead for ResponseHeader {
@@ -142,58 +168,19 @@ impl EditableHead for ResponseHeader {
     fn is_unspelled(&self) -> bool {
         !self.has_case() && self.version != Version::HTTP_2
     }
-}
 
-/// Appends names that have their usual spelling to the table of a head that has no others, opened once for all of
-/// them and for `more` that are known to follow; `None`: this one has.
-///
-/// # Errors
-/// When there are too many fields.
-pub fn append_to_table(
-    head: &mut RequestHeader,
-    fields: &[(&'static Known, HeaderValue)],
-    more: usize,
-) -> Option<pingora::Result<()>> {
-    // The parts know nothing of another target.
-    if head.has_case() || !head.raw_path().starts_with(b"/") || !head.raw_path_is_utf8() {
-        return None;
+    /// The parts know nothing of a reason that is not the usual one.
+    fn is_its_parts(&self) -> bool {
+        !self.has_case() && self.get_reason_phrase() == self.status.canonical_reason()
     }
-    let ends = head.send_end_stream();
-    let empty = RequestHeader::from(http::Request::new(()).into_parts().0);
-    let mut parts = http::request::Parts::from(std::mem::replace(head, empty));
-    let result = append_each(&mut parts.headers, fields, more);
-    *head = parts.into();
-    if let Some(ends) = ends {
-        head.set_send_end_stream(ends);
-    }
-    Some(result)
-}
 
-/// As [`append_to_table`], of one field that replaces all others of its name, in the head of a response.
-///
-/// # Errors
-/// When there are too many fields.
-pub fn insert_into_table(
-    head: &mut ResponseHeader,
-    known: &'static Known,
-    value: &HeaderValue,
-) -> Option<pingora::Result<()>> {
-    // The parts know nothing of another reason.
-    if head.has_case() || head.get_reason_phrase() != head.status.canonical_reason() {
-        return None;
+    fn edit_table(&mut self, edit: impl FnOnce(&mut HeaderMap) -> Result<(), MaxSizeReached>) -> pingora::Result<()> {
+        let empty = Self::from(http::Response::new(()).into_parts().0);
+        let mut parts = http::response::Parts::from(std::mem::replace(self, empty));
+        let result = edit(&mut parts.headers);
+        *self = parts.into();
+        result.or_err(ErrorType::InvalidHTTPHeader, "too many fields")
     }
-    let empty = ResponseHeader::from(http::Response::new(()).into_parts().0);
-    let mut parts = http::response::Parts::from(std::mem::replace(head, empty));
-    let result = parts.headers.try_insert(known.name.clone(), value.clone());
-    *head = parts.into();
-    Some(result.map(drop).or_err(ErrorType::InvalidHTTPHeader, "too many fields"))
-}
-
-fn append_each(table: &mut HeaderMap, fields: &[(&'static Known, HeaderValue)], more: usize) -> pingora::Result<()> {
-    let result = table.try_reserve(fields.len() + more).and_then(|()| {
-        fields.iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value.clone()).map(|_| ()))
-    });
-    result.or_err(ErrorType::InvalidHTTPHeader, "too many fields")
 }
 
 fn kept(fields: &HeaderMap, keep: impl Fn(&HeaderName, &HeaderMap) -> bool) -> HeaderMap {

@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 
 use super::cause::Cause;
-use super::editable::{EditableHead, append_to_table, insert_into_table};
+use super::editable::EditableHead;
 use crate::http1::field_names::Known;
 use crate::http1::spelling::is;
 
@@ -86,9 +86,13 @@ impl Edited<'_, RequestHeader> {
     /// As [`Edited::append`], of several at once: a head without spellings has its table opened once, and
     /// enlarged once where it is known how many `more` are to follow.
     pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N], more: usize) {
-        let Some(result) = append_to_table(self.head, &fields, more) else {
+        if !self.head.is_its_parts() {
             return fields.into_iter().for_each(|(known, value)| self.append(known.spelled, value));
-        };
+        }
+        let result = self.head.edit_table(|table| {
+            table.try_reserve(N + more)?;
+            fields.into_iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value).map(|_| ()))
+        });
         self.note(result);
     }
 
@@ -104,9 +108,11 @@ impl Edited<'_, RequestHeader> {
 
 impl Edited<'_, ResponseHeader> {
     /// As [`Edited::set`], of a name that needs not be parsed.
-    pub fn set_known(&mut self, known: &'static Known, value: &HeaderValue) {
-        let done = insert_into_table(self.head, known, value);
-        let result = done.unwrap_or_else(|| self.head.insert(known.spelled, value.clone()));
+    pub fn set_known(&mut self, known: &'static Known, value: HeaderValue) {
+        if !self.head.is_its_parts() {
+            return self.set(known.spelled, value);
+        }
+        let result = self.head.edit_table(|table| table.try_insert(known.name.clone(), value).map(drop));
         self.note(result);
     }
 
@@ -280,7 +286,7 @@ pub(super) mod tests {
         for (head, reason) in heads.iter_mut().zip(["OK", "Fine", "OK"]) {
             head.set_version(Version::HTTP_10);
             let mut edited = Edited::new(head);
-            edited.set_known(etag, &HeaderValue::from_static("2"));
+            edited.set_known(etag, HeaderValue::from_static("2"));
             assert_eq!(edited.outcome(), Ok(()));
             assert_eq!(response_lines(head), ["ETag: 2"]);
             assert_eq!((head.get_reason_phrase(), head.version), (Some(reason), Version::HTTP_10));

@@ -31,6 +31,6 @@ pub fn for_upstream(ctx: &RequestCtx) -> Option<HeaderValue> {
 pub fn tell_client(response: &mut Edited<'_, ResponseHeader>, ctx: &RequestCtx) {
     let wanted = matches!(ctx.snapshot.request_id, RequestIdField::Both | RequestIdField::Client);
     if let Some(id) = wanted.then(|| ctx.request_id.to_field()).flatten() {
-        response.set_known(&FIELD, &id);
+        response.set_known(&FIELD, id);
     }
 }
