@@ -12,14 +12,13 @@ pub fn system_roots() -> Arc<RootCertStore> {
 
 fn read() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    match rustls_native_certs::load_native_certs() {
-        Ok(certificates) => {
-            let (_, unusable) = roots.add_parsable_certificates(certificates);
-            if unusable > 0 {
-                log::debug!("{unusable} of the system's CA certificates cannot be used");
-            }
-        }
-        Err(e) => log::warn!("the system's CA certificates cannot be read: {e}"),
+    let found = rustls_native_certs::load_native_certs();
+    for e in found.errors {
+        log::warn!("some of the system's CA certificates cannot be read: {e}");
+    }
+    let (_, unusable) = roots.add_parsable_certificates(found.certs);
+    if unusable > 0 {
+        log::debug!("{unusable} of the system's CA certificates cannot be used");
     }
     roots
 }

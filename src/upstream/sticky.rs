@@ -2,9 +2,9 @@
 //! endpoint's label, so that nobody can make one and it tells nothing; it is read by looking
 //! it up among the digests of all endpoints.
 
+use aws_lc_rs::hmac;
 use data_encoding::HEXLOWER;
 use http::HeaderValue;
-use ring::hmac;
 
 use crate::config::Sticky;
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use data_encoding::BASE64;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::runtime_dir;
 use crate::config::{FileVersion, TicketKey};

@@ -42,7 +42,7 @@ pub(super) fn websocket_accept(head: &RequestHeader) -> Option<HeaderValue> {
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let key = head.headers.get(WEBSOCKET_KEY)?;
     let text = [key.as_bytes(), GUID].concat();
-    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
     HeaderValue::from_str(&data_encoding::BASE64.encode(digest.as_ref())).ok()
 }
 
