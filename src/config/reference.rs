@@ -6,7 +6,7 @@ use super::section::{IfAbsent, Key, Section, Shape};
 /// Markdown: one row for each key that is delivered, then those that are not.
 pub fn reference() -> String {
     let mut page = Page::default();
-    page.section(&Config::keys(), "");
+    page.section(Config::keys(), "");
     let mut out = String::from(
         "# Configuration reference\n\n\
          Generated from the code by `pingora-proxy schema --markdown`; a test keeps it up to date. Durations are `500ms`, `10s`, \

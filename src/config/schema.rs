@@ -12,7 +12,7 @@ const VARIABLE: &str = r"\$\{";
 /// JSON Schema of the configuration file, draft 2020-12. It accepts whatever `-t` does; what
 /// depends on other keys, on files or on this machine only `-t` can refuse.
 pub fn json_schema() -> Value {
-    let root = section(&SectionShape { keys: Config::keys(), rules: Config::rules() });
+    let root = section(&SectionShape { keys: Config::keys().into(), rules: Config::rules() });
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pingora-proxy configuration",

@@ -385,22 +385,22 @@ fn note_shape(shape: &Shape, path: &str, node: &Node, seen: &mut BTreeSet<String
 }
 
 /// Every declared key with its path.
-fn all_keys(keys: Vec<Key>, prefix: &str) -> Vec<(String, Key)> {
+fn all_keys(keys: &[Key], prefix: &str) -> Vec<(String, Key)> {
     fn inside(shape: &Shape, path: &str) -> Vec<(String, Key)> {
         match shape {
-            Shape::Section(section) => all_keys(section.keys.clone(), path),
+            Shape::Section(section) => all_keys(&section.keys, path),
             Shape::List { item: inner, .. } | Shape::Map { value: inner, .. } => inside(inner, path),
             Shape::Any(shapes) => shapes.iter().flat_map(|shape| inside(shape, path)).collect(),
             _ => Vec::new(),
         }
     }
-    let with_inner = |key: Key| {
+    let with_inner = |key: &Key| {
         let path = format!("{prefix}.{}", key.name);
         let mut all = inside(&key.shape, &path);
-        all.push((path, key));
+        all.push((path, key.clone()));
         all
     };
-    keys.into_iter().flat_map(with_inner).collect()
+    keys.iter().flat_map(with_inner).collect()
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn every_declared_key_is_tried() {
     let full = folder.full();
     good(&full);
     let mut seen = BTreeSet::new();
-    note(&Config::keys(), "", &yaml::parse(&full, &|_| None).0.unwrap(), &mut seen);
+    note(Config::keys(), "", &yaml::parse(&full, &|_| None).0.unwrap(), &mut seen);
     let all = all_keys(Config::keys(), "");
     assert!(all.len() > 120, "{}", all.len());
     for (path, _) in all.iter().filter(|(_, key)| !key.is_later()) {
@@ -435,7 +435,7 @@ fn every_rule_names_keys_of_its_section() {
             _ => {}
         }
     }
-    check(&SectionShape { keys: Config::keys(), rules: Config::rules() });
+    check(&SectionShape { keys: Config::keys().into(), rules: Config::rules() });
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn what_is_to_come_is_a_key_of_the_contract() {
     }
     for entry in FOREIGN.iter().copied().flatten() {
         if let Ours::Later(path) = entry.ours {
-            assert!(is_later(&Config::keys(), &path.split('.').collect::<Vec<_>>()), "{path}");
+            assert!(is_later(Config::keys(), &path.split('.').collect::<Vec<_>>()), "{path}");
         }
     }
 }

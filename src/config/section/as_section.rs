@@ -13,8 +13,8 @@ pub trait Section: Sized {
 
     fn known(name: &str) -> Option<Delivery>;
 
-    /// In the order in which they are documented and printed.
-    fn keys() -> Vec<Key>;
+    /// In the order in which they are documented and printed; made once.
+    fn keys() -> &'static [Key];
 
     fn rules() -> Vec<Rule>;
 
@@ -41,7 +41,7 @@ impl<T: FromKeys> Section for T {
         T::Keys::known(name)
     }
 
-    fn keys() -> Vec<Key> {
+    fn keys() -> &'static [Key] {
         T::Keys::keys()
     }
 
@@ -70,7 +70,7 @@ impl<S: Section> Form<S> for AsSection {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Section(SectionShape { keys: S::keys(), rules: S::rules() })
+        Shape::Section(SectionShape { keys: S::keys().into(), rules: S::rules() })
     }
 
     fn print(&self, value: &S) -> Yaml {

@@ -1,8 +1,6 @@
 //! What an unknown key was meant to be: a key of ours at another place, another proxy's
 //! word for one of ours, or a slip of the pen.
 
-use std::cell::LazyCell;
-
 use super::nearest::nearest;
 use super::shape::{Key, Known, Shape};
 use super::whole::{Foreign, Ours, Place, Whole};
@@ -43,13 +41,12 @@ pub fn instead_of(whole: Whole, known: &Known, title: &str, key: &str, value: &N
     };
     let bare = plain(key);
     let same = |name: &str| plain(name) == bare;
-    let everywhere = LazyCell::new(whole.keys);
     let nearly = |name: &str| is_plural(name, key) || is_plural(key, name);
-    misplaced(&keys, &same)
+    misplaced(keys, &same)
         .or_else(|| nearest(key, here()).map(|near| format!("did you mean `{near}`?")))
-        .or_else(|| misplaced(&everywhere, &same))
-        .or_else(|| misplaced(&keys, &nearly))
-        .or_else(|| misplaced(&everywhere, &nearly))
+        .or_else(|| misplaced((whole.keys)(), &same))
+        .or_else(|| misplaced(keys, &nearly))
+        .or_else(|| misplaced((whole.keys)(), &nearly))
         .or_else(|| {
             // A section of maps, whose names the operator chooses, is left out easily.
             let is_of_maps = keys.iter().all(|key| matches!(key.shape, Shape::Map { .. } | Shape::List { .. }));

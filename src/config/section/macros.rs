@@ -82,10 +82,10 @@ macro_rules! section {
                     $(.or_else(|| <$last_type as $crate::config::section::Section>::known(name)))?
             }
 
-            fn keys() -> Vec<$crate::config::section::Key> {
+            fn keys() -> &'static [$crate::config::section::Key] {
                 use $crate::config::section::{Key, IfAbsent};
-                [
-                    $(<$first_type as $crate::config::section::Section>::keys(),)?
+                static KEYS: std::sync::LazyLock<Vec<Key>> = std::sync::LazyLock::new(|| [
+                    $(<$first_type as $crate::config::section::Section>::keys().to_vec(),)?
                     vec![$(Key {
                         name: $crate::config::section::section!(@name $field $($key)?),
                         doc: [$($doc),*].map(str::trim).join(" "),
@@ -96,7 +96,7 @@ macro_rules! section {
                             @if_absent $($default)? $(, required $example)?
                         ),
                     }),*],
-                    $(<$last_type as $crate::config::section::Section>::keys(),)?
+                    $(<$last_type as $crate::config::section::Section>::keys().to_vec(),)?
                     $(vec![$(Key {
                         name: stringify!($later),
                         doc: String::new(),
@@ -104,7 +104,8 @@ macro_rules! section {
                         if_absent: IfAbsent::Later,
                     }),*],)?
                 ]
-                .concat()
+                .concat());
+                &KEYS
             }
 
             fn rules() -> Vec<$crate::config::section::Rule> {

@@ -1,5 +1,7 @@
 //! What may stand at a key, as data: the JSON Schema and the reference page are made of it.
 
+use std::borrow::Cow;
+
 /// One declared key.
 #[derive(Clone, Debug)]
 pub struct Key {
@@ -42,7 +44,7 @@ pub struct Known {
     /// Whether a name is one of the keys.
     pub find: fn(&str) -> Option<Delivery>,
     /// In the order in which they are documented.
-    pub keys: fn() -> Vec<Key>,
+    pub keys: fn() -> &'static [Key],
 }
 
 /// What holds across the keys of one section.
@@ -56,7 +58,7 @@ pub enum Rule {
 
 #[derive(Clone, Debug)]
 pub struct SectionShape {
-    pub keys: Vec<Key>,
+    pub keys: Cow<'static, [Key]>,
     pub rules: Vec<Rule>,
 }
 
@@ -122,8 +124,8 @@ impl Shape {
     pub fn with_names(self, names: Syntax) -> Self {
         match self {
             Self::Section(section) => {
-                let renamed = |key: Key| Key { shape: key.shape.with_names(names), ..key };
-                Self::Section(SectionShape { keys: section.keys.into_iter().map(renamed).collect(), ..section })
+                let renamed = |key: &Key| Key { shape: key.shape.clone().with_names(names), ..key.clone() };
+                Self::Section(SectionShape { keys: section.keys.iter().map(renamed).collect(), ..section })
             }
             Self::Map { value, least, .. } => Self::Map { name: names, value, least },
             Self::List { least, .. } => Self::List { item: Box::new(Self::Text(names)), least },

@@ -5,7 +5,7 @@ use super::shape::Key;
 /// What is known of the configuration as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole {
-    pub keys: fn() -> Vec<Key>,
+    pub keys: fn() -> &'static [Key],
     /// In groups.
     pub foreign: &'static [&'static [Foreign]],
     /// Our word for one of others.

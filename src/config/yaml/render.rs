@@ -123,13 +123,21 @@ impl Shown {
 }
 
 /// Gives the problems that are shown their part of the text. They stand in the text's
-/// order, so that a line is walked once however many are on it.
+/// order, so that a line is walked once however many are on it, and no other line is.
 pub fn excerpt(problems: &mut [Problem], text: &str) {
-    let lines: Vec<Cow<'_, str>> = text.lines().map(|line| hidden(line.trim_end())).collect();
-    let mut walked = Walked::default();
+    if problems.is_empty() {
+        return;
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut walked, mut present) = (Walked::default(), (0, Cow::Borrowed("")));
     for problem in problems.iter_mut().take(MOST_SHOWN) {
         let line = problem.line.checked_sub(1).and_then(|n| lines.get(n));
-        problem.shown = line.map(|line| walked.window(problem, line));
+        problem.shown = line.map(|line| {
+            if present.0 != problem.line {
+                present = (problem.line, hidden(line.trim_end()));
+            }
+            walked.window(problem, &present.1)
+        });
     }
 }
 
