@@ -25,7 +25,7 @@ impl Exposition {
     /// At the first thing that is not as the format has it.
     pub fn parse(text: &str, is_open: bool) -> Self {
         let mut all = Self::default();
-        let (mut current, mut helped, mut seen) = (String::new(), String::new(), BTreeSet::new());
+        let (mut current, mut helped) = (String::new(), String::new());
         let text = if is_open { text.strip_suffix("# EOF\n").expect("the end is not marked") } else { text };
         assert!(text.ends_with('\n') && !text.contains('\r') && !text.contains("\n\n"), "lines are not ended well");
         for line in text.lines() {
@@ -43,33 +43,44 @@ impl Exposition {
                 let sample = Sample::parse(line, is_open);
                 let kind = &all.kinds[&current];
                 assert_eq!(family_of(&sample.name, kind, is_open), current, "{line}");
-                assert!(seen.insert((sample.name.clone(), sample.labels.clone())), "a second time: {line}");
                 assert!(kind == "gauge" || sample.value >= 0.0 && sample.value.is_finite(), "{line}");
                 let may_have_exemplar = is_open && sample.name.ends_with("_bucket");
                 assert!(sample.exemplar.is_none() || may_have_exemplar, "{line}");
                 all.samples.push(sample);
             }
         }
+        let mut seen = BTreeSet::new();
+        for sample in &all.samples {
+            assert!(seen.insert((&sample.name, &sample.labels)), "a second time: {sample:?}");
+        }
         all.check_histograms();
         all
     }
 
     fn check_histograms(&self) {
+        // A scrape of thousands of series is not walked for each of them.
+        let mut of_name: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+        self.samples.iter().for_each(|sample| of_name.entry(&sample.name).or_default().push(sample));
+        let named = |name: String| of_name.get(name.as_str()).into_iter().flatten().copied();
+        let by_labels = |name: String| {
+            let mut all: BTreeMap<&BTreeMap<String, String>, Vec<f64>> = BTreeMap::new();
+            named(name).for_each(|sample| all.entry(&sample.labels).or_default().push(sample.value));
+            all
+        };
         for (name, _) in self.kinds.iter().filter(|(_, kind)| *kind == "histogram") {
             let mut series: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> = BTreeMap::new();
-            for sample in self.samples.iter().filter(|sample| sample.name == format!("{name}_bucket")) {
+            for sample in named(format!("{name}_bucket")) {
                 let mut labels = sample.labels.clone();
                 let bound = labels.remove("le").expect("a bucket without a bound");
                 let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() };
                 series.entry(labels).or_default().push((bound, sample.value));
             }
+            let (counts, sums) = (by_labels(format!("{name}_count")), by_labels(format!("{name}_sum")));
             for (labels, buckets) in series {
                 assert!(buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{name}{labels:?}: {buckets:?}");
                 let (bound, all) = *buckets.last().unwrap();
-                let count = self.samples.iter().find(|s| s.name == format!("{name}_count") && s.labels == labels);
-                assert!(bound.is_infinite() && (count.unwrap().value - all).abs() < 0.5, "{name}{labels:?}");
-                let mut sums = self.samples.iter().filter(|s| s.name == format!("{name}_sum") && s.labels == labels);
-                assert!(sums.next().is_some() && sums.next().is_none(), "{name}{labels:?}");
+                assert!(bound.is_infinite() && (counts[&labels][0] - all).abs() < 0.5, "{name}{labels:?}");
+                assert_eq!(sums[&labels].len(), 1, "{name}{labels:?}");
             }
         }
     }

@@ -151,7 +151,7 @@ impl Frames {
         while self.wire.buffer.len() < 9 + length {
             self.wire.fill().ok().filter(|n| *n > 0)?;
         }
-        let payload = self.wire.buffer.drain(..9 + length).skip(9).collect();
+        let payload = super::take_front(&mut self.wire.buffer, 9 + length).split_off(9);
         Some(Frame { kind, flags, stream, payload })
     }
 

@@ -114,7 +114,7 @@ impl<'l> Http1Exchange<'l> {
             }
         }
         let count = room.min(most).min(self.wire.buffer.len());
-        let piece: Vec<u8> = self.wire.buffer.drain(..count).collect();
+        let piece = super::take_front(&mut self.wire.buffer, count);
         match &mut self.left {
             Left::Bytes(left) => *left -= count,
             Left::Chunks(left) => {

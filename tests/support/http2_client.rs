@@ -248,15 +248,16 @@ impl Stream {
             let piece = self.piece();
             let so_far = self.buffer.len();
             let why = &self.error;
-            self.buffer.extend(piece.unwrap_or_else(|| panic!("ended after {so_far} of {count} bytes: {why:?}")));
+            let piece = piece.unwrap_or_else(|| panic!("ended after {so_far} of {count} bytes: {why:?}"));
+            self.buffer.extend_from_slice(&piece);
         }
-        self.buffer.drain(..count).collect()
+        super::take_front(&mut self.buffer, count)
     }
 
     pub fn rest(&mut self) -> (Vec<u8>, bool) {
         while let Some(piece) = self.piece() {
             assert!(!self.is_head, "a body after HEAD");
-            self.buffer.extend(piece);
+            self.buffer.extend_from_slice(&piece);
         }
         (std::mem::take(&mut self.buffer), self.error.is_none())
     }

@@ -365,7 +365,7 @@ impl Wire {
         while self.buffer.len() < count {
             assert!(self.fill().unwrap() > 0, "ended after {} of {count} bytes", self.buffer.len());
         }
-        self.buffer.drain(..count).collect()
+        take_front(&mut self.buffer, count)
     }
 
     /// What has come, or comes next; nothing at the end.
@@ -622,4 +622,22 @@ fn output_of(command: &mut Command) -> (i32, String, String) {
         String::from_utf8_lossy(&output.stdout).into_owned(),
         String::from_utf8_lossy(&output.stderr).into_owned(),
     )
+}
+
+/// Tries cases that know nothing of each other four at a time: each waits more than it computes.
+pub fn four_at_a_time<T: Send>(cases: impl IntoIterator<Item = T, IntoIter: Send>, check: impl Fn(T) + Sync) {
+    let left = Mutex::new(cases.into_iter());
+    let work = || {
+        loop {
+            let Some(case) = left.lock().unwrap().next() else { return };
+            check(case);
+        }
+    };
+    thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// The first `count` bytes, moved as a block: a large body byte by byte takes its time in a build for tests.
+fn take_front(buffer: &mut Vec<u8>, count: usize) -> Vec<u8> {
+    let rest = buffer.split_off(count);
+    std::mem::replace(buffer, rest)
 }
