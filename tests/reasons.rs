@@ -126,7 +126,7 @@ fn each_fault_of_an_upstream_has_its_reason() {
     let name = "upstreams: { a: { servers: [{ dns: 'nothing.invalid:80' }] } }\nroutes: [{ upstream: a }]\n\
                 dns: { nameservers: ['127.0.0.1:1'], timeout: 100ms }\n";
     let down = upstream("health: { active: { tcp: true, interval: 100ms, unhealthy_after: 1 } }");
-    let (reset, quiet, stalled) = (resetting(), silent(), half(|wire| drop(wire.until_end())));
+    let (reset, quiet, queued, stalled) = (resetting(), silent(), silent(), half(|wire| drop(wire.until_end())));
     let (cut, bad) = (half(|_| ()), saying("nonsense\r\n\r\n"));
     let conflict = saying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx");
     let gzip = saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nx");
@@ -136,7 +136,7 @@ fn each_fault_of_an_upstream_has_its_reason() {
         wire.send(format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(70_000)));
         true
     });
-    for (what, server, text, reason, seen) in [
+    let cases = [
         ("refused", refusing(), PLAIN, "upstream_refused", Reply(502)),
         ("black hole", hole.address, &short("connect: 200ms"), "upstream_timeout_connect", Reply(504)),
         ("closed without a word", reset.address, &short(""), "upstream_closed", Reply(502)),
@@ -157,15 +157,14 @@ fn each_fault_of_an_upstream_has_its_reason() {
             Reply(502),
         ),
         ("no address", refusing(), name, "upstream_no_address", Reply(503)),
-        ("in a queue", quiet.address, &upstream("pool: { max_connections: 1 }"), "", Nothing),
+        ("in a queue", queued.address, &upstream("pool: { max_connections: 1 }"), "", Nothing),
         ("all down", refusing(), &down, "upstream_all_down", Reply(503)),
-    ] {
-        match reason {
-            "" => a_full_queue(&quiet, text),
-            "upstream_all_down" => all_down(server, text),
-            _ => assert!(check(what, server, text, GET, reason, seen), "{what} has no trace"),
-        }
-    }
+    ];
+    support::four_at_a_time(cases, |(what, server, text, reason, seen)| match reason {
+        "" => a_full_queue(&queued, text),
+        "upstream_all_down" => all_down(server, text),
+        _ => assert!(check(what, server, text, GET, reason, seen), "{what} has no trace"),
+    });
 }
 
 fn a_full_queue(quiet: &Origin, text: &str) {
@@ -195,7 +194,7 @@ fn each_limit_and_each_fault_of_a_client_has_its_reason() {
     let slow_head = "timeouts: { request_header: 200ms }\nroutes: [{ upstream: 'SERVER' }]\n";
     let slow_body = route("timeouts: { request_body_idle: 200ms }");
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
-    for (what, text, request, reason, status) in [
+    let cases = [
         ("request_body", route("limits: { request_body: 8B }"), post, "limit_request_body", 413),
         ("request_headers", PLAIN.to_owned(), headers.as_str(), "limit_request_headers", 431),
         ("request_header_count", PLAIN.to_owned(), &count, "limit_request_header_count", 431),
@@ -220,10 +219,11 @@ fn each_limit_and_each_fault_of_a_client_has_its_reason() {
         ("no route", "routes: [{ match: { path: /other }, upstream: 'SERVER' }]\n".to_owned(), GET, "no_route", 404),
         ("CONNECT", PLAIN.to_owned(), "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "method_refused", 405),
         ("access", route("access: { deny: ['127.0.0.0/8'] }"), GET, "access_denied", 403),
-    ] {
+    ];
+    support::four_at_a_time(cases, |(what, text, request, reason, status)| {
         let is_request = matches!(what, "request_body" | "slow body" | "a chunk" | "no host" | "no route" | "access");
         assert_eq!(check(what, origin.address, &text, request, reason, Reply(status)), is_request, "{what}");
-    }
+    });
     let Running { proxy: limited, .. } = &start(origin.address, &route("rate_limit: { rate: 1/h, burst: 1 }"));
     assert_eq!((limited.get("/").status, limited.get("/").status), (200, 429));
     assert!(limited.access_log(2).iter().any(|line| line["reason"] == "rate_limited"));
