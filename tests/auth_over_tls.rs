@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use support::provider::Provider;
 use support::tls::Authority;
 use support::tokens::{Signer, now, set};
 use support::{Folder, Origin, Proxy, await_until};
@@ -124,4 +125,37 @@ fn keys_are_fetched_over_tls_from_whom_is_believed() {
         assert_eq!(proxy.ask(&request).status, 503, "{settings}");
     }
     assert_eq!((issuer.count(), origin.count()), (before, passed));
+}
+
+#[test]
+fn a_provider_of_logins_is_believed_by_its_certificate() {
+    let (folder, origin) = (Folder::new(), Origin::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    let (authority, provider) = (Authority::default(), Provider::start());
+    provider.change(|b| {
+        b.configuration = Box::new(|all| {
+            for value in all.as_object_mut().unwrap().values_mut() {
+                if let Some(url) = value.as_str().and_then(|text| text.strip_prefix("http:")) {
+                    *value = json!(format!("https:{url}"));
+                }
+            }
+        });
+    });
+    let tls = with_tls(&folder, &authority, &provider.origin);
+    let auth =
+        provider.auth(&folder, ", provider_url: 'https://guard'").replace(&provider.issuer(), "https://auth.test");
+    let auth = auth.strip_prefix("auth: {").unwrap().strip_suffix('}').unwrap();
+    let open = "GET /app HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n";
+    let ca = format!("sni: auth.test, ca: '{}/ca.pem'", folder.0.display());
+    let proxy = start(&origin, auth, tls.address, &ca);
+    await_until("the provider", || proxy.ask(open).status == 302);
+    assert!(proxy.ask(open).header("location").unwrap().starts_with("https://auth.test/authorize?"));
+    assert_eq!(provider.origin.last().header("host"), Some("auth.test"));
+    let before = provider.origin.count();
+    for (settings, why) in refusals(&folder) {
+        let proxy = start(&origin, auth, tls.address, &settings);
+        await_until("the refusal", || proxy.read("stderr").contains(why));
+        let answer = proxy.ask(open);
+        assert!(answer.status == 503 && !answer.text().contains(why), "{settings}: {}", answer.text());
+    }
+    assert_eq!((provider.origin.count(), origin.count()), (before, 0));
 }

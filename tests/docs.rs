@@ -50,6 +50,8 @@ fn every_snippet_of_the_docs_is_a_good_configuration() {
         folder.write(page, "<p>");
     }
     folder.write("token", "0123456789-abcdefghij\n");
+    folder.write("oidc-cookie-secret", "0123456789-abcdefghijklmnopqrstuvwxyz\n");
+    folder.write("oidc-client-secret", "secret\n");
     let certificates = Folder::new();
     write_examples(&certificates);
     std::os::unix::fs::symlink(&certificates.0, folder.0.join("certs")).unwrap();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::http2::{Http2Origin, Rules};
+use support::provider::{CLIENT_SECRET, Provider};
 use support::tls::{Authority, TlsClient};
 use support::{BINARY, Client, Folder, Origin, Process, Response, await_until, free_port, signal};
 
@@ -38,6 +39,7 @@ impl Example {
             .env("NAME", format!("localhost:{}", service.rsplit(':').next().unwrap()))
             .env("ADMIN", admin.to_string())
             .env("CERTS", &folder.0)
+            .env("ISSUER", format!("http://{second}"))
             .env("CLEARTEXT", second)
             // Nobody is there.
             .env("STORE", "127.0.0.1:1")
@@ -186,6 +188,34 @@ fn forward_auth() {
     let answer = example.ask("GET /x HTTP/1.1\r\nHost: a\r\nCookie: s=1\r\nX-Auth-Request-User: root\r\n\r\n");
     assert_eq!(answer.status, 200);
     assert!(answer.text().contains("x-auth-request-user: ann\n") && !answer.text().contains("root"));
+}
+
+#[test]
+fn oidc() {
+    let (origin, provider, folder) = (mirror(), Provider::start(), Folder::new());
+    folder.write("oidc-cookie-secret", "0123456789-abcdefghijklmnopqrstuvwxyz");
+    folder.write("oidc-client-secret", CLIENT_SECRET);
+    let (service, second) = (origin.address.to_string(), provider.origin.address.to_string());
+    let example = Example::start_in(folder, "oidc.yaml", &service, &second);
+    let open = |target: &str, cookie: &str| {
+        let cookie = cookie.split(';').next().unwrap();
+        example.ask(&format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nCookie: {cookie}\r\nX-User: root\r\n\r\n"
+        ))
+    };
+    await_until("the provider", || open("/", "").status == 302);
+    let sent = open("/x?y", "");
+    let back = provider.log_in(sent.header("location").unwrap());
+    let welcome = open(&back, sent.header("set-cookie").unwrap());
+    assert_eq!((welcome.status, welcome.header("location")), (303, Some("/x?y")));
+    let session =
+        welcome.all("set-cookie").into_iter().find(|cookie| !cookie.contains("Max-Age=0")).unwrap().to_owned();
+    let page = open("/x?y", &session).text();
+    assert!(
+        page.contains("x-user: ann\n") && page.contains("x-email: ann@a.test\n") && !page.contains("root"),
+        "{page}"
+    );
+    assert_eq!((example.get("a", "/api").status, origin.count()), (401, 1));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who a client is: users and their passwords, tokens and the keys of their issuers. What is decided
+//! Who a client is: users and their passwords, tokens and the keys of their issuers, logins at a provider. What is decided
 //! here says nothing of HTTP's replies; `filter` and `proxy` make those of it.
 
 mod attempts;
@@ -8,6 +8,7 @@ mod claims;
 mod credentials;
 mod fair_queue;
 mod jwt;
+pub mod oidc;
 mod password;
 mod reread;
 mod service_fault;
@@ -20,6 +21,7 @@ pub use check_threads::Busy;
 pub use claims::claim_field;
 pub use credentials::{Credentials, NoCredentials};
 pub use jwt::Jwt;
+pub use oidc::OidcFault;
 pub use password::{NewHash, hash_password};
 pub use service_fault::ServiceFault;
 pub use token_fault::TokenFault;

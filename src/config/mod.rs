@@ -173,6 +173,17 @@ fn from_tree(tree: Option<Node>, base: &Path, problems: &mut Vec<Problem>) -> Op
     if failed { None } else { config }
 }
 
+/// The upstream of a URL that a running process has learnt of, with the usual settings.
+///
+/// # Errors
+/// In words, when it is no address of a server.
+pub fn upstream_at(url: &str) -> Result<Upstream, String> {
+    let mut reader = Reader::new(Path::new(""), WHOLE);
+    let upstream = Upstream::of_address(&mut reader, url, Span::default());
+    let problems = || reader.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
+    upstream.ok_or_else(problems)
+}
+
 /// The effective configuration as YAML, defaults included. Reading it again gives the same
 /// text.
 pub fn to_yaml(config: &Config) -> String {

@@ -137,6 +137,13 @@ routes:
     auth: { forward: { url: "http://127.0.0.1:3006/verify?a=b", request_headers: [accept],
       response_headers: [remote-user], timeout: 1s } }
     upstream: api
+  - match: { path: /login }
+    rate_limit: { rate: 10/s, key: "claim:email" }
+    auth: { oidc: { issuer: "https://id.example.com/staff", provider_url: "http://127.0.0.1:3007", client_id: shop,
+      client_secret_file: @DIR@/password, cookie_secret_file: @DIR@/seal, scopes: [openid, email],
+      callback_path: /login/back, logout_path: /login/out, session_lifetime: 30m, cookie_name: staff,
+      claims_to_headers: { sub: x-user }, required: [email], timeout: 2s } }
+    upstream: api
   - match: { path: /health }
     respond: { status: 503, body: "a\n\tb ${HOME_PAGE:-x} \u0007", header: { Retry-After: 5 } }
   - upstream: "127.0.0.1:3000"
@@ -172,6 +179,7 @@ impl Folder {
         std::fs::write(dir.join("keys.json"), keys).unwrap();
         std::fs::write(dir.join("cert.key"), "s".repeat(32)).unwrap();
         std::fs::write(dir.join("password"), "s3cret\n").unwrap();
+        std::fs::write(dir.join("seal"), "s3cret-0123456789-abcdefghijklmnop\n").unwrap();
         std::fs::write(dir.join("e.html"), "<p>").unwrap();
         std::fs::write(dir.join("e.json"), "{}").unwrap();
         Folder(dir)
@@ -228,7 +236,7 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.server.upgrade.probation, std::time::Duration::from_secs(60));
     assert_eq!(c.server.identity.ids().unwrap().uid, nix::unistd::Uid::effective().as_raw());
     assert_eq!(c.admin.address, AdminAddress::At(Address::Tcp("[::1]:9180".parse().unwrap())));
-    assert_eq!(c.upstreams.len(), 9);
+    assert_eq!(c.upstreams.len(), 10);
     let tls = c.listeners[3].tls.as_ref().unwrap();
     assert_eq!((tls.min_version, tls.hsts), (TlsVersion::V1_3, Some(std::time::Duration::from_secs(8760 * 3600))));
     let names = |index: usize| {
@@ -251,7 +259,7 @@ fn the_full_config_is_read_as_written() {
     assert_eq!(c.routes[0].response.set_cookie.domain[0].0, "app.internal");
     assert!(!c.routes[0].response.rewrite_location);
     assert!(
-        matches!(&c.routes.last().unwrap().action, Action::Upstream(upstream) if upstream.index == 8),
+        matches!(&c.routes.last().unwrap().action, Action::Upstream(upstream) if upstream.index == 9),
         "{:?}",
         c.routes.last()
     );

@@ -8,8 +8,10 @@ use http::HeaderName;
 use super::basic_rule::BasicRule;
 use super::cause::Cause;
 use super::context::{FilterContext, ResponseContext, UpstreamRequestContext};
+use super::oidc::OidcRule;
 use super::rate_limit::{Counter, RateLimit};
 use super::reply::Reply;
+use crate::auth::oidc::Oidc;
 use crate::auth::{BasicAuth, Jwt};
 use crate::config::PathEdit;
 use crate::limit::{Limiter, Store};
@@ -48,6 +50,8 @@ pub struct Chain {
     pub(super) path_edit: Option<PathEdit>,
     /// Names and passwords, for the step that can wait for a check.
     pub(super) basic: Option<BasicRule>,
+    /// The login, for the step that asks the provider.
+    pub(super) oidc: Option<Arc<OidcRule>>,
     /// Whether the query has a secret, which no log is to have.
     pub(super) hides_query: bool,
     /// The limits that several proxies share, for the step that asks their stores.
@@ -65,6 +69,7 @@ pub struct Chain {
 pub struct Learnt {
     pub(super) basic: Option<Arc<BasicAuth>>,
     pub(super) jwt: Option<Arc<Jwt>>,
+    pub(super) oidc: Option<Arc<Oidc>>,
     /// In the order of the configuration.
     pub(super) limiters: Vec<Arc<Limiter>>,
 }
@@ -83,6 +88,7 @@ impl Chain {
         let of = || format!("route `{route}`");
         self.basic.iter().for_each(|basic| basic.users.look_at_file(&of()));
         self.learnt.jwt.iter().for_each(|jwt| jwt.look_at_file(&of()));
+        self.learnt.oidc.iter().for_each(|oidc| oidc.look_at_files(&of()));
     }
 
     /// What verifies tokens.
@@ -90,8 +96,14 @@ impl Chain {
         self.learnt.jwt.as_ref()
     }
 
-    pub fn hides_query(&self) -> bool {
-        self.hides_query
+    /// The login that the route asks for.
+    pub fn oidc(&self) -> Option<&Arc<OidcRule>> {
+        self.oidc.as_ref()
+    }
+
+    /// Whether the query of a request for this path has a secret.
+    pub fn hides_query(&self, path: &str) -> bool {
+        self.hides_query || self.oidc.as_ref().is_some_and(|oidc| oidc.callback_path == path)
     }
 
     pub fn withheld_trailers(&self) -> Option<&Arc<[HeaderName]>> {

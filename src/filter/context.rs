@@ -154,7 +154,7 @@ pub enum Origin<'r> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::filter) mod tests {
     use super::*;
     use crate::downstream::Remote;
     use std::sync::{Arc, LazyLock};

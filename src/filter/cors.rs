@@ -210,7 +210,7 @@ mod tests {
                     Some((status.as_u16(), headers.into_iter().map(line).collect()))
                 }
                 Verdict::Reply(Reply::Error(cause)) => Some((cause.status(), Vec::new())),
-                Verdict::Reply(other @ Reply::Redirect { .. }) => panic!("{other:?}"),
+                Verdict::Reply(other @ (Reply::Redirect { .. } | Reply::ExchangeCode(_))) => panic!("{other:?}"),
             }
         })
     }

@@ -16,8 +16,22 @@ pub struct Findings {
     to_client: Vec<(HeaderName, HeaderValue)>,
     cookies: Vec<HeaderValue>,
     claims: Vec<(String, String)>,
+    /// Whether no cache may keep the response, whatever the operator's fields say.
+    is_private: bool,
+    /// What an error page offers.
+    way_out: Option<Box<WayOut>>,
     /// By which of the route's rate limits the request was counted, where there are several.
     counted: Vec<(usize, Counted)>,
+}
+
+/// What an error page says beside the reason, and where it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WayOut {
+    /// A path of this host.
+    pub href: String,
+    pub label: &'static str,
+    /// In words that others have chosen.
+    pub detail: Option<String>,
 }
 
 impl Findings {
@@ -56,8 +70,25 @@ impl Findings {
         self.cookies.push(cookie);
     }
 
+    /// No cache keeps the response, whatever the operator's fields say.
+    pub fn keep_private(&mut self) {
+        self.is_private = true;
+    }
+
+    /// An error page leads there.
+    pub fn offer(&mut self, way_out: WayOut) {
+        self.way_out = Some(Box::new(way_out));
+    }
+
+    pub fn way_out(&self) -> Option<&WayOut> {
+        self.way_out.as_deref()
+    }
+
     /// Sets the cookies, when the response was edited.
     pub fn set_cookies(&self, response: &mut Edited<'_, ResponseHeader>) {
+        if self.is_private {
+            response.set("Cache-Control", HeaderValue::from_static("no-store"));
+        }
         self.cookies.iter().for_each(|cookie| response.append("Set-Cookie", cookie.clone()));
     }
 

@@ -67,6 +67,7 @@ mod basic_rule;
 mod cause;
 mod chain;
 mod client_cert;
+mod code_exchange;
 mod context;
 mod cookies;
 mod cors;
@@ -81,6 +82,7 @@ mod host;
 mod jwt;
 mod location;
 pub mod loops;
+mod oidc;
 mod path;
 mod query;
 mod rare_fields;
@@ -96,9 +98,11 @@ mod vary;
 pub use basic_rule::{BasicRule, Entry};
 pub use cause::Cause;
 pub use chain::{Chain, RequestFilter, ResponseFilter, UpstreamRequestFilter, Verdict};
+pub use code_exchange::CodeExchange;
 pub use context::{FilterContext, FilterRequest, Origin, ResponseContext, UpstreamRequestContext};
 pub use fields::Edited;
-pub use findings::Findings;
+pub use findings::{Findings, WayOut};
+pub use oidc::OidcRule;
 pub use path::edited;
 pub use rare_fields::RareFields;
 pub use redirect::Redirect;
@@ -121,6 +125,7 @@ const ORDER: &[Add] = &[
     // Who may pass.
     jwt::add,
     basic_auth::add,
+    oidc::add,
     rate_limit::add_by_claim,
     // The target of the upstream request.
     path::add,

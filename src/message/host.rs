@@ -47,6 +47,13 @@ pub fn normalize(host: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether `host[:port]` is this machine by its name or its address.
+pub fn is_loopback(authority: &str) -> bool {
+    let Some((name, _)) = split(authority) else { return false };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +66,16 @@ mod tests {
         assert_eq!(split("example.com:"), Some(("example.com", None)));
         assert_eq!(split("[::1]:80"), Some(("[::1]", Some(80))));
         assert_eq!(split("under_score"), Some(("under_score", None)));
+    }
+
+    #[test]
+    fn this_machine_is_known_by_name_and_address() {
+        for own in ["localhost", "localhost:80", "127.0.0.1:1", "127.9.9.9", "[::1]:80"] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in ["localhost.test", "127.0.0.1.test", "128.0.0.1", "[::2]", "", "a@localhost"] {
+            assert!(!is_loopback(other), "{other}");
+        }
     }
 
     #[test]

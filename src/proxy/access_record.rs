@@ -12,6 +12,7 @@ use crate::downstream::ClientConnection;
 use crate::downstream::http1::field;
 use crate::filter::Cause;
 use crate::listener::ListenerIndex;
+use crate::message::path::split_query;
 use crate::message::request_id::RequestId;
 use crate::message::trace_context;
 use crate::runtime::Snapshot;
@@ -27,7 +28,7 @@ pub fn log(ending: &Ending<'_>, ctx: &RequestCtx) {
     let tls = connection.tls.as_ref();
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
-    let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query());
+    let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query(split_query(ctx.target(request)).0));
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
     let traced = ctx.trace.as_ref().map(Trace::hex_id);
     logger.log(&AccessRecord {

@@ -179,7 +179,8 @@ fn denial(mut head: ResponseHeader, body: Bytes) -> Result<Reply, Cause> {
     Ok(Reply::Respond { status: head.status, body, headers })
 }
 
-fn fault_of(failure: &CallFailure) -> ServiceFault {
+/// Why there is no answer of a service that was asked.
+pub fn fault_of(failure: &CallFailure) -> ServiceFault {
     match failure {
         CallFailure::Unavailable(_) => ServiceFault::Down,
         CallFailure::TooLong => ServiceFault::TooLong,

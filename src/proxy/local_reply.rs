@@ -6,8 +6,9 @@ use pingora_proxy::Session;
 use super::basic_auth;
 use super::context::RequestCtx;
 use super::forward_auth;
+use super::oidc;
 use super::shared_limit;
-use crate::filter::{FilterContext, Reply, Verdict};
+use crate::filter::{CodeExchange, FilterContext, Reply, Verdict};
 use crate::upstream::Connector;
 
 /// The reply that a request gets without an upstream: that of the first filter which has one,
@@ -18,13 +19,30 @@ use crate::upstream::Connector;
 /// answers with a [`Reply`] when that has passed. `explain` asks nobody. `asking`: the connections of
 /// the worker for such questions.
 pub async fn before_upstream(asking: &Connector, session: &mut Session, ctx: &mut RequestCtx) -> Option<Reply> {
-    if let Some(reply) = of_filters(session.req_header(), ctx) {
-        return Some(reply);
+    match of_filters(session.req_header(), ctx) {
+        // Boxed as the steps below.
+        Some(Reply::ExchangeCode(exchange)) => return Some(Box::pin(of_code(asking, session, ctx, exchange)).await),
+        Some(reply) => return Some(reply),
+        None => {}
     }
     if let Some(reply) = of_steps(asking, session, ctx).await {
         return Some(reply);
     }
     of_action(session.req_header(), ctx)
+}
+
+/// The reply at the end of a login, once the provider was asked; not more often than limits allow.
+async fn of_code(
+    asking: &Connector,
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    exchange: Box<CodeExchange>,
+) -> Reply {
+    let is_limited = ctx.route().is_some_and(|route| !route.filters.shared_limits().is_empty());
+    if is_limited && let Some(reply) = shared_limit::ask(session.req_header(), ctx).await {
+        return reply;
+    }
+    oidc::reply(asking, session, ctx, *exchange).await
 }
 
 /// The reply of the first step that has one. How many requests there were is asked before who

@@ -23,6 +23,7 @@ mod limits;
 mod local_reply;
 mod metering;
 mod mirror;
+mod oidc;
 mod outcome;
 mod reply;
 mod request;

@@ -9,6 +9,7 @@ use pingora_http::RequestHeader;
 use super::admission::{self, Admission};
 use super::context::RequestCtx;
 use super::{basic_auth, https_redirect, limits, local_reply, request, select_peer};
+use crate::auth::OidcFault;
 use crate::config::Underscores;
 use crate::downstream::ClientConnection;
 use crate::downstream::http1::Head;
@@ -91,7 +92,7 @@ pub(super) fn of(
         return Outcome::Refused(Cause::BodyTooLarge);
     }
     if let Some(reply) = local_reply::of_filters(request, &mut ctx) {
-        return of_reply(reply);
+        return of_login(&reply, &ctx).unwrap_or_else(|| of_reply(reply));
     }
     // A log that requests are replayed from has no passwords.
     if let (Server::Picked, Some(cause)) = (server, basic_auth::known_denial(request, &mut ctx)) {
@@ -120,11 +121,21 @@ pub(super) fn of(
     }
 }
 
+/// What becomes of a browser without a session, where nobody has fetched what is to be known of the provider.
+fn of_login(reply: &Reply, ctx: &RequestCtx) -> Option<Outcome> {
+    let rule = ctx.route()?.filters.oidc()?;
+    let is_login = matches!(reply, Reply::Error(Cause::LoginRefused(OidcFault::NotReady)));
+    let location = format!("the login of {}", rule.provider.issuer);
+    is_login.then_some(Outcome::Redirected { status: StatusCode::FOUND, location })
+}
+
 pub(super) fn of_reply(reply: Reply) -> Outcome {
     match reply {
         Reply::Error(cause) => Outcome::Refused(cause),
         Reply::Redirect { location, status } => Outcome::Redirected { status, location },
         Reply::Respond { status, .. } => Outcome::Answered { status },
+        // Nobody asks the provider here; it would lead there.
+        Reply::ExchangeCode(exchange) => Outcome::Redirected { status: StatusCode::SEE_OTHER, location: exchange.to },
     }
 }
 

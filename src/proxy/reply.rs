@@ -16,7 +16,7 @@ use super::response::add_hsts;
 use super::retry::note_end;
 use super::server_timing;
 use crate::config::{ErrorPages, StatusSet};
-use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext};
+use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, WayOut};
 use crate::http1::spelling;
 use crate::message::request_id::RequestId;
 
@@ -28,6 +28,8 @@ use crate::message::request_id::RequestId;
 pub async fn send(session: &mut Session, ctx: &RequestCtx, reply: Reply) -> pingora::Result<()> {
     let (head, body) = match reply {
         Reply::Error(cause) => return Err(Refusal::of(cause).into()),
+        // The step before has the answer to it.
+        Reply::ExchangeCode(_) => return Err(Refusal::of(Cause::Internal).into()),
         Reply::Redirect { location, status } => {
             let mut head = ResponseHeader::build(status, Some(4))?;
             head.insert_header("Location", location)?;
@@ -91,7 +93,7 @@ async fn send_error(session: &mut Session, ctx: &RequestCtx, refusal: Refusal) -
         Some(kind) => (grpc::error_reply(refusal.cause, kind, &ctx.request_id)?, Bytes::new()),
         None => {
             let accept = session.get_header(header::ACCEPT).map(HeaderValue::as_bytes);
-            error_reply(refusal.cause, accept, &ctx.snapshot.errors, &ctx.request_id)?
+            error_reply(refusal.cause, accept, &ctx.snapshot.errors, &ctx.request_id, ctx.findings.way_out())?
         }
     };
     if let Some(seconds) = refusal.retry_after {
@@ -139,7 +141,7 @@ pub fn to_malformed(
     pages: &ErrorPages,
     id: &RequestId,
 ) -> pingora::Result<Vec<u8>> {
-    let (mut head, body) = error_reply(cause, accept, pages, id)?;
+    let (mut head, body) = error_reply(cause, accept, pages, id, None)?;
     let reason = head.status.canonical_reason().unwrap_or("Error");
     let mut out = Vec::with_capacity(512 + body.len());
     out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).as_bytes());
@@ -160,7 +162,7 @@ pub fn to_refused_stream(
     pages: &ErrorPages,
     id: &RequestId,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let (mut head, body) = error_reply(cause, accept, pages, id)?;
+    let (mut head, body) = error_reply(cause, accept, pages, id, None)?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     Ok((head, body))
 }
@@ -170,13 +172,14 @@ fn error_reply(
     accept: Option<&[u8]>,
     pages: &ErrorPages,
     id: &RequestId,
+    way_out: Option<&WayOut>,
 ) -> pingora::Result<(ResponseHeader, Bytes)> {
     let status = cause.status();
     let mut head = ResponseHeader::build(status, Some(8))?;
     let id = id.to_string();
     let (content_type, body) = match page(pages, status) {
         Some((content_type, body)) => (content_type, body),
-        None => generated(accepted(accept.unwrap_or_default()), cause, &id),
+        None => generated(accepted(accept.unwrap_or_default()), cause, &id, way_out),
     };
     head.insert_header("Content-Type", content_type)?;
     head.insert_header("Cache-Control", "no-store")?;
@@ -196,6 +199,29 @@ pub fn proxy_status(cause: Cause) -> Result<HeaderValue, Cause> {
     let (error, reason, message) = (cause.proxy_status(), cause.reason(), cause.message());
     HeaderValue::try_from(format!("pingora-proxy; error={error}; details=\"{reason}: {message}\""))
         .map_err(|_| Cause::Internal)
+}
+
+/// What an error page says more, and where it leads.
+fn offered(way_out: &WayOut) -> String {
+    let (href, label) = (escaped(&way_out.href), way_out.label);
+    let detail = way_out.detail.as_deref().map(|detail| format!("<p>{}</p>", escaped(detail))).unwrap_or_default();
+    format!("{detail}<p><a href=\"{href}\">{label}</a></p>")
+}
+
+/// Text in HTML that others have chosen.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 fn page(pages: &ErrorPages, status: u16) -> Option<(&'static str, Bytes)> {
@@ -233,7 +259,7 @@ fn accepted(accept: &[u8]) -> ErrorFormat {
         .unwrap_or(ErrorFormat::Text)
 }
 
-fn generated(format: ErrorFormat, cause: Cause, id: &str) -> (&'static str, Bytes) {
+fn generated(format: ErrorFormat, cause: Cause, id: &str, way_out: Option<&WayOut>) -> (&'static str, Bytes) {
     let status = cause.status();
     let title = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
     let (message, reason) = (cause.message(), cause.reason());
@@ -245,8 +271,9 @@ fn generated(format: ErrorFormat, cause: Cause, id: &str) -> (&'static str, Byte
                  content=\"width=device-width\"><title>{status} {title}</title><style>body{{font:16px/1.5 \
                  system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1.5rem;color:#222;background:#fff}}\
                  h1{{font-size:1.4rem}}code,small{{color:#666}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
-                 background:#16181d}}}}</style><h1>{status} {title}</h1><p>{message}.</p><p><small>reason \
-                 <code>{reason}</code>, request <code>{id}</code></small></p></html>\n"
+                 background:#16181d}}}}</style><h1>{status} {title}</h1><p>{message}.</p>{}<p><small>reason \
+                 <code>{reason}</code>, request <code>{id}</code></small></p></html>\n",
+                way_out.map(offered).unwrap_or_default()
             )
             .into(),
         ),

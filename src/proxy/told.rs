@@ -140,6 +140,9 @@ fn describe_questions(facts: &mut Vec<Fact>, route: &Route) {
     if let Some(basic) = &auth.basic {
         facts.push(("asks for", format!("a password of {} (`auth.basic`)", basic.users.path.display())));
     }
+    if let Some(oidc) = &auth.oidc {
+        facts.push(("asks for", format!("a session of a login at {} (`auth.oidc`)", oidc.issuer)));
+    }
     if let Some(forward) = &auth.forward {
         facts.push(("asks", format!("{} (`auth.forward`)", hidden_in_urls(&forward.url.written))));
     }

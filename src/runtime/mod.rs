@@ -3,10 +3,12 @@
 
 mod asked_service;
 mod live;
+mod provider;
 mod snapshot;
 mod traces;
 
 pub use asked_service::AskedService;
 pub use live::Live;
+pub use provider::{Place as ProviderPlace, Provider};
 pub use snapshot::{Action, ForwardAuth, Mirror, Route, Snapshot, Split};
 pub use traces::Traces;

@@ -8,6 +8,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::asked_service::AskedService;
+use super::provider::Provider;
 use super::traces::Traces;
 use crate::config::{
     self, AmbiguousPaths, ClientTimeouts, Config, ErrorPages, KeySource, Limits, RequestIdField, Underscores,
@@ -64,6 +65,8 @@ pub struct Route {
     pub forward_auth: Option<ForwardAuth>,
     /// Where the keys are that verify tokens, if they are to be fetched.
     pub token_keys: Option<AskedService>,
+    /// Where the provider of logins is.
+    pub provider: Option<Provider>,
     /// The whole file's, with those of its own.
     pub limits: Limits,
     /// `None` where they are those of the whole file.
@@ -238,6 +241,11 @@ impl Route {
         };
         let jwt = route.auth.as_ref().and_then(|auth| auth.jwt.as_ref());
         let token_keys = jwt.and_then(|jwt| jwt.jwks_url.as_ref()).map(asked).transpose()?;
+        let oidc = route.auth.as_ref().and_then(|auth| auth.oidc.as_ref());
+        let provider = oidc.map(|oidc| {
+            let url = oidc.discovery.as_ref().ok_or_else(|| format!("route `{}`: no provider", route.name))?;
+            Ok::<_, String>(Provider::new(oidc, asked(url)?, previous.and_then(|before| before.provider.as_ref())))
+        });
         let forward = route.auth.as_ref().and_then(|auth| auth.forward.as_ref());
         let forward_auth = forward.map(|forward| {
             Ok::<_, String>(ForwardAuth {
@@ -268,6 +276,7 @@ impl Route {
             mirror: mirror.transpose()?,
             forward_auth: forward_auth.transpose()?,
             token_keys,
+            provider: provider.transpose()?,
             limits: config.limits.for_route(&route.limits),
             timeouts: config.timeouts.for_route(&route.timeouts).map(Box::new),
             concurrency: route.concurrency.as_ref().map(|settings| {

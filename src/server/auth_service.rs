@@ -1,5 +1,5 @@
 //! The thread that keeps up to date by what requests are let in: the files of users, keys and
-//! secrets, and the keys that are fetched.
+//! secrets, the keys that are fetched, and what is known of providers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use tokio::task::JoinSet;
 
-use super::token_keys::keep_fetching;
+use super::{oidc_provider, token_keys};
 use crate::runtime::{Live, Snapshot};
 use crate::upstream::Connector;
 
@@ -58,7 +58,14 @@ impl Service for AuthService {
 }
 
 fn begin_fetching(snapshot: &Arc<Snapshot>, connector: &Arc<Connector>) -> JoinSet<()> {
-    let wants = |(index, route): (usize, &crate::runtime::Route)| route.token_keys.as_ref().map(|_| index);
-    let routes = snapshot.routes.iter().enumerate().filter_map(wants);
-    routes.map(|index| keep_fetching(Arc::clone(snapshot), index, Arc::clone(connector))).collect()
+    let mut fetching = JoinSet::new();
+    for (index, route) in snapshot.routes.iter().enumerate() {
+        if route.token_keys.is_some() {
+            fetching.spawn(token_keys::keep_fetching(Arc::clone(snapshot), index, Arc::clone(connector)));
+        }
+        if route.provider.is_some() {
+            fetching.spawn(oidc_provider::keep_fetching(Arc::clone(snapshot), index, Arc::clone(connector)));
+        }
+    }
+    fetching
 }

@@ -52,7 +52,7 @@ impl Pool {
     }
 
     /// Looks every name up once, side by side.
-    async fn resolve_once(self: Arc<Self>, resolver: Arc<Resolver>) {
+    pub async fn resolve_once(self: Arc<Self>, resolver: Arc<Resolver>) {
         let mut lookups = JoinSet::new();
         for (entry, named) in self.names() {
             let (pool, resolver) = (Arc::clone(&self), Arc::clone(&resolver));

@@ -23,6 +23,7 @@ pub mod http1_exchange;
 pub mod http2;
 pub mod http2_client;
 pub mod ocsp;
+pub mod provider;
 pub mod store;
 pub mod tls;
 pub mod tokens;

@@ -92,6 +92,8 @@ pub fn write_examples(folder: &Folder) {
         folder.write(&format!("{name}.pem"), &authority.0.pem());
     }
     folder.write("token", "0123456789-abcdefghij\n");
+    folder.write("oidc-cookie-secret", "0123456789-abcdefghijklmnopqrstuvwxyz\n");
+    folder.write("oidc-client-secret", "secret\n");
     let keys = folder.write("tickets.keys", &"ab".repeat(32));
     std::fs::set_permissions(keys, std::fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -164,6 +164,11 @@ pub const ROUTES: &[Foreign] = &[
         ANY,
         "in a route write `auth: { jwt: { jwks_url: \"https://…\", issuer: …, audience: … } }`",
     ),
+    nothing(
+        words!["oidc" "openid" "openid_connect" "oauth2" "auth_oidc" "authopenidc"],
+        ANY,
+        "in a route write `auth: { oidc: { issuer: \"https://…\", client_id: …, cookie_secret_file: … } }`",
+    ),
     write(
         words!["limit_req" "limit_req_zone" "rate_limiting" "ratelimit" "rate_limit"],
         ANY,

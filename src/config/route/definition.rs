@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::action::Action;
-use super::auth::Auth;
+use super::auth::{Auth, Oidc};
 use super::concurrency::Concurrency;
 use super::cors::Cors;
 use super::matching::{Conditions, Match, PathPattern};
@@ -115,6 +115,9 @@ impl Route {
         if self.cors.is_some() {
             Cors::warn_unreached(reader, fields.key_span("cors"), &self.matcher);
         }
+        if let Some(oidc) = self.auth.as_ref().and_then(|auth| auth.oidc.as_ref()) {
+            oidc.warn_unreached(reader, &self.matcher);
+        }
         self.check_shared_limits(reader, fields);
         self.check_limits_by_claim(reader, fields);
         self.response.is_local = self.action.upstreams().is_empty();
@@ -138,8 +141,18 @@ impl Route {
 
     /// Without a token, all requests would be counted together.
     fn check_limits_by_claim(&self, reader: &mut Reader<'_>, fields: &Fields<'_>) {
-        let is_by_claim = |limit: &RateLimit| matches!(limit.key, LimitKey::Claim(_));
-        if self.rate_limits.iter().any(is_by_claim) && self.auth.as_ref().is_none_or(|auth| auth.jwt.is_none()) {
+        let of_login = self.auth.as_ref().and_then(|auth| auth.oidc.as_ref()).map(Oidc::kept_claims);
+        let has_token = self.auth.as_ref().is_some_and(|auth| auth.jwt.is_some());
+        let is_by_claim = |limit: &RateLimit| match (&limit.key, &of_login) {
+            (LimitKey::Claim(claim), Some(kept)) => claim != "sub" && !kept.contains(claim),
+            (LimitKey::Claim(_), None) => true,
+            (LimitKey::ClientIp | LimitKey::Header(_) | LimitKey::Cookie(_) | LimitKey::Route, _) => false,
+        };
+        if of_login.is_some() && self.rate_limits.iter().any(is_by_claim) {
+            let message = "a session of `auth.oidc` does not have this claim";
+            let help = "count by `claim:sub`, or name the claim in `claims_to_headers` or `required`";
+            reader.error_help(fields.key_span("rate_limit"), message, help);
+        } else if self.rate_limits.iter().any(is_by_claim) && !has_token {
             let message = "`claim:` counts by a token, and this route asks for none";
             reader.error_help(
                 fields.key_span("rate_limit"),

@@ -23,8 +23,9 @@ mod upstream_ref;
 pub use access::Access;
 pub use action::{Action, Redirect, Respond, Split};
 pub use auth::{
-    Auth, BasicAuth, ForwardAuth, Jwt, KeyMaterial, KeySet, KeySetFile, PasswordHash, PasswordScheme, PublicKey,
-    ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, UsersFile,
+    Auth, BasicAuth, ClientSecret, CookieSecrets, ForwardAuth, Jwt, KeyMaterial, KeySet, KeySetFile, Oidc,
+    PasswordHash, PasswordScheme, PublicKey, ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, UsersFile,
+    authority_of,
 };
 pub use client_cert::{ClientCertPattern, Fingerprint, Such};
 pub use concurrency::Concurrency;

@@ -113,7 +113,7 @@ impl Upstream {
     }
 
     /// The upstream of a route that names an address, which was accepted there.
-    fn of_address(reader: &mut Reader<'_>, address: &str, span: Span) -> Option<Self> {
+    pub fn of_address(reader: &mut Reader<'_>, address: &str, span: Span) -> Option<Self> {
         let DirectUpstream { address: with_port, written, tls } = reader.accept(span, direct_upstream(address))?;
         let key = |name: &str| MapKey { text: name.to_owned(), span };
         let node = |kind| Node { span, kind };

@@ -22,10 +22,13 @@ const TELLING: [&str; 12] = [
 const WORDS: [&str; 11] = ["key", "pass", "pwd", "pw", "pin", "otp", "jwt", "sig", "sas", "sid", "private"];
 /// Keys of the configuration itself, and one of nginx's that is told from them, that sound like that; their values are
 /// names, files and addresses.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 19] = [
     "auth",
     "client_auth",
+    "client_secret_file",
     "cookie",
+    "cookie_name",
+    "cookie_secret_file",
     "credentials",
     "forward_credentials",
     "jwks_file",
@@ -34,6 +37,7 @@ const KEYS: [&str; 15] = [
     "key",
     "proxy_pass",
     "secret_file",
+    "session_lifetime",
     "store_password_file",
     "ticket_keys",
     "token_file",

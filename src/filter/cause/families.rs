@@ -1,7 +1,7 @@
 //! The rows of the causes that have faults of their own.
 
 use super::row::Row;
-use crate::auth::{ServiceFault, TokenFault};
+use crate::auth::{OidcFault, ServiceFault, TokenFault};
 use crate::telemetry::ErrorSource;
 use crate::upstream::CertificateFault;
 
@@ -20,6 +20,17 @@ pub const fn service(fault: ServiceFault) -> Row {
         reason: fault.reason(),
         proxy_status: fault.proxy_status(),
         source: ErrorSource::Upstream,
+        message: fault.message(),
+        cure: fault.cure(),
+    }
+}
+
+pub const fn oidc(fault: OidcFault) -> Row {
+    Row {
+        status: fault.status(),
+        reason: fault.reason(),
+        proxy_status: fault.proxy_status(),
+        source: if fault.status() < 500 { ErrorSource::Client } else { ErrorSource::Upstream },
         message: fault.message(),
         cure: fault.cure(),
     }

@@ -2,7 +2,7 @@
 
 use super::families;
 use super::row::Row;
-use crate::auth::{ServiceFault, TokenFault};
+use crate::auth::{OidcFault, ServiceFault, TokenFault};
 use crate::telemetry::ErrorSource;
 use crate::upstream::CertificateFault;
 
@@ -276,5 +276,6 @@ causes! {
 
     [TokenRefused(TokenFault) families::token]
     [ServiceFailed(ServiceFault) families::service]
+    [LoginRefused(OidcFault) families::oidc]
     [CertificateRefused(CertificateFault) families::certificate]
 }

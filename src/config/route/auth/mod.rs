@@ -2,10 +2,14 @@
 
 mod algorithm;
 mod basic;
+mod client_secret;
+mod cookie_secrets;
 mod forward;
+mod issuer;
 mod jwt;
 mod key_set;
 mod known_key;
+mod oidc;
 mod password_hash;
 mod service_url;
 mod token_secret;
@@ -13,9 +17,13 @@ mod users_file;
 
 pub use algorithm::TokenAlgorithm;
 pub use basic::BasicAuth;
+pub use client_secret::ClientSecret;
+pub use cookie_secrets::CookieSecrets;
 pub use forward::ForwardAuth;
+pub use issuer::authority_of;
 pub use jwt::{Jwt, TokenPlace};
 pub use key_set::{KeyMaterial, KeySet, KeySetFile, PublicKey};
+pub use oidc::Oidc;
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use service_url::ServiceUrl;
 pub use token_secret::TokenSecret;
@@ -34,15 +42,18 @@ section! {
         jwt: Option<Jwt>;
         /// A service that is asked about each request.
         forward: Option<ForwardAuth>;
+        /// A login by OpenID Connect.
+        oidc: Option<Oidc>;
     }
-    one_of "way to ask" { basic, jwt, forward }
+    one_of "way to ask" { basic, jwt, forward, oidc }
 }
 
 impl Auth {
     /// The services that are asked.
     fn services(&self) -> impl Iterator<Item = &ServiceUrl> {
         let keys = self.jwt.iter().filter_map(|jwt| jwt.jwks_url.as_ref());
-        keys.chain(self.forward.iter().map(|forward| &forward.url))
+        let providers = self.oidc.iter().filter_map(|oidc| oidc.discovery.as_ref());
+        keys.chain(self.forward.iter().map(|forward| &forward.url)).chain(providers)
     }
 
     /// Checks the services against the upstreams, once these are known.

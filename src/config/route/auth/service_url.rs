@@ -4,7 +4,7 @@ use crate::config::route::upstream_ref::UpstreamRef;
 use crate::config::section::{Form, Reader, Scalar, Shape, Syntax, Value};
 use crate::config::upstream::Upstream;
 use crate::config::value::direct_upstream;
-use crate::config::yaml::{Invalid, Location, Node, Parsed, Yaml};
+use crate::config::yaml::{Invalid, Location, Node, Parsed, Span, Yaml};
 use crate::message::host;
 
 #[derive(Clone, Debug)]
@@ -30,6 +30,37 @@ impl PartialEq for ServiceUrl {
 impl Eq for ServiceUrl {}
 
 impl ServiceUrl {
+    /// The service at this URL, which stands at `span`.
+    pub fn of(reader: &mut Reader<'_>, span: Span, written: &str) -> Option<Self> {
+        let Parts { is_tls, authority, target } = reader.accept(span, parts(written))?;
+        let upstream = if reader.upstreams.holds(&authority) {
+            UpstreamRef::named(reader, span, &authority)?
+        } else {
+            let address = format!("{}://{authority}", if is_tls { "https" } else { "http" });
+            reader.accept(span, direct_upstream(&address))?;
+            let known = reader.upstreams.holds(&address).then(|| UpstreamRef::named(reader, span, &address));
+            match known {
+                Some(known) => known?,
+                None => {
+                    let index = reader.upstreams.add_address(&address, span);
+                    UpstreamRef { index, name: address }
+                }
+            }
+        };
+        let (written, location) = (written.to_owned(), Location(span));
+        Some(Self { written, upstream, host: authority, target, is_tls, location })
+    }
+
+    /// Another host and target, at the same servers.
+    pub fn asked_for(&self, host: &str, target: String) -> Self {
+        Self { host: host.to_owned(), target, ..self.clone() }
+    }
+
+    /// Where it stands in the file.
+    pub fn location(&self) -> Location {
+        self.location
+    }
+
     /// Refuses a URL whose scheme is not what its upstream speaks: a secret would go out in the clear.
     pub fn check_scheme(&self, reader: &mut Reader<'_>, upstreams: &[Upstream]) {
         let Some(upstream) = upstreams.get(self.upstream.index) else { return };
@@ -92,23 +123,8 @@ fn parts(text: &str) -> Parsed<Parts> {
 
 impl Form<ServiceUrl> for Url {
     fn read(&self, reader: &mut Reader<'_>, node: &Node) -> Option<ServiceUrl> {
-        let Parts { is_tls, authority, target } = URL.read(reader, node)?;
-        let upstream = if reader.upstreams.holds(&authority) {
-            UpstreamRef::named(reader, node.span, &authority)?
-        } else {
-            let address = format!("{}://{authority}", if is_tls { "https" } else { "http" });
-            reader.accept(node.span, direct_upstream(&address))?;
-            let known = reader.upstreams.holds(&address).then(|| UpstreamRef::named(reader, node.span, &address));
-            match known {
-                Some(known) => known?,
-                None => {
-                    let index = reader.upstreams.add_address(&address, node.span);
-                    UpstreamRef { index, name: address }
-                }
-            }
-        };
-        let written = node.text()?.to_owned();
-        Some(ServiceUrl { written, upstream, host: authority, target, is_tls, location: Location(node.span) })
+        URL.read(reader, node)?;
+        ServiceUrl::of(reader, node.span, node.text()?)
     }
 
     fn shape(&self) -> Shape {
