@@ -5,7 +5,7 @@ PROGRAM ?= target/release/pingora-proxy
 export DESTDIR PREFIX SYSCONFDIR PROGRAM
 
 # Each target does all its own set-up.
-.PHONY: help setup build install uninstall demo test browser-test store-test metrics-test otlp-test overload ledger floods hazards fuzz bench instructions microbench
+.PHONY: help setup build install uninstall demo test browser-test store-test metrics-test otlp-test oidc-test overload ledger floods hazards fuzz bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -40,6 +40,9 @@ metrics-test: setup ## a real Prometheus scrapes the proxy and evaluates the ale
 
 otlp-test: setup ## spans for a real OpenTelemetry collector, and for the protocol's own parser
 	scripts/otlp-test
+
+oidc-test: setup ## logins and logouts with a real, certified provider of OpenID Connect
+	scripts/oidc-test
 
 overload: setup ## five times as many requests as a service can take, for a minute
 	cargo test --release --locked --test overload -- --ignored --nocapture --test-threads=1
