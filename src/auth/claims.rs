@@ -20,6 +20,29 @@ pub struct ClaimRules {
     pub leeway: Duration,
 }
 
+/// When a token is good (RFC 7519 sections 4.1.4 to 4.1.6), in seconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lifetime {
+    begin: Option<f64>,
+    end: Option<f64>,
+}
+
+impl Lifetime {
+    /// # Errors
+    /// When it is over or has not begun, give or take `leeway`.
+    pub fn check(self, leeway: Duration, now: SystemTime) -> Result<(), TokenFault> {
+        let now = now.duration_since(UNIX_EPOCH).map_err(|_| TokenFault::Claims)?.as_secs_f64();
+        let leeway = leeway.as_secs_f64();
+        if self.end.is_some_and(|end| now >= end + leeway) {
+            return Err(TokenFault::Expired);
+        }
+        if self.begin.is_some_and(|begin| now + leeway < begin) {
+            return Err(TokenFault::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
 impl Claims {
     pub fn new(claims: Map<String, Value>) -> Self {
         Self(claims)
@@ -38,16 +61,7 @@ impl Claims {
     /// # Errors
     /// Why they let nobody pass.
     pub fn check(&self, rules: &ClaimRules, now: SystemTime) -> Result<(), TokenFault> {
-        let now = now.duration_since(UNIX_EPOCH).map_err(|_| TokenFault::Claims)?.as_secs_f64();
-        let leeway = rules.leeway.as_secs_f64();
-        if self.date("exp")?.is_some_and(|end| now >= end + leeway) {
-            return Err(TokenFault::Expired);
-        }
-        for begin in [self.date("nbf")?, self.date("iat")?].into_iter().flatten() {
-            if now + leeway < begin {
-                return Err(TokenFault::NotYetValid);
-            }
-        }
+        self.lifetime()?.check(rules.leeway, now)?;
         if rules
             .issuer
             .as_ref()
@@ -63,6 +77,14 @@ impl Claims {
             return Err(TokenFault::Required);
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// When one of its dates is none.
+    pub fn lifetime(&self) -> Result<Lifetime, TokenFault> {
+        let end = self.date("exp")?;
+        let begins = [self.date("nbf")?, self.date("iat")?];
+        Ok(Lifetime { begin: begins.into_iter().flatten().reduce(f64::max), end })
     }
 
     /// Seconds since 1970; fractions are allowed.

@@ -15,6 +15,7 @@ mod service_fault;
 mod token;
 mod token_fault;
 mod token_keys;
+mod verified;
 
 pub use basic::{BasicAuth, PasswordCheck, Recalled};
 pub use check_threads::Busy;
@@ -25,3 +26,4 @@ pub use oidc::OidcFault;
 pub use password::{NewHash, hash_password};
 pub use service_fault::ServiceFault;
 pub use token_fault::TokenFault;
+pub use verified::Told;

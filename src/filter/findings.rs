@@ -1,9 +1,12 @@
 //! What the filters found out of a request, for the phases after them.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::fields::Edited;
+use crate::auth::Told;
 use crate::http1::spelling::SpelledName;
 use crate::limit::Counted;
 use crate::message::alike::are_alike;
@@ -15,7 +18,7 @@ pub struct Findings {
     to_upstream: Vec<(HeaderName, Option<HeaderValue>)>,
     to_client: Vec<(HeaderName, HeaderValue)>,
     cookies: Vec<HeaderValue>,
-    claims: Vec<(String, String)>,
+    told: Option<Arc<Told>>,
     /// Whether no cache may keep the response, whatever the operator's fields say.
     is_private: bool,
     /// What an error page offers.
@@ -93,12 +96,12 @@ impl Findings {
     }
 
     /// What the token of the client says, once it was found to be good.
-    pub fn set_claims(&mut self, claims: Vec<(String, String)>) {
-        self.claims = claims;
+    pub fn set_claims(&mut self, told: Arc<Told>) {
+        self.told = Some(told);
     }
 
     pub fn claim(&self, name: &str) -> Option<&str> {
-        self.claims.iter().find(|(claim, _)| claim == name).map(|(_, value)| value.as_str())
+        self.told.as_ref()?.text(name)
     }
 
     pub fn edit_request(&self, upstream: &mut Edited<'_, RequestHeader>) {

@@ -53,18 +53,18 @@ pub fn add(route: &Route, chain: &mut Chain) -> Result<(), String> {
 impl RequestFilter for JwtFilter {
     fn on_request(&self, cx: &mut FilterContext<'_>) -> Verdict {
         let verified = token(&cx.request, &self.from, |token| self.jwt.verify(token, SystemTime::now()));
-        let claims = match verified {
-            Ok(claims) => claims,
+        let told = match verified {
+            Ok(told) => told,
             Err(fault) => return refuse(fault, cx.findings),
         };
         for (claim, name) in &self.claims_to_headers {
-            let text = claims.iter().find(|(name, _)| name == claim).map(|(_, text)| text.as_str());
+            let text = told.text(claim);
             cx.findings.tell_upstream(name.clone(), text.and_then(claim_field));
         }
         if let Some(name) = &self.dropped_field {
             cx.findings.tell_upstream(name.clone(), None);
         }
-        cx.findings.set_claims(claims);
+        cx.findings.set_claims(told);
         Verdict::Continue
     }
 }

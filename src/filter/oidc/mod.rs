@@ -22,8 +22,8 @@ use super::chain::{Chain, RequestFilter, UpstreamRequestFilter, Verdict};
 use super::context::{FilterContext, FilterRequest, UpstreamRequestContext};
 use super::hop_by_hop::asks_for_upgrade;
 use super::reply::Reply;
-use crate::auth::claim_field;
 use crate::auth::oidc::{Oidc, OidcFault, Session};
+use crate::auth::{Told, claim_field};
 use crate::config::Route;
 use crate::message::cookie;
 use crate::message::path::split_query;
@@ -75,7 +75,7 @@ impl OidcFilter {
         for (claim, name) in &self.0.claims_to_headers {
             cx.findings.tell_upstream(name.clone(), session.claim(claim).and_then(claim_field));
         }
-        cx.findings.set_claims(session.into_claims());
+        cx.findings.set_claims(Told::always(session.into_claims()));
     }
 }
 

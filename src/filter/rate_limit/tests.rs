@@ -43,7 +43,8 @@ fn ask(
         head.append_header(*name, *value).unwrap();
     }
     let mut findings = Findings::default();
-    findings.set_claims(claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+    let texts = claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    findings.set_claims(crate::auth::Told::always(texts.collect()));
     let verdict = asked("/", |request| {
         let request = FilterRequest { head: &head, client_ip: client.parse().ok(), ..*request };
         chain.on_request(&mut FilterContext { request, findings: &mut findings })
