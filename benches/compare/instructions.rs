@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::barriers::{self, Barrier, GUARDED};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::load::raise_file_limit;
 use crate::origin_process::Origin;
 use crate::process::Guard;
 
+/// The figure of a request with an access log; the others have none.
+const LOGGED: &str = "logged";
 const FILE: &str = "benches/instructions.txt";
 /// By how much a figure may rise before a reason is asked for.
 const ALLOWED: f64 = 1.03;
@@ -30,6 +33,9 @@ pub struct Options {
     /// Keys of the route, to see what they cost, such as 'rate_limit: { rate: 1000000/s }'; compared with nothing
     #[arg(long, conflicts_with = "accept")]
     route: Option<String>,
+    /// What an access list, a rate limit and tokens cost, each alone; compared with nothing
+    #[arg(long, conflicts_with_all = ["accept", "route"])]
+    barriers: bool,
 }
 
 /// # Errors
@@ -38,18 +44,30 @@ pub fn check(options: &Options) -> Result<()> {
     raise_file_limit()?;
     let origin = Origin::start(1)?;
     let server = origin.servers.first().ok_or("the origin has no port")?;
-    let mut counted = Vec::new();
-    for (name, log) in [("silent", "off"), ("logged", "access.log")] {
-        let folder = Folder::new()?;
-        let route = options.route.as_ref().map_or_else(String::new, |keys| format!("{keys}, "));
-        let route = format!("{{ {route}upstream: '{server}' }}");
-        let few = count(&options.binary, &folder.0, &route, log, FEW)?;
-        let many = count(&options.binary, &folder.0, &route, log, MANY)?;
-        let each = many.saturating_sub(few) / u64::try_from(MANY - FEW)?;
-        println!("{name}: {each} user instructions a request");
-        counted.push((name, each));
+    let folder = Folder::new()?;
+    let of_route = options.route.clone().unwrap_or_default();
+    let mut barriers = vec![Barrier { name: "silent", ..Barrier::none(of_route.clone()) }];
+    if options.barriers {
+        barriers = barriers::each(&folder.0)?;
+    } else {
+        barriers.push(Barrier { name: LOGGED, ..Barrier::none(of_route) });
     }
-    if options.route.is_some() {
+    if !options.barriers && options.route.is_none() {
+        barriers.push(barriers::all(&folder.0)?);
+    }
+    let mut counted = Vec::new();
+    for barrier in &barriers {
+        let log =
+            if barrier.name == LOGGED { folder.0.join("access.log").display().to_string() } else { "off".to_owned() };
+        let comma = if barrier.keys.is_empty() { "" } else { ", " };
+        let route = format!("{{ {}{comma}upstream: '{server}' }}", barrier.keys);
+        let few = count(&options.binary, &folder.0, &route, &log, &barrier.field, FEW)?;
+        let many = count(&options.binary, &folder.0, &route, &log, &barrier.field, MANY)?;
+        let each = many.saturating_sub(few) / u64::try_from(MANY - FEW)?;
+        println!("{}: {each} user instructions a request", barrier.name);
+        counted.push((barrier.name, each));
+    }
+    if options.route.is_some() || options.barriers {
         return Ok(());
     }
     let kept = fs::read_to_string(FILE)?;
@@ -59,7 +77,13 @@ pub fn check(options: &Options) -> Result<()> {
             let figures: Vec<_> = counted.iter().map(|(name, each)| format!("{name} {each}")).collect();
             Ok(fs::write(FILE, format!("{kept}{}  {}\n", figures.join("  "), reason.trim()))?)
         }
-        None => counted.iter().try_for_each(|(name, each)| judge(name, *each, accepted(&kept, name)?)),
+        None => counted.iter().try_for_each(|(name, each)| match accepted(&kept, name)? {
+            Some(accepted) => judge(name, *each, accepted),
+            None => {
+                println!("{name}: the last line of {FILE} has no figure yet");
+                Ok(())
+            }
+        }),
     }
 }
 
@@ -80,17 +104,21 @@ fn judge(name: &str, each: u64, accepted: u64) -> Result<()> {
     Ok(())
 }
 
-/// The figure of the last line; each line is `silent N  logged N  the reason`.
-fn accepted(kept: &str, name: &str) -> Result<u64> {
+/// The figure of the last line; each line is `silent N  logged N  guarded N  the reason`. `guarded`
+/// came later: lines of before have none, and in a reason the words are no figures.
+fn accepted(kept: &str, name: &str) -> Result<Option<u64>> {
     let line = kept.lines().rev().find(|line| line.starts_with("silent ")).ok_or_else(|| format!("{FILE} is empty"))?;
     let mut words = line.split_whitespace();
-    let figure = words.find(|word| *word == name).and_then(|_| words.next()).and_then(|word| word.parse().ok());
-    figure.ok_or_else(|| format!("{FILE}: `{line}` has no figure for `{name}`").into())
+    let mut figures = std::iter::from_fn(|| Some((words.next()?, words.next()?.parse().ok()?)));
+    let figure = figures.find(|(word, _)| *word == name).map(|(_, figure)| figure);
+    if figure.is_none() && name != GUARDED {
+        return Err(format!("{FILE}: `{line}` has no figure for `{name}`").into());
+    }
+    Ok(figure)
 }
 
-fn count(binary: &Path, folder: &Path, route: &str, log: &str, requests: usize) -> Result<u64> {
+fn count(binary: &Path, folder: &Path, route: &str, log: &str, field: &str, requests: usize) -> Result<u64> {
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let log = if log == "off" { log.to_owned() } else { folder.join(log).display().to_string() };
     let config = format!(
         "listeners: ['{address}']\nadmin: {{ address: 'off' }}\n\
          server: {{ threads: 1, upgrade_sock: 'off', pid_file: 'off' }}\n\
@@ -109,7 +137,7 @@ fn count(binary: &Path, folder: &Path, route: &str, log: &str, requests: usize) 
         .map_err(|e| format!("valgrind cannot be started ({e}); `scripts/bench-setup instructions` installs it"))?;
     let mut guard = Guard(child);
     guard.await_listening(address, READY_WITHIN).map_err(|e| format!("{} under valgrind: {e}", binary.display()))?;
-    crate::load::repeat(address, 4, requests)?;
+    crate::load::repeat(address, 4, requests, field)?;
     rustix::process::kill_process(rustix::process::Pid::from_child(&guard.0), rustix::process::Signal::INT)?;
     guard.0.wait()?;
     let text = fs::read_to_string(&out)?;

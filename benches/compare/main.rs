@@ -3,6 +3,7 @@
 //! each other module is one role or one part of the comparison.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line program
 
+mod barriers;
 mod behind;
 mod candidate;
 mod cases;
@@ -25,6 +26,9 @@ mod report;
 mod run;
 mod samples;
 mod statistics;
+#[path = "../../tests/support/tokens.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod tokens;
 
 use std::process::ExitCode;
 

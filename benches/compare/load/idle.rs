@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use tokio::runtime::Runtime;
 
 use super::closed::{Shape, exchange};
+use super::http::request;
 use super::paced::ask;
 use super::target::{Target, Wire};
 
@@ -36,13 +37,13 @@ pub fn hold(target: &Target, count: usize) -> crate::error::Result<Held> {
     Ok(Held { _connections: held, _runtime: runtime })
 }
 
-/// Sends `count` requests over the connections in turn.
+/// Sends `count` requests over the connections in turn, each with `field`, a line of its own or nothing.
 ///
 /// # Errors
 /// When one of them is not answered.
-pub fn repeat(address: SocketAddr, connections: usize, count: usize) -> crate::error::Result<()> {
+pub fn repeat(address: SocketAddr, connections: usize, count: usize, field: &str) -> crate::error::Result<()> {
     let shape = Shape::SMALL;
-    let bytes = shape.bytes(address);
+    let bytes = request(address, shape.path, field).into_bytes();
     let mut open: Vec<Option<TcpStream>> = (0..connections).map(|_| None).collect();
     for n in 0..count {
         ask(&mut open[n % connections], address, &bytes, shape.size).map_err(|e| format!("request {n}: {e}"))?;
