@@ -74,6 +74,8 @@ pub struct UpstreamRequestContext<'r> {
     pub authority: Option<&'r str>,
     /// How the upstream is reached: `http` or `https`.
     pub scheme: &'static str,
+    /// The id that the upstream is told of, if it is.
+    pub told_id: Option<HeaderValue>,
     /// A copy of the client's, without what ends at this hop.
     pub upstream: Edited<'r, RequestHeader>,
     target: Option<Target<'r>>,
@@ -110,7 +112,7 @@ impl<'r> UpstreamRequestContext<'r> {
         (scheme, authority): (&'static str, Option<&'r str>),
         upstream: Edited<'r, RequestHeader>,
     ) -> Self {
-        Self { request, client, authority, scheme, upstream, target: None }
+        Self { request, client, authority, scheme, told_id: None, upstream, target: None }
     }
 
     /// The target, to be edited; most requests go up with the one that they came with.

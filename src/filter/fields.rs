@@ -83,14 +83,15 @@ impl<'h, H: EditableHead> Edited<'h, H> {
 }
 
 impl Edited<'_, RequestHeader> {
-    /// As [`Edited::append`], of several at once: a head without spellings has its table opened once, and
-    /// enlarged once where it is known how many `more` are to follow.
-    pub fn append_all<const N: usize>(&mut self, fields: [(&'static Known, HeaderValue); N], more: usize) {
+    /// As [`Edited::append`], of those that there are: a head without spellings has its table opened once, and
+    /// enlarged once.
+    pub fn append_all<const N: usize>(&mut self, fields: [Option<(&'static Known, HeaderValue)>; N]) {
+        let fields = fields.into_iter().flatten();
         if !self.head.is_its_parts() {
-            return fields.into_iter().for_each(|(known, value)| self.append(known.spelled, value));
+            return fields.for_each(|(known, value)| self.append(known.spelled, value));
         }
         let result = self.head.edit_table(|table| {
-            table.try_reserve(N + more)?;
+            table.try_reserve(N)?;
             fields.into_iter().try_for_each(|(known, value)| table.try_append(known.name.clone(), value).map(|_| ()))
         });
         self.note(result);
@@ -240,7 +241,7 @@ pub(super) mod tests {
         for head in &mut heads {
             let (target, version) = (head.raw_path().to_vec(), head.version);
             let mut edited = Edited::new(head);
-            edited.append_all([(known("ETag"), value("2")), (known("Host"), value("3"))], 1);
+            edited.append_all([Some((known("ETag"), value("2"))), None, Some((known("Host"), value("3")))]);
             assert_eq!(edited.outcome(), Ok(()));
             let lines: Vec<String> = lines(head).iter().map(|line| line.to_ascii_lowercase()).collect();
             assert_eq!(lines, ["a: 1", "etag: 2", "host: 3"]);

@@ -12,7 +12,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::fields::Edited;
 use super::rare_fields::RareFields;
 use crate::config::Underscores;
-use crate::message::hop::{self, ConnectionField};
+use crate::message::hop::{self, ConnectionField, FieldKind};
 
 /// Takes away what ends at this hop, and what an untrusted remote says of the client.
 ///
@@ -28,17 +28,20 @@ pub fn strip_request(
     let connection = ConnectionField::of(&request.headers);
     // `retain` may ask about a field twice.
     let (dropped, te) = (RefCell::new(Vec::new()), Cell::new(false));
-    request.retain(|name, headers| match name.as_str() {
-        "connection" | "upgrade" => upgrade,
-        "te" => {
+    request.retain(|name, headers| match FieldKind::of(name.as_str()) {
+        FieldKind::Switch => upgrade,
+        FieldKind::Te => {
             te.set(takes_trailers && hop::takes_trailers(headers));
             false
         }
-        _ if has_underscore(name) && !may_pass(name, underscores) => {
+        FieldKind::EndsHere => false,
+        FieldKind::Frame => true,
+        FieldKind::TellsOfTheClient | FieldKind::Other if has_underscore(name) && !may_pass(name, underscores) => {
             note(&mut dropped.borrow_mut(), name);
             false
         }
-        text => (trusted || !hop::tells_of_the_client(text)) && !connection.is_hop_by_hop(name, headers),
+        kind @ FieldKind::TellsOfTheClient => trusted && !connection.ends(kind, name, headers),
+        kind @ FieldKind::Other => !connection.ends(kind, name, headers),
     });
     tell_of_dropped(&dropped.into_inner());
     if upgrade {

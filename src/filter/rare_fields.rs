@@ -2,7 +2,7 @@
 
 use http::header::HeaderMap;
 
-use crate::message::hop::ConnectionField;
+use crate::message::hop::FieldKind;
 
 /// Kinds of fields that some filter would look for. One look at all names is cheaper
 /// than a look-up of each.
@@ -24,8 +24,10 @@ impl RareFields {
                 "location" | "content-location" | "refresh" => rare.location = true,
                 "set-cookie" => rare.set_cookie = true,
                 "transfer-encoding" => rare.transfer_encoding = true,
-                "connection" | "upgrade" => rare.hop_by_hop = true,
-                _ => rare.hop_by_hop |= ConnectionField::Plain.is_hop_by_hop(name, headers),
+                other => match FieldKind::of(other) {
+                    FieldKind::Switch | FieldKind::Te | FieldKind::EndsHere => rare.hop_by_hop = true,
+                    FieldKind::Frame | FieldKind::TellsOfTheClient | FieldKind::Other => {}
+                },
             }
         }
         rare

@@ -27,26 +27,61 @@ impl ConnectionField {
     /// operator put behind this one, and other gateways pass them too. The caller decides about `Connection` and `Upgrade`,
     /// which some messages need.
     pub fn is_hop_by_hop(self, name: &HeaderName, headers: &HeaderMap) -> bool {
-        match name.as_str() {
-            always if ends_here(always) => true,
-            // `Connection` must not remove what frames the message or says whom it is for.
-            "connection" | "upgrade" | "content-length" | "transfer-encoding" | "set-cookie" | "host" => false,
-            other => {
-                self == Self::Nominates && tokens(headers).any(|token| token.eq_ignore_ascii_case(other.as_bytes()))
+        self.ends(FieldKind::of(name.as_str()), name, headers)
+    }
+
+    /// As [`Self::is_hop_by_hop`], of a name whose kind is known.
+    pub fn ends(self, kind: FieldKind, name: &HeaderName, headers: &HeaderMap) -> bool {
+        match kind {
+            FieldKind::Te | FieldKind::EndsHere => true,
+            FieldKind::Switch | FieldKind::Frame => false,
+            FieldKind::TellsOfTheClient | FieldKind::Other => {
+                self == Self::Nominates
+                    && tokens(headers).any(|token| token.eq_ignore_ascii_case(name.as_str().as_bytes()))
             }
         }
     }
 }
 
-/// Whether a field ends at every hop, named by `Connection` or not; `name` in lower case. `Trailer` goes
-/// all the way: by it a recipient finds out that trailers were dropped (RFC 9110 section 6.6.2).
+/// What a proxy knows of a field by its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// `Connection` or `Upgrade`.
+    Switch,
+    Te,
+    /// It ends at every hop, named by `Connection` or not. `Trailer` goes all the way: by it a recipient
+    /// finds out that trailers were dropped (RFC 9110 section 6.6.2).
+    EndsHere,
+    /// A trusted proxy's word on the client.
+    TellsOfTheClient,
+    /// `Connection` must not remove what frames the message or says whom it is for.
+    Frame,
+    Other,
+}
+
+impl FieldKind {
+    /// `name` in lower case.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "connection" | "upgrade" => Self::Switch,
+            "te" => Self::Te,
+            "keep-alive" | "proxy-connection" | "http2-settings" => Self::EndsHere,
+            "content-length" | "transfer-encoding" | "set-cookie" | "host" => Self::Frame,
+            "forwarded" | "x-real-ip" | "client-cert" | "client-cert-chain" => Self::TellsOfTheClient,
+            other if other.starts_with("x-forwarded-") => Self::TellsOfTheClient,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether a field ends at every hop; `name` in lower case.
 pub fn ends_here(name: &str) -> bool {
-    matches!(name, "te" | "keep-alive" | "proxy-connection" | "http2-settings")
+    matches!(FieldKind::of(name), FieldKind::Te | FieldKind::EndsHere)
 }
 
 /// Whether a field is a trusted proxy's word on the client; `name` in lower case.
 pub fn tells_of_the_client(name: &str) -> bool {
-    matches!(name, "forwarded" | "x-real-ip" | "client-cert" | "client-cert-chain") || name.starts_with("x-forwarded-")
+    FieldKind::of(name) == FieldKind::TellsOfTheClient
 }
 
 /// Whether `Connection` holds this token.

@@ -1,8 +1,9 @@
 //! What one request carries from hook to hook. Pins one snapshot for its life.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
+use http::HeaderValue;
 use pingora::{ErrorType, OkOrErr};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -26,6 +27,8 @@ pub struct RequestCtx {
     pub at: SystemTime,
     pub started: Instant,
     pub request_id: RequestId,
+    /// The id as a field tells it.
+    pub request_id_field: OnceLock<Option<HeaderValue>>,
     /// `None` for a request that no client sent, which `explain` is asked about.
     pub client: Option<Client>,
     pub admission: Admission,
@@ -78,6 +81,7 @@ impl RequestCtx {
             at,
             started: Instant::now(),
             request_id: RequestId::new(at),
+            request_id_field: OnceLock::new(),
             client: None,
             admission: Admission::undecided(),
             findings: Findings::default(),

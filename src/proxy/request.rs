@@ -11,7 +11,7 @@ use super::error::Refusal;
 use super::{request_id, tracing};
 use crate::config::Underscores;
 use crate::downstream::ClientConnection;
-use crate::filter::{Cause, Edited, UpstreamRequestContext, forwarding, hop_by_hop, loops};
+use crate::filter::{Cause, Edited, UpstreamRequestContext, hop_by_hop};
 use crate::message::trailers::RequestTrailers;
 
 /// Edits the request of a session. `upstream` is a copy of what the client sent.
@@ -36,7 +36,6 @@ pub fn edit_request(
     let mut upstream = Edited::new(upstream);
     let (trusted, upgrade) = (ctx.admission.remote_trusted, ctx.admission.upgrade);
     hop_by_hop::strip_request(&mut upstream, trusted, upgrade, true, ctx.snapshot.underscores);
-    name_request(&mut upstream, ctx);
     tracing::tell_upstream(&mut upstream, ctx);
     ctx.findings.edit_request(&mut upstream);
     let authority = ctx.attempts.pick.as_ref().and_then(|pick| pick.endpoint.authorities().first());
@@ -44,21 +43,9 @@ pub fn edit_request(
     let request = ctx.request(client);
     let is_tls = ctx.pool().is_some_and(|pool| pool.settings().tls.is_some());
     let place = (if is_tls { "https" } else { "http" }, authority);
-    route.filters.on_upstream_request(UpstreamRequestContext::new(request, connection, place, upstream))
-}
-
-/// Adds the mark of this process and the id of the request.
-fn name_request(upstream: &mut Edited<'_, RequestHeader>, ctx: &RequestCtx) {
-    match request_id::for_upstream(ctx) {
-        Some(id) if !upstream.headers.contains_key(&request_id::FIELD.name) => {
-            upstream.append_all([(&loops::FIELD, loops::own_mark()), (&request_id::FIELD, id)], forwarding::ADDED);
-        }
-        Some(id) => {
-            loops::mark(upstream);
-            upstream.set(request_id::FIELD.spelled, id);
-        }
-        None => loops::mark(upstream),
-    }
+    let mut cx = UpstreamRequestContext::new(request, connection, place, upstream);
+    cx.told_id = request_id::for_upstream(ctx);
+    route.filters.on_upstream_request(cx)
 }
 
 /// Has the driver of the upstream's connection find the exchange with the request's head, and with it
