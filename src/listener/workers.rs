@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use pingora_core::server::ShutdownWatch;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -89,10 +90,8 @@ impl<S: ServeConnection> Workers<S> {
             Err(e) => return log::debug!("a connection was gone before it was served: {e}"),
         };
         let serving = Arc::clone(&worker.service).serve_connection(listener, accepted, gate.watch());
-        worker.runtime.spawn(async move {
-            serving.await;
-            drop(counted);
-        });
+        // An async block would hold the future twice, as what it was given and as what it waits for.
+        worker.runtime.spawn(serving.map(|()| drop(counted)));
     }
 
     /// The worker that accepted the connection, unless another one has fewer. Of several that

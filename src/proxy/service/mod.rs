@@ -86,21 +86,39 @@ impl HttpService {
             return;
         }
         let arrival = Arrival { entrance, listener, socket, address, is_known };
-        if counts.0.excess().is_some() {
-            let served = self.enter(arrival, counts, shutdown);
+        let is_excess = counts.0.excess().is_some();
+        // Boxed, so that its memory is given back once a client has come in: the task of a connection that waits
+        // for years holds no more than what it waits with.
+        let entering = Box::pin(self.enter(arrival, counts, shutdown));
+        if is_excess {
             // Whoever does not ask within this time is not told.
+            let served = async {
+                if let Some(entered) = entering.await {
+                    entered.driver.await;
+                }
+            };
             return drop(Box::pin(timeout(EXCESS_LIMIT, served)).await);
         }
-        self.enter(arrival, counts, shutdown).await;
+        let Some(Driven { driver, admitted }) = entering.await else { return };
+        match admitted.excess() {
+            Some(_) => drop(Box::pin(timeout(EXCESS_LIMIT, driver)).await),
+            None => driver.await,
+        }
     }
 
-    async fn enter(self: Arc<Self>, arrival: Arrival, counts: (Admitted, Entering), shutdown: &ShutdownWatch) {
+    /// `None` where the client is not let in.
+    async fn enter<'s>(
+        self: &'s Arc<Self>,
+        arrival: Arrival,
+        counts: (Admitted, Entering),
+        shutdown: &'s ShutdownWatch,
+    ) -> Option<Driven<'s>> {
         let Arrival { entrance, listener, socket, address, is_known } = arrival;
         let (mut admitted, entering) = counts;
         // The entrance says why one is not let in.
-        let Ok(entered) = entrance.enter(socket, address, || entering.begin()).await else { return };
+        let entered = entrance.enter(socket, address, || entering.begin()).await.ok()?;
         if !is_known && !self.count_address(&mut admitted, entered.remote) {
-            return;
+            return None;
         }
         let remote = Remote {
             listener: listener.0,
@@ -110,8 +128,7 @@ impl HttpService {
             initiator: Initiator::Client,
             excess: admitted.excess(),
         };
-        // The task of a connection that waits for years holds no more than what it waits with.
-        let served: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match entered.protocol {
+        let driver: Pin<Box<dyn Future<Output = ()> + Send + 's>> = match entered.protocol {
             Protocol::Http1 => {
                 let client = Connection::new(entered.transport, remote, &self.shared.connections);
                 drop(entering);
@@ -119,10 +136,7 @@ impl HttpService {
             }
             Protocol::Http2 => Box::pin(self.serve_http2(entered.transport, remote, entering, shutdown)),
         };
-        match admitted.excess() {
-            Some(_) => drop(Box::pin(timeout(EXCESS_LIMIT, served)).await),
-            None => served.await,
-        }
+        Some(Driven { driver, admitted })
     }
 
     /// Returns false where the connection is to be closed at once.
@@ -159,6 +173,13 @@ struct Arrival {
     address: Option<SocketAddr>,
     /// Nobody tells of another client behind `address`.
     is_known: bool,
+}
+
+/// A client's connection whose protocol is known.
+struct Driven<'s> {
+    driver: Pin<Box<dyn Future<Output = ()> + Send + 's>>,
+    /// Counts the connection until it is dropped.
+    admitted: Admitted,
 }
 
 /// How a client has to keep up.
