@@ -330,6 +330,21 @@ fn a_provider_that_fails_is_told_of_and_nobody_waits_for_ever() {
     assert_eq!(Browser::new(&proxy).open("/").status, 302, "what was fetched is kept over a reload");
 }
 
+/// A provider takes a code that comes twice for a stolen one (RFC 6749 section 4.1.2).
+#[test]
+fn a_code_is_sent_once_though_the_connection_breaks() {
+    let Running { proxy, provider, folder: _folder, origin: _origin, .. } = start("");
+    assert_eq!(Browser::new(&proxy).log_in(&provider, "/").status, 303);
+    let exchanges = || {
+        let seen = provider.origin.seen.lock().unwrap();
+        seen.iter().filter(|request| request.target() == "/token").count()
+    };
+    let before = exchanges();
+    provider.change(|b| b.instead = Some(b"HTTP".to_vec()));
+    is_page(&Browser::new(&proxy).log_in(&provider, "/"), 502, "auth_oidc_provider_unreachable");
+    assert_eq!(exchanges(), before + 1);
+}
+
 #[test]
 fn without_the_provider_nobody_is_sent_anywhere() {
     let (origin, folder) = (ok(), Folder::new());
@@ -593,6 +608,11 @@ fn a_logout_ends_both_sessions_and_no_other_site_can_do_it() {
     let forged =
         browser.ask(Ask::post("/oauth2/logout", "").field("Accept", "text/html").field("Origin", "https://evil.test"));
     is_page(&forged, 403, "auth_oidc_logout_cross_site");
+    // Browsers say nothing of sites over HTTP but where a link was.
+    for from in ["https://evil.test/", "http://app.test.evil.test/"] {
+        let forged = browser.ask(Ask::get("/oauth2/logout").field("Accept", "text/html").field("Referer", from));
+        is_page(&forged, 403, "auth_oidc_logout_cross_site");
+    }
     assert_eq!(browser.open("/").status, 200);
     let out = browser.ask(Ask::get("/oauth2/logout").field("Sec-Fetch-Site", "same-origin"));
     assert_eq!((out.status, out.header("cache-control")), (303, Some("no-store")));
@@ -718,6 +738,13 @@ fn a_configuration_by_which_nobody_could_log_in_is_refused() {
         (GOOD, ", cookie_name: __host-a", "`cookie_name` begins with a prefix that browsers know"),
         (GOOD, ", provider_url: 'http://idp/x'", "`provider_url` has a scheme and a host only"),
         (GOOD, ", provider_url: 'https://idp'", "the upstream `idp` has no `tls`"),
+        (GOOD, ", provider_url: 'http://id.example.com'", "the scheme of `provider_url` is `https`"),
+        (
+            "http://id.example.com",
+            ", provider_url: 'http://203.0.113.7:8080'",
+            "the scheme of `provider_url` is `https`",
+        ),
+        ("https://ann:hunter3@id.example.com", "", "is no issuer"),
         (GOOD, ", claims_to_headers: { sub: host }", "`host` is no field for a claim"),
         (GOOD, ", claims_to_headers: { sub: cookie }", "`cookie` is no field for a claim"),
         (GOOD, ", client_secret_file: two-lines", "a client's secret is one line"),

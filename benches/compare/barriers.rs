@@ -6,8 +6,13 @@ use std::path::Path;
 
 use serde_json::json;
 
+use tokens::{Signer, now, set};
+
 use crate::error::Result;
-use crate::tokens::{Signer, now, set};
+
+#[path = "../../tests/support/tokens.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod tokens;
 
 const NETWORKS: &str = "access: { allow: [10.0.0.0/8, 127.0.0.0/8, '2001:db8::/32'], deny: [192.0.2.0/24] }";
 const RATE: &str = "rate_limit: { rate: 1000000/s }";

@@ -26,9 +26,6 @@ mod report;
 mod run;
 mod samples;
 mod statistics;
-#[path = "../../tests/support/tokens.rs"]
-#[allow(dead_code, clippy::unwrap_used)]
-mod tokens;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
+use aws_lc_rs::digest;
 use tokio::sync::Notify;
 
 use super::claims::{ClaimRules, Claims};
@@ -29,11 +30,13 @@ pub struct Jwt {
 struct InForce {
     keys: Arc<TokenKeys>,
     by: VerifiedBy,
+    /// The hash of what was fetched.
+    fetched: Option<Vec<u8>>,
 }
 
 impl InForce {
     fn new(keys: Arc<TokenKeys>) -> Arc<Self> {
-        Arc::new(Self { keys, by: VerifiedBy::new() })
+        Arc::new(Self { keys, by: VerifiedBy::new(), fetched: None })
     }
 }
 
@@ -103,7 +106,8 @@ impl Jwt {
         if !self.allowed.contains(&token.algorithm) {
             return Err(TokenFault::Algorithm);
         }
-        keys.ok_or(TokenFault::NoKeys)?.verify(&token).inspect_err(|fault| {
+        let keys = keys.ok_or(TokenFault::NoKeys).inspect_err(|_| self.wanted.notify_one())?;
+        keys.verify(&token).inspect_err(|fault| {
             // The issuer may have another key by now.
             if *fault != TokenFault::Signature || token.key_id.is_none() {
                 self.wanted.notify_one();
@@ -126,7 +130,12 @@ impl Jwt {
     /// In words, when they are none.
     pub fn replace_keys(&self, fetched: &[u8]) -> Result<usize, String> {
         let set = KeySet::parse(fetched)?;
-        self.in_force.store(Some(InForce::new(Arc::new(TokenKeys::of_set(&set, &self.allowed)))));
+        let hash = Some(digest::digest(&digest::SHA256, fetched).as_ref().to_vec());
+        // The same keys go on with what they have verified: anybody can have them fetched again.
+        if self.in_force.load().as_ref().is_none_or(|before| before.fetched != hash) {
+            let keys = Arc::new(TokenKeys::of_set(&set, &self.allowed));
+            self.in_force.store(Some(Arc::new(InForce { keys, by: VerifiedBy::new(), fetched: hash })));
+        }
         Ok(set.keys.len())
     }
 
@@ -243,6 +252,9 @@ mod tests {
         let other = jwt("", None);
         other.replace_keys(&set(&[&one])).unwrap();
         assert!(!is_remembered(&other, &of_one));
+        // The same set is fetched once more.
+        before.replace_keys(&set(&[&one, &two])).unwrap();
+        assert!(is_remembered(&before, &of_one));
         // A key leaves the set.
         before.replace_keys(&set(&[&two])).unwrap();
         assert!(!is_remembered(&before, &of_one));

@@ -21,6 +21,7 @@ fn withheld(route: &Route) -> Vec<HeaderName> {
         names.extend(auth.basic.iter().filter_map(|basic| basic.user_header.clone()));
         names.extend(auth.forward.iter().flat_map(|forward| &forward.response_headers).cloned());
         names.extend(auth.forward.iter().flat_map(|forward| &forward.request_headers).cloned());
+        names.extend(auth.oidc.iter().flat_map(|oidc| &oidc.claims_to_headers).map(|(_, name)| name.clone()));
         if let Some(jwt) = &auth.jwt {
             names.extend(jwt.claims_to_headers.iter().map(|(_, name)| name.clone()));
             if let TokenPlace::Header(name) = &jwt.from {
@@ -51,5 +52,13 @@ mod tests {
         assert_eq!(names(edits), ["a", "b", "c", "d"]);
         let asked = "auth: { forward: { url: 'http://a/', request_headers: [e], response_headers: [f] } }";
         assert_eq!(names(asked), ["f", "e"]);
+        let secret = std::env::temp_dir().join(format!("withheld-trailers-{}", std::process::id()));
+        std::fs::write(&secret, "0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+        let login = format!(
+            "auth: {{ oidc: {{ issuer: 'https://id.test', client_id: a, cookie_secret_file: '{}', claims_to_headers: {{ a: g }} }} }}",
+            secret.display()
+        );
+        assert_eq!(names(&login), ["g"]);
+        std::fs::remove_file(secret).unwrap();
     }
 }

@@ -18,7 +18,7 @@ use crate::auth::oidc::{ClientAuthentication, Identity, Oidc, OidcFault, TokenAn
 use crate::filter::{Cause, CodeExchange, OidcRule, Reply};
 use crate::message::query;
 use crate::runtime::{AskedService, Provider};
-use crate::upstream::{CallFailure, Connector, call, call_with_body};
+use crate::upstream::{CallFailure, Connector, call, call_once};
 
 /// The largest answer, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -73,12 +73,15 @@ async fn log_in(
     exchange: &CodeExchange,
 ) -> Result<Identity, Failed> {
     let oidc = &rule.provider;
+    // Whoever waits does so within the time that a login has.
+    let Ok(_place) = oidc.exchanges.acquire().await else { return Err(OidcFault::NotReady.into()) };
     let (Some(metadata), Some(service)) = (oidc.metadata(), provider.token.load_full()) else {
         return Err(OidcFault::NotReady.into());
     };
     let question = token_request(&service, oidc, metadata.authentication, exchange);
     let (head, form) = question.map_err(|e| Failed(OidcFault::AnswerInvalid, Some(e.to_string())))?;
-    let answer = call_with_body(connector, &service.pool, &head, &form, LARGEST).await;
+    // A code that comes twice ends what it gave (RFC 6749 section 4.1.2).
+    let answer = call_once(connector, &service.pool, &head, &form, LARGEST).await;
     let (head, body) = answer.map_err(failed)?;
     match head.status.as_u16() {
         200 => {}
@@ -87,7 +90,7 @@ async fn log_in(
     }
     let answer = TokenAnswer::parse(&body)?;
     let mut identity = match oidc.verify(&answer, &exchange.nonce, SystemTime::now()) {
-        Err(OidcFault::TokenKey) => {
+        Err(OidcFault::TokenKey | OidcFault::TokenSignature) => {
             await_new_keys(rule).await;
             oidc.verify(&answer, &exchange.nonce, SystemTime::now())?
         }

@@ -57,23 +57,64 @@ pub async fn call_with_body(
     content: &Bytes,
     longest: usize,
 ) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
+    ask_pool(connector, pool, &Question { request, content, longest, once: false }).await
+}
+
+/// The same with a request that nobody may get twice: it goes over a new connection, and again only where none
+/// could be made.
+///
+/// # Errors
+/// When there is no whole answer.
+pub async fn call_once(
+    connector: &Connector,
+    pool: &Arc<Pool>,
+    request: &RequestHeader,
+    content: &Bytes,
+    longest: usize,
+) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
+    ask_pool(connector, pool, &Question { request, content, longest, once: true }).await
+}
+
+#[derive(Debug)]
+struct Question<'q> {
+    request: &'q RequestHeader,
+    content: &'q Bytes,
+    /// Of the answer's body, in bytes.
+    longest: usize,
+    /// Whether it is sent once at most.
+    once: bool,
+}
+
+/// Why a server gave no answer.
+enum Unanswered {
+    /// No connection could be made.
+    Unconnected(Box<Error>),
+    /// It may have got the question.
+    Lost(Box<Error>),
+}
+
+async fn ask_pool(
+    connector: &Connector,
+    pool: &Arc<Pool>,
+    question: &Question<'_>,
+) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
     let mut tried: Vec<Arc<Endpoint>> = Vec::new();
     loop {
         let pick = PickRequest { tried: tried.clone(), ..PickRequest::default() };
         let pick = pool.pick(&pick).map_err(CallFailure::Unavailable)?;
         let peer = pick.endpoint.peer_for(false, !pool.keeps_connections(), || None);
-        match ask(connector, &pick.endpoint, &peer, (request, content), longest).await {
+        let (error, is_lost) = match ask(connector, &pick.endpoint, &peer, question).await {
             Ok(answer) => {
                 pool.record_success(&pick.endpoint);
                 return answer.ok_or(CallFailure::TooLong);
             }
-            Err(error) => {
-                pool.record_failure(&pick.endpoint, &error.etype().as_str().to_lowercase());
-                tried.push(Arc::clone(&pick.endpoint));
-                if tried.len() >= MOST_SERVERS || !pool.has_another(&tried) {
-                    return Err(CallFailure::Failed(error));
-                }
-            }
+            Err(Unanswered::Unconnected(error)) => (error, false),
+            Err(Unanswered::Lost(error)) => (error, question.once),
+        };
+        pool.record_failure(&pick.endpoint, &error.etype().as_str().to_lowercase());
+        tried.push(Arc::clone(&pick.endpoint));
+        if is_lost || tried.len() >= MOST_SERVERS || !pool.has_another(&tried) {
+            return Err(CallFailure::Failed(error));
         }
     }
 }
@@ -83,32 +124,35 @@ async fn ask(
     connector: &Connector,
     endpoint: &Endpoint,
     peer: &HttpPeer,
-    question: (&RequestHeader, &Bytes),
-    longest: usize,
-) -> Result<Option<(ResponseHeader, Bytes)>> {
-    if let Some(session) = connector.reused_http_session(peer).await
-        && let Ok(answer) = exchange(connector, session, peer, question, longest).await
+    question: &Question<'_>,
+) -> std::result::Result<Option<(ResponseHeader, Bytes)>, Unanswered> {
+    if !question.once
+        && let Some(session) = connector.reused_http_session(peer).await
+        && let Ok(answer) = exchange(connector, session, peer, question).await
     {
         return Ok(answer);
     }
-    let (Made::Session(session), _) = connector.get_http_session(peer).await? else {
-        return Error::e_explain(ErrorType::InternalError, "a connection without a session");
+    let session = match connector.get_http_session(peer).await.map_err(Unanswered::Unconnected)? {
+        (Made::Session(session), _) => session,
+        (Made::Stream(_), _) => {
+            let why = Error::explain(ErrorType::InternalError, "a connection without a session");
+            return Err(Unanswered::Unconnected(why));
+        }
     };
     let digest = session.digest().and_then(|digest| digest.socket_digest.as_ref());
     endpoint.note_connection(session.fd(), digest);
-    exchange(connector, session, peer, question, longest).await
+    exchange(connector, session, peer, question).await.map_err(Unanswered::Lost)
 }
 
 async fn exchange(
     connector: &Connector,
     mut session: Session,
     peer: &HttpPeer,
-    question: (&RequestHeader, &Bytes),
-    longest: usize,
+    question: &Question<'_>,
 ) -> Result<Option<(ResponseHeader, Bytes)>> {
     let exchange = Arc::new(Exchange::default());
     exchange.limits.set_response_head(LARGEST_HEAD);
-    let (request, content) = question;
+    let &Question { request, content, longest, .. } = question;
     let mut request = request.clone();
     request.extensions_mut().insert(Arc::clone(&exchange));
     session.write_request_header(Box::new(request), content.is_empty()).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::fault::OidcFault;
 use super::id_token::{IdTokenRules, Identity, TokenAnswer};
@@ -28,7 +28,12 @@ pub struct Oidc {
     pub wanted: Notify,
     /// Notified when keys were fetched, or could not be.
     pub fetched: Notify,
+    /// Places for those whose code is being exchanged.
+    pub exchanges: Semaphore,
 }
+
+/// Codes of a route that are exchanged at the same time; others wait for their turn.
+const MOST_EXCHANGES: usize = 64;
 
 /// A client's secret, which is not shown.
 struct Secret(String);
@@ -59,6 +64,7 @@ impl Oidc {
                 (reread, ArcSwap::from_pointee(Secret(secret.text.clone())))
             }),
             wanted: Notify::new(),
+            exchanges: Semaphore::new(MOST_EXCHANGES),
             fetched: Notify::new(),
         })
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::cookies;
-use super::login::place;
+use super::login::{not_ready, place};
 use super::rule::OidcRule;
 use super::site::Site;
 use crate::auth::oidc::{LoginAttempt, OidcFault, same};
@@ -31,6 +31,10 @@ pub fn reply(rule: &OidcRule, cx: &mut FilterContext<'_>) -> Reply {
     let Some(state) = only(text, "state").filter(|_| cx.request.head.method == Method::GET) else {
         return rule.fail(OidcFault::CallbackInvalid, home(), None, cx.findings);
     };
+    if !rule.provider.is_ready() {
+        // The attempt is as good in a moment.
+        return not_ready(rule, cx);
+    }
     let Some(attempt) = take_attempt(rule, cx, &state) else {
         return rule.fail(OidcFault::StateUnknown, home(), None, cx.findings);
     };

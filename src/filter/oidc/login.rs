@@ -25,10 +25,7 @@ const LONGEST_PLACE: usize = 1024;
 
 pub fn begin(rule: &OidcRule, cx: &mut FilterContext<'_>) -> Reply {
     cx.findings.keep_private();
-    let Some(metadata) = rule.provider.metadata() else {
-        cx.findings.tell_client(RETRY_AFTER, HeaderValue::from_static("1"));
-        return Reply::Error(Cause::LoginRefused(OidcFault::NotReady));
-    };
+    let Some(metadata) = rule.provider.metadata() else { return not_ready(rule, cx) };
     let (site, now) = (Site::of(&cx.request), SystemTime::now());
     let Some(attempt) = LoginAttempt::begin(place(cx.request.target()), now) else {
         return Reply::Error(Cause::Internal);
@@ -56,6 +53,13 @@ pub fn begin(rule: &OidcRule, cx: &mut FilterContext<'_>) -> Reply {
         ],
     );
     Reply::Redirect { location, status: StatusCode::FOUND }
+}
+
+/// Nothing is known of the provider yet: it is asked again before its time.
+pub fn not_ready(rule: &OidcRule, cx: &mut FilterContext<'_>) -> Reply {
+    rule.provider.wanted.notify_one();
+    cx.findings.tell_client(RETRY_AFTER, HeaderValue::from_static("5"));
+    Reply::Error(Cause::LoginRefused(OidcFault::NotReady))
 }
 
 /// Makes room for one more attempt.

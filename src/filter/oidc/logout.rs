@@ -2,8 +2,8 @@
 //! its own (OpenID Connect RP-Initiated Logout).
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ORIGIN};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ORIGIN, REFERER};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::login::with_parameters;
 use super::rule::OidcRule;
@@ -43,15 +43,16 @@ pub fn reply(rule: &OidcRule, cx: &mut FilterContext<'_>) -> Reply {
     Reply::Redirect { location: with_parameters(end, &parameters), status: StatusCode::SEE_OTHER }
 }
 
-/// Whether another site sent the browser here: it may not log people out. Old browsers only say where a
-/// form was.
+/// Whether another site sent the browser here: it may not log people out. Old browsers, and others over
+/// HTTP, only say where a form or a link was.
 fn is_cross_site(request: &FilterRequest<'_>, site: &Site<'_>) -> bool {
     let headers = &request.head.headers;
-    match headers.get("sec-fetch-site") {
-        Some(from) => from == "cross-site",
-        None if request.head.method == Method::GET => false,
-        None => headers.get(ORIGIN).is_some_and(|origin| *origin != *site.url("")),
+    if let Some(from) = headers.get("sec-fetch-site") {
+        return from == "cross-site";
     }
+    let (own, from) = (site.url("/"), |name| headers.get(name).map(HeaderValue::as_bytes));
+    from(ORIGIN).is_some_and(|origin| [origin, b"/"].concat() != own.as_bytes())
+        || from(REFERER).is_some_and(|referer| !referer.starts_with(own.as_bytes()))
 }
 
 fn page() -> Reply {

@@ -95,6 +95,12 @@ fn is_navigation(request: &FilterRequest<'_>) -> bool {
     if !matches!(request.head.method, Method::GET | Method::HEAD) || asks_for_upgrade(request.head) {
         return false;
     }
+    // A page within a page, or one that is fetched in advance, would leave a cookie for each of them, and a
+    // provider is seldom shown in a frame.
+    let is_other = headers.get("sec-fetch-dest").is_some_and(|dest| dest != "document");
+    if is_other || ["sec-purpose", "purpose"].iter().any(|name| headers.contains_key(*name)) {
+        return false;
+    }
     match headers.get("sec-fetch-mode") {
         Some(mode) => mode == "navigate",
         None => {

@@ -35,10 +35,13 @@ fn a_browser_that_opens_a_page_is_told_from_scripts() {
     let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
     assert!(is_page("GET", &[html]) && is_page("HEAD", &[html]));
     assert!(is_page("GET", &[("sec-fetch-mode", "navigate")]));
+    assert!(is_page("GET", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]));
     for fields in [
         &[][..],
         &[("accept", "*/*")],
         &[html, ("sec-fetch-mode", "cors")],
+        &[html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+        &[html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch")],
         &[html, ("sec-fetch-mode", "websocket")],
         &[html, ("x-requested-with", "XMLHttpRequest")],
         &[html, ("connection", "upgrade"), ("upgrade", "websocket")],

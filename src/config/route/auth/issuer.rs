@@ -1,7 +1,7 @@
 //! The issuer of a provider: the URL by which it calls itself (OpenID Connect Discovery section 2).
 
 use crate::config::section::{Scalar, Syntax};
-use crate::config::yaml::{Invalid, Parsed, Yaml};
+use crate::config::yaml::{Invalid, Parsed, Yaml, hidden_in_urls};
 use crate::message::host;
 
 pub const ISSUER: Scalar<String> = Scalar {
@@ -17,7 +17,7 @@ pub const ISSUER: Scalar<String> = Scalar {
 };
 
 fn parse(text: &str) -> Parsed<String> {
-    let wrong = |help: &str| Err(Invalid::with_help(format!("`{text}` is no issuer"), help));
+    let wrong = |help: &str| Err(Invalid::with_help(format!("`{}` is no issuer", hidden_in_urls(text)), help));
     let example = "it is a URL such as `https://id.example.com`";
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return wrong(example);

@@ -86,11 +86,14 @@ impl Oidc {
     /// Whoever is between a provider and the proxy could let anybody in, if their connection is not encrypted.
     fn check_issuer(&mut self, reader: &mut Reader<'_>, span: crate::config::yaml::Span) {
         let authority = authority_of(&self.issuer);
+        let help = "only a provider on this machine, or one that is an upstream of this file, may be `http`";
+        if let Some(reached) = self.provider_url.as_ref().filter(|reached| !reached.is_safe(reader)) {
+            let message = "the scheme of `provider_url` is `https`: whoever answers there lets people in";
+            return reader.error_help(reached.location().0, message, help);
+        }
         let is_known = reader.upstreams.holds(authority) || self.provider_url.is_some();
         if self.issuer.starts_with("http://") && !is_known && !host::is_loopback(authority) {
-            let help = "only a provider on this machine, or one that is an upstream of this file, may be `http`";
-            reader.error_help(span, "the scheme of an issuer is `https` (OpenID Connect Core section 2)", help);
-            return;
+            return reader.error_help(span, "the scheme of an issuer is `https` (OpenID Connect Core section 2)", help);
         }
         let discovery = format!("{}{DISCOVERY}", self.issuer.trim_end_matches('/'));
         self.discovery = match &self.provider_url {

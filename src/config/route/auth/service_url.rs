@@ -4,7 +4,7 @@ use crate::config::route::upstream_ref::UpstreamRef;
 use crate::config::section::{Form, Reader, Scalar, Shape, Syntax, Value};
 use crate::config::upstream::Upstream;
 use crate::config::value::direct_upstream;
-use crate::config::yaml::{Invalid, Location, Node, Parsed, Span, Yaml};
+use crate::config::yaml::{Invalid, Location, Node, Parsed, Span, Yaml, hidden_in_urls};
 use crate::message::host;
 
 #[derive(Clone, Debug)]
@@ -56,6 +56,11 @@ impl ServiceUrl {
         Self { host: host.to_owned(), target, ..self.clone() }
     }
 
+    /// Whether nobody between can listen or answer: it is one of HTTPS, of this machine, or an upstream of the file.
+    pub fn is_safe(&self, reader: &Reader<'_>) -> bool {
+        self.is_tls || host::is_loopback(&self.host) || reader.upstreams.holds(&self.host)
+    }
+
     /// Where it stands in the file.
     pub fn location(&self) -> Location {
         self.location
@@ -99,7 +104,8 @@ struct Parts {
 }
 
 fn parts(text: &str) -> Parsed<Parts> {
-    let wrong = |help: &str| Invalid::with_help(format!("`{text}` is not the URL of a service"), help);
+    let wrong =
+        |help: &str| Invalid::with_help(format!("`{}` is not the URL of a service", hidden_in_urls(text)), help);
     let example = "as in `http://127.0.0.1:9091/verify`";
     let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong(example))?;
     let is_tls = match scheme.to_ascii_lowercase().as_str() {
