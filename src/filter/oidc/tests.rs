@@ -89,7 +89,7 @@ fn without_a_provider_the_answer_is_no_redirect() {
     };
     assert_eq!(verdict("/a", &[("accept", "text/html")]), Some("auth_oidc_not_ready"));
     assert_eq!(verdict("/a", &[]), Some("auth_oidc_login_needed"));
-    assert_eq!(verdict("/a/back?code=a&state=b", &[]), Some("auth_oidc_state_unknown"));
+    assert_eq!(verdict("/a/back?code=a&state=b", &[]), Some("auth_oidc_not_ready"));
     assert_eq!(verdict("/a/out", &[]), Some("page"));
     assert_eq!(verdict("/a", &[("cookie", "oidc_session=x; oidc_session=y")]), Some("auth_oidc_session_twice"));
 }
