@@ -222,7 +222,8 @@ fn stats_are_what_the_dashboard_is_built_on() {
     let running = start(
         Front::Http1,
         &format!(
-            "upstreams:\n  good: {{ servers: ['{}'] }}\n  bad: {{ servers: ['{}'] }}\n  dead: {{ servers: ['{dead}'] }}\nroutes:\n  \
+            // One thread: others have connections of their own.
+            "server: {{ threads: 1 }}\nupstreams:\n  good: {{ servers: ['{}'] }}\n  bad: {{ servers: ['{}'] }}\n  dead: {{ servers: ['{dead}'] }}\nroutes:\n  \
              - {{ name: good, match: {{ path: /good }}, upstream: good }}\n  - {{ name: bad, match: {{ path: /bad }}, upstream: bad }}\n  \
              - {{ name: dead, match: {{ path: /dead }}, upstream: dead }}\n",
             good.address, bad.address

@@ -353,7 +353,7 @@ fn without_the_provider_nobody_is_sent_anywhere() {
     let proxy = Front::Http1.start(&yaml(&origin, &provider.auth(&folder, "")));
     await_until("the log", || proxy.read("stderr").contains("it is that of `https://evil.test`"));
     let refused = Browser::new(&proxy).open("/");
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
     assert_eq!(reason(&refused), "auth_oidc_not_ready");
     // Neither is one whose keys are none.
     provider.change(|b| {
