@@ -35,8 +35,8 @@ struct InForce {
 }
 
 impl InForce {
-    fn new(keys: Arc<TokenKeys>) -> Arc<Self> {
-        Arc::new(Self { keys, by: VerifiedBy::new(), fetched: None })
+    fn new(keys: Arc<TokenKeys>, fetched: Option<Vec<u8>>) -> Arc<Self> {
+        Arc::new(Self { keys, by: VerifiedBy::new(), fetched })
     }
 }
 
@@ -53,20 +53,22 @@ impl Jwt {
     /// URL.
     pub fn new(jwt: &config::Jwt, before: Option<&Self>) -> Self {
         let allowed = jwt.allowed();
-        let (source, keys) = match (&jwt.jwks_file, &jwt.secret_file, &jwt.jwks_url) {
+        let read = |keys| Some(InForce::new(Arc::new(keys), None));
+        let (source, in_force) = match (&jwt.jwks_file, &jwt.secret_file, &jwt.jwks_url) {
             (Some(file), _, _) => {
                 let reread = Reread::new(file.path.clone(), file.version);
-                (KeySource::Set(reread), Some(Arc::new(TokenKeys::of_set(&file.set, &allowed))))
+                (KeySource::Set(reread), read(TokenKeys::of_set(&file.set, &allowed)))
             }
             (_, Some(secret), _) => {
                 let reread = Reread::new(secret.path.clone(), secret.version);
-                (KeySource::Secret(reread), Some(Arc::new(TokenKeys::of_secret(&secret.bytes, &allowed))))
+                (KeySource::Secret(reread), read(TokenKeys::of_secret(&secret.bytes, &allowed)))
             }
             (None, None, url) => {
                 let url = url.as_ref().map(|url| url.written.clone()).unwrap_or_default();
                 let same = before.filter(|before| matches!(&before.source, KeySource::Url(of) if *of == url));
                 let same = same.filter(|before| before.allowed == allowed);
-                (KeySource::Url(url), same.and_then(|before| Some(Arc::clone(&before.in_force.load().as_ref()?.keys))))
+                let kept = same.and_then(|before| before.in_force.load_full());
+                (KeySource::Url(url), kept.map(|kept| InForce::new(Arc::clone(&kept.keys), kept.fetched.clone())))
             }
         };
         let rules = ClaimRules {
@@ -75,7 +77,7 @@ impl Jwt {
             required: jwt.required.clone(),
             leeway: jwt.leeway,
         };
-        Self { in_force: ArcSwapOption::new(keys.map(InForce::new)), source, allowed, rules, wanted: Notify::new() }
+        Self { in_force: ArcSwapOption::new(in_force), source, allowed, rules, wanted: Notify::new() }
     }
 
     /// What a token says that lets its bearer pass. A signature that was verified lately by the same
@@ -134,7 +136,7 @@ impl Jwt {
         // The same keys go on with what they have verified: anybody can have them fetched again.
         if self.in_force.load().as_ref().is_none_or(|before| before.fetched != hash) {
             let keys = Arc::new(TokenKeys::of_set(&set, &self.allowed));
-            self.in_force.store(Some(Arc::new(InForce { keys, by: VerifiedBy::new(), fetched: hash })));
+            self.in_force.store(Some(InForce::new(keys, hash)));
         }
         Ok(set.keys.len())
     }
@@ -161,7 +163,7 @@ impl Jwt {
         };
         if let Some(keys) = new {
             log::info!("{of}: what {} holds now verifies tokens", reread.path.display());
-            self.in_force.store(Some(InForce::new(Arc::new(keys))));
+            self.in_force.store(Some(InForce::new(Arc::new(keys), None)));
         }
     }
 }
@@ -249,6 +251,11 @@ mod tests {
             assert!(after.in_force.load().is_none() || !is_remembered(&after, &of_one), "{more}");
             assert_eq!(after.verify(&of_one, now).err(), expected, "{more}");
         }
+        // The same set is fetched after a reload.
+        let after = jwt("", Some(&before));
+        after.verify(&of_one, now).unwrap();
+        after.replace_keys(&set(&[&one, &two])).unwrap();
+        assert!(is_remembered(&after, &of_one));
         let other = jwt("", None);
         other.replace_keys(&set(&[&one])).unwrap();
         assert!(!is_remembered(&other, &of_one));

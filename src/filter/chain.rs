@@ -101,9 +101,9 @@ impl Chain {
         self.oidc.as_ref()
     }
 
-    /// Whether the query of a request for this path has a secret.
-    pub fn hides_query(&self, path: &str) -> bool {
-        self.hides_query || self.oidc.as_ref().is_some_and(|oidc| oidc.callback_path == path)
+    /// Whether the query of a request has a secret; `path` is asked only where that depends on it.
+    pub fn hides_query<'r>(&self, path: impl FnOnce() -> &'r str) -> bool {
+        self.hides_query || self.oidc.as_ref().is_some_and(|oidc| oidc.callback_path == path())
     }
 
     pub fn withheld_trailers(&self) -> Option<&Arc<[HeaderName]>> {

@@ -11,6 +11,7 @@ pub mod forwarded;
 pub mod hash;
 pub mod hop;
 pub mod host;
+pub mod html;
 pub mod location;
 pub mod network_set;
 pub mod path;

@@ -28,7 +28,8 @@ pub fn log(ending: &Ending<'_>, ctx: &RequestCtx) {
     let tls = connection.tls.as_ref();
     let target = request.raw_path();
     let split = memchr::memchr(b'?', target).unwrap_or(target.len());
-    let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query(split_query(ctx.target(request)).0));
+    let path = || split_query(ctx.target(request)).0;
+    let hides_query = ctx.route().is_some_and(|route| route.filters.hides_query(path));
     let header_bytes = |name: header::HeaderName| request.headers.get(name).map(|v| v.as_bytes());
     let traced = ctx.trace.as_ref().map(Trace::hex_id);
     logger.log(&AccessRecord {

@@ -22,7 +22,7 @@ use crate::http1::spelling::{self, SpelledName};
 use crate::message::forwarded;
 use crate::runtime::ForwardAuth;
 use crate::upstream::http1::BadResponse;
-use crate::upstream::{CallFailure, Connector, call};
+use crate::upstream::{CallFailure, Connector, Question, call};
 
 /// The largest body of an answer, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -51,7 +51,7 @@ pub async fn reply(connector: &Connector, session: &mut Session, ctx: &mut Reque
             return Some(Reply::Error(Cause::Internal));
         }
     };
-    let asked = timeout(rule.timeout, call(connector, &rule.service.pool, &question, LARGEST));
+    let asked = timeout(rule.timeout, call(connector, &rule.service.pool, Question::new(&question, LARGEST)));
     let fault = match while_client_stays(session, asked).await {
         Err(_) => return Some(Reply::Error(Cause::ClientGone)),
         Ok(Ok(Ok((head, _)))) if head.status.is_success() => {

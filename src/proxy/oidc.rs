@@ -18,7 +18,7 @@ use crate::auth::oidc::{ClientAuthentication, Identity, Oidc, OidcFault, TokenAn
 use crate::filter::{Cause, CodeExchange, OidcRule, Reply};
 use crate::message::query;
 use crate::runtime::{AskedService, Provider};
-use crate::upstream::{CallFailure, Connector, call, call_once};
+use crate::upstream::{CallFailure, Connector, Question, call};
 
 /// The largest answer, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -81,7 +81,7 @@ async fn log_in(
     let question = token_request(&service, oidc, metadata.authentication, exchange);
     let (head, form) = question.map_err(|e| Failed(OidcFault::AnswerInvalid, Some(e.to_string())))?;
     // A code that comes twice ends what it gave (RFC 6749 section 4.1.2).
-    let answer = call_once(connector, &service.pool, &head, &form, LARGEST).await;
+    let answer = call(connector, &service.pool, Question::new(&head, LARGEST).with_content(form).once()).await;
     let (head, body) = answer.map_err(failed)?;
     match head.status.as_u16() {
         200 => {}
@@ -142,12 +142,9 @@ fn token_request(
             None
         }
     });
-    let mut head = RequestHeader::build("POST", service.target.as_bytes(), Some(8))?;
-    head.insert_header("Host", &service.host)?;
+    let mut head = service.request("POST", "application/json")?;
     head.insert_header("Content-Type", "application/x-www-form-urlencoded")?;
     head.insert_header("Content-Length", form.len())?;
-    head.insert_header("Accept", "application/json")?;
-    head.insert_header("User-Agent", "pingora-proxy")?;
     if let Some(basic) = basic {
         head.insert_header("Authorization", format!("Basic {basic}"))?;
     }
@@ -162,15 +159,12 @@ fn form(fields: &[(&str, &str)]) -> String {
 /// What the provider tells of who has logged in (OpenID Connect Core section 5.3).
 async fn user_info(connector: &Connector, service: &AskedService, token: &str) -> Result<Bytes, Failed> {
     let head = || {
-        let mut head = RequestHeader::build("GET", service.target.as_bytes(), Some(8))?;
-        head.insert_header("Host", &service.host)?;
-        head.insert_header("Accept", "application/json")?;
-        head.insert_header("User-Agent", "pingora-proxy")?;
+        let mut head = service.request("GET", "application/json")?;
         head.insert_header("Authorization", format!("Bearer {token}"))?;
         Ok::<_, Box<pingora::Error>>(head)
     };
     let head = head().map_err(|e| Failed(OidcFault::UserInfo, Some(e.to_string())))?;
-    let (head, body) = call(connector, &service.pool, &head, LARGEST).await.map_err(failed)?;
+    let (head, body) = call(connector, &service.pool, Question::new(&head, LARGEST)).await.map_err(failed)?;
     match head.status.as_u16() {
         200 => Ok(body),
         status => Err(Failed(OidcFault::UserInfo, Some(format!("it answered {status}")))),

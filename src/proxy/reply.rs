@@ -18,6 +18,7 @@ use super::server_timing;
 use crate::config::{ErrorPages, StatusSet};
 use crate::filter::{Cause, Edited, Origin, Reply, ResponseContext, WayOut};
 use crate::http1::spelling;
+use crate::message::html;
 use crate::message::request_id::RequestId;
 
 /// Writes the reply whole. An error is not written: it becomes a refusal, so that each goes
@@ -203,25 +204,10 @@ pub fn proxy_status(cause: Cause) -> Result<HeaderValue, Cause> {
 
 /// What an error page says more, and where it leads.
 fn offered(way_out: &WayOut) -> String {
-    let (href, label) = (escaped(&way_out.href), way_out.label);
-    let detail = way_out.detail.as_deref().map(|detail| format!("<p>{}</p>", escaped(detail))).unwrap_or_default();
+    let (href, label) = (html::escaped(&way_out.href), way_out.label);
+    let detail =
+        way_out.detail.as_deref().map(|detail| format!("<p>{}</p>", html::escaped(detail))).unwrap_or_default();
     format!("{detail}<p><a href=\"{href}\">{label}</a></p>")
-}
-
-/// Text in HTML that others have chosen.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 fn page(pages: &ErrorPages, status: u16) -> Option<(&'static str, Bytes)> {
@@ -266,14 +252,12 @@ fn generated(format: ErrorFormat, cause: Cause, id: &str, way_out: Option<&WayOu
     match format {
         ErrorFormat::Html => (
             "text/html; charset=utf-8",
-            format!(
-                "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-                 content=\"width=device-width\"><title>{status} {title}</title><style>body{{font:16px/1.5 \
-                 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1.5rem;color:#222;background:#fff}}\
-                 h1{{font-size:1.4rem}}code,small{{color:#666}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
-                 background:#16181d}}}}</style><h1>{status} {title}</h1><p>{message}.</p>{}<p><small>reason \
-                 <code>{reason}</code>, request <code>{id}</code></small></p></html>\n",
-                way_out.map(offered).unwrap_or_default()
+            html::page(
+                &format!("{status} {title}"),
+                &format!(
+                    "<p>{message}.</p>{}<p><small>reason <code>{reason}</code>, request <code>{id}</code></small></p>",
+                    way_out.map(offered).unwrap_or_default()
+                ),
             )
             .into(),
         ),

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::fetch::fetched;
-use super::token_keys::{FIRST_RETRY, LEAST_REFRESH, REFRESH};
+use super::fetch::{Refetching, fetched};
 use crate::auth::oidc::{Oidc, ProviderMetadata};
 use crate::config::{hidden_in_urls, upstream_at};
 use crate::message::escaping::printable;
@@ -19,34 +18,19 @@ pub async fn keep_fetching(snapshot: Arc<Snapshot>, route: usize, connector: Arc
     let Some(route) = snapshot.routes.get(route) else { return };
     let (Some(provider), Some(rule)) = (&route.provider, route.filters.oidc()) else { return };
     let (oidc, mut others) = (&rule.provider, OtherHosts::new(Arc::clone(&snapshot.resolver)));
-    let mut retry = FIRST_RETRY;
+    let mut refetching = Refetching::default();
     loop {
-        let rest = match fetch(&connector, provider, oidc, &mut others).await {
-            Ok(count) => {
-                log::debug!("route `{}`: the provider {} has {count} keys", route.name, oidc.issuer);
-                retry = FIRST_RETRY;
-                REFRESH
-            }
+        let outcome = fetch(&connector, provider, oidc, &mut others).await;
+        match &outcome {
+            Ok(count) => log::debug!("route `{}`: the provider {} has {count} keys", route.name, oidc.issuer),
             Err(reason) => {
                 let kept = if oidc.is_ready() { "what was fetched before stays in force" } else { "logins get 503" };
-                let (reason, issuer) = (printable(&reason), hidden_in_urls(&oidc.issuer));
+                let (reason, issuer) = (printable(reason), hidden_in_urls(&oidc.issuer));
                 log::error!("route `{}`: the provider {issuer}: {reason}; {kept}", route.name);
-                let rest = retry;
-                retry = (retry * 2).min(REFRESH);
-                rest
             }
-        };
-        oidc.fetched.notify_waiters();
-        // Give or take a tenth, so that many proxies do not ask at the same moment.
-        let rest = rest.mul_f64(0.9 + fastrand::f64() / 5.0);
-        let wanted = async {
-            tokio::time::sleep(LEAST_REFRESH).await;
-            oidc.wanted.notified().await;
-        };
-        tokio::select! {
-            () = tokio::time::sleep(rest) => {}
-            () = wanted => {}
         }
+        oidc.fetched.notify_waiters();
+        refetching.wait(outcome.is_ok(), &oidc.wanted).await;
     }
 }
 

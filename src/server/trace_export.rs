@@ -12,7 +12,7 @@ use pingora_timeout::timeout;
 use crate::message::escaping::printable;
 use crate::runtime::{Live, Traces};
 use crate::telemetry::{SpanBatch, SpanLoss, export_body, note_exported, note_lost};
-use crate::upstream::{CallFailure, Connector, call_with_body};
+use crate::upstream::{CallFailure, Connector, Question, call};
 
 /// How long the collector may take for one batch.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -101,7 +101,8 @@ impl Exporter {
             Err(e) => return Answer::Refused(e.to_string()),
         };
         let pool = &traces.collector.pool;
-        match timeout(DEADLINE, call_with_body(&self.connector, pool, &request, body, LARGEST)).await {
+        let question = Question::new(&request, LARGEST).with_content(body.clone());
+        match timeout(DEADLINE, call(&self.connector, pool, question)).await {
             Err(_) => later(format!("no whole answer within {} s", DEADLINE.as_secs())),
             Ok(Err(CallFailure::Unavailable(_))) => {
                 later("no server of it is up, or its name has no address".to_owned())

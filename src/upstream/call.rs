@@ -32,57 +32,32 @@ pub enum CallFailure {
     TooLong,
 }
 
-/// Sends a request without a body and reads the answer, whose body is `longest` bytes at most. A
-/// caller that stops waiting drops the future, and the connection with it.
-///
-/// # Errors
-/// When there is no whole answer.
-pub async fn call(
-    connector: &Connector,
-    pool: &Arc<Pool>,
-    request: &RequestHeader,
-    longest: usize,
-) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
-    call_with_body(connector, pool, request, &Bytes::new(), longest).await
-}
-
-/// The same with a body, whose length the head says.
-///
-/// # Errors
-/// When there is no whole answer.
-pub async fn call_with_body(
-    connector: &Connector,
-    pool: &Arc<Pool>,
-    request: &RequestHeader,
-    content: &Bytes,
-    longest: usize,
-) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
-    ask_pool(connector, pool, &Question { request, content, longest, once: false }).await
-}
-
-/// The same with a request that nobody may get twice: it goes over a new connection, and again only where none
-/// could be made.
-///
-/// # Errors
-/// When there is no whole answer.
-pub async fn call_once(
-    connector: &Connector,
-    pool: &Arc<Pool>,
-    request: &RequestHeader,
-    content: &Bytes,
-    longest: usize,
-) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
-    ask_pool(connector, pool, &Question { request, content, longest, once: true }).await
-}
-
+/// What a server is asked.
 #[derive(Debug)]
-struct Question<'q> {
+pub struct Question<'q> {
     request: &'q RequestHeader,
-    content: &'q Bytes,
+    content: Bytes,
     /// Of the answer's body, in bytes.
     longest: usize,
     /// Whether it is sent once at most.
     once: bool,
+}
+
+impl<'q> Question<'q> {
+    /// A request without a body, whose answer has a body of `longest` bytes at most.
+    pub fn new(request: &'q RequestHeader, longest: usize) -> Self {
+        Self { request, content: Bytes::new(), longest, once: false }
+    }
+
+    /// The same with a body, whose length the head says.
+    pub fn with_content(self, content: Bytes) -> Self {
+        Self { content, ..self }
+    }
+
+    /// Nobody may get it twice: it goes over a new connection, and again only where none could be made.
+    pub fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
 }
 
 /// Why a server gave no answer.
@@ -93,17 +68,22 @@ enum Unanswered {
     Lost(Box<Error>),
 }
 
-async fn ask_pool(
+/// Sends a request and reads the whole answer. A caller that stops waiting drops the future, and the
+/// connection with it.
+///
+/// # Errors
+/// When there is no whole answer.
+pub async fn call(
     connector: &Connector,
     pool: &Arc<Pool>,
-    question: &Question<'_>,
+    question: Question<'_>,
 ) -> std::result::Result<(ResponseHeader, Bytes), CallFailure> {
     let mut tried: Vec<Arc<Endpoint>> = Vec::new();
     loop {
         let pick = PickRequest { tried: tried.clone(), ..PickRequest::default() };
         let pick = pool.pick(&pick).map_err(CallFailure::Unavailable)?;
         let peer = pick.endpoint.peer_for(false, !pool.keeps_connections(), || None);
-        let (error, is_lost) = match ask(connector, &pick.endpoint, &peer, question).await {
+        let (error, is_lost) = match ask(connector, &pick.endpoint, &peer, &question).await {
             Ok(answer) => {
                 pool.record_success(&pick.endpoint);
                 return answer.ok_or(CallFailure::TooLong);
@@ -152,8 +132,8 @@ async fn exchange(
 ) -> Result<Option<(ResponseHeader, Bytes)>> {
     let exchange = Arc::new(Exchange::default());
     exchange.limits.set_response_head(LARGEST_HEAD);
-    let &Question { request, content, longest, .. } = question;
-    let mut request = request.clone();
+    let Question { request, content, longest, .. } = question;
+    let mut request = (*request).clone();
     request.extensions_mut().insert(Arc::clone(&exchange));
     session.write_request_header(Box::new(request), content.is_empty()).await?;
     if !content.is_empty() {
@@ -162,7 +142,7 @@ async fn exchange(
     let head = final_head(&mut session).await?;
     let mut body = BytesMut::new();
     while let Some(piece) = session.read_response_body().await? {
-        if body.len() + piece.len() > longest {
+        if body.len() + piece.len() > *longest {
             return Ok(None);
         }
         body.extend_from_slice(&piece);

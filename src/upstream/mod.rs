@@ -40,7 +40,7 @@ mod transport;
 mod weighted_choice;
 
 pub use background::resolve_initial;
-pub use call::{CallFailure, call, call_once, call_with_body};
+pub use call::{CallFailure, Question, call};
 pub use concurrency::{Concurrency, NoPlace, Place};
 pub use connector::{Connector, session_of_our_own};
 pub use endpoint::Endpoint;

@@ -1,7 +1,6 @@
 //! The end of a session: its cookie is taken away, and the browser is sent to the provider, which ends
 //! its own (OpenID Connect RP-Initiated Logout).
 
-use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ORIGIN, REFERER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -14,12 +13,7 @@ use crate::filter::cause::Cause;
 use crate::filter::context::{FilterContext, FilterRequest};
 use crate::filter::findings::WayOut;
 use crate::filter::reply::Reply;
-
-const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-    content=\"width=device-width\"><title>Logged out</title><style>body{font:16px/1.5 system-ui,sans-serif;\
-    max-width:36rem;margin:20vh auto;padding:0 1.5rem;color:#222;background:#fff}h1{font-size:1.4rem}\
-    @media(prefers-color-scheme:dark){body{color:#ddd;background:#16181d}}</style><h1>Logged out</h1>\
-    <p>You are logged out here.</p></html>\n";
+use crate::message::html;
 
 pub fn reply(rule: &OidcRule, cx: &mut FilterContext<'_>) -> Reply {
     cx.findings.keep_private();
@@ -64,5 +58,9 @@ fn page() -> Reply {
         field(CONTENT_TYPE, "Content-Type", "text/html; charset=utf-8"),
         field(CONTENT_SECURITY_POLICY, "Content-Security-Policy", policy),
     ];
-    Reply::Respond { status: StatusCode::OK, body: Bytes::from_static(PAGE.as_bytes()), headers }
+    Reply::Respond {
+        status: StatusCode::OK,
+        body: html::page("Logged out", "<p>You are logged out here.</p>").into(),
+        headers,
+    }
 }
