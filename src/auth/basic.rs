@@ -14,7 +14,7 @@ use super::check_threads::{self, Busy};
 use super::credentials::Credentials;
 use super::password::verify;
 use super::reread::Reread;
-use crate::config::{PasswordHash, UsersFile};
+use crate::config::{self, PasswordHash, WatchedFile};
 
 #[derive(Debug)]
 pub struct BasicAuth {
@@ -63,9 +63,8 @@ pub struct PasswordCheck {
 impl BasicAuth {
     /// # Errors
     /// In words, when the system gives no random numbers.
-    pub fn new(file: &UsersFile) -> Result<Self, String> {
-        let reread = Reread::new(file.path.clone(), file.version);
-        Ok(Self { file: reread, users: ArcSwap::from_pointee(Users::new(file)?) })
+    pub fn new(file: &WatchedFile<Vec<config::User>>) -> Result<Self, String> {
+        Ok(Self { file: Reread::new(file), users: ArcSwap::from_pointee(Users::new(&file.content)?) })
     }
 
     /// Takes over the users that a newer configuration has read, unless they are the same; `false`
@@ -73,12 +72,12 @@ impl BasicAuth {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn takes_over(&self, file: &UsersFile) -> Result<bool, String> {
+    pub fn takes_over(&self, file: &WatchedFile<Vec<config::User>>) -> Result<bool, String> {
         if self.file.path != file.path {
             return Ok(false);
         }
         if !self.file.is_of(file.version) {
-            self.users.store(Arc::new(Users::new(file)?));
+            self.users.store(Arc::new(Users::new(&file.content)?));
             self.file.replaced(file.version);
         }
         Ok(true)
@@ -86,11 +85,7 @@ impl BasicAuth {
 
     /// Reads the file again if it has changed; `of` is the route, for the log.
     pub fn look_at_file(&self, of: &str) {
-        let load = || {
-            let file = UsersFile::load(&self.file.path).map_err(|why| why.message.unwrap_or_default())?;
-            Ok((Users::new(&file)?, file.version))
-        };
-        if let Some(users) = self.file.look(of, "the users", load) {
+        if let Some(users) = self.file.look(of, "the users", |users: Vec<config::User>| Users::new(&users)) {
             log::info!("{of}: the {} users of {} are in force", users.all.len(), self.file.path.display());
             self.users.store(Arc::new(users));
         }
@@ -151,16 +146,16 @@ impl PasswordCheck {
 }
 
 impl Users {
-    fn new(file: &UsersFile) -> Result<Self, String> {
-        let user = |user: &crate::config::User| User {
+    fn new(users: &[config::User]) -> Result<Self, String> {
+        let user = |user: &config::User| User {
             name: user.name.clone(),
             hash: user.hash.clone(),
             good: Remembered::default(),
             lot: hmac::Key::new(hmac::HMAC_SHA256, user.hash.text.as_bytes()),
         };
         Ok(Self {
-            places: file.users.iter().enumerate().map(|(place, user)| (user.name.as_bytes().into(), place)).collect(),
-            all: file.users.iter().map(user).collect(),
+            places: users.iter().enumerate().map(|(place, user)| (user.name.as_bytes().into(), place)).collect(),
+            all: users.iter().map(user).collect(),
             fingerprints: Fingerprints::new()?,
             wrong: Wrong::default(),
         })
@@ -191,12 +186,12 @@ mod tests {
         Credentials::of(&headers).unwrap()
     }
 
-    fn file(names: &[&str]) -> UsersFile {
+    fn file(names: &[&str]) -> WatchedFile<Vec<config::User>> {
         let user = |name: &&str| crate::config::User {
             name: HeaderValue::from_str(name).unwrap(),
             hash: PasswordHash::parse(HASH).unwrap(),
         };
-        UsersFile { path: "users".into(), users: names.iter().map(user).collect(), version: None }
+        WatchedFile { path: "users".into(), content: names.iter().map(user).collect(), version: None }
     }
 
     fn check(basic: &BasicAuth, both: &str) -> Option<bool> {
@@ -223,7 +218,7 @@ mod tests {
     fn another_file_forgets_who_is_gone() {
         let basic = BasicAuth::new(&file(&["ann"])).unwrap();
         assert_eq!(check(&basic, "ann:U*U"), Some(true));
-        basic.users.store(Arc::new(Users::new(&file(&[])).unwrap()));
+        basic.users.store(Arc::new(Users::new(&file(&[]).content).unwrap()));
         assert_eq!(check(&basic, "ann:U*U"), Some(false));
     }
 
@@ -239,8 +234,7 @@ mod tests {
                     ..PasswordHash::parse(hashes[at % 2]).unwrap()
                 },
             };
-            let file = UsersFile { path: "users".into(), users: (0..count).map(user).collect(), version: None };
-            Users::new(&file).unwrap()
+            Users::new(&(0..count).map(user).collect::<Vec<_>>()).unwrap()
         };
         let drawn =
             |users: &Users, name: usize| users.drawn_for(format!("name{name}").as_bytes()).unwrap().name.clone();

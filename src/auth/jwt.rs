@@ -13,7 +13,7 @@ use super::token::Token;
 use super::token_fault::TokenFault;
 use super::token_keys::TokenKeys;
 use super::verified::{Told, Verified, VerifiedBy};
-use crate::config::{self, KeySet, KeySetFile, TokenAlgorithm, TokenSecret};
+use crate::config::{self, KeySet, TokenAlgorithm, TokenSecret};
 
 #[derive(Debug)]
 pub struct Jwt {
@@ -55,13 +55,9 @@ impl Jwt {
         let allowed = jwt.allowed();
         let read = |keys| Some(InForce::new(Arc::new(keys), None));
         let (source, in_force) = match (&jwt.jwks_file, &jwt.secret_file, &jwt.jwks_url) {
-            (Some(file), _, _) => {
-                let reread = Reread::new(file.path.clone(), file.version);
-                (KeySource::Set(reread), read(TokenKeys::of_set(&file.set, &allowed)))
-            }
+            (Some(file), _, _) => (KeySource::Set(Reread::new(file)), read(TokenKeys::of_set(&file.content, &allowed))),
             (_, Some(secret), _) => {
-                let reread = Reread::new(secret.path.clone(), secret.version);
-                (KeySource::Secret(reread), read(TokenKeys::of_secret(&secret.bytes, &allowed)))
+                (KeySource::Secret(Reread::new(secret)), read(TokenKeys::of_secret(&secret.content.0, &allowed)))
             }
             (None, None, url) => {
                 let url = url.as_ref().map(|url| url.written.clone()).unwrap_or_default();
@@ -143,22 +139,15 @@ impl Jwt {
 
     /// Reads the file again if it has changed; `of` is the route, for the log.
     pub fn look_at_file(&self, of: &str) {
-        let words = |why: config::Invalid| why.message.unwrap_or_default();
         let (reread, new) = match &self.source {
             KeySource::Url(_) => return,
             KeySource::Set(reread) => {
-                let load = || {
-                    let file = KeySetFile::load(&reread.path).map_err(words)?;
-                    Ok((TokenKeys::of_set(&file.set, &self.allowed), file.version))
-                };
-                (reread, reread.look(of, "the keys", load))
+                let make = |set: KeySet| Ok(TokenKeys::of_set(&set, &self.allowed));
+                (reread, reread.look(of, "the keys", make))
             }
             KeySource::Secret(reread) => {
-                let load = || {
-                    let secret = TokenSecret::load(&reread.path).map_err(words)?;
-                    Ok((TokenKeys::of_secret(&secret.bytes, &self.allowed), secret.version))
-                };
-                (reread, reread.look(of, "the secret", load))
+                let make = |secret: TokenSecret| Ok(TokenKeys::of_secret(&secret.0, &self.allowed));
+                (reread, reread.look(of, "the secret", make))
             }
         };
         if let Some(keys) = new {

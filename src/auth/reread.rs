@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::config::FileVersion;
+use crate::config::{FileContent, FileVersion, WatchedFile};
 
 #[derive(Debug)]
 pub struct Reread {
@@ -21,18 +21,18 @@ struct State {
 }
 
 impl Reread {
-    pub fn new(path: PathBuf, version: Option<FileVersion>) -> Self {
-        Self { path, state: Mutex::new(State { version, refused: None }) }
+    pub fn new<T>(file: &WatchedFile<T>) -> Self {
+        Self { path: file.path.clone(), state: Mutex::new(State { version: file.version, refused: None }) }
     }
 
-    /// Has `load` read the file if it has changed, and gives the new content; the error is told with
-    /// `of`, which names the place, and `what` stays in force.
-    pub fn look<T>(
+    /// Reads the file if it has changed, and gives what `make` makes of the new content; the error is
+    /// told with `of`, which names the place, and `what` stays in force.
+    pub fn look<T: FileContent, U>(
         &self,
         of: &str,
         what: &str,
-        load: impl FnOnce() -> Result<(T, Option<FileVersion>), String>,
-    ) -> Option<T> {
+        make: impl FnOnce(T) -> Result<U, String>,
+    ) -> Option<U> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let found = FileVersion::of(&self.path);
         if found == state.version {
@@ -43,7 +43,8 @@ impl Reread {
         if seen.is_some_and(|(_, told)| told) {
             return None;
         }
-        match load() {
+        let read = WatchedFile::load(&self.path).map_err(|why| why.message.unwrap_or_default());
+        match read.and_then(|file| Ok((make(file.content)?, file.version))) {
             Ok((new, version)) => {
                 (state.version, state.refused) = (version, None);
                 Some(new)

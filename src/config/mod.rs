@@ -62,8 +62,9 @@ pub use upstream::{
     Sticky, Upstream, UpstreamProtocol, UpstreamServer, UpstreamTimeouts, UpstreamTls,
 };
 pub use value::{
-    Address, FieldName, FileVersion, HostPattern, KeySource, LimitKey, Lookup, Named, OriginPattern, Password,
-    RequestRate, ServerPlace, Share, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
+    Address, FieldName, FileContent, FileVersion, HostPattern, KeySource, LimitKey, Lookup, Named, OriginPattern,
+    Password, RequestRate, ServerPlace, Share, StatusSet, StoreAddress, StorePlace, Template, TemplatePart,
+    WatchedFile,
 };
 pub use yaml::{
     Invalid, Look, Problem, Rejected, Severity, excerpt, hidden_in_urls, hidden_secrets, may_be_secret, render,

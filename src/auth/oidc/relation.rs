@@ -23,7 +23,7 @@ pub struct Oidc {
     keys: ArcSwapOption<TokenKeys>,
     seals: ArcSwap<Seals>,
     secrets_file: Reread,
-    client_secret: Option<(Reread, ArcSwap<Secret>)>,
+    client_secret: Option<(Reread, ArcSwap<ClientSecret>)>,
     /// Notified when a token is not of the keys that are there.
     pub wanted: Notify,
     /// Notified when keys were fetched, or could not be.
@@ -34,15 +34,6 @@ pub struct Oidc {
 
 /// Codes of a route that are exchanged at the same time; others wait for their turn.
 const MOST_EXCHANGES: usize = 64;
-
-/// A client's secret, which is not shown.
-struct Secret(String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret")
-    }
-}
 
 impl Oidc {
     /// `before`: what the route had before a reload; what was fetched from the same provider is kept.
@@ -57,12 +48,12 @@ impl Oidc {
             client_id: oidc.client_id.clone(),
             metadata: ArcSwapOption::new(same.and_then(|before| before.metadata.load_full())),
             keys: ArcSwapOption::new(same.and_then(|before| before.keys.load_full())),
-            seals: ArcSwap::from_pointee(seals_of(secrets)?),
-            secrets_file: Reread::new(secrets.path.clone(), secrets.version),
-            client_secret: oidc.client_secret.as_ref().map(|secret| {
-                let reread = Reread::new(secret.path.clone(), secret.version);
-                (reread, ArcSwap::from_pointee(Secret(secret.text.clone())))
-            }),
+            seals: ArcSwap::from_pointee(seals_of(&secrets.content)?),
+            secrets_file: Reread::new(secrets),
+            client_secret: oidc
+                .client_secret
+                .as_ref()
+                .map(|secret| (Reread::new(secret), ArcSwap::from_pointee(secret.content.clone()))),
             wanted: Notify::new(),
             exchanges: Semaphore::new(MOST_EXCHANGES),
             fetched: Notify::new(),
@@ -120,21 +111,12 @@ impl Oidc {
 
     /// Reads the files again that have changed; `of` is the route, for the log.
     pub fn look_at_files(&self, of: &str) {
-        let words = |why: config::Invalid| why.message.unwrap_or_default();
-        let load = || {
-            let read = CookieSecrets::load(&self.secrets_file.path).map_err(words)?;
-            Ok((seals_of(&read)?, read.version))
-        };
-        if let Some(seals) = self.secrets_file.look(of, "the secrets", load) {
+        if let Some(seals) = self.secrets_file.look(of, "the secrets", |read| seals_of(&read)) {
             log::info!("{of}: what {} holds now seals the cookies of logins", self.secrets_file.path.display());
             self.seals.store(Arc::new(seals));
         }
         let Some((reread, secret)) = &self.client_secret else { return };
-        let load = || {
-            let read = ClientSecret::load(&reread.path).map_err(words)?;
-            Ok((Secret(read.text), read.version))
-        };
-        if let Some(new) = reread.look(of, "the secret", load) {
+        if let Some(new) = reread.look(of, "the secret", Ok::<ClientSecret, _>) {
             log::info!("{of}: what {} holds now is shown to the provider", reread.path.display());
             secret.store(Arc::new(new));
         }
@@ -142,5 +124,5 @@ impl Oidc {
 }
 
 fn seals_of(secrets: &CookieSecrets) -> Result<Seals, String> {
-    Seals::new(&secrets.secrets).ok_or_else(|| "no key can be derived from the secrets".to_owned())
+    Seals::new(&secrets.0).ok_or_else(|| "no key can be derived from the secrets".to_owned())
 }

@@ -23,9 +23,8 @@ mod upstream_ref;
 pub use access::Access;
 pub use action::{Action, Redirect, Respond, Split};
 pub use auth::{
-    Auth, BasicAuth, ClientSecret, CookieSecrets, ForwardAuth, Jwt, KeyMaterial, KeySet, KeySetFile, Oidc,
-    PasswordHash, PasswordScheme, PublicKey, ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, UsersFile,
-    authority_of,
+    Auth, BasicAuth, ClientSecret, CookieSecrets, ForwardAuth, Jwt, KeyMaterial, KeySet, Oidc, PasswordHash,
+    PasswordScheme, PublicKey, ServiceUrl, TokenAlgorithm, TokenPlace, TokenSecret, User, authority_of,
 };
 pub use client_cert::{ClientCertPattern, Fingerprint, Such};
 pub use concurrency::Concurrency;

@@ -56,6 +56,7 @@ mod status;
 mod store;
 mod syslog;
 mod template;
+mod watched_file;
 mod zone;
 
 pub use address::{Address, Lookup, Named, ServerPlace};
@@ -122,3 +123,4 @@ fn name(text: &str) -> Parsed<String> {
 
 #[cfg(test)]
 mod tests;
+pub use watched_file::{FileContent, WatchedFile};

@@ -2,9 +2,9 @@
 
 use http::HeaderName;
 
-use super::users_file::{USERS_FILE, UsersFile};
+use super::users_file::User;
 use crate::config::section::{Scalar, Syntax, or_null, section};
-use crate::config::value::EDITED_NAME;
+use crate::config::value::{EDITED_NAME, WatchedFile};
 use crate::config::yaml::{Invalid, Parsed, Yaml};
 
 section! {
@@ -12,7 +12,7 @@ section! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`basic`" pub struct BasicAuth {
         /// A file with a line `name:hash` for each user, as `pingora-proxy hash-password` and `htpasswd -B` write it: bcrypt, argon2id, argon2i, or sha-crypt (`$5$`, `$6$`). It is read again when it changes.
-        users as "users_file": UsersFile, required "htpasswd", with USERS_FILE;
+        users as "users_file": WatchedFile<Vec<User>>, required "htpasswd", with WatchedFile::FORM;
         /// What browsers show when they ask for a password, and by which they know for which paths one is good.
         realm: String = "restricted", with REALM;
         /// A field in which the upstream is told the user's name. What a client says in it is taken out.

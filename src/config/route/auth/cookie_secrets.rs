@@ -1,10 +1,9 @@
 //! The secrets that seal the cookies of logins.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use super::known_key::is_known_key;
-use crate::config::value::{FileToRead, FileVersion, read_file};
+use crate::config::value::FileContent;
 use crate::config::yaml::{Invalid, Parsed};
 
 /// Of a secret, in bytes.
@@ -15,27 +14,18 @@ const MOST: usize = 8;
 const LEAST_DIFFERENT: usize = 8;
 
 #[derive(Clone, PartialEq, Eq)]
-pub struct CookieSecrets {
-    pub path: PathBuf,
-    /// The first of them seals, all of them open.
-    pub secrets: Vec<Vec<u8>>,
-    pub version: Option<FileVersion>,
-}
+pub struct CookieSecrets(pub Vec<Vec<u8>>);
 
 /// Without the secrets.
 impl fmt::Debug for CookieSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CookieSecrets").field("path", &self.path).finish_non_exhaustive()
+        f.write_str("CookieSecrets")
     }
 }
 
-impl CookieSecrets {
-    /// # Errors
-    /// When the file cannot be read or holds nothing that is secret.
-    pub fn load(path: &Path) -> Parsed<Self> {
-        let version = FileVersion::of(path);
-        let read = read_file(path, &path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), secrets: parse(&read)?, version })
+impl FileContent for CookieSecrets {
+    fn of_file(bytes: &[u8]) -> Parsed<Self> {
+        parse(bytes).map(Self)
     }
 }
 
@@ -66,14 +56,6 @@ fn parse(read: &[u8]) -> Parsed<Vec<Vec<u8>>> {
         count => Err(Invalid::new(format!("this file holds {count} secrets; {MOST} are enough"))),
     }
 }
-
-pub const COOKIE_SECRETS: FileToRead<CookieSecrets> = FileToRead {
-    what: "a file's path",
-    pattern: None,
-    accepts: |_| Ok(()),
-    parse: |path, _| CookieSecrets::load(&path),
-    path: |secrets| &secrets.path,
-};
 
 #[cfg(test)]
 mod tests {

@@ -5,22 +5,22 @@ use std::time::Duration;
 use http::{HeaderName, header};
 
 use super::algorithm::TokenAlgorithm;
-use super::key_set::{KEY_SET_FILE, KeySetFile};
+use super::key_set::KeySet;
 use super::service_url::ServiceUrl;
-use super::token_secret::{TOKEN_SECRET, TokenSecret};
+use super::token_secret::TokenSecret;
 use crate::config::section::{AsSection, Fields, FromKeys, Reader, Value, list, map, one_or_list, optional, section};
-use crate::config::value::{ANY_TEXT, COOKIE_NAME, DURATION_OR_ZERO, EDITED_NAME, HEADER_NAME, plain};
+use crate::config::value::{ANY_TEXT, COOKIE_NAME, DURATION_OR_ZERO, EDITED_NAME, HEADER_NAME, WatchedFile, plain};
 
 section! {
     /// Signed tokens (JWT, RFC 7519), verified here.
     #[derive(Clone, Debug, PartialEq, Eq)]
     "`jwt`" pub struct Jwt {
         /// A file with the issuer's public keys (JWKS, RFC 7517). It is read again when it changes.
-        jwks_file: Option<KeySetFile>, with optional(KEY_SET_FILE);
+        jwks_file: Option<WatchedFile<KeySet>>, with optional(WatchedFile::FORM);
         /// Where the issuer's public keys are fetched from, at the start and every five minutes; a token that names an unknown key has them fetched earlier, at most every five seconds. Until there are keys, requests get 503; the last good ones are kept. Its host may be the name of an upstream.
         jwks_url: Option<ServiceUrl>;
         /// A file with the secret of HS256, HS384 or HS512: at least 32, 48 or 64 bytes. It is read again when it changes.
-        secret_file: Option<TokenSecret>, with optional(TOKEN_SECRET);
+        secret_file: Option<WatchedFile<TokenSecret>>, with optional(WatchedFile::FORM);
         /// What `iss` of a token must be.
         issuer: Option<String>, with optional(ISSUER);
         /// What `aud` of a token must be, or have among others; one of these is enough.
@@ -57,9 +57,9 @@ impl Jwt {
                     reader.error_help(span, format!("`{name}` is not for public keys"), help);
                 }
                 (None, Some(_)) => reader.error(span, format!("`{name}` is not for a secret: it needs public keys")),
-                (Some(least), Some(secret)) if secret.bytes.len() < least => {
+                (Some(least), Some(secret)) if secret.content.0.len() < least => {
                     let message = format!("`{name}` needs a secret of at least {least} bytes");
-                    reader.error_help(span, message, format!("the secret has {}", secret.bytes.len()));
+                    reader.error_help(span, message, format!("the secret has {}", secret.content.0.len()));
                 }
                 (Some(_), Some(_)) | (None, None) => {}
             }
@@ -74,7 +74,7 @@ impl Jwt {
     /// The algorithms that tokens may be signed by, as far as the secret is long enough for them.
     pub fn allowed(&self) -> Vec<TokenAlgorithm> {
         let fits = |algorithm: &TokenAlgorithm| match (algorithm.secret_length(), &self.secret_file) {
-            (Some(least), Some(secret)) => secret.bytes.len() >= least,
+            (Some(least), Some(secret)) => secret.content.0.len() >= least,
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };

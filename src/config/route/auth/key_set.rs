@@ -1,7 +1,5 @@
 //! JSON Web Keys (RFC 7517): the public keys of an issuer, from a file or as they were fetched.
 
-use std::path::{Path, PathBuf};
-
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents,
@@ -10,7 +8,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Deserialize;
 
 use super::algorithm::TokenAlgorithm;
-use crate::config::value::{FileToRead, FileVersion, read_file};
+use crate::config::value::FileContent;
 use crate::config::yaml::{Invalid, Parsed};
 
 /// A set with more is refused.
@@ -191,32 +189,11 @@ fn is_of_small_order(point: &[u8]) -> bool {
     [low(0), low(1), high(0xec), high(0xed), high(0xee)].contains(&y) || eighth.contains(&&*HEXLOWER.encode(&y))
 }
 
-/// A set with its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeySetFile {
-    pub path: PathBuf,
-    pub set: KeySet,
-    pub version: Option<FileVersion>,
-}
-
-impl KeySetFile {
-    /// # Errors
-    /// When the file cannot be read or is no set of keys.
-    pub fn load(path: &Path) -> Parsed<Self> {
-        let version = FileVersion::of(path);
-        let bytes = read_file(path, &path.display().to_string())?;
-        let set = KeySet::parse(&bytes).map_err(|why| Invalid::new(format!("this file: {why}")))?;
-        Ok(Self { path: path.to_owned(), set, version })
+impl FileContent for KeySet {
+    fn of_file(bytes: &[u8]) -> Parsed<Self> {
+        Self::parse(bytes).map_err(|why| Invalid::new(format!("this file: {why}")))
     }
 }
-
-pub const KEY_SET_FILE: FileToRead<KeySetFile> = FileToRead {
-    what: "a file's path",
-    pattern: None,
-    accepts: |_| Ok(()),
-    parse: |path, _| KeySetFile::load(&path),
-    path: |file| &file.path,
-};
 
 #[cfg(test)]
 mod tests {

@@ -22,12 +22,12 @@ pub use cookie_secrets::CookieSecrets;
 pub use forward::ForwardAuth;
 pub use issuer::authority_of;
 pub use jwt::{Jwt, TokenPlace};
-pub use key_set::{KeyMaterial, KeySet, KeySetFile, PublicKey};
+pub use key_set::{KeyMaterial, KeySet, PublicKey};
 pub use oidc::Oidc;
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use service_url::ServiceUrl;
 pub use token_secret::TokenSecret;
-pub use users_file::{User, UsersFile};
+pub use users_file::User;
 
 use crate::config::section::{Reader, section};
 use crate::config::upstream::Upstream;

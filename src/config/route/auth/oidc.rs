@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::client_secret::{CLIENT_SECRET, ClientSecret};
-use super::cookie_secrets::{COOKIE_SECRETS, CookieSecrets};
+use super::client_secret::ClientSecret;
+use super::cookie_secrets::CookieSecrets;
 use super::issuer::{ISSUER, authority_of};
 use super::service_url::ServiceUrl;
 use crate::config::route::matching::Match;
 use crate::config::section::{Fields, Reader, Scalar, Syntax, list, map, optional, section};
-use crate::config::value::{ANY_TEXT, COOKIE_NAME, DURATION, EDITED_NAME, PATH_TO_MATCH};
+use crate::config::value::{ANY_TEXT, COOKIE_NAME, DURATION, EDITED_NAME, PATH_TO_MATCH, WatchedFile};
 use crate::config::yaml::{Invalid, Location, Parsed, Yaml};
 use crate::message::cookie::NamePrefix;
 use crate::message::host;
@@ -26,9 +26,9 @@ section! {
         /// The name that the provider knows this proxy by.
         client_id: String, required "shop", with CLIENT_ID;
         /// A file with the secret that the provider gave to the client; without it the client is a public one, which PKCE alone protects. It is read again when it changes.
-        client_secret as "client_secret_file": Option<ClientSecret>, with optional(CLIENT_SECRET);
+        client_secret as "client_secret_file": Option<WatchedFile<ClientSecret>>, with optional(WatchedFile::FORM);
         /// A file with a secret of at least 32 bytes, as `openssl rand -base64 48` makes it, which seals the cookies. Of several lines the first seals and all open. Give proxies that share sessions the same one. It is read again when it changes.
-        cookie_secrets as "cookie_secret_file": CookieSecrets, required "oidc-cookie-secret", with COOKIE_SECRETS;
+        cookie_secrets as "cookie_secret_file": WatchedFile<CookieSecrets>, required "oidc-cookie-secret", with WatchedFile::FORM;
         /// What the provider is asked for.
         scopes: Vec<String> = ["openid"], with list("scopes", SCOPE);
         /// Where the provider sends people back to: at this path of the host that they asked for, which the provider has to know as a redirect URI. The route must take it.

@@ -1,12 +1,11 @@
 //! A file of users and the hashes of their passwords.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
 
 use super::password_hash::PasswordHash;
-use crate::config::value::{FileToRead, FileVersion, read_file};
+use crate::config::value::FileContent;
 use crate::config::yaml::{Invalid, Parsed};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,36 +15,15 @@ pub struct User {
     pub hash: PasswordHash,
 }
 
-/// The users as the file had them when it was last read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsersFile {
-    pub path: PathBuf,
-    pub users: Vec<User>,
-    pub version: Option<FileVersion>,
-}
-
-impl UsersFile {
-    /// # Errors
-    /// When the file cannot be read, or a line of it is not a user.
-    pub fn load(path: &Path) -> Parsed<Self> {
-        // Asked before the file is read, so that a change in between is noticed at the next look.
-        let version = FileVersion::of(path);
-        let users = parse(read_file(path, &path.display().to_string())?)?;
-        Ok(Self { path: path.to_owned(), users, version })
+impl FileContent for Vec<User> {
+    fn of_file(bytes: &[u8]) -> Parsed<Self> {
+        parse(bytes)
     }
 }
 
-pub const USERS_FILE: FileToRead<UsersFile> = FileToRead {
-    what: "a file's path",
-    pattern: None,
-    accepts: |_| Ok(()),
-    parse: |path, _| UsersFile::load(&path),
-    path: |file| &file.path,
-};
-
-fn parse(bytes: Vec<u8>) -> Parsed<Vec<User>> {
+fn parse(bytes: &[u8]) -> Parsed<Vec<User>> {
     let help = "`pingora-proxy hash-password --user NAME` prints a line for this file";
-    let text = String::from_utf8(bytes).map_err(|_| Invalid::with_help("this file holds no text", help))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Invalid::with_help("this file holds no text", help))?;
     let mut users = Vec::new();
     let mut lines_of: HashMap<&str, usize> = HashMap::new();
     for (index, line) in text.lines().enumerate() {
@@ -77,7 +55,7 @@ mod tests {
     const HASH: &str = "$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe";
 
     fn names(text: &str) -> Result<Vec<String>, String> {
-        let users = parse(text.as_bytes().to_vec()).map_err(|e| e.message.unwrap())?;
+        let users = parse(text.as_bytes()).map_err(|e| e.message.unwrap())?;
         Ok(users.iter().map(|user| String::from_utf8(user.name.as_bytes().to_vec()).unwrap()).collect())
     }
 
