@@ -150,12 +150,12 @@ routes:
 errors: { pages: { 5xx: @DIR@/e.html, 502: @DIR@/e.json } }
 "#;
 
-struct Folder(PathBuf);
+struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
-        let dir = std::env::temp_dir().join(format!("config-test-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+    fn new() -> Folder {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
         let key = rcgen::KeyPair::generate().unwrap();
         let cert = rcgen::CertificateParams::new(["app.internal".to_owned()]).unwrap().self_signed(&key).unwrap();
         std::fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
@@ -182,21 +182,19 @@ impl Folder {
         std::fs::write(dir.join("seal"), "s3cret-0123456789-abcdefghijklmnop\n").unwrap();
         std::fs::write(dir.join("e.html"), "<p>").unwrap();
         std::fs::write(dir.join("e.json"), "{}").unwrap();
-        Folder(dir)
+        Folder(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn full(&self) -> String {
         let ids = (nix::unistd::Uid::effective().to_string(), nix::unistd::Gid::effective().to_string());
         FULL.replace("@HASH@", &"ab".repeat(32))
-            .replace("@DIR@", self.0.to_str().unwrap())
+            .replace("@DIR@", self.path().to_str().unwrap())
             .replace("@UID@", &ids.0)
             .replace("@GID@", &ids.1)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap_or_default();
     }
 }
 
@@ -228,10 +226,10 @@ fn the_least_that_works() {
 
 #[test]
 fn the_full_config_is_read_as_written() {
-    let folder = Folder::new("full");
+    let folder = Folder::new();
     let (c, warnings) = read(&folder.full()).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(c.server.pid_file, OwnFilePlace::At(folder.0.join("run/p.pid")));
+    assert_eq!(c.server.pid_file, OwnFilePlace::At(folder.path().join("run/p.pid")));
     assert_eq!(c.server.drain.timeout, std::time::Duration::ZERO);
     assert_eq!(c.server.upgrade.probation, std::time::Duration::from_secs(60));
     assert_eq!(c.server.identity.ids().unwrap().uid, nix::unistd::Uid::effective().as_raw());
@@ -268,12 +266,12 @@ fn the_full_config_is_read_as_written() {
 
 #[test]
 fn an_admin_endpoint_for_other_machines_asks_who_calls() {
-    let folder = Folder::new("admin");
+    let folder = Folder::new();
     let told = |address: &str, keys: &str| {
         let text = format!(
             "admin: {{ address: '{address}', {keys} }}\nlisteners: [':8080']\nroutes: [{{ upstream: '127.0.0.1:3000' }}]\n"
         );
-        messages(&text.replace("@DIR@", folder.0.to_str().unwrap()))
+        messages(&text.replace("@DIR@", folder.path().to_str().unwrap()))
     };
     let tls = |more: &str| format!("tls: {{ certificates: [{{ cert: @DIR@/cert.pem, key: @DIR@/key.pem }}]{more} }}");
     let (alone, by_token) = (tls(""), format!("{}, token_file: @DIR@/admin-token", tls("")));
@@ -293,7 +291,7 @@ fn an_admin_endpoint_for_other_machines_asks_who_calls() {
 
 #[test]
 fn what_is_printed_reads_back_the_same() {
-    let folder = Folder::new("emit");
+    let folder = Folder::new();
     let mut rng = Rng(7);
     let full = folder.full();
     let routes: Vec<&str> = full.split("\n  - ").collect();
@@ -314,7 +312,7 @@ fn what_is_printed_reads_back_the_same() {
 
 #[test]
 fn no_password_is_printed() {
-    let folder = Folder::new("password");
+    let folder = Folder::new();
     let limit = "rate_limit: { rate: 1/s, store: 'redis://:s3cret@a' }";
     let text = format!("listeners: [':80']\nroutes: [{{ name: a, {limit}, respond: {{}} }}]\n");
     for config in [good(&folder.full()), good(&text)] {
@@ -413,7 +411,7 @@ fn all_keys(keys: &[Key], prefix: &str) -> Vec<(String, Key)> {
 
 #[test]
 fn every_declared_key_is_tried() {
-    let folder = Folder::new("table");
+    let folder = Folder::new();
     let full = folder.full();
     good(&full);
     let mut seen = BTreeSet::new();
@@ -576,7 +574,7 @@ fn warnings_do_not_reject() {
 
 #[test]
 fn a_certificate_with_the_key_of_another_is_refused() {
-    let folder = Folder::new("pair");
+    let folder = Folder::new();
     let text = folder.full().replace("/key.pem", "/other.pem");
     let rejected = read(&text).unwrap_err();
     let found: Vec<_> = rejected.problems.iter().map(|problem| (problem.message.as_str(), problem.line)).collect();
@@ -597,13 +595,13 @@ fn many_problems_on_one_line_are_shown_in_bounds() {
 
 #[test]
 fn the_process_is_found_through_a_broken_file() {
-    let folder = Folder::new("broken");
-    let file = folder.0.join("p.yaml");
+    let folder = Folder::new();
+    let file = folder.path().join("p.yaml");
     let places = |text: &str| {
         std::fs::write(&file, text).unwrap();
         own_files(Some(&file))
     };
-    let at = |name: &str| OwnFilePlace::At(folder.0.join(name));
+    let at = |name: &str| OwnFilePlace::At(folder.path().join(name));
     assert_eq!(
         places("server: { upgrade_sock: ./u.sock, pid_file: off }\nlisteners: [\n"),
         (at("./u.sock"), OwnFilePlace::Off)
@@ -613,7 +611,7 @@ fn the_process_is_found_through_a_broken_file() {
         (at("./u.sock"), OwnFilePlace::Auto)
     );
     assert_eq!(places("\"\n"), (OwnFilePlace::Auto, OwnFilePlace::Auto));
-    assert_eq!(own_files(Some(&folder.0.join("none"))), (OwnFilePlace::Auto, OwnFilePlace::Auto));
+    assert_eq!(own_files(Some(&folder.path().join("none"))), (OwnFilePlace::Auto, OwnFilePlace::Auto));
 }
 
 #[test]
@@ -659,7 +657,7 @@ impl Rng {
 #[test]
 fn damaged_files_never_panic() {
     // Resolving names and compiling large regexes thousands of times over would take minutes.
-    let folder = Folder::new("fuzz");
+    let folder = Folder::new();
     let full = folder
         .full()
         .replace("https://localhost", "http://127.0.0.1:1")
@@ -722,7 +720,7 @@ fn damaged_files_never_panic() {
         let (tree, mut problems) = yaml::parse(&text, &|_| None);
         checked += usize::from(tree.is_some());
         clean += usize::from(tree.is_some() && problems.is_empty());
-        let config = from_tree(tree, &folder.0, &mut problems);
+        let config = from_tree(tree, folder.path(), &mut problems);
         finish(&mut problems, &text);
         assert!(config.is_some() || !problems.is_empty());
         assert!(problems.iter().all(|p| p.render("f", Look::PLAIN).ends_with('\n')));

@@ -52,13 +52,13 @@ mod tests {
         assert_eq!(names(edits), ["a", "b", "c", "d"]);
         let asked = "auth: { forward: { url: 'http://a/', request_headers: [e], response_headers: [f] } }";
         assert_eq!(names(asked), ["f", "e"]);
-        let secret = std::env::temp_dir().join(format!("withheld-trailers-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
         std::fs::write(&secret, "0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
         let login = format!(
             "auth: {{ oidc: {{ issuer: 'https://id.test', client_id: a, cookie_secret_file: '{}', claims_to_headers: {{ a: g }} }} }}",
             secret.display()
         );
         assert_eq!(names(&login), ["g"]);
-        std::fs::remove_file(secret).unwrap();
     }
 }

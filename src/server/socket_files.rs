@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn only_a_socket_that_nobody_serves_is_removed() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-sockets-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let path = folder.join("x");
         std::fs::write(&path, "keep me").unwrap();
         assert_eq!(remove_stale_socket(&path).unwrap_err(), "a file that is no socket stands there");
@@ -113,6 +113,5 @@ mod tests {
         remove_stale_socket(&path).unwrap();
         assert!(!path.exists());
         assert_eq!(remove_stale_socket(&folder.join("none/x")).unwrap_err(), "its folder does not exist");
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn what_is_not_written_is_kept_all_the_same_and_hidden_in_both() {
-        let path = std::env::temp_dir().join(format!("access-log-test-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("here");
         let mut config = config(AccessTarget::File(path.clone()));
         (config.sample, config.format) = (Share(0), Some(AccessFormat::Combined));
         config.redact.query.push("q".to_owned());
@@ -196,7 +197,6 @@ mod tests {
         logger.log(&record());
         logger.flush().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
         assert!(written.lines().count() == 1 && written.contains("?q=[redacted] HTTP"), "{written}");
         let kept = logger.recent().unwrap().last(10);
         let line = String::from_utf8_lossy(&kept.lines[0].1).into_owned();

@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn a_daemon_of_this_machine_gets_what_it_expects_and_is_found_again() {
-        let path = std::env::temp_dir().join(format!("syslog-test-{}", std::process::id()));
-        std::fs::remove_file(&path).unwrap_or_default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("here");
         let mut sink = sink(Address::Unix(path.clone()));
         assert_eq!(sink.write(b"a\nb\n").unwrap_err().lines, 2, "nobody is there");
         for _ in 0..2 {

@@ -7,18 +7,18 @@ use crate::filter::context::tests::{asked, sent};
 use crate::filter::fields::tests::lines;
 
 fn rule() -> Arc<OidcRule> {
-    let folder = std::env::temp_dir().join(format!("oidc-filter-test-{}", std::process::id()));
-    std::fs::write(&folder, "0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
     let oidc = format!(
         "{{ issuer: 'https://id.test', client_id: shop, cookie_secret_file: '{}', callback_path: /a/back, logout_path: /a/out }}",
-        folder.display()
+        secret.display()
     );
     let route = format!("{{ match: {{ path: /a }}, auth: {{ oidc: {oidc} }}, respond: {{}} }}");
     let text = format!("listeners: [':80']\nroutes: [{route}]\n");
     let (config, warnings) = crate::config::parse("test.yaml", &text, &|_| None).unwrap_or_else(|e| panic!("{e}"));
     assert!(warnings.is_empty(), "{warnings:?}");
     let chain = crate::filter::compile(&config.routes[0], None).unwrap();
-    std::fs::remove_file(folder).unwrap();
     Arc::clone(chain.oidc().unwrap())
 }
 

@@ -15,14 +15,6 @@ use crate::config;
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-struct Files(std::path::PathBuf);
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap_or_default();
-    }
-}
-
 fn issuer() -> Issuer {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -37,9 +29,9 @@ fn issue(issuer: &Issuer, name: &str, until: Duration) -> (rcgen::Certificate, K
 }
 
 /// One listener that asks `admin.a.test` for a certificate of `issuer`.
-fn termination(name: &str, issuer: &Issuer) -> (Termination, Files) {
-    let folder = std::env::temp_dir().join(format!("pingora-proxy-tls-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+fn termination(issuer: &Issuer) -> (Termination, tempfile::TempDir) {
+    let files = tempfile::tempdir().unwrap();
+    let folder = files.path();
     let (certificate, key) = issue(issuer, "*.a.test", Duration::from_secs(3600));
     std::fs::write(folder.join("a.pem"), certificate.pem()).unwrap();
     std::fs::write(folder.join("a.key"), key.serialize_pem()).unwrap();
@@ -50,7 +42,7 @@ fn termination(name: &str, issuer: &Issuer) -> (Termination, Files) {
     let listener = &config.listeners[0];
     let keys = Arc::new(TicketKeys::new(&[crate::config::TicketKey([7; 32])]));
     let tls = listener.tls.as_ref().unwrap();
-    (Termination::new(tls, &listener.address, true, &keys).unwrap(), Files(folder))
+    (Termination::new(tls, &listener.address, true, &keys).unwrap(), files)
 }
 
 fn client(
@@ -100,7 +92,7 @@ async fn shake_hands(
 #[tokio::test]
 async fn a_client_is_known_by_its_certificate_when_it_resumes_too() {
     let issuer = issuer();
-    let (termination, _files) = termination("known", &issuer);
+    let (termination, _files) = termination(&issuer);
     let identity = issue(&issuer, "client", Duration::from_secs(3600));
     let [of_admins, of_others] = ["admin.a.test", "www.a.test"].map(|host| termination.rule_of(host));
     assert_ne!(of_admins, of_others);
@@ -124,7 +116,7 @@ async fn a_client_is_known_by_its_certificate_when_it_resumes_too() {
 #[tokio::test]
 async fn a_certificate_that_has_expired_resumes_no_session() {
     let issuer = issuer();
-    let (termination, _files) = termination("expired", &issuer);
+    let (termination, _files) = termination(&issuer);
     let identity = issue(&issuer, "client", Duration::from_secs(2));
     let client = client(&issuer, Some(&identity), &version::TLS13);
     shake_hands(&termination, &client, "admin.a.test").await.unwrap();

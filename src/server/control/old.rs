@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn older_processes_are_found_beside_the_socket_until_they_are_gone() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-old-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let path = folder.join("u.sock");
         for name in ["u.sock", "u.sock.17", "other.old-1"] {
             std::fs::write(folder.join(name), "").unwrap();
@@ -60,7 +60,7 @@ mod tests {
         remove_stale(&path);
         assert_eq!(sockets_beside(&path), [folder.join("u.sock.old-9")]);
         drop(alive);
-        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
         assert!(sockets_beside(&path).is_empty());
     }
 }

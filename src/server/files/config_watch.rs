@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn another_content_with_the_same_time_is_a_change() {
-        let file = std::env::temp_dir().join(format!("pingora-proxy-watch-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("watched.yaml");
         let old = SystemTime::now() - Duration::from_secs(60);
         let write = |text: &str| {
             std::fs::write(&file, text).unwrap();

@@ -70,13 +70,12 @@ mod tests {
 
     #[test]
     fn the_key_stays_and_a_broken_one_is_not_used() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-key-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let path = folder.join(FILE);
         let first = kept(&path).unwrap();
         assert_eq!((first.len(), kept(&path).unwrap()), (LENGTH, first));
         std::fs::write(&path, "short").unwrap();
         assert!(kept(&path).is_err());
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_stale_pid_file_is_told_from_a_true_one() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-pid-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let path = folder.join("p.pid");
         std::fs::write(&path, "1\n").unwrap();
         assert_eq!(living(&path), None);
@@ -102,6 +102,5 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "7\n");
         PidFile::take(&path).unwrap().remove();
         assert!(!path.exists());
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

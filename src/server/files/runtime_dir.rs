@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_everybody_writes_to_is_refused() {
-        let base = std::env::temp_dir().join(format!("pingora-proxy-folder-{}", std::process::id()));
+        let outer = tempfile::tempdir().unwrap();
+        let base = outer.path().join("own");
         let inside = base.join("x.sock");
         prepare(&inside, None).unwrap();
         assert_eq!(std::fs::metadata(&base).unwrap().permissions().mode() & 0o777, 0o700);

@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn what_the_operator_said_is_kept_and_nothing_else() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-states-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let (path, config) = (place_for(&folder.join("u.sock")), Path::new("/p.yaml"));
         assert_eq!(
             (path.file_name().unwrap().to_str(), KeptStates::read(&path).unwrap()),
@@ -164,7 +164,7 @@ mod tests {
         assert!(!path.exists());
         std::fs::write(&path, "{").unwrap();
         assert!(KeptStates::read(&path).is_err());
-        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
         assert!(kept.write(&path).is_err());
     }
 }

@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn processes_agree_on_keys_that_take_turns() {
-        let folder = std::env::temp_dir().join(format!("pingora-proxy-tickets-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let (file, start, turn) = (folder.join(FILE), 1_800_000_000, TURN.as_secs());
         let first = agree(&file, start).unwrap();
         assert_eq!((first.len(), first[0].made), (1, start));
@@ -201,7 +201,7 @@ mod tests {
         held.lock().unwrap();
         assert_eq!(agree(&file, start), Err("another process holds its lock".to_owned()));
         drop(held);
-        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
         assert!(agree(&file, start).is_err());
     }
 }
