@@ -143,12 +143,12 @@ fn assert_forwardable(sent: &[String], route: Option<usize>) {
 
 pub fn http1_request(bytes: &[u8]) {
     let limits = limits();
-    let whole = Head::read(bytes, &limits);
+    let whole = Head::read(bytes, (&limits).into());
     if let Ok(Some(head)) = &whole {
         assert_safe_request(&head.request);
     }
     for cut in cuts(bytes) {
-        match (Head::read(&bytes[..cut], &limits), &whole) {
+        match (Head::read(&bytes[..cut], (&limits).into()), &whole) {
             (Ok(None), _) | (Err(_), Err(_)) => {}
             (Ok(Some(early)), Ok(Some(late))) => {
                 assert_eq!(early.request.raw_path(), late.request.raw_path());

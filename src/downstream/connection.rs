@@ -2,7 +2,7 @@
 //! found by the hooks through the digest that Pingora is given of each exchange.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -116,8 +116,8 @@ pub struct ClientConnection {
     pub address: Option<SocketAddr>,
     /// That of `address`, an IPv4 address in IPv6 form as the IPv4 address that it is.
     pub ip: Option<IpAddr>,
-    /// `None` without TLS.
-    pub tls: Option<ClientTls>,
+    /// `None` without TLS. Boxed, so that a connection without it does not keep a place for it.
+    pub tls: Option<Box<ClientTls>>,
     /// As `X-Forwarded-For` names the client.
     pub forwarded_for: HeaderValue,
     /// The `for=` parameter of `Forwarded` (RFC 7239).
@@ -126,6 +126,8 @@ pub struct ClientConnection {
     /// Its requests are answered with why there are too many connections, and nothing else.
     pub excess: Option<Excess>,
     activity: AtomicU8,
+    /// What it goes through, while it is served.
+    socket: Option<RawFd>,
     /// Shared by all connections of the process.
     end: Arc<ProcessEnd>,
 }
@@ -142,14 +144,25 @@ impl ClientConnection {
             is_http2: false,
             address,
             ip,
-            tls,
+            tls: tls.map(Box::new),
             forwarded_for: forwarded_for.unwrap_or(HeaderValue::from_static("unknown")),
             forwarded_for_param: forwarded::node(ip),
             initiator,
             excess,
             activity: AtomicU8::new(Activity::Idle as u8),
+            socket: None,
             end,
         }
+    }
+
+    /// Says what it goes through.
+    pub(super) fn through(self, stream: &Transport) -> Self {
+        Self { socket: Some(stream.socket().as_raw_fd()), ..self }
+    }
+
+    /// Our end of it, while it is served; `None` on a unix socket. It costs a call of the system.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        SocketDigest::from_raw_fd(self.socket?).local_addr()?.as_inet().copied()
     }
 
     /// How the client came, as far as this proxy saw it.
@@ -196,19 +209,14 @@ impl RequestSource {
         digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
-    /// A digest by which [`Self::of`] finds this source. `socket`: our end of the connection.
-    pub(super) fn digest(self: &Arc<Self>, socket: &Arc<SocketDigest>) -> Digest {
+    /// A digest by which [`Self::of`] finds this source.
+    pub(super) fn digest(self: &Arc<Self>) -> Digest {
         // Pingora wants the empty response that belongs to one, and can always make it.
         let response = ResponseHeader::build(200, Some(0)).ok();
         let user_data = Box::new(Arc::clone(self));
         let proxy_digest = response.map(|response| Arc::new(ProxyDigest::new(Box::new(response), Some(user_data))));
-        Digest {
-            // Nobody here asks for these two.
-            ssl_digest: None,
-            timing_digest: Vec::new(),
-            proxy_digest,
-            socket_digest: Some(Arc::clone(socket)),
-        }
+        // Nobody here asks for the others: `ClientConnection` tells of the socket in a tenth of the memory.
+        Digest { ssl_digest: None, timing_digest: Vec::new(), proxy_digest, socket_digest: None }
     }
 
     /// Has the hooks find the exchange of the request that they are about to get.
@@ -220,11 +228,4 @@ impl RequestSource {
     pub fn take_exchange(&self) -> Option<Arc<Exchange>> {
         self.untaken_exchange.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-/// Our end of a client's connection, for Pingora.
-pub(super) fn socket_digest(stream: &Transport, client: &ClientConnection) -> Arc<SocketDigest> {
-    let digest = SocketDigest::from_raw_fd(stream.socket().as_raw_fd());
-    digest.peer_addr.set(client.address.map(Into::into)).unwrap_or_default();
-    Arc::new(digest)
 }

@@ -296,12 +296,13 @@ impl<D: Driver> CustomSession for Session<D> {
         Some(self.driver.digest_mut())
     }
 
+    /// The hooks ask `ClientConnection` for the ends of the connection, and Pingora asks for neither.
     fn client_addr(&self) -> Option<&SocketAddr> {
-        self.driver.digest().socket_digest.as_ref()?.peer_addr()
+        None
     }
 
     fn server_addr(&self) -> Option<&SocketAddr> {
-        self.driver.digest().socket_digest.as_ref()?.local_addr()
+        None
     }
 
     fn pseudo_raw_h1_request_header(&self) -> Bytes {

@@ -24,25 +24,32 @@ enum Awaited {
     Response,
 }
 
-/// One timer for each direction, one for the whole request, and two for a client that may
-/// have left.
+/// The timers of one exchange after the other.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     /// For what is `awaited`, or for the next request.
     read: Timer,
     awaited: Option<Awaited>,
+    /// What is overdue when the timer of writing fires; `None` unless the client has taken nothing since
+    /// it was set.
+    stalled: Option<Overdue>,
+    is_half_closed: bool,
+    /// Those that a request of few bytes and its response do without, made when one is needed: a connection
+    /// that waits for years keeps no place for them.
+    further: Option<Box<FurtherTimers>>,
+}
+
+/// One for writing, one for the whole request, and two for a client that may have left.
+#[derive(Debug, Default)]
+struct FurtherTimers {
     /// For sending the body.
     upload: WaitBudget,
     write: Timer,
-    /// What is overdue when `write` fires; `None` unless the client has taken nothing since
-    /// it was set.
-    stalled: Option<Overdue>,
     /// For taking the response.
     download: WaitBudget,
     request: Timer,
     /// For a client that sends nothing more.
     half_closed: Timer,
-    is_half_closed: bool,
     /// For a client that is not read.
     look: Timer,
 }
@@ -52,33 +59,39 @@ impl Timers {
     pub fn renew(&mut self) {
         self.stalled = None;
         self.is_half_closed = false;
-        (self.upload, self.download) = Default::default();
+        if let Some(further) = &mut self.further {
+            (further.upload, further.download) = Default::default();
+        }
+    }
+
+    fn further(&mut self) -> &mut FurtherTimers {
+        self.further.get_or_insert_default()
     }
 
     /// The next wait while reading begins anew.
     pub fn restart_read(&mut self) {
-        if let Some(Awaited::RequestBody(_)) = self.awaited.take() {
-            self.upload.pause();
+        if let (Some(Awaited::RequestBody(_)), Some(further)) = (self.awaited.take(), &mut self.further) {
+            further.upload.pause();
         }
     }
 
     /// The client sent so much of its body: the next wait while reading begins anew.
     pub fn body_arrived(&mut self, bytes: usize) {
         self.restart_read();
-        self.upload.moved(count(bytes));
+        self.further().upload.moved(count(bytes));
     }
 
     /// The client is not waited for: the next wait while writing begins anew.
     pub fn restart_write(&mut self) {
-        if self.stalled.take().is_some() {
-            self.download.pause();
+        if let (Some(_), Some(further)) = (self.stalled.take(), &mut self.further) {
+            further.download.pause();
         }
     }
 
     /// The client took so much of the response: the next wait while writing begins anew.
     pub fn response_taken(&mut self, bytes: usize) {
         self.restart_write();
-        self.download.moved(count(bytes));
+        self.further().download.moved(count(bytes));
     }
 
     /// Waits for the next request, or for the rest of its head.
@@ -121,15 +134,16 @@ impl Timers {
     /// Ready once a client that has closed its direction has waited for long enough.
     pub fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !std::mem::replace(&mut self.is_half_closed, true) {
-            self.half_closed.set(HALF_CLOSED);
+            self.further().half_closed.set(HALF_CLOSED);
         }
-        self.half_closed.poll(cx)
+        self.further().half_closed.poll(cx)
     }
 
     /// Wakes the task when it is time to look again whether a client is there that is not read.
     pub fn look_again(&mut self, cx: &mut Context<'_>) {
-        self.look.set(LOOK);
-        if self.look.poll(cx).is_ready() {
+        let look = &mut self.further().look;
+        look.set(LOOK);
+        if look.poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
     }
@@ -149,7 +163,7 @@ impl Timers {
         let limit = limit.min(most);
         // Who waits for 100 waits for the upstream.
         let rate = exchange.deadlines.min_rate().filter(|_| !exchange.is_continue_awaited());
-        let allowed = rate.map_or(limit, |rate| self.upload.begin(rate, most));
+        let allowed = rate.map_or(limit, |rate| self.further().upload.begin(rate, most));
         let overdue = match (answered, allowed < limit) {
             (true, _) => Overdue::RestOfBody,
             (false, true) => Overdue::RequestRate,
@@ -193,8 +207,9 @@ impl Timers {
         let Some(deadline) = exchange.deadlines.request() else {
             return Poll::Pending;
         };
-        self.request.set_to(deadline.into());
-        self.request.poll(cx).map(|()| Overdue::Request)
+        let request = &mut self.further().request;
+        request.set_to(deadline.into());
+        request.poll(cx).map(|()| Overdue::Request)
     }
 
     /// A write to the client is pending.
@@ -205,13 +220,14 @@ impl Timers {
         let Some(limit) = exchange.deadlines.write() else {
             return Poll::Pending;
         };
+        let further = self.further.get_or_insert_default();
         let overdue = *self.stalled.get_or_insert_with(|| {
             let rate = exchange.deadlines.min_rate();
-            let allowed = rate.map_or(limit, |rate| self.download.begin(rate, Duration::MAX));
-            self.write.set(allowed.min(limit));
+            let allowed = rate.map_or(limit, |rate| further.download.begin(rate, Duration::MAX));
+            further.write.set(allowed.min(limit));
             if allowed < limit { Overdue::ResponseRate } else { Overdue::Write }
         });
-        self.write.poll(cx).map(|()| overdue)
+        further.write.poll(cx).map(|()| overdue)
     }
 }
 

@@ -15,7 +15,7 @@ pub use catalog::*;
 pub use exemplar::Exemplar;
 pub use exposition::{Exposition, Format};
 pub use histogram::{BOUNDS, Histogram};
-pub use listener::{HandshakeOutcome, ListenerMetrics};
+pub use listener::{HandshakeOutcome, ListenerMetrics, OpenConnection};
 pub use route::{FinishedRequest, RouteFigures, RouteMetrics};
 pub use series::{Series, method_index};
 pub use shards::Counter;

@@ -56,7 +56,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
         redirecting: None,
         asks_for_certificate,
     };
-    let request = match Head::read(head, &snapshot.limits) {
+    let request = match Head::read(head, (&snapshot.limits).into()) {
         Ok(Some(read)) => *read.request,
         Ok(None) => return refused(Cause::RequestInvalid),
         Err(malformed) => return refused(malformed.into()),

@@ -88,7 +88,7 @@ impl Mirrors {
         }
         let has_body = !session.as_mut().is_body_empty();
         let request = copy_of(upstream, has_body).ok()?;
-        let peer = pick.endpoint.peer_for(false, false, || client_address(session, ctx));
+        let peer = pick.endpoint.peer_for(false, false, || client_address(ctx));
         let most_head = ctx.route()?.limits.response_headers;
         let (sender, pieces) = channel(MAX_PIECES_QUEUED);
         let (connector, name) = (Arc::clone(&self.connector), Arc::clone(&mirror.pool.name));

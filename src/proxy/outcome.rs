@@ -60,7 +60,7 @@ pub struct Forecast {
 /// `head`: a whole request's, as it would come over the wire; `connection`: on which it would.
 pub fn forecast(head: &[u8], connection: &Arc<ClientConnection>, snapshot: &Arc<Snapshot>) -> Forecast {
     let refused = |cause| Forecast { route: None, remote_trusted: false, outcome: Outcome::Refused(cause) };
-    let request = match Head::read(head, &snapshot.limits) {
+    let request = match Head::read(head, (&snapshot.limits).into()) {
         Ok(Some(read)) => read.request,
         Ok(None) => return refused(Cause::RequestInvalid),
         Err(malformed) => return refused(malformed.into()),

@@ -16,6 +16,7 @@ use super::error::Refusal;
 use super::tracing;
 use super::waiting::while_client_stays;
 use crate::config::{KeySource, Sticky};
+use crate::downstream::ClientConnection;
 use crate::filter::Cause;
 use crate::message::hash::hash;
 use crate::message::{cookie, path, query};
@@ -59,7 +60,7 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
         Ok(pick) => pick,
     };
     let is_fresh = std::mem::take(&mut ctx.attempts.needs_new_connection) || !pool.keeps_connections();
-    let client = || client_address(session, ctx);
+    let client = || client_address(ctx);
     let mut peer = Box::new(pick.endpoint.peer_for(ctx.admission.upgrade, is_fresh, client));
     peer.options.alpn = session_of_our_own();
     if ctx.attempts.count > 0 {
@@ -73,10 +74,9 @@ pub async fn select_peer(session: &mut Session, ctx: &mut RequestCtx) -> Result<
 }
 
 /// The client as a server is told of it. Its port is known only where nobody else told of it.
-pub fn client_address(session: &Session, ctx: &RequestCtx) -> Option<ClientAddress> {
-    let ends = session.digest().and_then(|digest| digest.socket_digest.as_ref());
-    let remote = ends.and_then(|ends| ends.peer_addr()?.as_inet().copied());
-    let local = ends.and_then(|ends| ends.local_addr()?.as_inet().copied());
+pub fn client_address(ctx: &RequestCtx) -> Option<ClientAddress> {
+    let remote = ctx.connection().and_then(|connection| connection.address);
+    let local = ctx.connection().and_then(ClientConnection::local_address);
     let ip = ctx.admission.client_ip?;
     let port = remote.filter(|remote| remote.ip().to_canonical() == ip).map_or(0, |remote| remote.port());
     let unknown = || match ip {

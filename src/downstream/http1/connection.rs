@@ -13,7 +13,7 @@ use pingora_core::protocols::Digest;
 use tokio::io::AsyncWrite;
 
 use super::request_head::Head;
-use crate::downstream::connection::{Activity, ClientConnection, Remote, RequestSource, socket_digest};
+use crate::downstream::connection::{Activity, ClientConnection, Remote, RequestSource};
 use crate::downstream::registry::Connections;
 use crate::downstream::waits::Waits;
 use crate::exchange::{Overdue, Pace};
@@ -47,10 +47,10 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(stream: Transport, remote: Remote, connections: &Arc<Connections>) -> Self {
-        let client = Arc::new(ClientConnection::new(remote, connections.process_end()));
+        let client = Arc::new(ClientConnection::new(remote, connections.process_end()).through(&stream));
         let source = RequestSource::new(Arc::clone(&client));
         Self {
-            digest: source.digest(&socket_digest(&stream, &client)),
+            digest: source.digest(),
             stream,
             source,
             waits: Waits::new(Arc::default(), Arc::new(connections.register(Arc::clone(&client)))),

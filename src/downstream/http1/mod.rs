@@ -16,4 +16,4 @@ pub use connection::Connection;
 pub use lent::Slot;
 pub use next_request::{Arrival, HeadTimeouts};
 pub use request_driver::RequestDriver;
-pub use request_head::{Head, field};
+pub use request_head::{Head, HeadLimits, field};

@@ -11,8 +11,7 @@ use pingora_timeout::timeout;
 use tokio::task::unconstrained;
 
 use super::connection::Connection;
-use super::request_head::Head;
-use crate::config::Limits;
+use super::request_head::{Head, HeadLimits};
 use crate::downstream::connection::Activity;
 use crate::downstream::linger::linger;
 use crate::downstream::malformed::Malformed;
@@ -41,20 +40,30 @@ pub enum Arrival {
 
 impl Connection {
     /// Waits for a whole head. `pace`: of the client in the exchange that begins with it, be
-    /// the head well-formed or not.
-    pub async fn next_request(&mut self, timeouts: HeadTimeouts, pace: Pace, limits: &Limits) -> Arrival {
-        if !self.drain_body().await {
-            return Arrival::Gone;
-        }
+    /// the head well-formed or not. A connection whose last body was not read to its end has no further request.
+    pub fn next_request(
+        &mut self,
+        timeouts: HeadTimeouts,
+        pace: Pace,
+        limits: HeadLimits,
+    ) -> impl Future<Output = Arrival> {
+        // What comes before the wait is done before it: the wait may be a long one, and keeps no place for it.
         self.renew_exchange(pace);
         let mut idle = self.waiting().is_empty();
         self.set_activity(if idle { Activity::Idle } else { Activity::Request });
-        if !idle && let Some(arrival) = self.try_begin_request(limits) {
-            return arrival;
+        let mut begun = match (self.is_body_read(), idle) {
+            (false, _) => Some(Arrival::Gone),
+            (true, true) => None,
+            (true, false) => self.try_begin_request(limits),
+        };
+        if begun.is_none() {
+            self.shrink();
+            self.waits.timers.set_next_request(if idle { timeouts.idle } else { timeouts.head });
         }
-        self.shrink();
-        self.waits.timers.set_next_request(if idle { timeouts.idle } else { timeouts.head });
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
+            if let Some(arrival) = begun.take() {
+                return Poll::Ready(arrival);
+            }
             while let Poll::Ready(read) = self.poll_fill(cx) {
                 if !matches!(read, Ok(1..)) {
                     return Poll::Ready(Arrival::Gone);
@@ -69,14 +78,15 @@ impl Connection {
             }
             self.waits.timers.poll_next_request(cx).map(|()| if idle { Arrival::Gone } else { Arrival::TooSlow })
         })
-        .await
     }
 
-    /// Reads what nobody has read of the body before; whether that has come to its end.
-    async fn drain_body(&mut self) -> bool {
-        if self.body.is_done() {
-            return true;
-        }
+    /// Whether the body of the last request was read to its end.
+    pub fn is_body_read(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// Reads what nobody has read of that body; whether it has come to its end.
+    pub async fn drain_body(&mut self) -> bool {
         let drained = poll_fn(|cx| {
             while ready!(self.poll_body(cx))?.is_some() {}
             Poll::Ready(Ok::<_, io::Error>(()))
@@ -85,7 +95,7 @@ impl Connection {
     }
 
     /// `None` while the head is not whole.
-    fn try_begin_request(&mut self, limits: &Limits) -> Option<Arrival> {
+    fn try_begin_request(&mut self, limits: HeadLimits) -> Option<Arrival> {
         // RFC 9112 section 2.2: empty lines in front of a request are ignored.
         while self.waiting().starts_with(b"\r\n") {
             self.input.skip(2);

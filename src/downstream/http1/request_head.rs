@@ -21,6 +21,22 @@ const MOST_FIELDS: usize = 256;
 /// copied with the request, has room for them. That of the fields is enlarged by who adds them.
 const ADDED_FIELDS: usize = 6;
 
+/// How large a head may be.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// The request line, in bytes.
+    line: usize,
+    /// The whole head, in bytes.
+    head: usize,
+    fields: usize,
+}
+
+impl From<&Limits> for HeadLimits {
+    fn from(limits: &Limits) -> Self {
+        Self { line: limits.request_line, head: limits.request_headers, fields: limits.request_header_count }
+    }
+}
+
 /// A head that can be handed on.
 #[derive(Debug)]
 pub struct Head {
@@ -37,18 +53,18 @@ impl Head {
     ///
     /// # Errors
     /// As soon as no further byte could make it a request that we take.
-    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Self>, Malformed> {
+    pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Option<Self>, Malformed> {
         let line = &bytes[..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())];
-        if line.strip_suffix(b"\r").unwrap_or(line).len() > limits.request_line {
+        if line.strip_suffix(b"\r").unwrap_or(line).len() > limits.line {
             return Err(Malformed::LineTooLong);
         }
         let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         let status = parsed.parse_with_uninit_headers(bytes, &mut fields);
         match status.map_err(|error| from_parser(error, line))? {
-            httparse::Status::Partial if bytes.len() > limits.request_headers => Err(Malformed::HeadTooLarge),
+            httparse::Status::Partial if bytes.len() > limits.head => Err(Malformed::HeadTooLarge),
             httparse::Status::Partial => Ok(None),
-            httparse::Status::Complete(length) if length > limits.request_headers => Err(Malformed::HeadTooLarge),
+            httparse::Status::Complete(length) if length > limits.head => Err(Malformed::HeadTooLarge),
             httparse::Status::Complete(length) => {
                 if !has_strict_lines(&bytes[..length]) {
                     return Err(Malformed::Syntax);
@@ -59,8 +75,8 @@ impl Head {
     }
 
     /// `parsed` is made of `bytes`.
-    fn of(parsed: &httparse::Request<'_, '_>, bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        if parsed.headers.len() > limits.request_header_count {
+    fn of(parsed: &httparse::Request<'_, '_>, bytes: &[u8], limits: HeadLimits) -> Result<Self, Malformed> {
+        if parsed.headers.len() > limits.fields {
             return Err(Malformed::TooManyFields);
         }
         let (method, minor) = (parsed.method.unwrap_or_default(), parsed.version.unwrap_or(1));
@@ -157,7 +173,7 @@ mod tests {
         Limits { request_line: 8192, request_headers: 32768, request_header_count: 100, ..Limits::NARROW };
 
     fn read(text: &str) -> Result<Option<Head>, Malformed> {
-        Head::read(text.as_bytes(), &LIMITS)
+        Head::read(text.as_bytes(), (&LIMITS).into())
     }
 
     fn with(fields: &str) -> Result<Framing, Malformed> {
@@ -311,7 +327,7 @@ mod tests {
     #[test]
     fn a_line_may_be_as_long_as_its_limit() {
         let limits = Limits { request_line: 16, ..LIMITS };
-        let read = |text: &str| Head::read(text.as_bytes(), &limits).map(|head| head.is_some());
+        let read = |text: &str| Head::read(text.as_bytes(), (&limits).into()).map(|head| head.is_some());
         assert_eq!(read("GET /xx HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(true));
         assert_eq!(read("GET /xx HTTP/1.1\r"), Ok(false));
         assert_eq!(read("GET /xxx HTTP/1.1\r\nHost: a\r\n\r\n").unwrap_err(), Malformed::LineTooLong);

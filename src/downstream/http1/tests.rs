@@ -48,7 +48,7 @@ fn connect() -> (Box<Connection>, DuplexStream, Arc<Connections>) {
 
 /// The exchange of the next request that has arrived, as Pingora and the hooks get it.
 async fn accept(mut connection: Box<Connection>, pace: Pace) -> (Session, Arc<Exchange>, Slot) {
-    let Arrival::Request(head) = connection.next_request(TIMEOUTS, pace, &LIMITS).await else {
+    let Arrival::Request(head) = connection.next_request(TIMEOUTS, pace, (&LIMITS).into()).await else {
         panic!("no request");
     };
     let slot = Slot::default();
@@ -187,7 +187,7 @@ fn a_refused_client_that_does_not_take_its_reply_is_not_waited_for() {
     run(async {
         let (mut connection, mut client, _connections) = connect();
         client.write_all(b"NONSENSE\r\n\r\n").await.unwrap();
-        assert!(matches!(connection.next_request(TIMEOUTS, PACE, &LIMITS).await, Arrival::Malformed(_)));
+        assert!(matches!(connection.next_request(TIMEOUTS, PACE, (&LIMITS).into()).await, Arrival::Malformed(_)));
         let ended = timeout(WRITE_IDLE * 2, connection.end_with(BODY.into())).await;
         let error = ended.unwrap().unwrap_err();
         let overdue = error.get_ref().and_then(|inner| inner.downcast_ref().copied());
@@ -432,7 +432,9 @@ fn the_rest_of_a_body_is_read_before_the_next_request() {
                 client.write_all(["hello", REQUEST].concat().as_bytes()).await.unwrap();
             }
             let began = Instant::now();
-            match connection.next_request(TIMEOUTS, PACE, &LIMITS).await {
+            assert!(!connection.is_body_read());
+            assert_eq!(connection.drain_body().await, sends_rest);
+            match connection.next_request(TIMEOUTS, PACE, (&LIMITS).into()).await {
                 Arrival::Request(head) => assert!(sends_rest && head.request.raw_path() == b"/"),
                 Arrival::Gone => assert!(!sends_rest && is_about(began.elapsed(), Duration::from_secs(5))),
                 other => panic!("{other:?}"),
@@ -507,7 +509,7 @@ fn a_client_that_closed_its_direction_gets_its_response() {
         session.finish().await.unwrap();
         drop(session);
         let mut connection = slot.take().unwrap();
-        assert!(matches!(connection.next_request(TIMEOUTS, PACE, &LIMITS).await, Arrival::Gone));
+        assert!(matches!(connection.next_request(TIMEOUTS, PACE, (&LIMITS).into()).await, Arrival::Gone));
         assert!(received(&mut client, "ok").await.ends_with("\r\n\r\nok"));
     });
 }

@@ -22,7 +22,7 @@ use super::response_head;
 use super::seat::Seats;
 use super::stream::StreamDriver;
 use crate::config::Limits;
-use crate::downstream::connection::{ClientConnection, Remote, socket_digest};
+use crate::downstream::connection::{ClientConnection, Remote};
 use crate::downstream::malformed::Malformed;
 use crate::downstream::registry::{Closing, Connections};
 use crate::exchange::{Pace, Timer};
@@ -149,10 +149,9 @@ impl Connection {
         timeouts: Timeouts,
         limits: &Limits,
     ) -> io::Result<Self> {
-        let mut client = ClientConnection::new(remote, connections.process_end());
+        let mut client = ClientConnection::new(remote, connections.process_end()).through(&transport);
         client.is_http2 = true;
         let client = Arc::new(client);
-        let socket = socket_digest(&transport, &client);
         let registration = connections.register(Arc::clone(&client));
         let watch = SharedWatch::new();
         let guarded = Guarded::new(transport, watch.clone(), timeouts.write_idle);
@@ -163,7 +162,7 @@ impl Connection {
         };
         Ok(Self {
             h2,
-            seats: Seats::new(client, socket, registration),
+            seats: Seats::new(client, registration),
             watch,
             closing: connections.when_closing(),
             ending: Ending::Not,

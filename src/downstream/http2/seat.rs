@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
-use pingora_core::protocols::{Digest, SocketDigest};
+use pingora_core::protocols::Digest;
 
 use super::cancellations::Cancellations;
 use crate::downstream::connection::{Activity, ClientConnection, RequestSource};
@@ -36,7 +36,6 @@ type FreeSeats = Vec<Box<Seat>>;
 #[derive(Debug)]
 pub(super) struct Seats {
     pub client: Arc<ClientConnection>,
-    socket: Arc<SocketDigest>,
     registration: Arc<Registration>,
     free: Mutex<FreeSeats>,
     open: AtomicUsize,
@@ -49,10 +48,9 @@ pub(super) struct Seats {
 }
 
 impl Seats {
-    pub fn new(client: Arc<ClientConnection>, socket: Arc<SocketDigest>, registration: Registration) -> Arc<Self> {
+    pub fn new(client: Arc<ClientConnection>, registration: Registration) -> Arc<Self> {
         Arc::new(Self {
             client,
-            socket,
             registration: Arc::new(registration),
             free: Mutex::default(),
             open: AtomicUsize::new(0),
@@ -71,7 +69,7 @@ impl Seats {
     pub fn take(self: &Arc<Self>, pace: Pace) -> Taken {
         let mut seat = self.free().pop().unwrap_or_else(|| {
             let source = RequestSource::new(Arc::clone(&self.client));
-            let digest = source.digest(&self.socket);
+            let digest = source.digest();
             let waits = Waits::new(Arc::default(), Arc::clone(&self.registration));
             Box::new(Seat { source, digest, waits, is_answered: Arc::default() })
         });

@@ -1,6 +1,7 @@
 //! The requests of an HTTP/1 connection, one after the other. Bytes that are no request are
 //! answered here, with the reason and a line in the access log.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use pingora_core::apps::HttpServerApp;
@@ -15,39 +16,48 @@ use crate::message::request_id::RequestId;
 use crate::proxy::{access_record, finished, reply};
 
 impl HttpService {
-    pub(super) async fn serve_http1(&self, mut client: Box<Connection>, shutdown: &ShutdownWatch) {
-        let slot = Slot::default();
-        let mut first = true;
-        loop {
-            let refused = match self.next(&mut client, first).await {
-                Arrival::Request(head) => {
-                    let session = Box::new(Session::new(RequestDriver::new(client, head, slot.clone())));
-                    // Pingora gives nothing back; the session does.
-                    drop(self.http.process_new_http(ServerSession::new_custom(session), shutdown).await);
-                    let Some(back) = slot.take() else { return };
-                    (client, first) = (back, false);
-                    if client.goes_on() {
+    /// Serves one request after the other. What waits for the next one, maybe for long, keeps no place for the last
+    /// steps, which are boxed.
+    #[allow(clippy::manual_async_fn)] // an async function would hold what it was given twice
+    pub(super) fn serve_http1(
+        self: Arc<Self>,
+        mut client: Box<Connection>,
+        shutdown: ShutdownWatch,
+    ) -> impl Future<Output = ()> {
+        async move {
+            let slot = Slot::default();
+            let mut first = true;
+            loop {
+                let refused = match self.next(&mut client, first).await {
+                    Arrival::Request(head) => {
+                        let session = Box::new(Session::new(RequestDriver::new(client, head, slot.clone())));
+                        // Pingora gives nothing back; the session does.
+                        drop(self.http.process_new_http(ServerSession::new_custom(session), &shutdown).await);
+                        let Some(back) = slot.take() else { return };
+                        (client, first) = (back, false);
+                        if !client.goes_on() {
+                            return Box::pin(close(client)).await;
+                        }
+                        if !client.is_body_read() && !Box::pin(client.drain_body()).await {
+                            return;
+                        }
                         continue;
                     }
-                    return close(client).await;
-                }
-                Arrival::Gone => return,
-                Arrival::TooSlow => Cause::HeadTimeout,
-                Arrival::Malformed(malformed) => malformed.into(),
-            };
-            return self.refuse(&mut client, refused).await;
+                    Arrival::Gone => return,
+                    Arrival::TooSlow => Cause::HeadTimeout,
+                    Arrival::Malformed(malformed) => malformed.into(),
+                };
+                return Box::pin(self.refuse(&mut client, refused)).await;
+            }
         }
     }
 
     /// `first`: a connection that never spoke is not kept as long as one that did.
-    async fn next(&self, client: &mut Connection, first: bool) -> Arrival {
-        let (timeouts, pace, limits) = {
-            let snapshot = self.shared.live.load();
-            let head = snapshot.timeouts.request_header;
-            let idle = if first { head } else { snapshot.timeouts.keepalive };
-            (HeadTimeouts { idle, head }, pace(&snapshot), snapshot.limits.clone())
-        };
-        client.next_request(timeouts, pace, &limits).await
+    fn next(&self, client: &mut Connection, first: bool) -> impl Future<Output = Arrival> {
+        let snapshot = self.shared.live.load();
+        let head = snapshot.timeouts.request_header;
+        let idle = if first { head } else { snapshot.timeouts.keepalive };
+        client.next_request(HeadTimeouts { idle, head }, pace(&snapshot), (&snapshot.limits).into())
     }
 
     async fn refuse(&self, client: &mut Connection, cause: Cause) {

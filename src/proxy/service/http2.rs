@@ -24,11 +24,11 @@ use crate::transport::Transport;
 impl HttpService {
     /// `entering` counts the connection until its preface is there.
     pub(super) async fn serve_http2(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         stream: Transport,
         remote: Remote,
         entering: Entering,
-        shutdown: &ShutdownWatch,
+        shutdown: ShutdownWatch,
     ) {
         let is_excess = remote.excess.is_some();
         let (timeouts, limits) = {
@@ -55,7 +55,7 @@ impl HttpService {
             match arrival {
                 Some(Arrival::Request(stream)) => {
                     let answered = stream.answered();
-                    let serving = tokio::spawn(Arc::clone(self).serve_stream(stream, shutdown.clone()));
+                    let serving = tokio::spawn(Arc::clone(&self).serve_stream(stream, shutdown.clone()));
                     streams.add(serving.abort_handle(), answered);
                 }
                 Some(Arrival::Refused(refused)) => self.refuse_stream(refused, connection.client()),

@@ -21,10 +21,10 @@ use super::mirror::Mirrors;
 use crate::downstream::http1::Connection;
 use crate::downstream::{Admitted, Connections, Entering, Initiator, Remote};
 use crate::exchange::Pace;
-use crate::listener::{Accepted, Entrance, ListenerIndex, Protocol, ServeConnection};
+use crate::listener::{Accepted, ListenerIndex, Protocol, ServeConnection};
+use crate::metrics::OpenConnection;
 use crate::runtime::{Live, Snapshot};
 use crate::telemetry::{self, Panicked};
-use crate::transport::Socket;
 use crate::upstream::Connector;
 
 /// For a client whose connection is one too many, to ask and to take its answer.
@@ -69,52 +69,23 @@ impl HttpService {
         Ok(Self { http: http_proxy::with_connector(&shared.conf, proxy)?, shared })
     }
 
-    /// Serves a connection from its first byte to its end. `entering` counts it until its protocol
-    /// is known, and something else does.
-    async fn serve(
+    /// Lets a connection in; `None` where it is not. `Entering` counts it until its protocol is known, and something
+    /// else does.
+    async fn enter(
         self: Arc<Self>,
         listener: ListenerIndex,
         accepted: Accepted,
-        mut counts: (Admitted, Entering),
-        shutdown: &ShutdownWatch,
-    ) {
-        let (socket, address) = accepted.into_socket();
-        let Some(entrance) = self.shared.live.load().entrances.get(listener).cloned() else { return };
-        let _open = entrance.metrics.open();
-        let is_known = !entrance.expects_proxy_header(address);
-        if is_known && !self.count_address(&mut counts.0, address) {
-            return;
-        }
-        let arrival = Arrival { entrance, listener, socket, address, is_known };
-        let is_excess = counts.0.excess().is_some();
-        // Boxed, so that its memory is given back once a client has come in: the task of a connection that waits
-        // for years holds no more than what it waits with.
-        let entering = Box::pin(self.enter(arrival, counts, shutdown));
-        if is_excess {
-            // Whoever does not ask within this time is not told.
-            let served = async {
-                if let Some(entered) = entering.await {
-                    entered.driver.await;
-                }
-            };
-            return drop(Box::pin(timeout(EXCESS_LIMIT, served)).await);
-        }
-        let Some(Driven { driver, admitted }) = entering.await else { return };
-        match admitted.excess() {
-            Some(_) => drop(Box::pin(timeout(EXCESS_LIMIT, driver)).await),
-            None => driver.await,
-        }
-    }
-
-    /// `None` where the client is not let in.
-    async fn enter<'s>(
-        self: &'s Arc<Self>,
-        arrival: Arrival,
         counts: (Admitted, Entering),
-        shutdown: &'s ShutdownWatch,
-    ) -> Option<Driven<'s>> {
-        let Arrival { entrance, listener, socket, address, is_known } = arrival;
+        shutdown: ShutdownWatch,
+    ) -> Option<Driven> {
+        let (socket, address) = accepted.into_socket();
+        let entrance = self.shared.live.load().entrances.get(listener).cloned()?;
+        let open = entrance.metrics.open();
         let (mut admitted, entering) = counts;
+        let is_known = !entrance.expects_proxy_header(address);
+        if is_known && !self.count_address(&mut admitted, address) {
+            return None;
+        }
         // The entrance says why one is not let in.
         let entered = entrance.enter(socket, address, || entering.begin()).await.ok()?;
         if !is_known && !self.count_address(&mut admitted, entered.remote) {
@@ -128,7 +99,7 @@ impl HttpService {
             initiator: Initiator::Client,
             excess: admitted.excess(),
         };
-        let driver: Pin<Box<dyn Future<Output = ()> + Send + 's>> = match entered.protocol {
+        let driver: Driver = match entered.protocol {
             Protocol::Http1 => {
                 let client = Connection::new(entered.transport, remote, &self.shared.connections);
                 drop(entering);
@@ -136,7 +107,7 @@ impl HttpService {
             }
             Protocol::Http2 => Box::pin(self.serve_http2(entered.transport, remote, entering, shutdown)),
         };
-        Some(Driven { driver, admitted })
+        Some(Driven { driver, admitted, _open: open })
     }
 
     /// Returns false where the connection is to be closed at once.
@@ -155,9 +126,15 @@ impl ServeConnection for HttpService {
     ) -> impl Future<Output = ()> + Send + 'static {
         let admitted = self.shared.connections.capacity.admit(self.shared.live.load().limits.connections);
         let counts = admitted.map(|admitted| (admitted, self.shared.connections.entering()));
+        let serving = counts.map(|counts| {
+            let is_excess = counts.0.excess().is_some();
+            // Boxed, so that its memory is given back once a client has come in: the task of a connection that waits
+            // for years holds no more than what it waits with.
+            serve(Box::pin(self.enter(listener, accepted, counts, shutdown)), is_excess)
+        });
         async move {
-            let Some(counts) = counts else { return };
-            match telemetry::contain(pin!(self.serve(listener, accepted, counts, &shutdown))).await {
+            let Some(serving) = serving else { return };
+            match telemetry::contain(pin!(serving)).await {
                 Ok(()) => {}
                 Err(panicked) => log_panic(&panicked),
             }
@@ -165,22 +142,34 @@ impl ServeConnection for HttpService {
     }
 }
 
-/// A connection that was accepted.
-struct Arrival {
-    entrance: Arc<Entrance>,
-    listener: ListenerIndex,
-    socket: Socket,
-    address: Option<SocketAddr>,
-    /// Nobody tells of another client behind `address`.
-    is_known: bool,
+/// Serves a connection from its first byte to its end. `is_excess`: it is one too many, and whoever does not ask
+/// within [`EXCESS_LIMIT`] is not told.
+async fn serve(entering: Pin<Box<impl Future<Output = Option<Driven>>>>, is_excess: bool) {
+    if is_excess {
+        let served = async {
+            if let Some(driven) = entering.await {
+                driven.driver.await;
+            }
+        };
+        return drop(Box::pin(timeout(EXCESS_LIMIT, served)).await);
+    }
+    let Some(Driven { driver, admitted, _open }) = entering.await else { return };
+    match admitted.excess() {
+        Some(_) => drop(Box::pin(timeout(EXCESS_LIMIT, driver)).await),
+        None => driver.await,
+    }
 }
 
 /// A client's connection whose protocol is known.
-struct Driven<'s> {
-    driver: Pin<Box<dyn Future<Output = ()> + Send + 's>>,
+struct Driven {
+    driver: Driver,
     /// Counts the connection until it is dropped.
     admitted: Admitted,
+    /// The same for its listener.
+    _open: OpenConnection,
 }
+
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How a client has to keep up.
 fn pace(snapshot: &Snapshot) -> Pace {

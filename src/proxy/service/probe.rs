@@ -25,8 +25,7 @@ impl HttpService {
             let (mut client, server) = UnixStream::pair()?;
             let socket = Socket::from(server);
             let connection = Connection::new(socket.into(), Remote::probe(), &self.shared.connections);
-            let (service, shutdown) = (Arc::clone(self), shutdown.clone());
-            let serving = tokio::spawn(async move { service.serve_http1(Box::new(connection), &shutdown).await });
+            let serving = tokio::spawn(Arc::clone(self).serve_http1(Box::new(connection), shutdown.clone()));
             // Refused for its missing Host, by the hooks.
             client.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;
             let mut answer = Vec::new();
