@@ -18,6 +18,6 @@ pub use connection_options::ConnectionOptions;
 pub use incoming::IncomingBody;
 pub use input::{Input, READ};
 pub use lines::{append_fields, usual_fields};
-pub use outgoing::{OutgoingBody, Unfinished};
+pub use outgoing::{BodyFields, OutgoingBody, Unfinished};
 pub use output::Output;
 pub use reason::RawReason;

@@ -1,9 +1,9 @@
 //! How the body of a message is framed when it is written (RFC 9112 section 6.3).
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode};
-use pingora_http::{RequestHeader, ResponseHeader};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use pingora_http::ResponseHeader;
 
 use super::chunked::{LAST_CHUNK, write_size};
 use super::output::Output;
@@ -32,18 +32,7 @@ impl OutgoingBody {
         if bodyless || *method == Method::HEAD {
             return Self::Done;
         }
-        if head.headers.contains_key(TRANSFER_ENCODING) {
-            return Self::Chunked;
-        }
-        length(&head.headers).map_or(Self::ToEnd, Self::sized)
-    }
-
-    /// That of a request, which never ends with the connection.
-    pub fn of_request(head: &RequestHeader) -> Self {
-        if head.headers.contains_key(TRANSFER_ENCODING) {
-            return Self::Chunked;
-        }
-        Self::sized(length(&head.headers).unwrap_or(0))
+        BodyFields::of(&head.headers).body(Self::ToEnd)
     }
 
     fn sized(left: u64) -> Self {
@@ -108,8 +97,48 @@ impl OutgoingBody {
     }
 }
 
-fn length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// What the fields of a head say of its body, and whether they ask for another protocol.
+#[derive(Debug, Default)]
+pub struct BodyFields<'h> {
+    is_coded: bool,
+    length: Option<&'h HeaderValue>,
+    pub has_upgrade: bool,
+}
+
+impl<'h> BodyFields<'h> {
+    /// One look at all fields is cheaper than a look-up of each.
+    pub fn of(head: &'h HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in head {
+            if name == CONTENT_LENGTH {
+                fields.length.get_or_insert(value);
+            } else if name == TRANSFER_ENCODING {
+                fields.is_coded = true;
+            } else if name == UPGRADE {
+                fields.has_upgrade = true;
+            }
+        }
+        fields
+    }
+
+    /// Whether they say nothing of a body.
+    pub fn is_silent(&self) -> bool {
+        !self.is_coded && self.length.is_none()
+    }
+
+    /// The body of a request, which never ends with the connection.
+    pub fn of_request(&self) -> OutgoingBody {
+        self.body(OutgoingBody::Done)
+    }
+
+    /// `otherwise`: where they say nothing.
+    fn body(&self, otherwise: OutgoingBody) -> OutgoingBody {
+        if self.is_coded {
+            return OutgoingBody::Chunked;
+        }
+        let length = self.length.and_then(|length| length.to_str().ok()?.parse().ok());
+        length.map_or(otherwise, OutgoingBody::sized)
+    }
 }
 
 #[cfg(test)]

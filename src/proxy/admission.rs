@@ -68,28 +68,35 @@ impl Admission {
 /// `connection`: on which it came.
 pub fn decide(request: &RequestHeader, connection: &ClientConnection, snapshot: &Snapshot) -> Admission {
     let mut admission = identify(request, connection, &snapshot.trusted_proxies);
-    admission.route = check_fields(&request.headers, snapshot.underscores)
-        .and_then(|()| checked_host(request))
-        .and_then(|(host, name_length)| {
-            admission.upgrade = asks_for_upgrade(request);
-            (admission.host, admission.name_length) = (host, name_length);
-            check_client_auth(connection, admission.host_name(), snapshot)?;
-            with_view(request, connection, &admission, |view| find_route(request, snapshot, view))
-        })
-        .and_then(|found| {
-            let (route, normalized_target) = found?;
-            admission.normalized_target = normalized_target;
-            Ok(route)
-        });
+    admission.route = route(request, connection, snapshot, &mut admission);
     admission
 }
 
-/// Asks about a request of which [`identify`] and [`checked_host`] have told, in the form
-/// that routes match.
+/// Notes in the admission what it finds out on the way to the route.
+fn route(
+    request: &RequestHeader,
+    connection: &ClientConnection,
+    snapshot: &Snapshot,
+    admission: &mut Admission,
+) -> Result<RouteIndex, Cause> {
+    let has_upgrade = check_fields(&request.headers, snapshot.underscores)?;
+    let (host, name) = checked_host(request)?;
+    (admission.host, admission.name_length) = (host, name.len());
+    admission.upgrade = has_upgrade && asks_for_upgrade(request);
+    check_client_auth(connection, name, snapshot)?;
+    let (route, normalized_target) =
+        with_view(request, connection, name, admission.client_ip, |view| find_route(request, snapshot, view))??;
+    admission.normalized_target = normalized_target;
+    Ok(route)
+}
+
+/// Asks about a request in the form that routes match. `host`, without a port, and `client_ip` are what its admission
+/// found.
 pub fn with_view<T>(
     request: &RequestHeader,
     connection: &ClientConnection,
-    admission: &Admission,
+    host: &str,
+    client_ip: Option<IpAddr>,
     ask: impl FnOnce(&TargetView<'_>) -> T,
 ) -> Result<T, Cause> {
     let target = origin_form(request)?;
@@ -97,11 +104,11 @@ pub fn with_view<T>(
     let sent = SentPath::of(path).ok_or(Cause::TargetInvalid)?;
     let route_view = RequestView {
         method: &request.method,
-        host: &host::normalize(admission.host_name()),
+        host: &host::normalize(host),
         path: &sent.text,
         query: query.unwrap_or(""),
         headers: &request.headers,
-        client_ip: admission.client_ip,
+        client_ip,
         client_cert: connection.tls.as_ref().and_then(|tls| tls.client_cert.as_ref()).map(|cert| &cert.identity),
     };
     Ok(ask(&TargetView { route_view, target: &target, path, query, has_one_reading: sent.has_one_reading }))
@@ -117,16 +124,17 @@ fn check_client_auth(connection: &ClientConnection, host: &str, snapshot: &Snaps
 }
 
 /// Fields that Connection may not take away, expectations we cannot meet, and requests that
-/// come back.
-fn check_fields(headers: &HeaderMap, underscores: Underscores) -> Result<(), Cause> {
+/// come back. Returns whether there is an `Upgrade`.
+fn check_fields(headers: &HeaderMap, underscores: Underscores) -> Result<bool, Cause> {
     if underscores == Underscores::Reject && headers.keys().any(has_underscore) {
         return Err(Cause::UnderscoreInName);
     }
     // One look at all fields is cheaper than a look-up of what is seldom there.
-    let (mut nominates, mut expects, mut passes) = (false, false, 0);
+    let (mut nominates, mut expects, mut upgrades, mut passes) = (false, false, false, 0);
     for (name, value) in headers {
         nominates |= name == header::CONNECTION;
         expects |= name == header::EXPECT;
+        upgrades |= name == header::UPGRADE;
         if name == CDN_LOOP {
             passes += loops::passes(value);
         }
@@ -140,7 +148,7 @@ fn check_fields(headers: &HeaderMap, underscores: Underscores) -> Result<(), Cau
     if expects && !expectations(headers).all(|one| one.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Cause::ExpectationFailed);
     }
-    Ok(())
+    Ok(upgrades)
 }
 
 /// Whether a field belongs to the whole chain of a request: it frames it, says whom it is for
@@ -188,29 +196,29 @@ fn identify(request: &RequestHeader, connection: &ClientConnection, trusted: &[I
     admission
 }
 
-/// RFC 9112 section 3.2: the host as sent, and the length of its name. That there is no
+/// RFC 9112 section 3.2: the host as sent, and its name without a port. That there is no
 /// second one was seen to before.
-fn checked_host(request: &RequestHeader) -> Result<(HeaderValue, usize), Cause> {
+fn checked_host(request: &RequestHeader) -> Result<(HeaderValue, &str), Cause> {
     match request.headers.get(header::HOST) {
-        Some(value) => Ok((value.clone(), name_length(std::str::from_utf8(value.as_bytes()).unwrap_or(""))?)),
+        Some(value) => Ok((value.clone(), name_of(std::str::from_utf8(value.as_bytes()).unwrap_or(""))?)),
         None if request.version == Version::HTTP_10 => authority(request),
         None => Err(Cause::HostMissing),
     }
 }
 
-fn name_length(host: &str) -> Result<usize, Cause> {
-    host::split(host).map(|(name, _)| name.len()).ok_or(Cause::HostInvalid)
+fn name_of(host: &str) -> Result<&str, Cause> {
+    host::split(host).map(|(name, _)| name).ok_or(Cause::HostInvalid)
 }
 
 /// RFC 9112 section 3.2.2: the host of a target in absolute form; empty for another.
-fn authority(request: &RequestHeader) -> Result<(HeaderValue, usize), Cause> {
+fn authority(request: &RequestHeader) -> Result<(HeaderValue, &str), Cause> {
     let raw = std::str::from_utf8(request.raw_path()).map_err(|_| Cause::TargetInvalid)?;
     let Some((_, rest)) = raw.split_once("://").filter(|_| !raw.starts_with('/')) else {
-        return Ok((HeaderValue::from_static(""), 0));
+        return Ok((HeaderValue::from_static(""), ""));
     };
     let authority = rest.find(['/', '?']).map_or(rest, |end| &rest[..end]);
-    let length = name_length(authority)?;
-    Ok((HeaderValue::from_str(authority).map_err(|_| Cause::HostInvalid)?, length))
+    let name = name_of(authority)?;
+    Ok((HeaderValue::from_str(authority).map_err(|_| Cause::HostInvalid)?, name))
 }
 
 /// The target without scheme and authority (RFC 9112 section 3.2.2), which agree

@@ -70,7 +70,7 @@ pub fn explain(head: &[u8], client: Remote, snapshot: &Arc<Snapshot>) -> Explana
         let outcome = outcome::of_reply(reply);
         return Explanation { client_ip, remote_trusted, scheme, outcome, redirecting, ..refused(Cause::NoRoute) };
     }
-    let matched = admission::with_view(&request, &connection, &admission, |view| {
+    let matched = admission::with_view(&request, &connection, admission.host_name(), admission.client_ip, |view| {
         let readings = view.readings();
         let examined = readings.as_ref().filter(|_| view.is_examined(snapshot));
         let decision = examined.and_then(|readings| view.decision(readings, snapshot));

@@ -11,20 +11,15 @@ use super::error::Refusal;
 use crate::filter::{Cause, Edited};
 
 /// Several equal lengths, or one with leading zeros, become the one that was meant.
-/// The upstream's session has refused those that differ.
+/// The upstream's session has refused those that differ. `RareFields::odd_length` says of which response to
+/// ask.
 ///
 /// # Errors
 /// When the length is no number.
 pub fn settle_length(response: &mut ResponseHeader) -> Result<()> {
-    let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
-    let Some(first) = lengths.next() else {
-        return Ok(());
-    };
-    let is_canonical = first == b"0" || (first.iter().all(u8::is_ascii_digit) && !first.starts_with(b"0"));
-    if is_canonical && lengths.next().is_none() {
-        return Ok(());
-    }
-    let number = first.split(|b| *b == b',').next().and_then(|text| std::str::from_utf8(text.trim_ascii()).ok());
+    let Some(first) = response.headers.get(header::CONTENT_LENGTH) else { return Ok(()) };
+    let number =
+        first.as_bytes().split(|b| *b == b',').next().and_then(|text| std::str::from_utf8(text.trim_ascii()).ok());
     let Some(number) = number.and_then(|text| text.parse::<u64>().ok()) else {
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a length that is no number").into_up());
     };

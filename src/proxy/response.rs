@@ -33,13 +33,15 @@ pub fn prepare_response(session: &mut Session, head: &mut ResponseHeader, ctx: &
         // Any 2xx is a tunnel there (RFC 8441 section 5).
         return Err(Refusal::of(Cause::NotSwitched).into());
     }
-    framing::settle_length(head)?;
+    if rare.odd_length {
+        framing::settle_length(head)?;
+    }
     if head.status != StatusCode::SWITCHING_PROTOCOLS && close_if_body_is_withheld(session, ctx) {
         end_bodyless_response(session, head, ctx);
     }
     // Ours, not the upstream's (RFC 9110 section 2.5).
     head.set_version(Version::HTTP_11);
-    if is_event_stream(head) {
+    if rare.event_stream {
         begin_event_stream(ctx);
     }
     if rare.transfer_encoding && !framing::settle_coding(head, session.req_header().version)? {
@@ -70,11 +72,6 @@ fn switch_protocols(ctx: &RequestCtx) -> Result<()> {
         exchange.deadlines.set_response(None, Some(idle));
     }
     Ok(())
-}
-
-fn is_event_stream(head: &ResponseHeader) -> bool {
-    let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 fn begin_event_stream(ctx: &RequestCtx) {

@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 
 use super::bad_response::BadResponse;
@@ -87,71 +87,75 @@ fn with_spellings(status: StatusCode, fields: &[httparse::Header<'_>], bytes: &[
     Some(response)
 }
 
-/// How the body of a final response to a request with this method ends (RFC 9112 section 6.3).
-/// `switches`: the connection becomes a tunnel.
-///
-/// # Errors
-/// When it can be read in more than one way.
-pub(super) fn body_of(head: &ResponseHeader, method: &Method, switches: bool) -> Result<IncomingBody, BadResponse> {
-    if switches {
-        return Ok(IncomingBody::ToEnd);
-    }
-    let is_coded = head.headers.contains_key(header::TRANSFER_ENCODING);
-    let length = length(head)?;
-    if is_coded && length.is_some() {
-        // RFC 9112 section 6.3: it may be one response in front of another.
-        return Err(BadResponse::Length);
-    }
-    if head.status.is_informational()
-        || *method == Method::HEAD
-        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-    {
-        return Ok(IncomingBody::Done);
-    }
-    Ok(match length {
-        _ if is_coded => {
-            if is_chunked(head) {
-                IncomingBody::chunked()
-            } else {
-                IncomingBody::ToEnd
+/// What a head says of the end of its body and of its connection.
+#[derive(Debug, Default)]
+pub(super) struct FramingFields<'h> {
+    /// The last of all transfer codings.
+    coding: Option<&'h [u8]>,
+    length: Option<u64>,
+    has_bad_length: bool,
+    connection: ConnectionOptions,
+}
+
+impl<'h> FramingFields<'h> {
+    /// One look at all fields is cheaper than a look-up of each.
+    pub(super) fn of(head: &'h ResponseHeader) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in &head.headers {
+            if name == header::CONTENT_LENGTH {
+                elements(value).for_each(|element| fields.take_length(element));
+            } else if name == header::TRANSFER_ENCODING {
+                fields.coding = elements(value).next_back();
+            } else if name == header::CONNECTION {
+                fields.connection.take(value.as_bytes());
             }
         }
-        Some(length) => IncomingBody::sized(length),
-        None => IncomingBody::ToEnd,
-    })
+        fields
+    }
+
+    /// Several lengths must be the same (RFC 9110 section 8.6).
+    fn take_length(&mut self, element: &[u8]) {
+        match number(element) {
+            None => self.has_bad_length = true,
+            Some(length) => self.has_bad_length |= *self.length.get_or_insert(length) != length,
+        }
+    }
+
+    /// How the body of a final response to a request with this method ends (RFC 9112 section 6.3).
+    ///
+    /// # Errors
+    /// When it can be read in more than one way.
+    pub(super) fn body(&self, status: StatusCode, method: &Method) -> Result<IncomingBody, BadResponse> {
+        if self.has_bad_length || (self.coding.is_some() && self.length.is_some()) {
+            // RFC 9112 section 6.3: it may be one response in front of another.
+            return Err(BadResponse::Length);
+        }
+        if *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok(IncomingBody::Done);
+        }
+        Ok(match (self.coding, self.length) {
+            (Some(last), _) if last.eq_ignore_ascii_case(b"chunked") => IncomingBody::chunked(),
+            (None, Some(length)) => IncomingBody::sized(length),
+            (Some(_), _) | (None, None) => IncomingBody::ToEnd,
+        })
+    }
+
+    /// Whether the server lets its connection go on after the response (RFC 9112 section 9.3).
+    pub(super) fn keeps_alive(&self, version: Version) -> bool {
+        let is_old = version == Version::HTTP_10;
+        // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
+        self.connection.keeps_alive(!is_old) && !(is_old && self.coding.is_some())
+    }
 }
 
-/// The elements of all fields of a name that is a list.
-fn elements(head: &ResponseHeader, name: HeaderName) -> impl DoubleEndedIterator<Item = &[u8]> {
-    let fields = head.headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-    fields.flat_map(|field| field.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
-}
-
-/// Whether `chunked` is the last coding.
-fn is_chunked(head: &ResponseHeader) -> bool {
-    elements(head, header::TRANSFER_ENCODING).next_back().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
-}
-
-/// Several lengths must be the same (RFC 9110 section 8.6).
-fn length(head: &ResponseHeader) -> Result<Option<u64>, BadResponse> {
-    let mut lengths = elements(head, header::CONTENT_LENGTH).map(number);
-    let Some(first) = lengths.next() else { return Ok(None) };
-    let first = first.ok_or(BadResponse::Length)?;
-    if lengths.all(|other| other == Some(first)) { Ok(Some(first)) } else { Err(BadResponse::Length) }
+/// Those of a field that is a list.
+fn elements(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
-}
-
-/// Whether the server lets its connection go on after the response (RFC 9112 section 9.3).
-pub(super) fn keeps_alive(head: &ResponseHeader) -> bool {
-    let mut options = ConnectionOptions::default();
-    head.headers.get_all(header::CONNECTION).iter().for_each(|field| options.take(field.as_bytes()));
-    let is_old = head.version == Version::HTTP_10;
-    // RFC 9112 section 6.1: HTTP/1.0 knows no transfer coding.
-    options.keeps_alive(!is_old) && !(is_old && head.headers.contains_key(header::TRANSFER_ENCODING))
 }
 
 /// How long a connection may wait for another request, if the server says how long it keeps one
@@ -176,7 +180,7 @@ mod tests {
     }
 
     fn body(fields: &str) -> Result<IncomingBody, BadResponse> {
-        body_of(&with(fields), &Method::GET, false)
+        FramingFields::of(&with(fields)).body(StatusCode::OK, &Method::GET)
     }
 
     #[test]
@@ -225,8 +229,10 @@ mod tests {
             assert_eq!(body(fields), expected, "{fields}");
         }
         let sized = with("Content-Length: 5\r\n");
-        assert_eq!(body_of(&sized, &Method::HEAD, false), Ok(IncomingBody::Done));
-        assert_eq!(body_of(&sized, &Method::GET, true), Ok(IncomingBody::ToEnd));
+        for (status, method) in [(200, Method::HEAD), (204, Method::GET), (304, Method::GET)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(FramingFields::of(&sized).body(status, &method), Ok(IncomingBody::Done));
+        }
     }
 
     #[test]
@@ -254,7 +260,11 @@ mod tests {
             ("1.0", "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n", false),
         ] {
             let head = read(&format!("HTTP/{version} 200 OK\r\n{fields}\r\n")).unwrap().unwrap();
-            assert_eq!(keeps_alive(&head.response), goes_on, "{version} {fields}");
+            assert_eq!(
+                FramingFields::of(&head.response).keeps_alive(head.response.version),
+                goes_on,
+                "{version} {fields}"
+            );
         }
     }
 }

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora_core::protocols::http::custom::client::Session as CustomSession;
 use pingora_core::protocols::http::custom::{BodyWrite, CustomMessageWrite};
-use pingora_core::protocols::http::v1::common::is_upgrade_req;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::protocols::{Digest, UniqueIDType};
 use pingora_core::{Error, ErrorType, Result};
@@ -25,10 +24,10 @@ use tokio::task::yield_now;
 use super::bad_response::BadResponse;
 use super::body_writer::BodyWriter;
 use super::connection::Connection;
-use super::response_head::{Head, body_of, keeps_alive};
+use super::response_head::{FramingFields, Head};
 use crate::exchange::Exchange;
-use crate::http1::IncomingBody;
 use crate::http1::spelling;
+use crate::http1::{BodyFields, IncomingBody, OutgoingBody};
 use crate::message::trailers;
 use crate::upstream::stall::Stall;
 use crate::upstream::transport::read_failed;
@@ -139,8 +138,10 @@ impl Session {
             return Err(refused(BadResponse::Switch));
         }
         self.upgraded = switches;
-        let body = body_of(&head, &self.method, self.upgraded).map_err(refused)?;
-        self.keep_alive = keeps_alive(&head) && body != IncomingBody::ToEnd && !switches;
+        let fields = FramingFields::of(&head);
+        let body =
+            if switches { IncomingBody::ToEnd } else { fields.body(head.status, &self.method).map_err(refused)? };
+        self.keep_alive = body != IncomingBody::ToEnd && fields.keeps_alive(head.version);
         self.body = Some(body);
         self.response = Some(head);
         if self.upgraded {
@@ -244,10 +245,6 @@ fn refused(bad: BadResponse) -> Box<Error> {
     Error::because(ErrorType::InvalidHTTPHeader, "from an upstream", bad)
 }
 
-fn has_framing(request: &RequestHeader) -> bool {
-    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| request.headers.contains_key(name))
-}
-
 /// The line and the fields of a request's head (RFC 9112 section 3).
 ///
 /// # Errors
@@ -271,15 +268,18 @@ impl CustomSession for Session {
     async fn write_request_header(&mut self, mut request: Box<RequestHeader>, end: bool) -> Result<()> {
         self.exchange = request.extensions_mut().remove::<Arc<Exchange>>();
         let exchange = self.exchange()?;
-        self.asks_for_upgrade = is_upgrade_req(&request);
-        if !end && !self.asks_for_upgrade && !has_framing(&request) {
+        let fields = BodyFields::of(&request.headers);
+        self.asks_for_upgrade = fields.has_upgrade && request.version == Version::HTTP_11;
+        let mut body = fields.of_request();
+        if !end && !self.asks_for_upgrade && fields.is_silent() {
             // HTTP/2 does not have to say how long a body is.
             request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+            body = OutgoingBody::Chunked;
         }
         self.method = request.method.clone();
         let mut queue = self.connection.queue.lock();
         write_head(queue.output.gathered(), &request)?;
-        queue.begin(request);
+        queue.begin(request, body);
         if end {
             queue.end(&exchange);
         }

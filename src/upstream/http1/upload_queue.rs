@@ -57,8 +57,8 @@ impl Queue {
     }
 
     /// The head was written; its body follows.
-    pub fn begin(&mut self, head: Box<RequestHeader>) {
-        self.body = OutgoingBody::of_request(&head);
+    pub fn begin(&mut self, head: Box<RequestHeader>, body: OutgoingBody) {
+        self.body = body;
         self.head = (self.body == OutgoingBody::Chunked).then_some(head);
     }
 
@@ -134,6 +134,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::BodyFields;
 
     const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
 
@@ -150,7 +151,9 @@ mod tests {
         prepare: impl FnOnce(&Exchange),
     ) -> (String, bool) {
         let (mut queue, exchange) = (Queue::default(), Exchange::default());
-        queue.begin(head(field));
+        let head = head(field);
+        let body = BodyFields::of(&head.headers).of_request();
+        queue.begin(head, body);
         for piece in pieces {
             queue.write(Bytes::from_static(piece.as_bytes()), &exchange);
         }
