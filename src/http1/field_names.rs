@@ -29,7 +29,7 @@ pub fn named(name: &HeaderName) -> Option<&'static Known> {
     // Most names come from this table or have their text where one of it has.
     let own = BY_LENGTH.get(text.len())?.iter().find(|entry| entry.address == text.as_ptr().addr());
     match own {
-        Some(entry) => Some(&entry.known),
+        Some(entry) => Some(entry.known),
         None => find(text.as_bytes(), |entry| entry.known.name == *name),
     }
 }
@@ -46,13 +46,13 @@ struct Entry {
     key: u16,
     /// Where the text of the name is.
     address: usize,
-    known: Known,
+    known: &'static Known,
 }
 
 /// The entry of this length that `is_same` accepts; one of another key is not looked at.
 fn find(text: &[u8], is_same: impl Fn(&Entry) -> bool) -> Option<&'static Known> {
     let key = key(text);
-    BY_LENGTH.get(text.len())?.iter().find(|entry| entry.key == key && is_same(entry)).map(|entry| &entry.known)
+    BY_LENGTH.get(text.len())?.iter().find(|entry| entry.key == key && is_same(entry)).map(|entry| entry.known)
 }
 
 /// Tells most names of one length apart, in whatever way they are spelled.
@@ -65,21 +65,43 @@ fn key(text: &[u8]) -> u16 {
 
 static BY_LENGTH: LazyLock<[Vec<Entry>; LONGEST + 1]> = LazyLock::new(|| {
     let mut all = [const { Vec::new() }; LONGEST + 1];
-    for spelled in KNOWN {
-        if let Some(same) = all.get_mut(spelled.len()) {
-            // It lives as long as the process, so that nobody counts who uses it.
-            let name = HeaderName::from_static(Box::leak(spelled.to_ascii_lowercase().into_boxed_str()));
-            let address = name.as_str().as_ptr().addr();
-            same.push(Entry { key: key(spelled.as_bytes()), address, known: Known { spelled, name } });
+    for known in &KNOWN {
+        if let Some(same) = all.get_mut(known.spelled.len()) {
+            let address = known.name.as_str().as_ptr().addr();
+            same.push(Entry { key: key(known.spelled.as_bytes()), address, known });
         }
     }
     all
 });
 
+/// Names are made of texts that live as long as the process, so that nobody counts who uses one.
+macro_rules! known {
+    ($($spelled:literal,)*) => {
+        [$({
+            const SMALL: [u8; $spelled.len()] = small_letters($spelled);
+            const NAME: &str = match std::str::from_utf8(&SMALL) {
+                Ok(name) => name,
+                Err(_) => $spelled,
+            };
+            Known { spelled: $spelled, name: HeaderName::from_static(NAME) }
+        },)*]
+    };
+}
+
+const fn small_letters<const N: usize>(text: &str) -> [u8; N] {
+    let mut letters = [0; N];
+    let mut at = 0;
+    while at < N {
+        letters[at] = text.as_bytes()[at].to_ascii_lowercase();
+        at += 1;
+    }
+    letters
+}
+
 const LONGEST: usize = 32;
 
 /// Of requests, then of responses, then odd ones that are seldom sent; of one length, the more frequent first.
-const KNOWN: [&str; 84] = [
+static KNOWN: [Known; 84] = known![
     "Host",
     "Accept",
     "User-Agent",
@@ -172,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_usual_name_is_found_as_it_is_spelled_and_no_other() {
-        for text in KNOWN {
+        for text in KNOWN.iter().map(|known| known.spelled) {
             let known = spelled(text.as_bytes()).unwrap();
             assert!(text.len() <= LONGEST && known.spelled == text);
             let small = text.to_ascii_lowercase();
