@@ -42,8 +42,6 @@ pub struct Attempts {
     pub reused: bool,
     pub ttfb: Option<Duration>,
     pub status: Option<u16>,
-    /// Interim responses so far.
-    pub interim: u32,
 }
 
 impl Attempts {

@@ -96,7 +96,9 @@ fn by_head(error: &Error) -> Cause {
     match error.root_cause().downcast_ref() {
         Some(BadResponse::TooManyFields) => Cause::UpstreamFields,
         Some(BadResponse::HeadTooLarge) => Cause::UpstreamHeadTooLarge,
-        Some(BadResponse::Syntax | BadResponse::Length | BadResponse::Switch) | None => Cause::UpstreamInvalid,
+        Some(BadResponse::Syntax | BadResponse::Length | BadResponse::Switch | BadResponse::TooManyInterim) | None => {
+            Cause::UpstreamInvalid
+        }
     }
 }
 

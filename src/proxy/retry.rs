@@ -129,10 +129,6 @@ fn use_free_retry(attempts: &mut Attempts) {
 /// When it is to be tried again, or is no answer.
 pub fn note_response(session: &Session, head: &ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
-        ctx.attempts.interim += 1;
-        if ctx.attempts.interim > MOST_INTERIM {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "too many interim responses").into_up());
-        }
         return Ok(());
     }
     ctx.attempts.status = Some(head.status.as_u16());
@@ -171,9 +167,6 @@ pub fn note_end(ctx: &RequestCtx, failed: bool) {
         pool.record_success(&pick.endpoint);
     }
 }
-
-/// An upstream that answers with ever more interim responses is broken.
-const MOST_INTERIM: u32 = 16;
 
 fn may_be_sent_again(session: &Session, ctx: &RequestCtx, pool: &Pool) -> bool {
     let rules = pool.retry();

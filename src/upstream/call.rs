@@ -16,8 +16,6 @@ use super::pool::{PickRequest, Pool, Unavailable};
 use super::session::Session;
 use crate::exchange::Exchange;
 
-/// Interim responses before the final one, at most.
-const MOST_INTERIM: usize = 16;
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// Servers that are asked, one after the other, at most.
@@ -153,13 +151,14 @@ async fn exchange(
 }
 
 async fn final_head(session: &mut Session) -> Result<ResponseHeader> {
-    for _ in 0..=MOST_INTERIM {
+    loop {
         session.read_response_header().await?;
         match session.response_header() {
-            Some(head) if head.status == 101 => break,
+            Some(head) if head.status == 101 => {
+                return Error::e_explain(ErrorType::InvalidHTTPHeader, "no final response");
+            }
             Some(head) if !head.status.is_informational() => return Ok(head.clone()),
             Some(_) | None => {}
         }
     }
-    Error::e_explain(ErrorType::InvalidHTTPHeader, "no final response")
 }

@@ -24,6 +24,7 @@ mod health;
 mod health_check;
 pub mod http1;
 pub mod http2;
+mod interim_responses;
 mod load;
 mod operator;
 mod peer;

@@ -11,6 +11,7 @@ pub enum BadResponse {
     TooManyFields,
     /// 101 to a request that asked for no upgrade (RFC 9110 section 15.2.2).
     Switch,
+    TooManyInterim,
 }
 
 impl std::fmt::Display for BadResponse {
@@ -21,6 +22,7 @@ impl std::fmt::Display for BadResponse {
             Self::HeadTooLarge => "a response with a larger head than is read",
             Self::TooManyFields => "a response with more fields than are read",
             Self::Switch => "a change of protocols that was not asked for",
+            Self::TooManyInterim => "more interim responses than are taken",
         })
     }
 }

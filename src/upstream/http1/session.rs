@@ -29,6 +29,7 @@ use crate::exchange::Exchange;
 use crate::http1::spelling;
 use crate::http1::{BodyFields, IncomingBody, OutgoingBody};
 use crate::message::trailers;
+use crate::upstream::interim_responses::InterimResponses;
 use crate::upstream::stall::Stall;
 use crate::upstream::transport::read_failed;
 
@@ -45,6 +46,7 @@ pub struct Session {
     asks_for_upgrade: bool,
     /// The last head that was read.
     response: Option<Box<ResponseHeader>>,
+    interim: InterimResponses,
     /// What is to come of the response's body; `None` before its final head.
     body: Option<IncomingBody>,
     trailers: Option<Box<HeaderMap>>,
@@ -65,6 +67,7 @@ impl Session {
             method: Method::GET,
             asks_for_upgrade: false,
             response: None,
+            interim: InterimResponses::default(),
             body: None,
             trailers: None,
             keep_alive: false,
@@ -131,6 +134,7 @@ impl Session {
     fn begin_response(&mut self, head: Box<ResponseHeader>) -> Result<()> {
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if head.status.is_informational() && !switches {
+            self.interim.take().map_err(refused)?;
             self.response = Some(head);
             return Ok(());
         }
@@ -311,14 +315,14 @@ impl CustomSession for Session {
 
     async fn read_response_header(&mut self) -> Result<()> {
         let exchange = self.exchange()?;
-        let read = poll_fn(|cx| self.poll_head(&exchange, cx)).await;
-        // An error ends Pingora's loop at once. Interim responses that came with what is wrong go to
-        // the client first, by the half of the loop that has its turn before or behind this one.
-        if read.is_err() && self.response.is_some() {
+        // An error ends Pingora's loop at once, with what it has read and not yet written. So each interim response
+        // goes to the client first, by the half of the loop that has its turn before or behind this one.
+        // Its first turn takes the response, its second one writes it.
+        if self.response.is_some() {
             yield_now().await;
             yield_now().await;
         }
-        read
+        poll_fn(|cx| self.poll_head(&exchange, cx)).await
     }
 
     async fn read_response_body(&mut self) -> Result<Option<Bytes>> {

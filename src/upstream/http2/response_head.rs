@@ -67,7 +67,7 @@ fn check(fields: &HeaderMap, most: usize) -> std::result::Result<(), BadResponse
     if is_one { Ok(()) } else { Err(BadResponse::Length) }
 }
 
-fn refused(bad: BadResponse) -> Box<Error> {
+pub(super) fn refused(bad: BadResponse) -> Box<Error> {
     Error::because(ErrorType::InvalidHTTPHeader, "from an upstream", bad)
 }
 

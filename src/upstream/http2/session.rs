@@ -27,10 +27,11 @@ use super::body_writer::BodyWriter;
 use super::connection::Slot;
 use super::fault::{Http2Fault, failed};
 use super::request_head::{asked_protocol, to_http2, websocket_accept};
-use super::response_head::{from_http2, length, switch};
+use super::response_head::{from_http2, length, refused, switch};
 use super::upload_queue::UploadQueue;
 use crate::exchange::Exchange;
 use crate::message::trailers;
+use crate::upstream::interim_responses::InterimResponses;
 use crate::upstream::stall::Stall;
 
 type MessageReader = Box<dyn futures_util::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
@@ -48,6 +49,7 @@ pub struct Session {
     reading: Reading,
     /// The last head that was read.
     response: Option<Box<ResponseHeader>>,
+    interim: InterimResponses,
     /// What is to come of the response's body, where its head says how much.
     left: Option<u64>,
     trailers: Option<HeaderMap>,
@@ -83,6 +85,7 @@ impl Session {
             sender: None,
             reading: Reading::Nothing,
             response: None,
+            interim: InterimResponses::default(),
             left: None,
             trailers: None,
             tunnel: None,
@@ -132,6 +135,7 @@ impl Session {
         if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
             let (parts, ()) = interim.map_err(failed)?.into_parts();
             exchange.begin_response();
+            self.interim.take().map_err(refused)?;
             self.response = Some(from_http2(parts, exchange.limits.response_head())?);
             return Poll::Ready(Ok(()));
         }
@@ -311,14 +315,14 @@ impl CustomSession for Session {
 
     async fn read_response_header(&mut self) -> Result<()> {
         let exchange = self.exchange()?;
-        let read = poll_fn(|cx| self.poll_head(&exchange, cx)).await;
-        // An error ends Pingora's loop at once. Interim responses that came with what is wrong go to
-        // the client first, by the half of the loop that has its turn before or behind this one.
-        if read.is_err() && self.response.is_some() {
+        // An error ends Pingora's loop at once, with what it has read and not yet written. So each interim response
+        // goes to the client first, by the half of the loop that has its turn before or behind this one.
+        // Its first turn takes the response, its second one writes it.
+        if self.response.is_some() {
             yield_now().await;
             yield_now().await;
         }
-        read
+        poll_fn(|cx| self.poll_head(&exchange, cx)).await
     }
 
     async fn read_response_body(&mut self) -> Result<Option<Bytes>> {
