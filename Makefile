@@ -5,7 +5,7 @@ PROGRAM ?= target/release/pingora-proxy
 export DESTDIR PREFIX SYSCONFDIR PROGRAM
 
 # Each target does all its own set-up.
-.PHONY: help setup build install uninstall demo test browser-test store-test metrics-test otlp-test oidc-test overload ledger floods hazards fuzz bench instructions microbench
+.PHONY: help setup build pgo install uninstall demo test browser-test store-test metrics-test otlp-test oidc-test overload ledger floods hazards fuzz bench instructions microbench
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -15,6 +15,9 @@ setup:
 
 build: setup ## the release binary, target/release/pingora-proxy
 	cargo build --release --locked
+
+pgo: setup ## target/pgo/pingora-proxy, built by what a run says of the code: a fifth fewer instructions, 40 minutes
+	scripts/build-pgo
 
 install: ## the program, systemd unit, man page, completions and a first configuration (DESTDIR, PREFIX, SYSCONFDIR)
 	@test -x "$(PROGRAM)" || $(MAKE) build
